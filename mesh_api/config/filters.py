@@ -1,0 +1,28 @@
+"""HTTP filters in the order in which the control plane lists them (Envoy ``http_connection_manager.v3.HttpFilter``).
+
+One class for one filter. To add one: a class here, a row in :mod:`mesh_api.xds.filters`, its implementation in
+:mod:`mesh_proxy.filters`. The router is always the last.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class RouterFilter:
+    """``envoy.filters.http.router``: sends the request to its cluster, with timeouts and retries."""
+
+    suppress_envoy_headers: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FaultFilter:
+    """``envoy.filters.http.fault``: acts only where a route carries a :class:`~mesh_api.config.routes.FaultPolicy`."""
+
+
+@dataclass(frozen=True, slots=True)
+class CorsFilter:
+    """``envoy.filters.http.cors``: acts only where a route carries a :class:`~mesh_api.config.routes.CorsPolicy`."""
+
+
+HttpFilter = RouterFilter | FaultFilter | CorsFilter
+"""Any HTTP filter."""

@@ -1,0 +1,123 @@
+"""Listeners: where connections arrive and what becomes of them (Envoy ``listener.v3``)."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from mesh_api.config.access_log import AccessLog
+from mesh_api.config.filters import HttpFilter
+from mesh_api.config.routes import RouteConfiguration, WeightedCluster
+from mesh_api.config.sockets import PipeAddress, SocketAddress
+
+
+class TrafficDirection(Enum):
+    """Which way the traffic of a listener runs, seen from the workload."""
+
+    UNSPECIFIED = "UNSPECIFIED"
+    INBOUND = "INBOUND"
+    OUTBOUND = "OUTBOUND"
+
+
+class ListenerFilter(Enum):
+    """What is learnt of a connection before its filter chain is chosen."""
+
+    ORIGINAL_DST = "envoy.filters.listener.original_dst"
+    TLS_INSPECTOR = "envoy.filters.listener.tls_inspector"
+    HTTP_INSPECTOR = "envoy.filters.listener.http_inspector"
+    PROXY_PROTOCOL = "envoy.filters.listener.proxy_protocol"
+
+
+@dataclass(frozen=True, slots=True)
+class FilterChainMatch:
+    """Conditions on a connection; an empty field does not restrict. Prefixes are CIDR strings.
+
+    Envoy's order of precedence: destination port, destination address, server name, transport protocol (``raw_buffer``,
+    ``tls``), application protocols, source address.
+    """
+
+    destination_port: int | None = None
+    prefix_ranges: tuple[str, ...] = ()
+    server_names: tuple[str, ...] = ()
+    transport_protocol: str = ""
+    application_protocols: tuple[str, ...] = ()
+    source_prefix_ranges: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HttpConnectionManager:
+    """HTTP on a connection. The routes are inline (``route_config``) or discovered under ``rds_name``.
+
+    ``codec`` is ``AUTO``, ``HTTP1`` or ``HTTP2``. Seconds for the timeouts, 0 switches one off, ``None`` is Envoy's default
+    (stream idle 300 s, idle 1 h, request headers none). ``server_name`` goes into the ``server`` header.
+    """
+
+    stat_prefix: str
+    http_filters: tuple[HttpFilter, ...]
+    rds_name: str = ""
+    route_config: RouteConfiguration | None = None
+    codec: str = "AUTO"
+    access_logs: tuple[AccessLog, ...] = ()
+    server_name: str = "envoy"
+    server_header_transformation: str = "OVERWRITE"
+    use_remote_address: bool = False
+    xff_num_trusted_hops: int = 0
+    generate_request_id: bool = True
+    preserve_external_request_id: bool = False
+    always_set_request_id_in_response: bool = False
+    normalize_path: bool = False
+    merge_slashes: bool = False
+    path_with_escaped_slashes_action: str = "KEEP_UNCHANGED"
+    stream_idle_timeout: float | None = None
+    idle_timeout: float | None = None
+    request_timeout: float | None = None
+    request_headers_timeout: float | None = None
+    max_request_headers_kb: int = 60
+    upgrades: tuple[str, ...] = ()
+    forward_client_cert: str = "SANITIZE"
+    accept_http_10: bool = False
+    suppress_route_server_header: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TcpProxy:
+    """Bytes on a connection, sent to one cluster or to one of several by weight (then ``cluster`` is empty)."""
+
+    stat_prefix: str
+    cluster: str = ""
+    weighted_clusters: tuple[WeightedCluster, ...] = ()
+    access_logs: tuple[AccessLog, ...] = ()
+    idle_timeout: float | None = None
+    max_connect_attempts: int = 1
+
+
+NetworkFilter = HttpConnectionManager | TcpProxy
+"""The terminal filter of a chain; others that istiod lists (statistics, metadata exchange) are ignored by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class FilterChain:
+    """One way to treat a connection."""
+
+    filter: NetworkFilter
+    name: str = ""
+    match: FilterChainMatch = FilterChainMatch()
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """An address and its filter chains.
+
+    ``bind_to_port`` False: never bound, connections are handed over by the listener with ``use_original_dst``, by original
+    destination (exact address and port first, then ``0.0.0.0`` and port), as Envoy does.
+    """
+
+    name: str
+    address: SocketAddress | PipeAddress
+    filter_chains: tuple[FilterChain, ...] = ()
+    default_filter_chain: FilterChain | None = None
+    listener_filters: tuple[ListenerFilter, ...] = ()
+    bind_to_port: bool = True
+    use_original_dst: bool = False
+    traffic_direction: TrafficDirection = TrafficDirection.UNSPECIFIED
+    access_logs: tuple[AccessLog, ...] = ()
+    listener_filters_timeout: float | None = None
+    continue_on_listener_filters_timeout: bool = False

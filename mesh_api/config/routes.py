@@ -1,0 +1,232 @@
+"""Routing of HTTP requests (Envoy ``route.v3``)."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from mesh_api.config.matchers import HeaderMatch, QueryParameterMatch, StringMatch
+
+MILLION = 1_000_000
+"""Denominator of every fraction in this package."""
+
+
+class PathMatchKind(Enum):
+    """``PATH_SEPARATED_PREFIX`` matches ``/a`` and ``/a/b``, not ``/ab``. ``REGEX`` is RE2 on the whole path."""
+
+    EXACT = "path"
+    PREFIX = "prefix"
+    PATH_SEPARATED_PREFIX = "path_separated_prefix"
+    REGEX = "safe_regex"
+
+
+@dataclass(frozen=True, slots=True)
+class PathMatch:
+    """A condition on the path without its query. ``REGEX`` ignores ``case_sensitive``."""
+
+    kind: PathMatchKind
+    value: str
+    case_sensitive: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class RouteMatch:
+    """All conditions must hold. ``runtime_fraction`` (parts per million) takes only that share of the requests."""
+
+    path: PathMatch
+    headers: tuple[HeaderMatch, ...] = ()
+    query_parameters: tuple[QueryParameterMatch, ...] = ()
+    runtime_fraction: int | None = None
+    grpc_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderValue:
+    """A header to write; ``append`` adds to an existing one, otherwise it is replaced (or added when absent)."""
+
+    name: str
+    value: str
+    append: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderEdits:
+    """Edits of the request's and the response's headers; values may hold Envoy's command operators."""
+
+    request_set: tuple[HeaderValue, ...] = ()
+    request_remove: tuple[str, ...] = ()
+    response_set: tuple[HeaderValue, ...] = ()
+    response_remove: tuple[str, ...] = ()
+
+
+NO_EDITS = HeaderEdits()
+
+
+@dataclass(frozen=True, slots=True)
+class WeightedCluster:
+    """One of several destinations; the chance is ``weight`` over the sum of all weights."""
+
+    name: str
+    weight: int
+    edits: HeaderEdits = NO_EDITS
+    host_rewrite: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """When and how often a request is tried again. ``num_retries`` does not count the first attempt.
+
+    ``retry_on`` holds Envoy's names (``connect-failure``, ``refused-stream``, ``5xx``, ``gateway-error``, ``reset``,
+    ``reset-before-request``, ``retriable-status-codes``, ``unavailable``, ``cancelled`` ...). Seconds for the times.
+    """
+
+    retry_on: tuple[str, ...]
+    num_retries: int = 1
+    per_try_timeout: float | None = None
+    retriable_status_codes: tuple[int, ...] = ()
+    host_selection_retry_max_attempts: int = 1
+    avoid_previous_hosts: bool = False
+    back_off_base: float = 0.025
+    back_off_max: float | None = None
+    retriable_request_headers: tuple[HeaderMatch, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HashPolicy:
+    """What a consistent hash is computed from; exactly one of the four is set."""
+
+    header: str = ""
+    cookie: str = ""
+    cookie_ttl: float | None = None
+    cookie_path: str = ""
+    query_parameter: str = ""
+    source_ip: bool = False
+    terminal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Mirror:
+    """A copy of the request sent to ``cluster`` for ``fraction`` parts per million; its answer is dropped."""
+
+    cluster: str
+    fraction: int = MILLION
+    disable_shadow_host_suffix: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class RegexRewrite:
+    """Replaces every match of the RE2 ``pattern`` in the path by ``substitution`` (``\\1`` refers to a group)."""
+
+    pattern: str
+    substitution: str
+
+
+@dataclass(frozen=True, slots=True)
+class RouteAction:
+    """Sends the request to one cluster or to one of several by weight (then ``cluster`` is empty).
+
+    ``timeout`` in seconds: ``None`` means Envoy's default of 15 s, ``0`` no limit (what Istio sends when no timeout is
+    asked for). ``max_grpc_timeout``: ``None`` ignores ``grpc-timeout``, 0 honours it uncapped. ``cluster_not_found_code``
+    answers when the cluster does not exist.
+    """
+
+    cluster: str = ""
+    weighted_clusters: tuple[WeightedCluster, ...] = ()
+    timeout: float | None = None
+    idle_timeout: float | None = None
+    max_stream_duration: float | None = None
+    max_grpc_timeout: float | None = None
+    retry: RetryPolicy | None = None
+    prefix_rewrite: str = ""
+    regex_rewrite: RegexRewrite | None = None
+    host_rewrite: str = ""
+    auto_host_rewrite: bool = False
+    append_x_forwarded_host: bool = False
+    hash_policies: tuple[HashPolicy, ...] = ()
+    mirrors: tuple[Mirror, ...] = ()
+    cluster_not_found_code: int = 503
+    upgrades: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """Answers with ``code`` and a Location made of the request's URL with the parts that are set replaced."""
+
+    code: int = 301
+    scheme: str = ""
+    https: bool = False
+    host: str = ""
+    port: int | None = None
+    path: str = ""
+    prefix_rewrite: str = ""
+    regex_rewrite: RegexRewrite | None = None
+    strip_query: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DirectResponse:
+    """Answers with ``status`` and ``body``."""
+
+    status: int
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class FaultPolicy:
+    """Injected faults; percentages are parts per million. ``abort_grpc_status`` or ``abort_http_status`` aborts."""
+
+    delay: float | None = None
+    delay_fraction: int = 0
+    abort_http_status: int | None = None
+    abort_grpc_status: int | None = None
+    abort_fraction: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CorsPolicy:
+    """Cross-origin rules (Envoy ``cors.v3.CorsPolicy``); empty strings mean "unset"."""
+
+    allow_origins: tuple[StringMatch, ...] = ()
+    allow_methods: str = ""
+    allow_headers: str = ""
+    expose_headers: str = ""
+    max_age: str = ""
+    allow_credentials: bool | None = None
+    forward_unmatched_preflights: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One rule: the first whose ``match`` holds decides. ``metadata`` is the ``istio`` filter metadata as pairs."""
+
+    match: RouteMatch
+    action: RouteAction | Redirect | DirectResponse
+    name: str = ""
+    edits: HeaderEdits = NO_EDITS
+    fault: FaultPolicy | None = None
+    cors: CorsPolicy | None = None
+    operation: str = ""
+    metadata: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualHost:
+    """Rules for the hosts in ``domains``: exact, ``*.suffix``, ``prefix.*`` or ``*``, best match first (as in Envoy)."""
+
+    name: str
+    domains: tuple[str, ...]
+    routes: tuple[Route, ...]
+    include_request_attempt_count: bool = False
+    require_tls: bool = False
+    edits: HeaderEdits = NO_EDITS
+    cors: CorsPolicy | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RouteConfiguration:
+    """A named table of virtual hosts."""
+
+    name: str
+    virtual_hosts: tuple[VirtualHost, ...] = ()
+    validate_clusters: bool = False
+    ignore_port_in_host_matching: bool = False
+    max_direct_response_body_size: int = 1024 * 1024
+    edits: HeaderEdits = field(default=NO_EDITS)
