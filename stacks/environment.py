@@ -1,0 +1,282 @@
+"""The one model of an environment: stack config, inventories, role variables and the reference table come from it.
+
+A wrong value is refused with the key, the value and what is allowed, before anything is touched: parse with
+:func:`parse`, which turns pydantic's report into one readable :class:`InvalidEnvironmentError`.
+"""
+
+import ipaddress
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    IPvAnyNetwork,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$")]
+"""A lower-case DNS label of at most 40 characters."""
+Port = Annotated[int, Field(ge=1, le=65535)]
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+
+PROXY_PORT_STEP = 100
+"""Distance between the ports of two proxies on one machine."""
+
+
+class InvalidEnvironmentError(ValueError):
+    """Every wrong value of an environment, one line each: key, value, what is allowed."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class Machine(_Model):
+    """One machine."""
+
+    name: Name = Field(description="Host name.")
+    address: str = Field(description="IPv4 address that the other machines reach it by.")
+    ssh_port: Port = Field(default=22, description="Port of its SSH server.")
+    host_key: str | None = Field(
+        default=None, description="Public host key (`ssh-ed25519 AAAA...`); unset: taken on first use and remembered."
+    )
+
+    @field_validator("address")
+    @classmethod
+    def _address_is_ip(cls, value: str) -> str:
+        return str(ipaddress.IPv4Address(value))
+
+
+class Machines(_Model):
+    """Where the environment runs."""
+
+    driver: Literal["namespaces", "existing", "qemu", "processes"] = Field(
+        default="namespaces",
+        description="`namespaces`: made here, no security boundary; `existing`: any SSH hosts; `qemu`: virtual machines; "
+        "`processes`: no machines, plain processes on loopback.",
+    )
+    network: IPvAnyNetwork = Field(
+        default=ipaddress.ip_network("10.77.0.0/24"),
+        description="Network of the machines; its first address is the gateway.",
+    )
+    cores: Annotated[int, Field(ge=1, le=256)] = Field(default=2, description="Processor cores of each machine.")
+    memory_mib: Annotated[int, Field(ge=256)] = Field(default=2048, description="Memory of each machine in MiB.")
+    suite: str = Field(default="bookworm", description="Debian suite of the machine image.")
+    mirror: str | None = Field(default=None, description="Debian mirror for the image; unset: this host's own sources.")
+    ssh_user: Name = Field(default="ansible", description="User that Ansible logs in as; may become root by sudo.")
+    ssh_private_key_file: str = Field(
+        default=".meshwright/ssh/id_ed25519", description="Private key for that user, from the project's root."
+    )
+    nodes: tuple[Machine, ...] = Field(default=(), description="The machines.")
+
+
+class ServicePort(_Model):
+    """One port of a service."""
+
+    name: Name = Field(default="http", description="Port name; its prefix tells the protocol, as in Istio.")
+    port: Port = Field(description="Port that callers use.")
+    protocol: Literal["HTTP", "TCP", "GRPC", "HTTP2"] = Field(default="HTTP", description="Protocol on the port.")
+
+
+class Service(_Model):
+    """A name under which workloads are reached."""
+
+    name: Name = Field(description="Short name; `NAME.NAMESPACE.svc.cluster.local` is the full one.")
+    namespace: Name = Field(default="default", description="Namespace.")
+    ports: tuple[ServicePort, ...] = Field(min_length=1, description="Its ports.")
+    selector: dict[str, str] | None = Field(default=None, description="Labels of its workloads; unset: `app: NAME`.")
+
+    @property
+    def hostname(self) -> str:
+        """The fully qualified name."""
+        return f"{self.name}.{self.namespace}.svc.cluster.local"
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The labels that its workloads carry."""
+        return self.selector if self.selector is not None else {"app": self.name}
+
+
+class Workload(_Model):
+    """One running copy of a service on a machine, with a sidecar beside it."""
+
+    name: Name = Field(description="Unique name.")
+    service: Name = Field(description="Service that it belongs to.")
+    version: str = Field(default="v1", description="Label `version`.")
+    machine: Name = Field(description="Machine that it runs on.")
+    program: Literal["store", "order", "warehouse", "warranty", "book-store"] = Field(
+        description="Which demo program it runs."
+    )
+    settings: dict[str, str] = Field(default_factory=dict, description="Environment variables of the program.")
+    database: bool = Field(default=False, description="Whether it uses PostgreSQL.")
+
+
+class Gateway(_Model):
+    """The ingress gateway."""
+
+    name: Name = Field(default="ingressgateway", description="Workload name; it carries the label `istio: NAME`.")
+    namespace: Name = Field(default="istio-system", description="Namespace.")
+    machine: Name = Field(default="node1", description="Machine that it runs on.")
+    http_port: Port = Field(default=80, description="Port for plain HTTP from outside.")
+
+
+class Proxy(_Model):
+    """Settings of every proxy."""
+
+    concurrency: Annotated[int, Field(ge=1, le=64)] = Field(default=1, description="Worker processes of each proxy.")
+    drain_seconds: Seconds = Field(default=5.0, description="How long a stopping proxy lets requests finish.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Log level.")
+
+
+class Mesh(_Model):
+    """The control plane and the proxies."""
+
+    control_machine: Name = Field(default="node1", description="Machine of the control plane.")
+    xds_port: Port = Field(default=15010, description="Port of the configuration stream.")
+    monitoring_port: Port = Field(default=15014, description="Port of metrics and debug pages.")
+    gateway: Gateway = Field(default=Gateway(), description="The ingress gateway.")
+    proxy: Proxy = Field(default=Proxy(), description="Every proxy.")
+    policy_wait_seconds: Seconds = Field(default=60.0, description="How long a change of policy waits for every proxy.")
+
+
+class Postgresql(_Model):
+    """The database of the demo workloads."""
+
+    machine: Name = Field(default="node1", description="Machine that it runs on.")
+    port: Port = Field(default=5432, description="Port.")
+    database: Name = Field(default="services", description="Database name.")
+    user: Name = Field(
+        default="program", description="Role that the workloads log in as; its password is in the vault."
+    )
+    service: Name = Field(default="postgres", description="Name in the mesh.")
+
+
+class Sources(_Model):
+    """Where software comes from."""
+
+    python_index: str | None = Field(
+        default=None, description="Python package index for the wheelhouse; unset: pip's own setting."
+    )
+    pulumi_releases: str = Field(default="https://get.pulumi.com/releases/sdk", description="Pulumi's release archive.")
+
+
+class Environment(_Model):
+    """Everything that an environment says."""
+
+    name: Name = Field(description="Name; also the stack's.")
+    machines: Machines = Field(default=Machines(), description="Where it runs.")
+    mesh: Mesh = Field(default=Mesh(), description="Control plane and proxies.")
+    postgresql: Postgresql | None = Field(default=None, description="The database; unset: none.")
+    scenario: Literal["steady", "timeout", "routing", "canary", "circuit-breaker"] = Field(
+        default="steady", description="Which of the demo's traffic policies is in force."
+    )
+    services: tuple[Service, ...] = Field(default=(), description="Names under which workloads are reached.")
+    workloads: tuple[Workload, ...] = Field(default=(), description="What runs.")
+    sources: Sources = Field(default=Sources(), description="Where software comes from.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        problems = [*self._duplicate_names(), *self._unknown_machines(), *self._unknown_services(), *self._outside()]
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def _duplicate_names(self) -> list[str]:
+        found = []
+        for key, names in (
+            ("machines.nodes", [node.name for node in self.machines.nodes]),
+            ("machines.nodes address", [node.address for node in self.machines.nodes]),
+            ("services", [service.name for service in self.services]),
+            ("workloads", [workload.name for workload in self.workloads]),
+        ):
+            found += [f"{key}: {name!r} stands twice" for name in sorted({n for n in names if names.count(n) > 1})]
+        return found
+
+    def _unknown_machines(self) -> list[str]:
+        known = [node.name for node in self.machines.nodes]
+        users = {f"workloads.{w.name}.machine": w.machine for w in self.workloads}
+        users["mesh.control_machine"] = self.mesh.control_machine
+        users["mesh.gateway.machine"] = self.mesh.gateway.machine
+        if self.postgresql is not None:
+            users["postgresql.machine"] = self.postgresql.machine
+        return [
+            f"{key}: no machine {name!r} (allowed: {', '.join(known) or 'none is declared in machines.nodes'})"
+            for key, name in users.items()
+            if name not in known
+        ]
+
+    def _unknown_services(self) -> list[str]:
+        known = [service.name for service in self.services]
+        found = [
+            f"workloads.{w.name}.service: no service {w.service!r} (allowed: {', '.join(known) or 'none is declared'})"
+            for w in self.workloads
+            if w.service not in known
+        ]
+        if self.postgresql is None:
+            found += [
+                f"workloads.{w.name}.database: asks for a database and postgresql is unset"
+                for w in self.workloads
+                if w.database
+            ]
+        return found
+
+    def _outside(self) -> list[str]:
+        if self.machines.driver not in ("namespaces", "qemu"):
+            return []
+        network = self.machines.network
+        return [
+            f"machines.nodes.{node.name}.address: {node.address} is not in machines.network {network}"
+            for node in self.machines.nodes
+            if ipaddress.ip_address(node.address) not in network
+        ]
+
+    def machine(self, name: str) -> Machine:
+        """The machine of that name (:class:`KeyError` when there is none)."""
+        return {node.name: node for node in self.machines.nodes}[name]
+
+    def service(self, name: str) -> Service:
+        """The service of that name (:class:`KeyError` when there is none)."""
+        return {service.name: service for service in self.services}[name]
+
+
+def parse(base: Environment | Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> Environment:
+    """The environment of ``base`` with ``overrides`` laid over it key by key (lists are replaced whole).
+
+    Raises :class:`InvalidEnvironmentError` with one line for each wrong value.
+    """
+    values = base.model_dump(mode="json", exclude_unset=True) if isinstance(base, Environment) else base
+    try:
+        return Environment.model_validate(merge(values, overrides or {}))
+    except ValidationError as error:
+        raise InvalidEnvironmentError(describe(error)) from None
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """``base`` with the values of ``over`` in place of its own, mappings merged at every depth."""
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        merged[key] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def describe(error: ValidationError) -> str:
+    """Pydantic's report as lines ``environment.KEY = VALUE: what is allowed``."""
+    lines = []
+    for item in error.errors(include_url=False):
+        key = ".".join(("environment", *map(str, item["loc"])))
+        message = item["msg"].removeprefix("Value error, ")
+        if item["type"] == "extra_forbidden":
+            lines.append(f"{key}: there is no such setting")
+        elif item["type"] == "missing":
+            lines.append(f"{key}: is required")
+        elif isinstance(item["input"], str | int | float | bool | None):
+            lines.append(f"{key} = {item['input']!r}: {message}")
+        else:
+            lines.append(f"{key}: {message}")
+    return "\n".join(lines)

@@ -1,0 +1,152 @@
+"""What follows from an environment: which proxy stands where, with which ports and identity. Pure.
+
+Everything that needs a derived value (inventories, role variables, the laptop's processes, outputs) takes it from here, so
+that no two places count ports on their own.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from stacks.environment import PROXY_PORT_STEP, Environment, Machine, Service, Workload
+
+CLUSTER_DOMAIN = "svc.cluster.local"
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyPorts:
+    """The ports of one proxy: Istio's own numbers, moved by a step for each further proxy of a machine."""
+
+    outbound: int
+    inbound: int
+    admin: int
+    health: int
+    stats: int
+
+    @classmethod
+    def at(cls, index: int) -> "ProxyPorts":
+        """The ports of the proxy with that place (0 is the first) on its machine."""
+        step = PROXY_PORT_STEP * index
+        return cls(15001 + step, 15006 + step, 15000 + step, 15021 + step, 15090 + step)
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyPlan:
+    """One proxy. ``kind`` is ``sidecar`` or ``router``; ``labels`` are those of its workload."""
+
+    name: str
+    namespace: str
+    kind: Literal["sidecar", "router"]
+    machine: Machine
+    ports: ProxyPorts
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def node_id(self) -> str:
+        """Istio's node id: ``KIND~ADDRESS~NAME.NAMESPACE~NAMESPACE.svc.cluster.local``."""
+        owner = f"{self.name}.{self.namespace}"
+        return f"{self.kind}~{self.machine.address}~{owner}~{self.namespace}.{CLUSTER_DOMAIN}"
+
+    def metadata(self) -> dict[str, Any]:
+        """Node metadata that the control plane compiles by."""
+        return {
+            "NAMESPACE": self.namespace,
+            "WORKLOAD_NAME": self.name,
+            "SERVICE_ACCOUNT": self.labels.get("app", self.name),
+            "LABELS": dict(self.labels),
+            "INTERCEPTION_MODE": "REDIRECT",
+            "CAPTURE_PORTS": {"outbound": self.ports.outbound, "inbound": self.ports.inbound},
+        }
+
+
+def workload_labels(environment: Environment, workload: Workload) -> dict[str, str]:
+    """The labels of a workload: those that its service selects by, and its version."""
+    return {**environment.service(workload.service).labels, "version": workload.version}
+
+
+def proxies(environment: Environment) -> tuple[ProxyPlan, ...]:
+    """Every proxy: the gateway first, then one for each workload in the declared order."""
+    gateway = environment.mesh.gateway
+    owners: list[tuple[str, str, Literal["sidecar", "router"], str, dict[str, str]]] = [
+        (gateway.name, gateway.namespace, "router", gateway.machine, {"istio": gateway.name, "app": gateway.name})
+    ]
+    owners += [
+        (w.name, environment.service(w.service).namespace, "sidecar", w.machine, workload_labels(environment, w))
+        for w in environment.workloads
+    ]
+    places: dict[str, int] = {}
+    planned = []
+    for name, namespace, kind, machine, labels in owners:
+        place = places.get(machine, 0)
+        places[machine] = place + 1
+        planned.append(ProxyPlan(name, namespace, kind, environment.machine(machine), ProxyPorts.at(place), labels))
+    return tuple(planned)
+
+
+def mesh_inventory(environment: Environment) -> dict[str, Any]:
+    """The control plane's static inventory: services, and the workloads behind them."""
+    services = [_service_entry(service) for service in environment.services]
+    workloads = [_workload_entry(environment, workload) for workload in environment.workloads]
+    if environment.postgresql is not None:
+        database = environment.postgresql
+        services.append(
+            {
+                "name": database.service,
+                "namespace": "default",
+                "ports": [{"name": "tcp-postgres", "port": database.port, "protocol": "TCP"}],
+                "selector": {"app": database.service},
+            }
+        )
+        workloads.append(
+            {
+                "name": database.service,
+                "namespace": "default",
+                "address": environment.machine(database.machine).address,
+                "labels": {"app": database.service},
+                "service_account": database.service,
+                "ports": {"tcp-postgres": database.port},
+                "sidecar": False,
+            }
+        )
+    return {"services": services, "workloads": workloads}
+
+
+def _service_entry(service: Service) -> dict[str, Any]:
+    ports = [{"name": p.name, "port": p.port, "protocol": p.protocol} for p in service.ports]
+    return {"name": service.name, "namespace": service.namespace, "ports": ports, "selector": service.labels}
+
+
+def _workload_entry(environment: Environment, workload: Workload) -> dict[str, Any]:
+    service = environment.service(workload.service)
+    return {
+        "name": workload.name,
+        "namespace": service.namespace,
+        "address": environment.machine(workload.machine).address,
+        "labels": workload_labels(environment, workload),
+        "service_account": workload.service,
+        "ports": {port.name: port.port for port in service.ports},
+        "sidecar": True,
+    }
+
+
+def service_names(environment: Environment) -> dict[str, tuple[str, ...]]:
+    """Address of a machine that carries the service, to the names that resolve to it on every machine.
+
+    Traffic to these names is intercepted and routed by host, so the address only has to be routable.
+    """
+    names: dict[str, tuple[str, ...]] = {}
+    placed = {w.service: environment.machine(w.machine).address for w in reversed(environment.workloads)}
+    for service in environment.services:
+        if service.name in placed:
+            address = placed[service.name]
+            names[address] = names.get(address, ()) + host_names(service.name, service.namespace)
+    if environment.postgresql is not None:
+        address = environment.machine(environment.postgresql.machine).address
+        names[address] = names.get(address, ()) + host_names(environment.postgresql.service, "default")
+    return names
+
+
+def host_names(name: str, namespace: str) -> tuple[str, ...]:
+    """The names of a service, longest first."""
+    qualified = f"{name}.{namespace}"
+    return (f"{qualified}.{CLUSTER_DOMAIN}", f"{qualified}.svc", qualified, name)
