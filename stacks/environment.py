@@ -182,6 +182,7 @@ class Environment(_Model):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         problems = [*self._duplicate_names(), *self._unknown_machines(), *self._unknown_services(), *self._outside()]
+        problems = problems or self._taken_ports()
         if problems:
             raise ValueError("; ".join(problems))
         return self
@@ -234,6 +235,22 @@ class Environment(_Model):
             for node in self.machines.nodes
             if ipaddress.ip_address(node.address) not in network
         ]
+
+    def _taken_ports(self) -> list[str]:
+        if self.machines.driver == "processes":
+            return []  # there every process has a port of its own
+        owners: dict[tuple[str, int], str] = {}
+        if self.postgresql is not None:
+            owners[self.postgresql.machine, self.postgresql.port] = "postgresql"
+        found = []
+        for workload in self.workloads:
+            for port in self.service(workload.service).ports:
+                owner = owners.setdefault((workload.machine, port.port), f"workload {workload.name}")
+                if owner != f"workload {workload.name}":
+                    found.append(
+                        f"workloads.{workload.name}.machine: port {port.port} of {workload.machine} is {owner}'s"
+                    )
+        return found
 
     def machine(self, name: str) -> Machine:
         """The machine of that name (:class:`KeyError` when there is none)."""
