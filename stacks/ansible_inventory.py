@@ -1,0 +1,129 @@
+"""An environment as Ansible sees it: an inventory with the variables of every role. Pure.
+
+Secrets stand in it only as references to the vault (``vault_join_token``, ``vault_postgresql_password``).
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from stacks import plan
+from stacks.environment import Environment, Machine, Workload
+
+Variables = dict[str, Any]
+
+
+def inventory(environment: Environment, connections: Mapping[str, Variables] | None = None) -> dict[str, Any]:
+    """The inventory; ``connections`` adds connection variables to a machine's own (its driver's SSH arguments)."""
+    names = [node.name for node in environment.machines.nodes]
+    hosts = {
+        node.name: _connection(environment, node)
+        | dict((connections or {}).get(node.name, {}))
+        | host(environment, node)
+        for node in environment.machines.nodes
+    }
+    children = {
+        "control": [environment.mesh.control_machine],
+        "database": [] if environment.postgresql is None else [environment.postgresql.machine],
+        "workloads": [name for name in names if hosts[name]["workload_instances"]],
+    }
+    groups: Variables = {group: {"hosts": {member: {} for member in members}} for group, members in children.items()}
+    return {"all": {"vars": variables(environment), "hosts": hosts, "children": groups}}
+
+
+def _connection(environment: Environment, machine: Machine) -> Variables:
+    return {"ansible_host": machine.address, "ansible_port": machine.ssh_port}
+
+
+def variables(environment: Environment) -> Variables:
+    """Variables that every host shares."""
+    mesh = environment.mesh
+    shared: Variables = {
+        "ansible_user": environment.machines.ssh_user,
+        "ansible_become": True,
+        "host_service_names": {address: list(names) for address, names in plan.service_names(environment).items()},
+        "mesh_control_xds_port": mesh.xds_port,
+        "mesh_control_monitoring_port": mesh.monitoring_port,
+        "mesh_control_inventory": plan.mesh_inventory(environment),
+        "mesh_control_join_token": "{{ vault_join_token }}",
+        "mesh_proxy_join_token": "{{ vault_join_token }}",
+        "mesh_proxy_drain_seconds": mesh.proxy.drain_seconds,
+    }
+    if environment.postgresql is not None:
+        shared |= _database_variables(environment)
+    return shared
+
+
+def _database_variables(environment: Environment) -> Variables:
+    database = environment.postgresql
+    assert database is not None  # noqa: S101 (the caller asked)
+    host_name = plan.host_names(database.service, "default")[0]
+    url = f"{host_name}:{database.port}/{database.database}"
+    return {
+        "postgresql_address": environment.machine(database.machine).address,
+        "postgresql_network": str(environment.machines.network),
+        "postgresql_port": database.port,
+        "postgresql_database": database.database,
+        "postgresql_user": database.user,
+        "postgresql_password": "{{ vault_postgresql_password }}",
+        "workload_database_url": f"postgresql://{database.user}:{{{{ vault_postgresql_password | urlencode }}}}@{url}",
+    }
+
+
+def host(environment: Environment, machine: Machine) -> Variables:
+    """Variables of one machine: the proxies, the redirect rules and the workloads that stand there."""
+    proxies = {proxy.name: proxy for proxy in plan.proxies(environment) if proxy.machine == machine}
+    workloads = [workload for workload in environment.workloads if workload.machine == machine.name]
+    return {
+        "mesh_proxy_instances": [_proxy(environment, proxy) for proxy in proxies.values()],
+        "redirect_workloads": [_redirect(environment, w, proxies[w.name]) for w in workloads],
+        "workload_instances": [_workload(environment, w) for w in workloads],
+    }
+
+
+def user(workload: Workload) -> str:
+    """The unprivileged user that a workload runs as."""
+    return f"demo-{workload.name}"
+
+
+def _proxy(environment: Environment, proxy: plan.ProxyPlan) -> Variables:
+    settings = environment.mesh.proxy
+    own = {
+        "concurrency": settings.concurrency,
+        "drain_seconds": settings.drain_seconds,
+        "log_level": settings.log_level,
+        "state_dir": f"/var/lib/meshwright/proxy/{proxy.name}",
+        "token_file": "/etc/meshwright/proxy/join-token",
+        "ready_port": proxy.ports.health,
+        "stats_port": proxy.ports.stats,
+    }
+    control = environment.machine(environment.mesh.control_machine)
+    return {
+        "name": proxy.name,
+        "namespace": proxy.namespace,
+        "node_id": proxy.node_id,
+        "metadata": proxy.metadata() | {"PROXY_CONFIG": own},
+        "ports": asdict(proxy.ports),
+        "xds": {"address": control.address, "port": environment.mesh.xds_port},
+    }
+
+
+def _redirect(environment: Environment, workload: Workload, proxy: plan.ProxyPlan) -> Variables:
+    return {
+        "name": workload.name,
+        "user": user(workload),
+        "ports": [port.port for port in environment.service(workload.service).ports],
+        "inbound_port": proxy.ports.inbound,
+        "outbound_port": proxy.ports.outbound,
+    }
+
+
+def _workload(environment: Environment, workload: Workload) -> Variables:
+    return {
+        "name": workload.name,
+        "user": user(workload),
+        "port": environment.service(workload.service).ports[0].port,
+        "program": workload.program,
+        "settings": workload.settings,
+        "database": workload.database,
+    }

@@ -1,0 +1,177 @@
+"""The roles' argument specifications (``roles/*/meta/argument_specs.yml``), made from the environment's model. Pure."""
+
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from stacks.environment import Mesh, Postgresql, Proxy
+
+Option = dict[str, Any]
+
+
+def of(model: type[BaseModel], field: str) -> Option:
+    """The option that carries a field of the environment, with its type, default and description."""
+    info = model.model_fields[field]
+    option: Option = {"type": _type(info.annotation), "description": [info.description]}
+    if info.is_required():
+        option["required"] = True
+    elif isinstance(info.default, str | int | float | bool):
+        option["default"] = info.default
+    choices = _choices(info)
+    return option | ({"choices": choices} if choices else {})
+
+
+def _type(annotation: Any) -> str:
+    kinds = {int: "int", float: "float", bool: "bool", dict: "dict", tuple: "list", list: "list"}
+    base = get_origin(annotation) or annotation
+    return kinds.get(base, "str")
+
+
+def _choices(info: FieldInfo) -> list[Any]:
+    values = get_args(info.annotation)
+    return list(values) if values and all(isinstance(value, str) for value in values) else []
+
+
+def text(description: str, **more: Any) -> Option:
+    """A string option."""
+    return {"type": "str", "description": [description], **more}
+
+
+def number(description: str, **more: Any) -> Option:
+    """A whole number."""
+    return {"type": "int", "description": [description], **more}
+
+
+def items(description: str, **more: Any) -> Option:
+    """A list of strings."""
+    return {"type": "list", "elements": "str", "description": [description], **more}
+
+
+def records(description: str, options: dict[str, Option], **more: Any) -> Option:
+    """A list of mappings."""
+    return {"type": "list", "elements": "dict", "description": [description], "options": options, **more}
+
+
+def mapping(description: str, **more: Any) -> Option:
+    """A mapping with free keys."""
+    return {"type": "dict", "description": [description], **more}
+
+
+REQUIRED = {"required": True}
+_NAME = text("Name of the workload.", **REQUIRED)
+_PREFIX = text("Where the software is installed.", default="/opt/meshwright")
+
+ROLES: dict[str, tuple[str, dict[str, Option]]] = {
+    "host": (
+        "Base of every host: preflight, packages, directories, names of services",
+        {
+            "host_packages": items("Debian packages that every host needs."),
+            "host_service_names": mapping("Address to the service names that resolve to it."),
+            "host_users": items("Further unprivileged users.", default=[]),
+        },
+    ),
+    "package": (
+        "Python environments made of our wheels, owned by root",
+        {
+            "package_prefix": _PREFIX,
+            "package_archive": text("Archive of wheels on the controller; `make wheel` makes it."),
+            "package_system_packages": items("Debian packages that the environments need."),
+            "package_environments": records(
+                "The environments.",
+                {
+                    "name": text("Directory name below the prefix.", **REQUIRED),
+                    "requirements": items("What to install, in pip's notation.", **REQUIRED),
+                    "verify": items("Distributions whose files are compared with their hashes.", default=[]),
+                },
+            ),
+            "package_notify": {"type": "raw", "description": ["Handlers to notify on a change."], "default": []},
+        },
+    ),
+    "redirect": (
+        "Sends the workloads' traffic through their sidecars",
+        {
+            "redirect_proxy_user": text("User of the proxies.", default="mesh-proxy"),
+            "redirect_workloads": records(
+                "The workloads of this host.",
+                {
+                    "name": _NAME,
+                    "user": text("User that the workload runs as.", **REQUIRED),
+                    "ports": {"type": "list", "elements": "int", "description": ["Ports it serves."], **REQUIRED},
+                    "inbound_port": number("Port of its sidecar for traffic to it.", **REQUIRED),
+                    "outbound_port": number("Port of its sidecar for traffic from it.", **REQUIRED),
+                },
+                default=[],
+            ),
+        },
+    ),
+    "mesh_control": (
+        "The control plane as a service",
+        {
+            "mesh_control_prefix": _PREFIX,
+            "mesh_control_xds_port": of(Mesh, "xds_port"),
+            "mesh_control_monitoring_port": of(Mesh, "monitoring_port"),
+            "mesh_control_log_level": of(Proxy, "log_level"),
+            "mesh_control_inventory": mapping("Services and workloads that the control plane knows from the start."),
+            "mesh_control_join_token": text("Token that a proxy shows to join.", no_log=True, **REQUIRED),
+        },
+    ),
+    "mesh_proxy": (
+        "A proxy beside every workload, and the gateway",
+        {
+            "mesh_proxy_prefix": _PREFIX,
+            "mesh_proxy_drain_seconds": of(Proxy, "drain_seconds"),
+            "mesh_proxy_join_token": text("Token that a proxy shows to join.", no_log=True, **REQUIRED),
+            "mesh_proxy_instances": records(
+                "The proxies of this host.",
+                {
+                    "name": _NAME,
+                    "namespace": text("Namespace of the workload.", **REQUIRED),
+                    "node_id": text("Istio's node id.", **REQUIRED),
+                    "metadata": mapping("Node metadata.", **REQUIRED),
+                    "ports": mapping("Port numbers: outbound, inbound, admin, health, stats.", **REQUIRED),
+                    "xds": mapping("Address and port of the control plane.", **REQUIRED),
+                },
+                default=[],
+            ),
+        },
+    ),
+    "postgresql": (
+        "PostgreSQL with one database and its role",
+        {
+            "postgresql_version": text("Major version that the host's Debian carries.", default="15"),
+            "postgresql_port": of(Postgresql, "port"),
+            "postgresql_address": text("Address that it listens on beside loopback.", default="127.0.0.1"),
+            "postgresql_network": text("Network that may log in.", default="127.0.0.1/32"),
+            "postgresql_database": of(Postgresql, "database"),
+            "postgresql_user": of(Postgresql, "user"),
+            "postgresql_password": text("Password of the role.", no_log=True, **REQUIRED),
+        },
+    ),
+    "workload": (
+        "Demo workloads as services, each under its own user",
+        {
+            "workload_prefix": _PREFIX,
+            "workload_database_url": text("URL of the database with its password.", no_log=True, default=""),
+            "workload_instances": records(
+                "The workloads of this host.",
+                {
+                    "name": _NAME,
+                    "user": text("User that it runs as.", **REQUIRED),
+                    "port": number("Port that it serves.", **REQUIRED),
+                    "program": text("Which demo program it runs.", **REQUIRED),
+                    "settings": mapping("Environment variables.", default={}),
+                    "database": {"type": "bool", "description": ["Whether it uses PostgreSQL."], "default": False},
+                },
+                default=[],
+            ),
+        },
+    ),
+}
+"""Role to its short description and options: the one list of roles."""
+
+
+def specification(role: str) -> dict[str, Any]:
+    """The content of the role's ``meta/argument_specs.yml``."""
+    title, options = ROLES[role]
+    return {"argument_specs": {"main": {"short_description": title, "options": options}}}

@@ -1,0 +1,23 @@
+"""The environments that come with the project: one module each, found by the stack's name in :data:`ENVIRONMENTS`.
+
+A module declares ``ENVIRONMENT`` (its settings, over which the stack's configuration is laid) and ``policies`` (its
+traffic policies in typed Python). To add an environment: a module here and a line in the table.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from mesh_policy import Policy
+from stacks.environment import Environment
+from stacks.environments import laptop, local, static
+
+
+class Declaration(Protocol):
+    """What a module of this package declares."""
+
+    ENVIRONMENT: Environment
+    policies: Callable[[Environment], Sequence[Policy]]
+
+
+ENVIRONMENTS: dict[str, Declaration] = {"laptop": laptop, "local": local, "static": static}
+"""Stack name to its declaration."""

@@ -1,0 +1,28 @@
+"""Three machines made on this host: control plane, gateway and database on the first, the demo on the other two."""
+
+from collections.abc import Sequence
+
+from mesh_policy import Policy
+from stacks.environment import Environment, Machine, Machines, Mesh, Postgresql
+from stacks.environments import book_store, demo
+
+ENVIRONMENT = Environment(
+    name="local",
+    machines=Machines(
+        driver="namespaces",
+        nodes=(
+            Machine(name="node1", address="10.77.0.11"),
+            Machine(name="node2", address="10.77.0.12"),
+            Machine(name="node3", address="10.77.0.13"),
+        ),
+    ),
+    mesh=Mesh(control_machine="node1"),
+    postgresql=Postgresql(machine="node1"),
+    services=demo.SERVICES,
+    workloads=demo.workloads("node2", "node3"),
+)
+
+
+def policies(environment: Environment) -> Sequence[Policy]:
+    """The traffic policies of the environment."""
+    return book_store.policies(environment)

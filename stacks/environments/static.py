@@ -1,0 +1,19 @@
+"""Three machines that exist already and answer SSH; set their addresses in the stack's configuration."""
+
+from collections.abc import Sequence
+
+from mesh_policy import Policy
+from stacks.environment import Environment, Machines
+from stacks.environments import book_store, local
+
+ENVIRONMENT = local.ENVIRONMENT.model_copy(
+    update={
+        "name": "static",
+        "machines": Machines(driver="existing", nodes=local.ENVIRONMENT.machines.nodes),
+    }
+)
+
+
+def policies(environment: Environment) -> Sequence[Policy]:
+    """The traffic policies of the environment."""
+    return book_store.policies(environment)

@@ -1,0 +1,116 @@
+"""Runs the Ansible playbook for a part of an environment, and tells what it did.
+
+Ansible runs as a process of its own; what happens comes back as JSON lines from :mod:`stacks.callbacks`. Secrets reach it
+in a file of mode 0600 in a private directory that is gone when the run ends.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+WORK = ROOT / ".meshwright"
+Say = Callable[[str], None]
+
+
+class PlaybookError(RuntimeError):
+    """The run failed; the message names each host, task and reason."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a run did (or, with ``check``, would do): ``changes`` are lines ``HOST: TASK``."""
+
+    hosts: dict[str, dict[str, int]] = field(default_factory=dict)
+    changes: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+
+    def add(self, event: Mapping[str, Any]) -> None:
+        """Take in one event of the callback."""
+        if event["event"] == "stats":
+            self.hosts = dict(event["hosts"])
+        elif event["status"] in ("failed", "unreachable"):
+            self.failures.append(f"{event['host']}: {event['task']}: {event['message']}")
+        elif event["changed"]:
+            self.changes.append(f"{event['host']}: {event['task']}")
+
+
+def run(
+    inventory: Mapping[str, Any],
+    secrets: Mapping[str, str],
+    tags: tuple[str, ...],
+    *,
+    check: bool = False,
+    say: Say = lambda line: None,
+) -> Outcome:
+    """Run ``mesh.yml`` for the plays with these tags. Raises :class:`PlaybookError`."""
+    WORK.mkdir(mode=0o700, exist_ok=True)
+    directory = Path(tempfile.mkdtemp(prefix="playbook-", dir=WORK))
+    try:
+        (directory / "inventory.json").write_text(json.dumps(inventory))
+        (directory / "secrets.json").touch(mode=0o600)
+        (directory / "secrets.json").write_text(json.dumps(dict(secrets)))
+        (directory / "events").touch()
+        return _execute(directory, tags, check, say)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _execute(directory: Path, tags: tuple[str, ...], check: bool, say: Say) -> Outcome:
+    command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(directory / "inventory.json")]
+    command += ["-e", f"@{directory / 'secrets.json'}", "--tags", ",".join(tags), str(ROOT / "mesh.yml")]
+    command += ["--check"] if check else []
+    environment = os.environ | {
+        "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+        "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "stacks" / "callbacks"),
+        "ANSIBLE_CALLBACKS_ENABLED": "meshwright_events",
+        "ANSIBLE_NOCOLOR": "1",
+        "MESHWRIGHT_EVENTS": str(directory / "events"),
+        "PYTHONWARNINGS": "ignore",
+    }
+    outcome = Outcome()
+    with (directory / "output").open("wb") as output:
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+        )
+        try:
+            for event in _follow(directory / "events", process):
+                outcome.add(event)
+                if event["event"] == "result" and (event["changed"] or event["status"] != "ok"):
+                    say(f"{event['host']}: {event['task']} ({event['status']}, {event['seconds']} s)")
+        except BaseException:
+            process.send_signal(signal.SIGINT)
+            process.wait()
+            raise
+    if process.returncode or outcome.failures:
+        detail = outcome.failures or [_tail(directory / "output")]
+        raise PlaybookError("\n".join(detail))
+    return outcome
+
+
+def _follow(path: Path, process: subprocess.Popen[bytes]) -> Iterator[dict[str, Any]]:
+    """The events as they come, until the process has ended and all are read."""
+    with path.open() as file:
+        pending = ""
+        while True:
+            ended = process.poll() is not None
+            pending += file.read()
+            *lines, pending = pending.split("\n")
+            yield from map(json.loads, lines)
+            if ended:
+                return
+            time.sleep(0.1)
+
+
+def _tail(path: Path) -> str:
+    lines = [line for line in path.read_text(errors="replace").splitlines() if line.strip()]
+    return "\n".join(lines[-15:]) or "ansible-playbook ended without a word"
