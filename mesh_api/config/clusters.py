@@ -84,10 +84,14 @@ class RingHashConfig:
 
 @dataclass(frozen=True, slots=True)
 class HttpProtocolOptions:
-    """Upstream HTTP: ``protocol`` is ``http1``, ``http2`` or ``downstream`` (the same as the client's)."""
+    """Upstream HTTP: ``protocol`` is ``http1``, ``http2`` or ``downstream`` (the same as the client's).
+
+    Seconds for the times; ``max_requests_per_connection`` 0 is no limit; ``max_concurrent_streams`` needs HTTP/2.
+    """
 
     protocol: str = "http1"
     idle_timeout: float | None = None
+    max_connection_duration: float | None = None
     max_requests_per_connection: int = 0
     max_concurrent_streams: int | None = None
 
@@ -98,7 +102,9 @@ class Cluster:
 
     ``healthy_panic_threshold`` is a percentage (Envoy's default 50, Istio sends 0). ``bind_address`` is the source address
     of upstream connections (Istio: ``127.0.0.6`` for inbound clusters). ``metadata`` is the ``istio`` filter metadata as
-    pairs. ``alt_stat_name`` replaces the name in statistics.
+    pairs sorted by key; a value that is no string on the wire (Istio's ``services``) is compact JSON here.
+    ``alt_stat_name`` replaces the name in statistics. The DNS settings apply to ``STRICT_DNS`` and ``LOGICAL_DNS``;
+    ``dns_lookup_family`` is ``AUTO``, ``V4_ONLY``, ``V6_ONLY``, ``V4_PREFERRED`` or ``ALL``. Their defaults are Istio's.
     """
 
     name: str
@@ -119,6 +125,7 @@ class Cluster:
     """``ORIGINAL_DST``: take the destination from ``x-envoy-original-dst-host`` instead of the socket."""
     dns_refresh_rate: float = 60.0
     respect_dns_ttl: bool = True
+    dns_lookup_family: str = "V4_ONLY"
     tcp_keepalive: tuple[int | None, int | None, int | None] | None = None
     """Probes, idle seconds, interval seconds; ``None`` leaves the kernel's own value."""
     cleanup_interval: float = 60.0

@@ -27,6 +27,18 @@ class ListenerFilter(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class ListenerFilterExemption:
+    """Destination ports on which a listener filter stays off, so that a server which speaks first is not waited for.
+
+    ``ports`` are half-open ranges ``(start, end)``. ``invert``: the filter is off everywhere but on these ports.
+    """
+
+    filter: ListenerFilter
+    ports: tuple[tuple[int, int], ...]
+    invert: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class FilterChainMatch:
     """Conditions on a connection; an empty field does not restrict. Prefixes are CIDR strings.
 
@@ -48,6 +60,8 @@ class HttpConnectionManager:
 
     ``codec`` is ``AUTO``, ``HTTP1`` or ``HTTP2``. Seconds for the timeouts, 0 switches one off, ``None`` is Envoy's default
     (stream idle 300 s, idle 1 h, request headers none). ``server_name`` goes into the ``server`` header.
+    ``client_cert_details`` are the parts of the client's certificate (``subject``, ``cert``, ``chain``, ``dns``, ``uri``)
+    that go into ``x-forwarded-client-cert``. ``proxy_100_continue``: leave ``expect: 100-continue`` to the upstream.
     """
 
     stat_prefix: str
@@ -73,6 +87,8 @@ class HttpConnectionManager:
     max_request_headers_kb: int = 60
     upgrades: tuple[str, ...] = ()
     forward_client_cert: str = "SANITIZE"
+    client_cert_details: tuple[str, ...] = ()
+    proxy_100_continue: bool = False
     accept_http_10: bool = False
     suppress_route_server_header: bool = False
 
@@ -115,6 +131,7 @@ class Listener:
     filter_chains: tuple[FilterChain, ...] = ()
     default_filter_chain: FilterChain | None = None
     listener_filters: tuple[ListenerFilter, ...] = ()
+    listener_filter_exemptions: tuple[ListenerFilterExemption, ...] = ()
     bind_to_port: bool = True
     use_original_dst: bool = False
     traffic_direction: TrafficDirection = TrafficDirection.UNSPECIFIED

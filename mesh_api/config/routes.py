@@ -124,8 +124,9 @@ class RouteAction:
     """Sends the request to one cluster or to one of several by weight (then ``cluster`` is empty).
 
     ``timeout`` in seconds: ``None`` means Envoy's default of 15 s, ``0`` no limit (what Istio sends when no timeout is
-    asked for). ``max_grpc_timeout``: ``None`` ignores ``grpc-timeout``, 0 honours it uncapped. ``cluster_not_found_code``
-    answers when the cluster does not exist.
+    asked for). ``max_grpc_timeout``: ``None`` ignores ``grpc-timeout``, 0 honours it uncapped, as the request's timeout.
+    ``grpc_timeout_header_max`` does the same for the stream's maximum duration. ``cluster_not_found_code`` (404, 500 or
+    503) answers when the cluster does not exist.
     """
 
     cluster: str = ""
@@ -134,6 +135,7 @@ class RouteAction:
     idle_timeout: float | None = None
     max_stream_duration: float | None = None
     max_grpc_timeout: float | None = None
+    grpc_timeout_header_max: float | None = None
     retry: RetryPolicy | None = None
     prefix_rewrite: str = ""
     regex_rewrite: RegexRewrite | None = None

@@ -1,0 +1,141 @@
+"""The HTTP connection manager (``http_connection_manager.v3.HttpConnectionManager``)."""
+
+from typing import Any, Final
+
+from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
+
+from mesh_api.config.listeners import HttpConnectionManager
+from mesh_api.xds.access_logs import decode_access_log, encode_access_log
+from mesh_api.xds.clusters import ads_source, read_ads_source
+from mesh_api.xds.errors import EncodeError
+from mesh_api.xds.fields import Fields
+from mesh_api.xds.filters import decode_http_filters, encode_http_filter
+from mesh_api.xds.route_actions import decode_upgrades
+from mesh_api.xds.routes import decode_route_configuration, encode_route_configuration
+from mesh_api.xds.values import boolean, duration, uint32
+
+MESSAGE: Final = hcm_pb2.HttpConnectionManager
+
+SERVER_NAME, MAX_HEADERS_KB = "envoy", 60
+"""Envoy's defaults."""
+
+_CERT_DETAILS: Final = ("subject", "cert", "chain", "dns", "uri")
+_WRAPPED_CERT_DETAILS: Final = frozenset({"subject"})
+_PLAIN_FLAGS: Final = (
+    "preserve_external_request_id",
+    "always_set_request_id_in_response",
+    "merge_slashes",
+    "proxy_100_continue",
+)
+_TIMEOUTS: Final = ("stream_idle_timeout", "request_timeout", "request_headers_timeout")
+
+
+def encode_connection_manager(manager: HttpConnectionManager) -> Any:
+    """``HttpConnectionManager``."""
+    if bool(manager.rds_name) == (manager.route_config is not None):
+        raise EncodeError("a connection manager needs either rds_name or route_config")
+    if manager.suppress_route_server_header:
+        raise EncodeError("suppress_route_server_header has no form in Envoy's API")
+    slashes = hcm_pb2.HttpConnectionManager.PathWithEscapedSlashesAction
+    transformations = hcm_pb2.HttpConnectionManager.ServerHeaderTransformation
+    message = hcm_pb2.HttpConnectionManager(
+        stat_prefix=manager.stat_prefix,
+        http_filters=[encode_http_filter(http_filter) for http_filter in manager.http_filters],
+        codec_type=hcm_pb2.HttpConnectionManager.CodecType.Value(manager.codec),
+        access_log=[encode_access_log(log) for log in manager.access_logs],
+        server_name="" if manager.server_name == SERVER_NAME else manager.server_name,
+        server_header_transformation=transformations.Value(manager.server_header_transformation),
+        use_remote_address=boolean(manager.use_remote_address),
+        xff_num_trusted_hops=manager.xff_num_trusted_hops,
+        generate_request_id=boolean(manager.generate_request_id, unless=True),
+        normalize_path=boolean(manager.normalize_path, unless=False),
+        path_with_escaped_slashes_action=slashes.Value(manager.path_with_escaped_slashes_action),
+        max_request_headers_kb=uint32(manager.max_request_headers_kb, unless=MAX_HEADERS_KB),
+        upgrade_configs=[
+            hcm_pb2.HttpConnectionManager.UpgradeConfig(upgrade_type=upgrade) for upgrade in manager.upgrades
+        ],
+        forward_client_cert_details=hcm_pb2.HttpConnectionManager.ForwardClientCertDetails.Value(
+            manager.forward_client_cert
+        ),
+        **{name: getattr(manager, name) for name in _PLAIN_FLAGS},
+        **{name: duration(getattr(manager, name)) for name in _TIMEOUTS},
+    )
+    _encode_nested(manager, message)
+    return message
+
+
+def _encode_nested(manager: HttpConnectionManager, message: Any) -> None:
+    if manager.route_config is not None:
+        message.route_config.CopyFrom(encode_route_configuration(manager.route_config))
+    else:
+        message.rds.route_config_name = manager.rds_name
+        message.rds.config_source.CopyFrom(ads_source())
+    if manager.idle_timeout is not None:
+        message.common_http_protocol_options.idle_timeout.CopyFrom(duration(manager.idle_timeout))
+    if manager.accept_http_10:
+        message.http_protocol_options.accept_http_10 = True
+    for detail in manager.client_cert_details:
+        if detail not in _CERT_DETAILS:
+            raise EncodeError(f"client_cert_details: {detail!r} is none of {', '.join(_CERT_DETAILS)}")
+        if detail in _WRAPPED_CERT_DETAILS:
+            message.set_current_client_cert_details.subject.value = True
+        else:
+            setattr(message.set_current_client_cert_details, detail, True)
+
+
+def decode_connection_manager(fields: Fields) -> HttpConnectionManager:
+    """From ``HttpConnectionManager``."""
+    with fields as f:
+        slashes = f.enum("path_with_escaped_slashes_action")
+        with f.child("http_protocol_options") as http1:
+            accept_http_10 = http1.flag("accept_http_10")
+        with f.child("common_http_protocol_options") as common:
+            idle_timeout = common.duration("idle_timeout")
+        return HttpConnectionManager(
+            stat_prefix=f.text("stat_prefix"),
+            http_filters=decode_http_filters(f, "http_filters"),
+            codec=f.enum("codec_type", "AUTO", "HTTP1", "HTTP2"),
+            access_logs=tuple(decode_access_log(log) for log in f.children("access_log")),
+            server_name=f.text("server_name") or SERVER_NAME,
+            server_header_transformation=f.enum("server_header_transformation"),
+            use_remote_address=f.wrapped_flag("use_remote_address", default=False),
+            xff_num_trusted_hops=f.number("xff_num_trusted_hops"),
+            generate_request_id=f.wrapped_flag("generate_request_id", default=True),
+            normalize_path=f.wrapped_flag("normalize_path", default=False),
+            # Without runtime layers, Envoy's implementation specific default is to keep them.
+            path_with_escaped_slashes_action="KEEP_UNCHANGED" if slashes.startswith("IMPLEMENTATION") else slashes,
+            idle_timeout=idle_timeout,
+            max_request_headers_kb=f.wrapped_number("max_request_headers_kb", MAX_HEADERS_KB),
+            upgrades=decode_upgrades(f),
+            forward_client_cert=f.enum("forward_client_cert_details"),
+            client_cert_details=_decode_cert_details(f),
+            accept_http_10=accept_http_10,
+            **_decode_routes(f),
+            **_decode_plain(f),
+        )
+
+
+def _decode_routes(fields: Fields) -> dict[str, Any]:
+    kind = fields.oneof("route_specifier")
+    if kind == "route_config":
+        return {"route_config": decode_route_configuration(fields.child(kind), inline=True)}
+    if kind != "rds":
+        raise fields.error("", f"{kind or 'a missing route_config'} is not supported")
+    with fields.child(kind) as rds:
+        read_ads_source(rds.child("config_source"))
+        return {"rds_name": rds.text("route_config_name")}
+
+
+def _decode_plain(fields: Fields) -> dict[str, Any]:
+    """The fields that have the same name and form on both sides."""
+    flags = {name: fields.flag(name) for name in _PLAIN_FLAGS}
+    return flags | {name: fields.duration(name) for name in _TIMEOUTS}
+
+
+def _decode_cert_details(fields: Fields) -> tuple[str, ...]:
+    with fields.child("set_current_client_cert_details") as details:
+        wanted = {
+            name: details.wrapped_flag(name, default=False) if name in _WRAPPED_CERT_DETAILS else details.flag(name)
+            for name in _CERT_DETAILS
+        }
+        return tuple(name for name, value in wanted.items() if value)

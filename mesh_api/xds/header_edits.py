@@ -1,0 +1,47 @@
+"""Edits of headers, which four messages of ``route.v3`` carry in the same four fields."""
+
+from typing import Any
+
+from envoy.config.core.v3 import base_pb2
+
+from mesh_api.config.routes import HeaderEdits, HeaderValue
+from mesh_api.xds.fields import Fields
+
+_APPEND = "APPEND_IF_EXISTS_OR_ADD"
+_OVERWRITE = "OVERWRITE_IF_EXISTS_OR_ADD"
+
+
+def encode_edits(edits: HeaderEdits) -> dict[str, Any]:
+    """Keyword arguments for ``Route``, ``VirtualHost``, ``RouteConfiguration`` or ``ClusterWeight``."""
+    return {
+        "request_headers_to_add": [_encode(header) for header in edits.request_set],
+        "request_headers_to_remove": edits.request_remove,
+        "response_headers_to_add": [_encode(header) for header in edits.response_set],
+        "response_headers_to_remove": edits.response_remove,
+    }
+
+
+def _encode(header: HeaderValue) -> Any:
+    action = base_pb2.HeaderValueOption.HeaderAppendAction.Value(_APPEND if header.append else _OVERWRITE)
+    return base_pb2.HeaderValueOption(
+        header=base_pb2.HeaderValue(key=header.name, value=header.value), append_action=action
+    )
+
+
+def decode_edits(fields: Fields) -> HeaderEdits:
+    """From any of the messages named above."""
+    return HeaderEdits(
+        request_set=tuple(_decode(header) for header in fields.children("request_headers_to_add")),
+        request_remove=fields.texts("request_headers_to_remove"),
+        response_set=tuple(_decode(header) for header in fields.children("response_headers_to_add")),
+        response_remove=fields.texts("response_headers_to_remove"),
+    )
+
+
+def _decode(fields: Fields) -> HeaderValue:
+    with fields as f:
+        action = f.enum("append_action", _APPEND, _OVERWRITE)
+        # The deprecated ``append`` is what control planes older than Envoy 1.20 send; unset it means "append".
+        append = f.wrapped_flag("append", action == _APPEND)
+        with f.child("header") as header:
+            return HeaderValue(header.text("key"), header.text("value"), append)

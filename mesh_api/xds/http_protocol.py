@@ -1,0 +1,81 @@
+"""Upstream HTTP options of a cluster (``upstreams.http.v3.HttpProtocolOptions``)."""
+
+from typing import Any
+
+from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2 as options_pb2
+
+from mesh_api.config.clusters import HttpProtocolOptions
+from mesh_api.xds.errors import EncodeError
+from mesh_api.xds.fields import Fields
+from mesh_api.xds.values import duration, pack, uint32, unpack
+
+KEY = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+
+
+def encode_http_protocol(options: HttpProtocolOptions) -> dict[str, Any]:
+    """The entry of ``typed_extension_protocol_options``; none for the defaults, which are Envoy's."""
+    if options == HttpProtocolOptions():
+        return {}
+    message = options_pb2.HttpProtocolOptions()
+    common = message.common_http_protocol_options
+    if options.idle_timeout is not None:
+        common.idle_timeout.CopyFrom(duration(options.idle_timeout))
+    if options.max_connection_duration is not None:
+        common.max_connection_duration.CopyFrom(duration(options.max_connection_duration))
+    if options.max_requests_per_connection:
+        common.max_requests_per_connection.value = options.max_requests_per_connection
+    streams = uint32(options.max_concurrent_streams)
+    _encode_protocol(options.protocol, message, streams)
+    return {KEY: pack(message)}
+
+
+def _encode_protocol(protocol: str, message: Any, streams: Any) -> None:
+    if protocol == "http1":
+        if streams is not None:
+            raise EncodeError("max_concurrent_streams has no meaning for http1")
+        message.explicit_http_config.http_protocol_options.SetInParent()
+        return
+    if protocol == "http2":
+        http2 = message.explicit_http_config.http2_protocol_options
+    elif protocol == "downstream":
+        message.use_downstream_protocol_config.http_protocol_options.SetInParent()
+        http2 = message.use_downstream_protocol_config.http2_protocol_options
+    else:
+        raise EncodeError(f"upstream protocol {protocol!r} is none of http1, http2, downstream")
+    http2.SetInParent()
+    if streams is not None:
+        http2.max_concurrent_streams.CopyFrom(streams)
+
+
+def decode_http_protocol(cluster: Fields) -> HttpProtocolOptions:
+    """From the ``typed_extension_protocol_options`` of a cluster."""
+    extensions = cluster.take("typed_extension_protocol_options")
+    found = HttpProtocolOptions()
+    for key in sorted(extensions):
+        packed = cluster.nested(extensions[key], f'typed_extension_protocol_options["{key}"]')
+        _, fields = unpack(packed, (options_pb2.HttpProtocolOptions,))
+        found = _decode(fields)
+    return found
+
+
+def _decode(fields: Fields) -> HttpProtocolOptions:
+    with fields as f:
+        with f.child("common_http_protocol_options") as common:
+            idle, longest = common.duration("idle_timeout"), common.duration("max_connection_duration")
+            requests = common.wrapped_number("max_requests_per_connection", 0)
+        protocol, streams = _decode_protocol(f)
+        return HttpProtocolOptions(protocol, idle, longest, requests, streams)
+
+
+def _decode_protocol(fields: Fields) -> tuple[str, int | None]:
+    kind = fields.oneof("upstream_protocol_options")
+    if kind not in ("explicit_http_config", "use_downstream_protocol_config"):
+        raise fields.error("", f"{kind or 'a missing protocol'} is not supported")
+    explicit = kind == "explicit_http_config"
+    with fields.child(kind) as config:
+        http2 = config.optional("http2_protocol_options")
+        config.nothing_in("http_protocol_options")
+        if http2 is None:
+            return "http1" if explicit else "downstream", None
+        with http2 as h:
+            return "http2" if explicit else "downstream", h.wrapped("max_concurrent_streams")

@@ -1,0 +1,139 @@
+"""Listeners and their filter chains (``listener.v3``)."""
+
+from typing import Any, Final
+
+from envoy.config.core.v3 import base_pb2
+from envoy.config.listener.v3 import listener_components_pb2 as components_pb2
+from envoy.config.listener.v3 import listener_pb2
+
+from mesh_api.config.listeners import (
+    FilterChain,
+    FilterChainMatch,
+    HttpConnectionManager,
+    Listener,
+    NetworkFilter,
+    TrafficDirection,
+)
+from mesh_api.xds import connection_manager, tcp_proxy
+from mesh_api.xds.access_logs import decode_access_log, encode_access_log
+from mesh_api.xds.addresses import decode_address, decode_cidr, encode_address, encode_cidr
+from mesh_api.xds.connection_manager import decode_connection_manager, encode_connection_manager
+from mesh_api.xds.fields import Fields
+from mesh_api.xds.ignored import IGNORED_TYPES
+from mesh_api.xds.listener_filters import decode_listener_filters, encode_listener_filters
+from mesh_api.xds.tcp_proxy import decode_tcp_proxy, encode_tcp_proxy
+from mesh_api.xds.values import boolean, duration, pack, type_name, uint32, unpack
+
+HTTP: Final = "envoy.filters.network.http_connection_manager"
+TCP: Final = "envoy.filters.network.tcp_proxy"
+
+
+def encode_listener(listener: Listener) -> Any:
+    """``Listener``."""
+    message = listener_pb2.Listener(
+        name=listener.name,
+        address=encode_address(listener.address),
+        filter_chains=[_encode_chain(chain) for chain in listener.filter_chains],
+        listener_filters=encode_listener_filters(listener),
+        bind_to_port=boolean(listener.bind_to_port, unless=True),
+        use_original_dst=boolean(listener.use_original_dst, unless=False),
+        traffic_direction=base_pb2.TrafficDirection.Value(listener.traffic_direction.value),
+        access_log=[encode_access_log(log) for log in listener.access_logs],
+        listener_filters_timeout=duration(listener.listener_filters_timeout),
+        continue_on_listener_filters_timeout=listener.continue_on_listener_filters_timeout,
+    )
+    if listener.default_filter_chain is not None:
+        message.default_filter_chain.CopyFrom(_encode_chain(listener.default_filter_chain))
+    return message
+
+
+def _encode_chain(chain: FilterChain) -> Any:
+    match = None if chain.match == FilterChainMatch() else _encode_match(chain.match)
+    return components_pb2.FilterChain(
+        name=chain.name, filter_chain_match=match, filters=[_encode_network_filter(chain.filter)]
+    )
+
+
+def _encode_match(match: FilterChainMatch) -> Any:
+    return components_pb2.FilterChainMatch(
+        destination_port=uint32(match.destination_port),
+        prefix_ranges=[encode_cidr(prefix) for prefix in match.prefix_ranges],
+        server_names=match.server_names,
+        transport_protocol=match.transport_protocol,
+        application_protocols=match.application_protocols,
+        source_prefix_ranges=[encode_cidr(prefix) for prefix in match.source_prefix_ranges],
+    )
+
+
+def _encode_network_filter(network_filter: NetworkFilter) -> Any:
+    if isinstance(network_filter, HttpConnectionManager):
+        return components_pb2.Filter(name=HTTP, typed_config=pack(encode_connection_manager(network_filter)))
+    return components_pb2.Filter(name=TCP, typed_config=pack(encode_tcp_proxy(network_filter)))
+
+
+def decode_listener(fields: Fields) -> Listener:
+    """From ``Listener``."""
+    with fields as f:
+        filters, exemptions = decode_listener_filters(f)
+        default = f.optional("default_filter_chain")
+        return Listener(
+            name=f.text("name"),
+            address=decode_address(f.child("address")),
+            filter_chains=tuple(_decode_chain(chain) for chain in f.children("filter_chains")),
+            default_filter_chain=None if default is None else _decode_chain(default),
+            listener_filters=filters,
+            listener_filter_exemptions=exemptions,
+            bind_to_port=f.wrapped_flag("bind_to_port", default=True),
+            use_original_dst=f.wrapped_flag("use_original_dst", default=False),
+            traffic_direction=TrafficDirection(f.enum("traffic_direction")),
+            access_logs=tuple(decode_access_log(log) for log in f.children("access_log")),
+            listener_filters_timeout=f.duration("listener_filters_timeout"),
+            continue_on_listener_filters_timeout=f.flag("continue_on_listener_filters_timeout"),
+        )
+
+
+def _decode_chain(fields: Fields) -> FilterChain:
+    with fields as f:
+        socket = f.optional("transport_socket")
+        # Downstream TLS is not built yet. Dropping such a chain would send its connections to another chain, or
+        # serve in plaintext what asked for TLS; so the whole listener is refused.
+        if socket is not None:
+            if "raw_buffer" not in type_name(socket.message.typed_config):
+                raise socket.error("", "TLS from the downstream is not supported yet")
+            f.take("transport_socket")
+        return FilterChain(
+            filter=_decode_terminal(f),
+            name=f.text("name"),
+            match=_decode_match(f.child("filter_chain_match")),
+        )
+
+
+def _decode_match(fields: Fields) -> FilterChainMatch:
+    with fields as f:
+        return FilterChainMatch(
+            destination_port=f.wrapped("destination_port"),
+            prefix_ranges=tuple(decode_cidr(prefix) for prefix in f.children("prefix_ranges")),
+            server_names=f.texts("server_names"),
+            transport_protocol=f.text("transport_protocol"),
+            application_protocols=f.texts("application_protocols"),
+            source_prefix_ranges=tuple(decode_cidr(prefix) for prefix in f.children("source_prefix_ranges")),
+        )
+
+
+def _decode_terminal(chain: Fields) -> NetworkFilter:
+    """The one filter of a chain that is not ignored by type; it must be the last."""
+    found: NetworkFilter | None = None
+    for entry in chain.children("filters"):
+        with entry as f:
+            f.text("name")
+            packed = f.child("typed_config")
+            if found is not None:
+                raise f.error("", "comes after the terminal filter")
+            if type_name(packed.message) in IGNORED_TYPES:
+                continue
+            message, config = unpack(packed, (connection_manager.MESSAGE, tcp_proxy.MESSAGE))
+            is_http = message is connection_manager.MESSAGE
+            found = decode_connection_manager(config) if is_http else decode_tcp_proxy(config)
+    if found is None:
+        raise chain.error("filters", "no terminal filter")
+    return found
