@@ -1,0 +1,42 @@
+"""How verbs speak: results on standard output, everything else on standard error, tables that need no terminal."""
+
+import json
+import sys
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import NoReturn
+
+import typer
+
+
+class Form(StrEnum):
+    """Form of a result."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+def result(value: object) -> None:
+    """A result as JSON."""
+    sys.stdout.write(json.dumps(value, indent=2, sort_keys=True, default=str) + "\n")
+
+
+def say(line: str) -> None:
+    """A line about what is going on."""
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()
+
+
+def fail(message: str, code: int = 1) -> NoReturn:
+    """End with a message."""
+    say(message)
+    raise typer.Exit(code)
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Columns as wide as their widest cell, two blanks apart."""
+    cells = [[*map(str, head)], *([*map(str, row)] for row in rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells
+    )

@@ -1,0 +1,73 @@
+"""A small HTTP client that looks at the mesh from outside, through the ingress gateway."""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One answer: status (0 when none came), seconds it took, lower-case headers, body."""
+
+    status: int
+    seconds: float
+    headers: Mapping[str, str]
+    body: str
+
+
+class Client:
+    """Asks ``gateway`` (``http://ADDRESS:PORT``) for ``host``."""
+
+    def __init__(self, gateway: str, host: str, seconds: float = 60.0) -> None:
+        self._gateway = gateway.rstrip("/")
+        self._host = host
+        self._timeout = aiohttp.ClientTimeout(total=seconds)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        connector = aiohttp.TCPConnector(limit=0)
+        self._session = aiohttp.ClientSession(timeout=self._timeout, connector=connector)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._session is not None  # noqa: S101 (entered before)
+        await self._session.close()
+
+    async def get(self, path: str, headers: Mapping[str, str] | None = None) -> Reply:
+        """One GET; redirects are not followed. A failed connection is a reply with status 0 and the reason as body."""
+        assert self._session is not None  # noqa: S101 (used inside `async with`)
+        began = time.monotonic()
+        try:
+            async with self._session.get(
+                self._gateway + path, headers={"Host": self._host, **(headers or {})}, allow_redirects=False
+            ) as answer:
+                body = await answer.text(errors="replace")
+                found = {name.lower(): value for name, value in answer.headers.items()}
+                return Reply(answer.status, time.monotonic() - began, found, body)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            return Reply(0, time.monotonic() - began, {}, f"{type(error).__name__}: {error}")
+
+    async def paced(self, path: str, rate: float, count: int) -> Sequence[Reply]:
+        """``count`` requests, ``rate`` a second, each started on time whether or not those before have ended."""
+        began = asyncio.get_running_loop().time()
+
+        async def one(place: int) -> Reply:
+            await asyncio.sleep(max(0.0, began + place / rate - asyncio.get_running_loop().time()))
+            return await self.get(path)
+
+        return await asyncio.gather(*(one(place) for place in range(count)))
+
+
+def statuses(replies: Sequence[Reply]) -> dict[int, int]:
+    """How often each status came, by status."""
+    found: dict[int, int] = {}
+    for reply in sorted(replies, key=lambda reply: reply.status):
+        found[reply.status] = found.get(reply.status, 0) + 1
+    return found

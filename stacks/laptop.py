@@ -1,0 +1,200 @@
+"""The environment as plain processes on loopback: which runs, with which ports, files and settings. Pure.
+
+There is no interception: each sidecar listens on explicit loopback ports, one for what its application serves (ingress) and
+one for every service that the application may call (egress); the application is told the latter by its settings.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from stacks import plan
+from stacks.environment import Environment, Workload
+
+LOOPBACK = "127.0.0.1"
+INGRESS, APPLICATION, EGRESS = 21000, 22000, 23000
+"""First port of each range; a workload takes ten of the first two and a hundred of the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessPlan:
+    """One process. ``module`` is run by the project's interpreter; ``files`` are written (0600) before it starts.
+
+    ``ready`` is a URL that answers 200 when it serves (empty: running is enough), ``after`` names those that must be ready
+    before.
+    """
+
+    name: str
+    module: str
+    arguments: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, Any] = field(default_factory=dict)
+    ready: str = ""
+    after: tuple[str, ...] = ()
+
+
+def ingress_port(environment: Environment, workload: Workload, place: int = 0) -> int:
+    """Where the workload's sidecar takes its traffic."""
+    return INGRESS + 10 * environment.workloads.index(workload) + place
+
+
+def application_port(environment: Environment, workload: Workload, place: int = 0) -> int:
+    """Where the application itself serves."""
+    return APPLICATION + 10 * environment.workloads.index(workload) + place
+
+
+def egress_ports(environment: Environment, workload: Workload) -> dict[str, int]:
+    """``HOST:PORT`` of every service to the loopback port where this workload reaches it."""
+    targets = [f"{s.hostname}:{p.port}" for s in environment.services for p in s.ports]
+    if environment.postgresql is not None:
+        host = plan.host_names(environment.postgresql.service, "default")[0]
+        targets.append(f"{host}:{environment.postgresql.port}")
+    first = EGRESS + 100 * environment.workloads.index(workload)
+    return {target: first + place for place, target in enumerate(targets)}
+
+
+def mesh_inventory(environment: Environment) -> dict[str, Any]:
+    """The control plane's static inventory, where a workload is its sidecar's ingress port on loopback."""
+    inventory = plan.mesh_inventory(environment)
+    workloads = {workload.name: workload for workload in environment.workloads}
+    for entry in inventory["workloads"]:
+        entry["address"] = LOOPBACK
+        workload = workloads.get(entry["name"])
+        if workload is not None:
+            entry["ports"] = {
+                name: ingress_port(environment, workload, place) for place, name in enumerate(entry["ports"])
+            }
+    return inventory
+
+
+def metadata(environment: Environment, proxy: plan.ProxyPlan, state: Path) -> dict[str, Any]:
+    """Node metadata of a proxy without interception."""
+    settings = environment.mesh.proxy
+    values = proxy.metadata() | {
+        "INTERCEPTION_MODE": "NONE",
+        "PROXY_CONFIG": {
+            "concurrency": settings.concurrency,
+            "drain_seconds": settings.drain_seconds,
+            "log_level": settings.log_level,
+            "state_dir": str(state / proxy.name),
+            "token_file": str(state / "join-token"),
+            "ready_port": proxy.ports.health,
+            "stats_port": proxy.ports.stats,
+        },
+    }
+    del values["CAPTURE_PORTS"]
+    workload = {w.name: w for w in environment.workloads}.get(proxy.name)
+    if workload is None:
+        return values
+    ports = environment.service(workload.service).ports
+    values["EGRESS_PORTS"] = egress_ports(environment, workload)
+    values["INGRESS_PORTS"] = {
+        str(ingress_port(environment, workload, place)): application_port(environment, workload, place)
+        for place, _ in enumerate(ports)
+    }
+    return values
+
+
+def processes(environment: Environment, state: Path, secrets: Mapping[str, str]) -> tuple[ProcessPlan, ...]:
+    """Every process in an order that respects what each needs; ``state`` is the directory for their files."""
+    proxies = plan.proxies(environment)
+    return (
+        _control(environment, state, secrets),
+        *(_proxy(environment, proxy, state) for proxy in proxies),
+        *(_workload(environment, workload, state, secrets) for workload in environment.workloads),
+    )
+
+
+def _control(environment: Environment, state: Path, secrets: Mapping[str, str]) -> ProcessPlan:
+    mesh = environment.mesh
+    settings = {
+        "xds_address": f"{LOOPBACK}:{mesh.xds_port}",
+        "monitoring_address": f"{LOOPBACK}:{mesh.monitoring_port}",
+        "socket": str(state / "control.sock"),
+        "state_dir": str(state / "control"),
+        "inventory": str(state / "inventory.yml"),
+        "join_token_file": str(state / "join-token"),
+        "log_level": mesh.proxy.log_level,
+    }
+    files = {
+        str(state / "control.yml"): settings,
+        str(state / "inventory.yml"): mesh_inventory(environment),
+        str(state / "join-token"): secrets["vault_join_token"] + "\n",
+    }
+    ready = f"http://{LOOPBACK}:{mesh.monitoring_port}/ready"
+    return ProcessPlan("control", "mesh_control", ("--config", str(state / "control.yml")), {}, files, ready)
+
+
+def _proxy(environment: Environment, proxy: plan.ProxyPlan, state: Path) -> ProcessPlan:
+    file = str(state / f"proxy-{proxy.name}.yml")
+    bootstrap = bootstrap_values(proxy, metadata(environment, proxy, state), LOOPBACK, environment.mesh.xds_port)
+    ready = f"http://{LOOPBACK}:{proxy.ports.health}/healthz/ready"
+    return ProcessPlan(
+        f"proxy-{proxy.name}", "mesh_proxy", ("--bootstrap", file), {}, {file: bootstrap}, ready, ("control",)
+    )
+
+
+def bootstrap_values(
+    proxy: plan.ProxyPlan, node_metadata: Mapping[str, Any], address: str, port: int
+) -> dict[str, Any]:
+    """The bootstrap of a proxy in Envoy's form, as ``templates/bootstrap.yml.j2`` renders it on machines."""
+    endpoint = {"address": {"socket_address": {"address": address, "port_value": port}}}
+    http2 = {
+        "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+        "explicit_http_config": {"http2_protocol_options": {}},
+    }
+    return {
+        "node": {"id": proxy.node_id, "cluster": f"{proxy.name}.{proxy.namespace}", "metadata": dict(node_metadata)},
+        "admin": {"address": {"socket_address": {"address": LOOPBACK, "port_value": proxy.ports.admin}}},
+        "dynamic_resources": {
+            "ads_config": {
+                "api_type": "GRPC",
+                "transport_api_version": "V3",
+                "grpc_services": [{"envoy_grpc": {"cluster_name": "xds-grpc"}}],
+            },
+            "cds_config": {"ads": {}, "resource_api_version": "V3"},
+            "lds_config": {"ads": {}, "resource_api_version": "V3"},
+        },
+        "static_resources": {
+            "clusters": [
+                {
+                    "name": "xds-grpc",
+                    "type": "STATIC",
+                    "connect_timeout": "5s",
+                    "typed_extension_protocol_options": {
+                        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": http2
+                    },
+                    "load_assignment": {
+                        "cluster_name": "xds-grpc",
+                        "endpoints": [{"lb_endpoints": [{"endpoint": endpoint}]}],
+                    },
+                }
+            ]
+        },
+    }
+
+
+def _workload(environment: Environment, workload: Workload, state: Path, secrets: Mapping[str, str]) -> ProcessPlan:
+    egress = egress_ports(environment, workload)
+    settings = {"PORT": str(application_port(environment, workload)), "BIND": LOOPBACK, **workload.settings}
+    for service in environment.services:
+        target = f"{service.hostname}:{service.ports[0].port}"
+        settings[f"{service.name.upper().replace('-', '_')}_URL"] = f"http://{LOOPBACK}:{egress[target]}"
+    files: dict[str, Any] = {}
+    database = environment.postgresql
+    if workload.database and database is not None:
+        port = egress[f"{plan.host_names(database.service, 'default')[0]}:{database.port}"]
+        login = f"{database.user}:{secrets['vault_postgresql_password']}"
+        file = str(state / f"{workload.name}.database")
+        files[file] = f"postgresql://{login}@{LOOPBACK}:{port}/{database.database}\n"
+        settings["DATABASE_URL_FILE"] = file
+    return ProcessPlan(
+        f"workload-{workload.name}",
+        "meshwright_demo",
+        (workload.program,),
+        settings,
+        files,
+        "",
+        (f"proxy-{workload.name}",),
+    )

@@ -1,0 +1,42 @@
+"""Mesh and workloads as plain processes: the layers of an environment without machines."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pulumi
+
+from stacks import laptop
+from stacks.environment import Environment
+from stacks.providers.process import Directory, Process
+
+
+class LocalProcesses(pulumi.ComponentResource):
+    """Control plane, proxies and workloads on loopback; each waits for those that it needs."""
+
+    def __init__(
+        self,
+        environment: Environment,
+        *,
+        state: Path,
+        secrets: Mapping[str, str],
+        digest: str,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("meshwright:index:LocalProcesses", "processes", None, opts)
+        directory = Directory("state", str(state), pulumi.ResourceOptions(parent=self))
+        made: dict[str, Process] = {}
+        for process in laptop.processes(environment, state, secrets):
+            made[process.name] = Process(
+                process.name,
+                state=str(state),
+                command=[sys.executable, "-m", process.module, *process.arguments],
+                environment=dict(process.environment),
+                files=dict(process.files),
+                ready=process.ready,
+                digest=digest,
+                opts=pulumi.ResourceOptions(
+                    parent=self, depends_on=[directory, *(made[name] for name in process.after)]
+                ),
+            )
+        self.register_outputs({"processes": sorted(made)})

@@ -1,0 +1,100 @@
+"""Builds the environment of the selected stack, layer by layer."""
+
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pulumi
+
+from mesh_policy import Policy
+from stacks import ansible_inventory, digest, vault
+from stacks.environment import Environment, InvalidEnvironmentError, parse
+from stacks.environments import ENVIRONMENTS
+from stacks.layers.installed import PARTS, Installed
+from stacks.layers.local_processes import LocalProcesses
+from stacks.layers.machines import Machines
+from stacks.layers.policies import Policies
+
+PLAYBOOK_FILES = ("roles", "templates", "mesh.yml", "ansible.cfg")
+PACKAGES = ("mesh_api", "mesh_cli", "mesh_control", "mesh_policy", "mesh_proxy", "examples/demo/meshwright_demo")
+REMOTE_COMMAND = "/opt/meshwright/control/current/bin/mesh"
+REMOTE_SOCKET = "/run/meshwright/control.sock"
+
+
+def run(root: Path) -> None:
+    """The program: settings, then either machines with the playbook on them, or processes, then policies."""
+    stack = pulumi.get_stack()
+    environment, policies = declared(stack, pulumi.Config().get_object("environment") or {})
+    secrets = vault.load(root, stack)
+    if environment.machines.driver == "processes":
+        control, last = _processes(root, environment, secrets)
+    else:
+        control, last = _machines(root, environment, secrets)
+    Policies(
+        owner=environment.name,
+        policies=policies,
+        control=control,
+        wait_seconds=environment.mesh.policy_wait_seconds,
+        opts=pulumi.ResourceOptions(depends_on=[last]),
+    )
+    gateway = environment.mesh.gateway
+    address = environment.machine(gateway.machine).address
+    pulumi.export("gateway", f"http://{address}:{gateway.http_port}")
+    pulumi.export("control", control)
+
+
+def declared(stack: str, overrides: Mapping[str, Any]) -> tuple[Environment, Sequence[Policy]]:
+    """The environment of a stack with its configuration laid over, and its policies.
+
+    Raises :class:`InvalidEnvironmentError` naming the wrong key, or the stack that nobody declared.
+    """
+    if stack not in ENVIRONMENTS:
+        allowed = ", ".join(sorted(ENVIRONMENTS))
+        raise InvalidEnvironmentError(
+            f"no environment is declared for the stack {stack!r}; allowed: {allowed} (stacks/environments lists them)"
+        )
+    declaration = ENVIRONMENTS[stack]
+    environment = parse(declaration.ENVIRONMENT, overrides)
+    return environment, declaration.policies(environment)
+
+
+def _processes(
+    root: Path, environment: Environment, secrets: Mapping[str, str]
+) -> tuple[pulumi.Input[dict[str, Any]], pulumi.Resource]:
+    state = root / ".meshwright" / environment.name
+    layer = LocalProcesses(environment, state=state, secrets=secrets, digest=digest.of_files(root, PACKAGES))
+    command = str(Path(sys.executable).with_name("mesh"))
+    return {"place": {"kind": "here"}, "command": command, "socket": str(state / "control.sock")}, layer
+
+
+def _machines(
+    root: Path, environment: Environment, secrets: Mapping[str, str]
+) -> tuple[pulumi.Input[dict[str, Any]], pulumi.Resource]:
+    machines = Machines(environment, root=root)
+    inventory = machines.connections.apply(lambda found: ansible_inventory.inventory(environment, found))
+    content = digest.of_files(root, (*PLAYBOOK_FILES, *PACKAGES))
+    archive = wheels(root)
+    last: pulumi.Resource = machines
+    for part in PARTS:
+        last = Installed(
+            part,
+            environment=environment.name,
+            inventory=inventory,
+            secrets=secrets,
+            digest=f"{content}-{digest.of_files(archive.parent, [archive.name])}",
+            opts=pulumi.ResourceOptions(depends_on=[last]),
+        )
+    name = environment.mesh.control_machine
+    place = machines.places.apply(lambda found: found[name])
+    control = pulumi.Output.all(place=place).apply(
+        lambda found: {"place": found["place"], "command": REMOTE_COMMAND, "socket": REMOTE_SOCKET}
+    )
+    return control, last
+
+
+def wheels(root: Path) -> Path:
+    """The archive of wheels, made when it is missing or older than its sources."""
+    made = subprocess.run([str(root / "tools" / "wheelhouse")], cwd=root, stdout=subprocess.PIPE, text=True, check=True)
+    return Path(made.stdout.strip().splitlines()[-1])
