@@ -1,0 +1,253 @@
+"""The control plane's end of the conversation: one object for one stream."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from mesh_api.node import Node
+from mesh_api.xds.session.messages import Acked, Nacked, Output, Request, Response, Synced
+from mesh_api.xds.type_urls import ADS_ORDER, CLUSTER, ENDPOINT, LISTENER, ROUTE, WILDCARD
+
+PATIENCE = 10.0
+"""Seconds after which waiting for the proxy ends: changed listeners and routes then go out before their clusters were
+taken, and an unanswered response is superseded by a newer one."""
+
+Resources = Mapping[str, Mapping[str, bytes]]
+"""Type URL to resource name to serialized message, as :func:`mesh_api.xds.encode.encode_resources` makes it."""
+
+_NEVER = float("-inf")
+
+
+@dataclass(frozen=True, slots=True)
+class TypeStatus:
+    """One type of one proxy. ``error`` is the reason of the last NACK while what it refused is still wanted."""
+
+    subscribed: bool
+    version_sent: str
+    version_acked: str
+    in_flight: bool
+    error: str
+
+
+@dataclass(slots=True)
+class _Stream:
+    """What is known of one type on this stream.
+
+    ``acked`` is ``None`` until the first ACK. ``answered``: whether anything was sent; the first request for a wildcard
+    type is answered even with nothing.
+    """
+
+    subscribed: bool = False
+    names: frozenset[str] = frozenset()
+    nonce: str = ""
+    version_sent: str = ""
+    version_acked: str = ""
+    acked: dict[str, bytes] | None = None
+    in_flight: Mapping[str, bytes] | None = None
+    sent_at: float = _NEVER
+    rejected: Mapping[str, bytes] | None = None
+    error: str = ""
+    answered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """The newest configuration for this proxy; no version: nothing was pushed yet."""
+
+    version: str | None = None
+    resources: Resources = field(default_factory=dict)
+    pushed_at: float = _NEVER
+
+
+class AdsServer:
+    """Sends what changed, in an order that breaks nothing, with one response of a type under way.
+
+    Make before break: clusters, endpoints, listeners, routes. Listeners and routes that the proxy already runs change
+    only after it took the clusters and endpoints of the same push (for at most ``patience`` seconds; without end when it
+    refused them). Clusters that are no longer wanted stay until the proxy took the listeners and routes that let go of them.
+
+    A refused response is not sent again until something in it changes. ``stream`` makes nonces unique. ``now`` is in
+    seconds of any steady clock.
+    """
+
+    def __init__(self, stream: str, patience: float = PATIENCE) -> None:
+        self._stream = stream
+        self._patience = patience
+        self._counter = 0
+        self._types = {type_url: _Stream() for type_url in ADS_ORDER}
+        self._target = _Target()
+        self._announced: str | None = None
+        self.node: Node | None = None
+        """Who is at the other end; ``None`` before the first request."""
+
+    def push(self, resources: Resources, version: str, now: float) -> list[Output]:
+        """Makes ``resources`` the wanted configuration; an older one that was not sent yet is forgotten."""
+        self._target = _Target(version, resources, now)
+        for type_url, state in self._types.items():
+            if state.rejected is not None and self._payload(type_url) != state.rejected:
+                state.rejected, state.error = None, ""
+        return self._advance(now)
+
+    def on_request(self, request: Request, now: float) -> list[Output]:
+        """Takes a request: a subscription, an ACK, a NACK, or several of these at once.
+
+        A stale nonce answers nothing. Its names count all the same: requests arrive in order, so the latest are right.
+        """
+        self.node = request.node or self.node
+        if request.type_url not in self._types:
+            return []
+        if not request.nonce:
+            # The first request of a type on this stream. Whatever version it names is not trusted: everything is sent.
+            self._types[request.type_url] = _Stream()
+        state = self._types[request.type_url]
+        events = self._on_answer(request, state) if request.nonce and request.nonce == state.nonce else []
+        self._subscribe(request, state)
+        return events + self._advance(now)
+
+    def on_timer(self, now: float) -> list[Output]:
+        """To be called at :attr:`deadline`: sends what waited long enough."""
+        return self._advance(now)
+
+    @property
+    def deadline(self) -> float | None:
+        """When :meth:`on_timer` wants to be called; ``None``: nothing waits for time."""
+        times = [
+            state.sent_at + self._patience
+            for type_url, state in self._types.items()
+            if state.in_flight is not None and self._outdated(type_url, state)
+        ]
+        if self._awaited() and any(self._waits(type_url) for type_url in (LISTENER, ROUTE)):
+            times.append(self._target.pushed_at + self._patience)
+        return min(times, default=None)
+
+    @property
+    def synced(self) -> bool:
+        """Whether the proxy has accepted all that it asked for of the newest configuration."""
+        return (
+            self._target.version is not None
+            and all(self._types[type_url].subscribed for type_url in WILDCARD)
+            and all(self._settled(type_url) for type_url in ADS_ORDER)
+        )
+
+    def status(self) -> dict[str, TypeStatus]:
+        """By type URL, what was sent and what came back."""
+        return {
+            type_url: TypeStatus(
+                state.subscribed, state.version_sent, state.version_acked, state.in_flight is not None, state.error
+            )
+            for type_url, state in self._types.items()
+        }
+
+    def _on_answer(self, request: Request, state: _Stream) -> list[Output]:
+        sent = state.in_flight
+        if sent is None:
+            return []
+        if request.error_detail is not None:
+            state.in_flight, state.rejected, state.error = None, sent, request.error_detail
+            return [Nacked(request.type_url, state.version_sent, request.error_detail)]
+        if request.version_info != state.version_sent:
+            # Names changed while the proxy still works on the response; its answer is yet to come.
+            return []
+        state.in_flight, state.error = None, ""
+        state.acked = dict(sent) if request.type_url in WILDCARD else {**(state.acked or {}), **sent}
+        state.version_acked = state.version_sent
+        return [Acked(request.type_url, state.version_acked)]
+
+    def _subscribe(self, request: Request, state: _Stream) -> None:
+        names = frozenset(request.resource_names)
+        added = names - state.names
+        state.subscribed, state.names = True, names
+        if request.type_url in WILDCARD:
+            return
+        if state.acked is not None:
+            # What the proxy let go of must be sent when it asks again.
+            state.acked = {name: data for name, data in state.acked.items() if name in names}
+        if added & self._target.resources.get(request.type_url, {}).keys():
+            # The proxy may need these before it can answer what is under way: one response with both takes its place.
+            state.in_flight = None
+
+    def _advance(self, now: float) -> list[Output]:
+        """Sends, in order, what may go now."""
+        if self._target.version is None:
+            return []
+        outputs: list[Output] = []
+        for type_url in ADS_ORDER:
+            state = self._types[type_url]
+            if not state.subscribed or (state.in_flight is not None and not self._given_up(type_url, state, now)):
+                continue
+            payload = self._payload(type_url)
+            if self._gated(type_url, now):
+                if type_url in WILDCARD:
+                    continue
+                payload = {name: data for name, data in payload.items() if name not in (state.acked or {})}
+            if self._worth_sending(type_url, state, payload):
+                outputs.append(self._send(type_url, state, payload, now))
+        if self.synced and self._announced != self._target.version:
+            self._announced = self._target.version
+            outputs.append(Synced(self._target.version))
+        return outputs
+
+    def _send(self, type_url: str, state: _Stream, payload: Mapping[str, bytes], now: float) -> Response:
+        self._counter += 1
+        state.nonce = f"{self._stream}-{self._counter}"
+        state.version_sent = self._target.version or ""
+        state.in_flight, state.sent_at, state.answered = payload, now, True
+        return Response(type_url, state.version_sent, state.nonce, tuple(sorted(payload.items())))
+
+    def _outdated(self, type_url: str, state: _Stream) -> bool:
+        return self._payload(type_url) != state.in_flight
+
+    def _given_up(self, type_url: str, state: _Stream, now: float) -> bool:
+        """Whether the response under way waited too long for an answer and a newer one exists: the proxy may be waiting
+        for a resource that is no longer wanted, and would never answer."""
+        return now >= state.sent_at + self._patience and self._outdated(type_url, state)
+
+    def _worth_sending(self, type_url: str, state: _Stream, payload: Mapping[str, bytes]) -> bool:
+        if state.rejected is not None and payload == state.rejected:
+            return False
+        if type_url not in WILDCARD:
+            return bool(payload)
+        return not state.answered or payload != (state.acked or {})
+
+    def _payload(self, type_url: str) -> Mapping[str, bytes]:
+        """What a response of this type would carry: the whole set, or of endpoints and routes what changed."""
+        wanted = self._target.resources.get(type_url, {})
+        state = self._types[type_url]
+        acked = state.acked or {}
+        if type_url == CLUSTER and not (self._settled(LISTENER) and self._settled(ROUTE)):
+            return {**acked, **wanted}
+        if type_url in WILDCARD:
+            return wanted
+        return {name: data for name, data in wanted.items() if name in state.names and acked.get(name) != data}
+
+    def _settled(self, type_url: str) -> bool:
+        """Whether the proxy needs nothing more of this type."""
+        state = self._types[type_url]
+        if not state.subscribed:
+            return True
+        if state.in_flight is not None or state.rejected is not None:
+            return False
+        return not self._worth_sending(type_url, state, self._payload(type_url))
+
+    def _gated(self, type_url: str, now: float) -> bool:
+        """Whether changes of this type wait for the clusters and endpoints of the same push."""
+        if type_url not in (LISTENER, ROUTE) or self._types[type_url].acked is None:
+            return False
+        if self._refused():
+            return True
+        return self._awaited() and now < self._target.pushed_at + self._patience
+
+    def _refused(self) -> bool:
+        return any(self._types[type_url].rejected is not None for type_url in (CLUSTER, ENDPOINT))
+
+    def _awaited(self) -> bool:
+        """Whether clusters or endpoints are under way, or endpoints of new clusters not even asked for."""
+        endpoints = self._types[ENDPOINT]
+        new = self._target.resources.get(ENDPOINT, {}).keys() - endpoints.names
+        in_flight = self._types[CLUSTER].in_flight is not None or endpoints.in_flight is not None
+        return in_flight or (endpoints.subscribed and bool(new))
+
+    def _waits(self, type_url: str) -> bool:
+        """Whether this type has something that :meth:`_gated` holds back until a time."""
+        state = self._types[type_url]
+        idle = state.subscribed and state.in_flight is None and state.acked is not None
+        return idle and not self._refused() and not self._settled(type_url) and state.rejected is None
