@@ -1,0 +1,96 @@
+"""Statements about a service."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from mesh_policy.base import Labels, Name, Percent, Port
+from mesh_policy.durations import PositiveDuration
+from mesh_policy.hosts import CLUSTER_DOMAIN, Host
+
+PathPrefix = Annotated[str, Field(pattern=r"^/")]
+
+
+class Statement(BaseModel):
+    """Something said about the service ``service`` of ``namespace``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    service: Name
+    namespace: Name = "default"
+
+    @property
+    def host(self) -> str:
+        """The full name of the service."""
+        return f"{self.service}.{self.namespace}.{CLUSTER_DOMAIN}"
+
+
+class CanaryRelease(Statement):
+    """``weight`` percent of the requests go to the version ``candidate``, the others to ``stable``.
+
+    Versions are values of the label ``version``. Ten lines put half of the traffic on a new version::
+
+        CanaryRelease(service="book-store", stable="v1", candidate="v2", weight=50)
+    """
+
+    stable: Name
+    candidate: Name
+    weight: Percent
+
+    @model_validator(mode="after")
+    def _differ(self) -> Self:
+        if self.stable == self.candidate:
+            raise ValueError(f"stable and candidate are both {self.stable!r}; a canary needs two versions")
+        return self
+
+
+class Route(Statement):
+    """Requests below ``path`` go to the version ``version``."""
+
+    path: PathPrefix
+    version: Name
+
+
+class Timeout(Statement):
+    """Requests below ``path`` (all, when unset) end in 504 when they take longer than ``after``, retries included."""
+
+    after: PositiveDuration
+    path: PathPrefix | None = None
+
+
+class Retry(Statement):
+    """Requests below ``path`` (all, when unset) are tried up to ``attempts`` times more. ``on`` takes Envoy's names."""
+
+    attempts: Annotated[int, Field(ge=0, le=100)]
+    on: str = "connect-failure,refused-stream,unavailable,cancelled"
+    per_try: PositiveDuration | None = None
+    path: PathPrefix | None = None
+
+
+class Redirect(Statement):
+    """Requests for exactly ``path`` that carry all of ``headers`` are answered with ``code`` to ``to``."""
+
+    path: PathPrefix
+    to: PathPrefix
+    headers: Labels = Field(default_factory=dict)
+    code: Literal[301, 302, 303, 307, 308] = 301
+
+
+class CircuitBreaker(Statement):
+    """A host that fails ``errors`` times in a row is ejected for ``ejection`` times the number of its ejections.
+
+    ``max_ejection_percent`` is 100 here: with Istio's 10 % nothing is ever ejected while there are fewer than ten hosts.
+    """
+
+    errors: Annotated[int, Field(ge=1)] = 5
+    ejection: PositiveDuration = Field(default="30s", validate_default=True)
+    interval: PositiveDuration = Field(default="10s", validate_default=True)
+    max_ejection_percent: Percent = 100
+
+
+class Exposed(Statement):
+    """The service is published as ``hostname`` on ``port`` of the gateway whose workloads carry ``istio: GATEWAY``."""
+
+    hostname: Host
+    gateway: Name = "ingressgateway"
+    port: Port = 80

@@ -1,0 +1,195 @@
+"""Composes statements into objects: one VirtualService and one DestinationRule for a service, one Gateway for a gateway."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TypeVar
+
+from mesh_policy.base import Policy
+from mesh_policy.destination_rule import DestinationRule, DestinationRuleSpec, OutlierDetection, Subset, TrafficPolicy
+from mesh_policy.gateway import Gateway, GatewaySpec, Server, ServerPort
+from mesh_policy.matchers import StringMatch
+from mesh_policy.releases import statements as said
+from mesh_policy.virtual_service import (
+    Destination,
+    HttpMatch,
+    HttpRoute,
+    HttpRouteDestination,
+    Retries,
+    VirtualService,
+    VirtualServiceSpec,
+)
+from mesh_policy.virtual_service import Redirect as HttpRedirect
+
+S = TypeVar("S", bound=said.Statement)
+GATEWAY_NAMESPACE = "istio-system"
+
+
+class ConflictError(ValueError):
+    """Two statements that exclude each other; the message names both."""
+
+
+class Traffic:
+    """Statements about services, expanded together. Raises :class:`ConflictError` where two exclude each other."""
+
+    def __init__(self, *statements: said.Statement) -> None:
+        self._statements = statements
+        services = sorted({(s.namespace, s.service) for s in statements})
+        self._services = [_Service([s for s in statements if (s.namespace, s.service) == key]) for key in services]
+
+    def expand(self) -> list[Policy]:
+        """The objects: gateways, destination rules, virtual services, each sorted by name."""
+        rules = [rule for service in self._services if (rule := service.destination_rule()) is not None]
+        routes = [route for service in self._services if (route := service.virtual_service()) is not None]
+        return [*self._gateways(), *rules, *routes]
+
+    def _gateways(self) -> list[Gateway]:
+        exposed = [s for s in self._statements if isinstance(s, said.Exposed)]
+        made = []
+        for name in sorted({s.gateway for s in exposed}):
+            ports = sorted({s.port for s in exposed if s.gateway == name})
+            servers = tuple(
+                Server(
+                    port=ServerPort(number=port, name=f"http-{port}", protocol="HTTP"),
+                    hosts=tuple(sorted({s.hostname for s in exposed if (s.gateway, s.port) == (name, port)})),
+                )
+                for port in ports
+            )
+            spec = GatewaySpec(selector={"istio": name}, servers=servers)
+            made.append(Gateway.of(name, spec, GATEWAY_NAMESPACE))
+        return made
+
+
+class _Service:
+    """All statements about one service."""
+
+    def __init__(self, statements: Sequence[said.Statement]) -> None:
+        self._statements = statements
+        self._first = statements[0]
+        self._canary = self._only(said.CanaryRelease)
+        self._breaker = self._only(said.CircuitBreaker)
+        for kind in (said.Timeout, said.Retry, said.Route):
+            self._by_path(kind)
+
+    def _all(self, kind: type[S]) -> list[S]:
+        return [statement for statement in self._statements if isinstance(statement, kind)]
+
+    def _only(self, kind: type[S]) -> S | None:
+        found = self._all(kind)
+        if len(found) > 1:
+            raise ConflictError(f"{self._first.host}: {kind.__name__} is said twice: {found[0]!r} and {found[1]!r}")
+        return found[0] if found else None
+
+    def _by_path(self, kind: type[S]) -> dict[str, S]:
+        """Statements of a kind by their path, ``/`` for those without one."""
+        found: dict[str, S] = {}
+        for statement in self._all(kind):
+            path = getattr(statement, "path", None) or "/"
+            if path in found:
+                raise ConflictError(f"{self._first.host}: {kind.__name__} for {path} is said twice")
+            found[path] = statement
+        return found
+
+    def destination_rule(self) -> DestinationRule | None:
+        """Subsets for the versions that are named, and the circuit breaker."""
+        versions = {route.version for route in self._all(said.Route)}
+        if self._canary is not None:
+            versions |= {self._canary.stable, self._canary.candidate}
+        if not versions and self._breaker is None:
+            return None
+        spec = DestinationRuleSpec(
+            host=self._first.host,
+            traffic_policy=self._traffic_policy(),
+            subsets=tuple(Subset(name=v, labels={"version": v}) for v in sorted(versions)) or None,
+        )
+        return DestinationRule.of(self._first.service, spec, self._first.namespace)
+
+    def _traffic_policy(self) -> TrafficPolicy | None:
+        if self._breaker is None:
+            return None
+        return TrafficPolicy(
+            outlier_detection=OutlierDetection(
+                consecutive_5xx_errors=self._breaker.errors,
+                interval=self._breaker.interval,
+                base_ejection_time=self._breaker.ejection,
+                max_ejection_percent=self._breaker.max_ejection_percent,
+            )
+        )
+
+    def virtual_service(self) -> VirtualService | None:
+        """Redirects first, then the paths from the longest to the shortest, then everything else."""
+        routes = [s for s in self._statements if not isinstance(s, said.CircuitBreaker)]
+        if not routes:
+            return None
+        exposed = sorted(self._all(said.Exposed), key=lambda s: s.hostname)
+        gateways = sorted({f"{GATEWAY_NAMESPACE}/{s.gateway}" for s in exposed})
+        spec = VirtualServiceSpec(
+            hosts=(self._first.host, *dict.fromkeys(s.hostname for s in exposed)),
+            gateways=("mesh", *gateways) if gateways else None,
+            http=(*self._redirects(), *self._paths()),
+        )
+        return VirtualService.of(self._first.service, spec, self._first.namespace)
+
+    def _redirects(self) -> list[HttpRoute]:
+        found = sorted(self._all(said.Redirect), key=lambda s: (-len(s.headers), s.path, sorted(s.headers.items())))
+        return [
+            HttpRoute(
+                match=(
+                    HttpMatch(
+                        uri=StringMatch(exact=s.path),
+                        headers={name.lower(): StringMatch(exact=value) for name, value in sorted(s.headers.items())}
+                        or None,
+                    ),
+                ),
+                redirect=HttpRedirect(uri=s.to, redirect_code=s.code),
+            )
+            for s in found
+        ]
+
+    def _paths(self) -> list[HttpRoute]:
+        timeouts, retries = self._by_path(said.Timeout), self._by_path(said.Retry)
+        routes = self._by_path(said.Route)
+        paths = sorted({*timeouts, *retries, *routes, "/"}, key=lambda path: (-len(path), path))
+        return [self._path(path, timeouts, retries, routes) for path in paths]
+
+    def _path(
+        self,
+        path: str,
+        timeouts: dict[str, said.Timeout],
+        retries: dict[str, said.Retry],
+        routes: dict[str, said.Route],
+    ) -> HttpRoute:
+        timeout, retry, route = _nearest(timeouts, path), _nearest(retries, path), _nearest(routes, path)
+        return HttpRoute(
+            match=None if path == "/" else (HttpMatch(uri=StringMatch(prefix=path)),),
+            route=self._destinations(route),
+            timeout=_after(timeout),
+            retries=_retries(retry),
+        )
+
+    def _destinations(self, route: said.Route | None) -> tuple[HttpRouteDestination, ...]:
+        host = self._first.host
+        if route is not None:
+            return (HttpRouteDestination(destination=Destination(host=host, subset=route.version)),)
+        if self._canary is None:
+            return (HttpRouteDestination(destination=Destination(host=host)),)
+        shares = ((self._canary.stable, 100 - self._canary.weight), (self._canary.candidate, self._canary.weight))
+        return tuple(
+            HttpRouteDestination(destination=Destination(host=host, subset=version), weight=weight)
+            for version, weight in shares
+        )
+
+
+def _nearest(found: dict[str, S], path: str) -> S | None:
+    """The statement with the longest path that covers this one."""
+    covering = [candidate for candidate in found if path.startswith(candidate)]
+    return found[max(covering, key=len)] if covering else None
+
+
+def _after(timeout: said.Timeout | None) -> timedelta | None:
+    return None if timeout is None else timeout.after
+
+
+def _retries(retry: said.Retry | None) -> Retries | None:
+    if retry is None:
+        return None
+    return Retries(attempts=retry.attempts, retry_on=retry.on, per_try_timeout=retry.per_try)
