@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mesh_policy import KINDS, PolicyError, dump, load_documents, load_everything
+from mesh_policy import KINDS, PolicyError, dump, load_documents, load_everything, positions
 from mesh_policy.load import read_files
 
 SHARED = Path(__file__).resolve().parents[4] / "shared"
@@ -160,8 +160,8 @@ def samples() -> list[Path]:
 @pytest.mark.parametrize("file", samples(), ids=lambda file: f"{file.parent.parent.name}-{file.name}")
 def test_ordinary_documents_of_these_kinds_round_trip(file: Path) -> None:
     for _, text in read_files(file):
-        for value in yaml.safe_load_all(text):
-            if value and value["kind"] in KINDS and value["apiVersion"].startswith("networking.istio.io/"):
+        for value in (document.value for document in positions.documents(text, str(file))):
+            if value["kind"] in KINDS and value["apiVersion"].startswith("networking.istio.io/"):
                 policies = load_documents(yaml.safe_dump(value), str(file))
                 assert load_documents(dump(policies)) == policies
 
