@@ -1,0 +1,47 @@
+# `make` alone prints the targets. Settings: STACK, SCENARIO, PYTHON, TARGET_PYTHON, MESHWRIGHT_CACHE.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+VENV := .venv
+BIN := $(VENV)/bin
+SCENARIO ?= timeout
+
+.PHONY: help up down demo test lint doctor setup setup-tests lock wheel clean
+
+help: ## print the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+up: setup ## install what is missing and bring the stack up (STACK=local|laptop|static|...)
+	@tools/stack up $(STACK)
+
+down: ## destroy the stack
+	@tools/stack down $(STACK)
+
+demo: setup ## show one scenario: SCENARIO=timeout|routing|canary|circuit-breaker
+	@$(BIN)/mesh demo $(SCENARIO)
+
+test: setup-tests ## run the whole test suite
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: setup ## formatting, rules, types, import contracts, roles, locks
+	@tools/lint
+
+doctor: ## check this machine: reads only, needs nothing
+	@tools/doctor.py
+
+setup: ## make the environment and have a Pulumi
+	@tools/setup
+
+setup-tests:
+	@tools/setup --tests
+
+lock: ## make the hash locks in requirements/ anew
+	@tools/setup --only python
+	@tools/lock $(LOCK_ARGS)
+
+wheel: ## build our wheels into dist/ and the archive of wheels for hosts
+	@tools/setup --only python
+	@tools/wheelhouse
+
+clean: ## remove what was built and cached in the checkout (not the state of stacks)
+	@rm -rf dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .ansible .meshwright/logs .meshwright/wheelhouse .meshwright/wheels.tar
+	@find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +

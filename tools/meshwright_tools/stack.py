@@ -1,0 +1,197 @@
+"""``tools/stack up|down``: the main job on one stack, and again after whatever interrupted it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from meshwright_tools import machine, pulumi_cli, pulumi_run
+from meshwright_tools.checkout import Checkout, here
+from meshwright_tools.progress import Progress, StepError
+
+LOCAL, LAPTOP = "local", "laptop"
+
+
+@dataclass(frozen=True)
+class Pulumi:
+    """Pulumi commands on one stack, their output on our own."""
+
+    program: Path
+    environment: Mapping[str, str]
+    directory: Path
+    stack: str
+
+    def run(self, *arguments: str) -> int:
+        """Run a command with its output streaming; returns its status."""
+        sys.stdout.flush()
+        command = [str(self.program), *arguments, "--stack", self.stack, "--non-interactive"]
+        return subprocess.run(command, cwd=self.directory, env=self.environment, check=False).returncode
+
+    def read(self, *arguments: str, of_stack: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a command and return what it says."""
+        command = [str(self.program), *arguments, *(["--stack", self.stack] if of_stack else []), "--non-interactive"]
+        return subprocess.run(
+            command, cwd=self.directory, env=self.environment, check=False, capture_output=True, text=True
+        )
+
+    def exists(self) -> bool:
+        """Whether the backend knows the stack."""
+        done = self.read("stack", "ls", "--json", of_stack=False)
+        if done.returncode:
+            raise StepError(f"pulumi stack ls: {done.stderr.strip()}")
+        return any(item["name"].split("/")[-1] == self.stack for item in json.loads(done.stdout or "[]"))
+
+
+def chosen(environment: Mapping[str, str], asked: str | None, progress: Progress) -> str:
+    """The stack: the one asked for (argument, or ``STACK``), else ``local`` where its machines can be made."""
+    name = asked or environment.get("STACK")
+    if name:
+        return name
+    reason = machine.why_no_namespaces()
+    if reason is None:
+        return LOCAL
+    progress.say(f"==> No machines can be made here ({reason}): taking the stack {LAPTOP}, plain processes on loopback")
+    return LAPTOP
+
+
+def ensure_vault_password(root: Path) -> None:
+    """Make ``.vault_pass`` (0600) where it is missing."""
+    try:
+        descriptor = os.open(root / ".vault_pass", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secrets.token_urlsafe(32) + "\n")
+
+
+def open_stack(checkout: Checkout, name: str, progress: Progress) -> Pulumi:
+    """Pulumi on the stack ``name``."""
+    programs = pulumi_cli.find(checkout) or pulumi_cli.ensure(checkout, progress)
+    environment = pulumi_run.environment(checkout, programs)
+    return Pulumi(programs / "pulumi", environment, checkout.root, name)
+
+
+def running_update(locks: Sequence[dict[str, Any]], hostname: str) -> int | None:
+    """The process that holds one of the stack's locks and still runs; a lock from another machine counts as running (0)."""
+    for lock in locks:
+        if lock.get("hostname") != hostname:
+            return 0
+        process = int(lock.get("pid", 0))
+        if process > 0 and _is_alive(process):
+            return process
+    return None
+
+
+def _is_alive(process: int) -> bool:
+    """Whether the process is a pulumi that runs: numbers are used again, and a zombie holds nothing."""
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text()
+    except OSError:
+        if Path("/proc/self").exists():
+            return False
+        try:
+            os.kill(process, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            return True
+        return True
+    name = fields[fields.index("(") + 1 : fields.rindex(")")]
+    return name.startswith("pulumi") and fields[fields.rindex(")") + 2] != "Z"
+
+
+def stack_locks(backend: str, stack: str) -> list[dict[str, Any]]:
+    """The locks of a stack in a file backend; none for other backends, which keep order themselves."""
+    if not backend.startswith("file://"):
+        return []
+    directory = Path(backend[len("file://") :]) / ".pulumi" / "locks"
+    return [json.loads(file.read_text()) for file in sorted(directory.glob(f"**/{stack}/*.json"))]
+
+
+def recover(pulumi: Pulumi, progress: Progress) -> None:
+    """Clear what an interrupted update left: the lock of a process that is gone, and operations that never ended."""
+    locks = stack_locks(pulumi.environment["PULUMI_BACKEND_URL"], pulumi.stack)
+    if locks:
+        holder = running_update(locks, os.uname().nodename)
+        if holder is not None:
+            who = f"process {holder}" if holder else "a process on another machine"
+            raise StepError(f"an update of the stack {pulumi.stack} is under way ({who}); wait for it, or end it")
+        progress.say(f"==> An earlier update of {pulumi.stack} was killed: releasing its lock")
+        done = pulumi.read("cancel", "--yes")
+        if done.returncode:
+            raise StepError(f"pulumi cancel: {done.stderr.strip()}")
+    exported = pulumi.read("stack", "export")
+    if exported.returncode:
+        raise StepError(f"the state of {pulumi.stack} cannot be read: {exported.stderr.strip()}")
+    if pending_operations(json.loads(exported.stdout)):
+        progress.say(f"==> An earlier update of {pulumi.stack} was interrupted: looking at what is really there")
+        if pulumi.run("refresh", "--yes", "--skip-preview", "--clear-pending-creates", "--suppress-outputs"):
+            raise StepError(f"the stack {pulumi.stack} could not be refreshed after its interrupted update (see above)")
+
+
+def pending_operations(state: Mapping[str, Any]) -> list[Any]:
+    """Operations of an exported state that had begun and not ended."""
+    deployment = state.get("deployment") or {}
+    return list(deployment.get("pending_operations") or [])
+
+
+def up(checkout: Checkout, name: str, progress: Progress) -> int:
+    """Bring the stack up; returns Pulumi's status."""
+    ensure_vault_password(checkout.root)
+    pulumi = open_stack(checkout, name, progress)
+    selected = pulumi.read("stack", "select", "--create", name, of_stack=False)
+    if selected.returncode:
+        raise StepError(f"pulumi stack select {name}: {selected.stderr.strip()}")
+    recover(pulumi, progress)
+    with progress.step(f"pulumi up: stack {name}"):
+        return pulumi.run("up", "--yes", "--skip-preview")
+
+
+def down(checkout: Checkout, name: str, progress: Progress) -> int:
+    """Destroy the stack and forget it; a stack that does not exist is no error."""
+    pulumi = open_stack(checkout, name, progress)
+    if not pulumi.exists():
+        progress.say(f"==> There is no stack {name}")
+        return 0
+    recover(pulumi, progress)
+    with progress.step(f"pulumi destroy: stack {name}"):
+        status = pulumi.run("destroy", "--yes", "--skip-preview")
+    return status or pulumi.run("stack", "rm", "--yes", "--preserve-config")
+
+
+def existing(checkout: Checkout, progress: Progress) -> list[str]:
+    """Which of the stacks of this machine exist, for ``down`` without a name."""
+    return [name for name in (LOCAL, LAPTOP) if open_stack(checkout, name, progress).exists()]
+
+
+def main() -> int:
+    """Entry point."""
+    parser = argparse.ArgumentParser(prog="tools/stack", description="Bring a stack up, or destroy it.")
+    parser.add_argument("command", choices=("up", "down"))
+    parser.add_argument(
+        "stack", nargs="?", help="default: $STACK, else local where namespaces can be made, else laptop"
+    )
+    arguments = parser.parse_args()
+    checkout, progress = here(), Progress()
+    asked = arguments.stack or os.environ.get("STACK")
+    try:
+        if arguments.command == "up":
+            return up(checkout, chosen(os.environ, asked, progress), progress)
+        names = [asked] if asked else existing(checkout, progress)
+        if not names:
+            progress.say("==> Neither of the stacks local and laptop exists")
+        return max((down(checkout, name, progress) for name in names), default=0)
+    except StepError as error:
+        print(f"tools/stack: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("tools/stack: interrupted; run it again to go on", file=sys.stderr)
+        return 130

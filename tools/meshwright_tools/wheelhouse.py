@@ -1,0 +1,168 @@
+"""The archive of wheels that hosts install from: our own, and every dependency of the lock ``host`` with its hash checked.
+
+The wheels are for the hosts' Python (``TARGET_PYTHON``, default 3.11 as in Debian 12) on x86-64 Linux, whatever Python runs
+here. Third-party wheels are kept by the lock's hash; ours are built anew when a source changed. The archive's bytes depend on
+its content alone, so an unchanged project gives an unchanged archive, and an unchanged host.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import hashlib
+import os
+import shutil
+import sys
+import tarfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from meshwright_tools import locks
+from meshwright_tools.checkout import Checkout, here
+from meshwright_tools.progress import Progress, StepError
+from meshwright_tools.python_environment import installer_settings
+
+PLATFORMS = ("manylinux_2_36_x86_64", "manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
+"""Wheel platforms that Debian 12 (glibc 2.36) runs."""
+ARCHIVE = "wheels.tar"
+SOURCES = (".py", ".toml", ".md", ".sql", ".j2", ".yaml", ".yml", "LICENSE", "py.typed")
+
+
+def target_markers(python: str) -> dict[str, str]:
+    """The environment of a host, in the words of markers."""
+    return {
+        "implementation_name": "cpython",
+        "implementation_version": f"{python}.0",
+        "os_name": "posix",
+        "platform_machine": "x86_64",
+        "platform_python_implementation": "CPython",
+        "platform_release": "",
+        "platform_system": "Linux",
+        "platform_version": "",
+        "python_full_version": f"{python}.0",
+        "python_version": python,
+        "sys_platform": "linux",
+    }
+
+
+def requirements_for(lock: str, python: str) -> str:
+    """The lock's requirements that apply to a host, without markers: pip would judge those by the Python it runs under."""
+    from packaging.markers import Marker
+
+    environment = target_markers(python)
+    lines = []
+    for pin in locks.pins(lock):
+        if pin.marker and not Marker(pin.marker).evaluate(environment):
+            continue
+        hashes = "".join(f" \\\n    --hash={digest}" for digest in pin.hashes)
+        lines.append(f"{pin.name}=={pin.version}{hashes}\n")
+    return "".join(lines)
+
+
+def third_party(checkout: Checkout, python: str, progress: Progress, environment: Mapping[str, str]) -> Path:
+    """The directory with the wheels of all dependencies."""
+    lock = (checkout.requirements / "host.txt").read_text()
+    wanted = requirements_for(lock, python)
+    key = hashlib.sha256(f"{python}\n{wanted}".encode()).hexdigest()[:16]
+    target = checkout.state / "wheelhouse" / f"cp{python.replace('.', '')}-{key}"
+    if target.is_dir():
+        return target
+    fresh = target.with_name(f".{target.name}.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    (fresh / "requirements.txt").write_text(wanted)
+    command = [str(checkout.venv / "bin" / "python"), "-m", "pip", "download", "--no-deps", "--require-hashes"]
+    command += ["--only-binary=:all:", "--implementation=cp", f"--python-version={python}"]
+    command += [f"--platform={platform}" for platform in PLATFORMS]
+    command += ["--dest", str(fresh), "-r", str(fresh / "requirements.txt")]
+    title = f"Wheels of {wanted.count('==')} dependencies for Python {python}"
+    progress.run(title, command, checkout.logs / "wheelhouse.log", installer_settings(environment))
+    fresh.rename(target)
+    return target
+
+
+def source_files(project: Path) -> Iterator[Path]:
+    """The files of a distribution that end up in its wheel, or decide on it."""
+    packages = sorted(
+        path for path in project.iterdir() if path.is_dir() and path.name.startswith(("mesh_", "meshwright_"))
+    )
+    for directory in packages:
+        yield from sorted(p for p in directory.rglob("*") if p.is_file() and p.name.endswith(SOURCES))
+    yield from (file for name in ("pyproject.toml", "README.md", "LICENSE") if (file := project / name).exists())
+
+
+def own_wheel(project: Path, checkout: Checkout, progress: Progress) -> Path:
+    """Build the wheel of one of our distributions, unless the one at hand was built from these sources."""
+    digest = hashlib.sha256()
+    for file in source_files(project):
+        digest.update(f"{file.relative_to(project)}\0".encode() + file.read_bytes())
+    key = digest.hexdigest()[:16]
+    target = checkout.state / "wheelhouse" / f"own-{project.name if project != checkout.root else 'meshwright'}-{key}"
+    found = sorted(target.glob("*.whl"))
+    if found:
+        return found[0]
+    fresh = target.with_name(f".{target.name}.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    command = [str(checkout.venv / "bin" / "python"), "-m", "pip", "wheel", "--no-deps", "--no-build-isolation"]
+    command += ["--no-index", "--wheel-dir", str(fresh), str(project)]
+    progress.run(f"Wheel of {project.name}", command, checkout.logs / "wheel.log")
+    for stale in target.parent.glob(f"{target.name.rsplit('-', 1)[0]}-*"):
+        shutil.rmtree(stale)
+    fresh.rename(target)
+    return sorted(target.glob("*.whl"))[0]
+
+
+def write_archive(wheels: list[Path], target: Path) -> bool:
+    """Write the wheels into a tar whose bytes depend on their names and content alone; returns whether it changed."""
+    fresh = target.with_name(f".{target.name}.new")
+    with tarfile.open(fresh, "w", format=tarfile.PAX_FORMAT) as tar:
+        for wheel in sorted(wheels, key=lambda path: path.name):
+            member = tarfile.TarInfo(wheel.name)
+            member.size, member.mode = wheel.stat().st_size, 0o644
+            with wheel.open("rb") as content:
+                tar.addfile(member, content)
+    changed = not target.exists() or _digest(fresh) != _digest(target)
+    if changed:
+        fresh.replace(target)
+    else:
+        fresh.unlink()
+    return changed
+
+
+def _digest(path: Path) -> str:
+    content = hashlib.sha256()
+    with path.open("rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            content.update(block)
+    return content.hexdigest()
+
+
+def ensure(checkout: Checkout, progress: Progress, python: str, environment: Mapping[str, str] = os.environ) -> Path:
+    """Bring ``.meshwright/wheels.tar`` and ``dist/`` up to date; returns the archive's path."""
+    checkout.private_state()
+    with (checkout.state / ".wheelhouse.lock").open("w") as guard:
+        fcntl.flock(guard, fcntl.LOCK_EX)
+        wheels = sorted(third_party(checkout, python, progress, environment).glob("*.whl"))
+        demo = checkout.root / "examples" / "demo"
+        projects = [checkout.root, *([demo] if (demo / "pyproject.toml").exists() else [])]
+        own = [own_wheel(project, checkout, progress) for project in projects]
+        (checkout.root / "dist").mkdir(exist_ok=True)
+        for wheel in own:
+            shutil.copy(wheel, checkout.root / "dist" / wheel.name)
+        archive = checkout.state / ARCHIVE
+        changed = write_archive([*wheels, *own], archive)
+    progress.say(f"==> {len(wheels) + len(own)} wheels are in {archive}{'' if changed else ' (unchanged)'}")
+    return archive
+
+
+def main() -> int:
+    """``tools/wheelhouse``: prints the path of the archive."""
+    parser = argparse.ArgumentParser(prog="tools/wheelhouse", description="Make the archive of wheels for hosts.")
+    parser.add_argument("--python", default=os.environ.get("TARGET_PYTHON", "3.11"), metavar="X.Y")
+    arguments = parser.parse_args()
+    try:
+        print(ensure(here(), Progress(), arguments.python))
+    except StepError as error:
+        print(f"tools/wheelhouse: {error}", file=sys.stderr)
+        return 1
+    return 0
