@@ -3,10 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from types import MappingProxyType
 from typing import Any
-
-EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 
 class NodeKind(Enum):
@@ -59,7 +56,7 @@ class Node:
 
     id: str
     cluster: str = ""
-    metadata: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
+    metadata: Mapping[str, Any] = field(default_factory=dict, hash=False)
     user_agent: str = ""
     region: str = ""
     zone: str = ""

@@ -82,9 +82,6 @@ class AdsServer:
     def push(self, resources: Resources, version: str, now: float) -> list[Output]:
         """Makes ``resources`` the wanted configuration; an older one that was not sent yet is forgotten."""
         self._target = _Target(version, resources, now)
-        for type_url, state in self._types.items():
-            if state.rejected is not None and self._payload(type_url) != state.rejected:
-                state.rejected, state.error = None, ""
         return self._advance(now)
 
     def on_request(self, request: Request, now: float) -> list[Output]:
@@ -163,28 +160,39 @@ class AdsServer:
             state.acked = {name: data for name, data in state.acked.items() if name in names}
         if added & self._target.resources.get(request.type_url, {}).keys():
             # The proxy may need these before it can answer what is under way: one response with both takes its place.
-            state.in_flight = None
+            _supersede(request.type_url, state)
 
     def _advance(self, now: float) -> list[Output]:
         """Sends, in order, what may go now."""
         if self._target.version is None:
             return []
+        self._forgive()
         outputs: list[Output] = []
         for type_url in ADS_ORDER:
             state = self._types[type_url]
-            if not state.subscribed or (state.in_flight is not None and not self._given_up(type_url, state, now)):
+            given_up = self._given_up(type_url, state, now)
+            if given_up:
+                _supersede(type_url, state)
+            if not state.subscribed or state.in_flight is not None:
                 continue
             payload = self._payload(type_url)
-            if self._gated(type_url, now):
+            if not given_up and self._gated(type_url, now):
                 if type_url in WILDCARD:
                     continue
                 payload = {name: data for name, data in payload.items() if name not in (state.acked or {})}
-            if self._worth_sending(type_url, state, payload):
+            if given_up or self._worth_sending(type_url, state, payload):
                 outputs.append(self._send(type_url, state, payload, now))
         if self.synced and self._announced != self._target.version:
             self._announced = self._target.version
             outputs.append(Synced(self._target.version))
         return outputs
+
+    def _forgive(self) -> None:
+        """Forgets refusals of what is no longer wanted; of listeners and routes first, as clusters wait for them."""
+        for type_url in reversed(ADS_ORDER):
+            state = self._types[type_url]
+            if state.rejected is not None and self._payload(type_url) != state.rejected:
+                state.rejected, state.error = None, ""
 
     def _send(self, type_url: str, state: _Stream, payload: Mapping[str, bytes], now: float) -> Response:
         self._counter += 1
@@ -194,12 +202,15 @@ class AdsServer:
         return Response(type_url, state.version_sent, state.nonce, tuple(sorted(payload.items())))
 
     def _outdated(self, type_url: str, state: _Stream) -> bool:
-        return self._payload(type_url) != state.in_flight
+        """Whether a response under way no longer says what is wanted."""
+        payload = self._payload(type_url)
+        return payload != state.in_flight and (bool(payload) or type_url in WILDCARD)
 
     def _given_up(self, type_url: str, state: _Stream, now: float) -> bool:
         """Whether the response under way waited too long for an answer and a newer one exists: the proxy may be waiting
         for a resource that is no longer wanted, and would never answer."""
-        return now >= state.sent_at + self._patience and self._outdated(type_url, state)
+        waited = state.in_flight is not None and now >= state.sent_at + self._patience
+        return waited and self._outdated(type_url, state)
 
     def _worth_sending(self, type_url: str, state: _Stream, payload: Mapping[str, bytes]) -> bool:
         if state.rejected is not None and payload == state.rejected:
@@ -251,3 +262,10 @@ class AdsServer:
         state = self._types[type_url]
         idle = state.subscribed and state.in_flight is None and state.acked is not None
         return idle and not self._refused() and not self._settled(type_url) and state.rejected is None
+
+
+def _supersede(type_url: str, state: _Stream) -> None:
+    """Makes way for a newer response. The proxy takes both as one, so what it has of single names is open then."""
+    if type_url not in WILDCARD and state.acked is not None and state.in_flight is not None:
+        state.acked = {name: data for name, data in state.acked.items() if name not in state.in_flight}
+    state.in_flight = None

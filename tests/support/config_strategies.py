@@ -1,0 +1,473 @@
+"""Hypothesis strategies for every dataclass of ``mesh_api.config``, within what the wire can carry and Envoy accepts."""
+
+from hypothesis import strategies as st
+
+from mesh_api import config as c
+from mesh_api.config.routes import MILLION
+
+NAMES = st.from_regex(r"[a-z][a-z0-9|._-]{0,15}", fullmatch=True)
+TOKENS = st.from_regex(r"x-[a-z]{1,8}", fullmatch=True)
+TEXTS = st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters="%"), min_size=1, max_size=12)
+REGEXES = st.sampled_from(["/api/.*", "v[0-9]+", "(a|b)+", r"/x/([^/]+)/y"])
+PORTS = st.integers(1, 65535)
+PARTS = st.integers(0, MILLION)
+SECONDS = st.integers(0, 10**8).map(lambda milliseconds: milliseconds / 1000)
+POSITIVE = st.integers(1, 10**7).map(lambda milliseconds: milliseconds / 1000)
+UINT32 = st.integers(1, 2**32 - 1)
+PERCENT = st.integers(0, 100)
+IP = st.ip_addresses().map(str)
+IP4 = st.ip_addresses(v=4).map(str)
+CIDRS = st.builds(lambda address, length: f"{address}/{length}", IP4, st.integers(0, 32))
+
+
+def optional(strategy: st.SearchStrategy) -> st.SearchStrategy:
+    return st.none() | strategy
+
+
+def tuples(strategy: st.SearchStrategy, *, least: int = 0, most: int = 2, by=None) -> st.SearchStrategy:
+    """Tuples of distinct values, by ``by`` where given."""
+    return st.lists(strategy, min_size=least, max_size=most, unique_by=by).map(tuple)
+
+
+def pairs(values: st.SearchStrategy = TEXTS) -> st.SearchStrategy:
+    """Pairs sorted by key, as maps come back from the wire."""
+    return st.dictionaries(NAMES, values, max_size=2).map(lambda found: tuple(sorted(found.items())))
+
+
+SOCKETS = st.builds(c.SocketAddress, IP, PORTS)
+PIPES = st.builds(c.PipeAddress, st.from_regex(r"/run/[a-z]{1,8}", fullmatch=True))
+ADDRESSES = SOCKETS | PIPES
+
+STRING_MATCHES = st.builds(
+    c.StringMatch,
+    st.sampled_from(["exact", "prefix", "suffix", "contains"]).map(c.StringMatchKind),
+    TEXTS,
+    st.booleans(),
+) | st.builds(c.StringMatch, st.just(c.StringMatchKind.REGEX), REGEXES)
+
+HEADER_MATCHES = st.one_of(
+    st.builds(
+        c.HeaderMatch,
+        name=TOKENS | st.just(":method"),
+        match=STRING_MATCHES,
+        invert=st.booleans(),
+        treat_missing_as_empty=st.booleans(),
+    ),
+    st.builds(c.HeaderMatch, name=TOKENS, present=st.booleans(), invert=st.booleans()),
+    st.builds(c.HeaderMatch, name=TOKENS, range_start=st.integers(-9, 9), range_end=st.integers(10, 99)),
+)
+QUERY_MATCHES = st.builds(c.QueryParameterMatch, NAMES, STRING_MATCHES) | st.builds(
+    c.QueryParameterMatch, NAMES, st.none(), st.booleans()
+)
+
+ACCESS_LOGS = st.one_of(
+    st.builds(
+        c.AccessLog,
+        path=st.just("/dev/null"),
+        text_format=st.just("%START_TIME% %RESPONSE_CODE%\n"),
+        response_flags=tuples(st.sampled_from(["NR", "UH"]), by=lambda flag: flag),
+    ),
+    st.builds(
+        c.AccessLog,
+        path=st.just("/dev/null"),
+        json_format=st.dictionaries(NAMES, st.just("%RESPONSE_CODE%"), min_size=1, max_size=2).map(
+            lambda found: tuple(sorted(found.items()))
+        ),
+    ),
+)
+
+# --- endpoints -------------------------------------------------------------------------------------------------------
+ENDPOINTS = st.builds(
+    c.Endpoint,
+    address=SOCKETS,
+    weight=st.integers(1, 1000),
+    health=st.sampled_from(c.HealthStatus),
+    hostname=st.just("") | NAMES,
+    metadata=pairs(),
+)
+LOCALITIES = st.builds(
+    c.LocalityEndpoints,
+    endpoints=tuples(ENDPOINTS, by=lambda endpoint: str(endpoint.address)),
+    region=st.just("") | NAMES,
+    zone=st.just("") | NAMES,
+    sub_zone=st.just("") | NAMES,
+    weight=optional(st.integers(1, 1000)),
+)
+
+
+def assignments(names: st.SearchStrategy = NAMES) -> st.SearchStrategy:
+    """Envoy refuses a gap in the priorities, so they count from 0."""
+    return st.builds(
+        c.ClusterLoadAssignment,
+        cluster_name=names,
+        localities=st.lists(LOCALITIES, max_size=2).map(
+            lambda found: tuple(
+                c.LocalityEndpoints(
+                    one.endpoints, one.region, one.zone, one.sub_zone, priority=index, weight=one.weight
+                )
+                for index, one in enumerate(found)
+            )
+        ),
+        overprovisioning_factor=st.integers(100, 200),
+    )
+
+
+# --- clusters --------------------------------------------------------------------------------------------------------
+HTTP_PROTOCOLS = st.builds(
+    c.HttpProtocolOptions,
+    protocol=st.sampled_from(["http2", "downstream"]),
+    idle_timeout=optional(SECONDS),
+    max_connection_duration=optional(POSITIVE),
+    max_requests_per_connection=st.integers(0, 9),
+    max_concurrent_streams=optional(st.integers(1, 2**31 - 1)),
+) | st.builds(c.HttpProtocolOptions, idle_timeout=optional(SECONDS), max_requests_per_connection=st.integers(0, 9))
+
+OUTLIERS = st.builds(
+    c.OutlierDetection,
+    consecutive_5xx=UINT32,
+    consecutive_gateway_failure=UINT32,
+    consecutive_local_origin_failure=UINT32,
+    interval=POSITIVE,
+    base_ejection_time=st.just(30.0),
+    max_ejection_time=st.just(300.0) | st.just(40.5),
+    max_ejection_percent=PERCENT,
+    enforcing_consecutive_5xx=PERCENT,
+    enforcing_consecutive_gateway_failure=PERCENT,
+    enforcing_consecutive_local_origin_failure=PERCENT,
+    enforcing_success_rate=PERCENT,
+    split_external_local_origin_errors=st.booleans(),
+)
+SLOW_STARTS = st.builds(
+    c.SlowStart, window=POSITIVE, aggression=st.sampled_from([0.5, 1.0, 2.0]), min_weight_percent=PERCENT.map(float)
+)
+BALANCING = st.one_of(
+    st.fixed_dictionaries({"lb_policy": st.just(c.LbPolicy.RANDOM)}),
+    st.fixed_dictionaries({"lb_policy": st.just(c.LbPolicy.ROUND_ROBIN), "slow_start": optional(SLOW_STARTS)}),
+    st.fixed_dictionaries(
+        {
+            "lb_policy": st.just(c.LbPolicy.LEAST_REQUEST),
+            "slow_start": optional(SLOW_STARTS),
+            "least_request_choice_count": st.integers(2, 9),
+        }
+    ),
+    st.fixed_dictionaries(
+        {
+            "lb_policy": st.just(c.LbPolicy.RING_HASH),
+            "ring_hash": optional(st.builds(c.RingHashConfig, st.integers(1, 1024), st.integers(1024, 2048))),
+        }
+    ),
+    st.fixed_dictionaries(
+        {
+            "lb_policy": st.just(c.LbPolicy.MAGLEV),
+            "ring_hash": optional(st.builds(c.RingHashConfig, table_size=st.sampled_from([2053, 65537]))),
+        }
+    ),
+)
+COMMON = {
+    "connect_timeout": POSITIVE,
+    "thresholds": optional(st.builds(c.CircuitBreakerThresholds, UINT32, UINT32, UINT32, UINT32)),
+    "outlier_detection": optional(OUTLIERS),
+    "healthy_panic_threshold": PERCENT.map(float),
+    "http": HTTP_PROTOCOLS,
+    "bind_address": st.just("") | st.just("127.0.0.6"),
+    "tcp_keepalive": optional(st.tuples(*[optional(st.integers(1, 99))] * 3)),
+    "metadata": pairs(),
+    "alt_stat_name": st.just("") | NAMES,
+}
+
+
+def clusters(name: st.SearchStrategy = NAMES) -> st.SearchStrategy:
+    """Each type with the settings that belong to it."""
+    kinds = st.one_of(
+        st.fixed_dictionaries({"type": st.just(c.ClusterType.STATIC), "load_assignment": optional(assignments())}),
+        st.fixed_dictionaries({"type": st.just(c.ClusterType.EDS), "eds_service_name": st.just("") | NAMES}),
+        st.fixed_dictionaries(
+            {
+                "type": st.just(c.ClusterType.STRICT_DNS),
+                "load_assignment": assignments(),
+                "dns_refresh_rate": POSITIVE,
+                "respect_dns_ttl": st.booleans(),
+                "dns_lookup_family": st.sampled_from(["AUTO", "V4_ONLY", "V6_ONLY", "V4_PREFERRED", "ALL"]),
+            }
+        ),
+    )
+    balanced = st.builds(
+        lambda name, kind, balancing, rest: c.Cluster(name=name, **kind, **balancing, **rest),
+        name,
+        kinds,
+        BALANCING,
+        st.fixed_dictionaries(COMMON),
+    )
+    passthrough = st.builds(
+        c.Cluster,
+        name=name,
+        type=st.just(c.ClusterType.ORIGINAL_DST),
+        lb_policy=st.just(c.LbPolicy.CLUSTER_PROVIDED),
+        use_http_header=st.booleans(),
+        cleanup_interval=POSITIVE,
+        http=HTTP_PROTOCOLS,
+        bind_address=st.just("") | st.just("127.0.0.6"),
+    )
+    return balanced | passthrough
+
+
+# --- routes ----------------------------------------------------------------------------------------------------------
+HEADER_VALUES = st.builds(c.HeaderValue, TOKENS, TEXTS, st.booleans())
+EDITS = st.builds(
+    c.HeaderEdits, tuples(HEADER_VALUES), tuples(TOKENS), tuples(HEADER_VALUES), tuples(TOKENS)
+) | st.just(c.HeaderEdits())
+PATHS = st.one_of(
+    st.builds(
+        c.PathMatch,
+        st.sampled_from([c.PathMatchKind.EXACT, c.PathMatchKind.PREFIX]),
+        TEXTS.map(lambda text: "/" + text.replace("?", "q").replace("#", "h")),
+        st.booleans(),
+    ),
+    st.builds(c.PathMatch, st.just(c.PathMatchKind.PATH_SEPARATED_PREFIX), st.just("/api"), st.booleans()),
+    st.builds(c.PathMatch, st.just(c.PathMatchKind.REGEX), REGEXES),
+)
+ROUTE_MATCHES = st.builds(
+    c.RouteMatch,
+    path=PATHS,
+    headers=tuples(HEADER_MATCHES),
+    query_parameters=tuples(QUERY_MATCHES),
+    runtime_fraction=optional(PARTS),
+    grpc_only=st.booleans(),
+)
+RETRIES = st.builds(
+    c.RetryPolicy,
+    retry_on=tuples(st.sampled_from(["5xx", "connect-failure", "reset", "retriable-status-codes"]), by=lambda on: on),
+    num_retries=st.integers(0, 9),
+    per_try_timeout=optional(POSITIVE),
+    retriable_status_codes=tuples(st.integers(400, 599)),
+    host_selection_retry_max_attempts=st.integers(1, 9),
+    avoid_previous_hosts=st.booleans(),
+    back_off_base=st.sampled_from([0.025, 0.1]),
+    back_off_max=optional(st.just(1.5)),
+    retriable_request_headers=tuples(HEADER_MATCHES),
+)
+HASHES = st.one_of(
+    st.builds(c.HashPolicy, header=TOKENS, terminal=st.booleans()),
+    st.builds(c.HashPolicy, cookie=NAMES, cookie_ttl=optional(SECONDS), cookie_path=st.sampled_from(["", "/"])),
+    st.builds(c.HashPolicy, query_parameter=NAMES),
+    st.builds(c.HashPolicy, source_ip=st.just(True)),
+)
+REGEX_REWRITES = st.builds(c.RegexRewrite, st.just("^/a/(.*)"), st.just(r"/b/\1"))
+WEIGHTED = st.builds(c.WeightedCluster, NAMES, st.integers(1, 100), EDITS, st.just("") | NAMES)
+DESTINATIONS = st.one_of(
+    st.fixed_dictionaries({"cluster": NAMES}), st.fixed_dictionaries({"weighted_clusters": tuples(WEIGHTED, least=1)})
+)
+PATH_REWRITES = st.sampled_from([{}, {"prefix_rewrite": "/new"}]) | REGEX_REWRITES.map(
+    lambda rewrite: {"regex_rewrite": rewrite}
+)
+HOST_REWRITES = st.sampled_from([{}, {"host_rewrite": "other.example"}, {"auto_host_rewrite": True}])
+ROUTE_ACTIONS = st.builds(
+    lambda destination, path, host, rest: c.RouteAction(**destination, **path, **host, **rest),
+    DESTINATIONS,
+    PATH_REWRITES,
+    HOST_REWRITES,
+    st.fixed_dictionaries(
+        {
+            "timeout": optional(SECONDS),
+            "idle_timeout": optional(SECONDS),
+            "max_stream_duration": optional(SECONDS),
+            "max_grpc_timeout": optional(SECONDS),
+            "grpc_timeout_header_max": optional(SECONDS),
+            "retry": optional(RETRIES),
+            "append_x_forwarded_host": st.booleans(),
+            "hash_policies": tuples(HASHES),
+            "mirrors": tuples(st.builds(c.Mirror, NAMES, PARTS, st.booleans())),
+            "cluster_not_found_code": st.sampled_from([404, 500, 503]),
+            "upgrades": st.sampled_from([(), ("websocket",)]),
+        }
+    ),
+)
+REDIRECTS = st.builds(
+    lambda scheme, path, rest: c.Redirect(**scheme, **path, **rest),
+    st.sampled_from([{}, {"scheme": "https"}, {"https": True}]),
+    PATH_REWRITES | st.just({"path": "/v2"}),
+    st.fixed_dictionaries(
+        {
+            "code": st.sampled_from([301, 302, 303, 307, 308]),
+            "host": st.just("") | NAMES,
+            "port": optional(PORTS),
+        }
+    ),
+)
+RESPONSES = st.builds(c.DirectResponse, st.integers(200, 599), st.binary(max_size=20))
+FAULTS = st.builds(
+    lambda delay, abort: c.FaultPolicy(**delay, **abort),
+    st.just({}) | st.fixed_dictionaries({"delay": POSITIVE, "delay_fraction": PARTS}),
+    st.fixed_dictionaries({"abort_http_status": st.integers(200, 599), "abort_fraction": PARTS})
+    | st.fixed_dictionaries({"abort_grpc_status": st.integers(0, 16), "abort_fraction": PARTS}),
+)
+CORS = st.builds(
+    c.CorsPolicy,
+    allow_origins=tuples(STRING_MATCHES),
+    allow_methods=st.sampled_from(["", "GET,PUT"]),
+    allow_headers=st.just("") | TOKENS,
+    expose_headers=st.just("") | TOKENS,
+    max_age=st.sampled_from(["", "86400"]),
+    allow_credentials=optional(st.booleans()),
+    forward_unmatched_preflights=st.booleans(),
+)
+ROUTES = st.builds(
+    c.Route,
+    match=ROUTE_MATCHES,
+    action=ROUTE_ACTIONS | REDIRECTS | RESPONSES,
+    name=st.just("") | NAMES,
+    edits=EDITS,
+    fault=optional(FAULTS),
+    cors=optional(CORS),
+    operation=st.just("") | NAMES,
+    metadata=pairs(),
+)
+
+
+def route_configurations(name: st.SearchStrategy = NAMES, *, validate: bool | None = None) -> st.SearchStrategy:
+    """``validate`` fixes ``validate_clusters``; virtual hosts have distinct names and domains."""
+    hosts = st.lists(
+        st.builds(
+            c.VirtualHost,
+            name=NAMES,
+            domains=st.just(()),
+            routes=tuples(ROUTES),
+            include_request_attempt_count=st.booleans(),
+            require_tls=st.booleans(),
+            edits=EDITS,
+            cors=optional(CORS),
+        ),
+        max_size=2,
+        unique_by=lambda host: host.name,
+    ).map(
+        lambda found: tuple(
+            c.VirtualHost(
+                host.name,
+                (f"h{index}.example", f"*.h{index}.example"),
+                host.routes,
+                host.include_request_attempt_count,
+                host.require_tls,
+                host.edits,
+                host.cors,
+            )
+            for index, host in enumerate(found)
+        )
+    )
+    return st.builds(
+        c.RouteConfiguration,
+        name=name,
+        virtual_hosts=hosts,
+        validate_clusters=st.booleans() if validate is None else st.just(validate),
+        ignore_port_in_host_matching=st.booleans(),
+        max_direct_response_body_size=st.integers(4096, 2**20),
+        edits=EDITS,
+    )
+
+
+# --- listeners -------------------------------------------------------------------------------------------------------
+HTTP_FILTERS = st.sampled_from([(), (c.FaultFilter(),), (c.FaultFilter(), c.CorsFilter())]).flatmap(
+    lambda before: st.booleans().map(lambda suppress: (*before, c.RouterFilter(suppress)))
+)
+
+
+def connection_managers(*, inline_only: bool = False) -> st.SearchStrategy:
+    """``inline_only``: without discovered routes."""
+    inline = st.fixed_dictionaries({"route_config": route_configurations(validate=False if inline_only else None)})
+    return st.builds(
+        lambda routes, rest: c.HttpConnectionManager(**routes, **rest),
+        inline if inline_only else inline | st.fixed_dictionaries({"rds_name": NAMES}),
+        st.fixed_dictionaries(
+            {
+                "stat_prefix": NAMES,
+                "http_filters": HTTP_FILTERS,
+                "codec": st.sampled_from(["AUTO", "HTTP1", "HTTP2"]),
+                "access_logs": tuples(ACCESS_LOGS),
+                "server_name": st.sampled_from(["envoy", "istio-envoy"]),
+                "server_header_transformation": st.sampled_from(["OVERWRITE", "APPEND_IF_ABSENT", "PASS_THROUGH"]),
+                "use_remote_address": st.booleans(),
+                "xff_num_trusted_hops": st.integers(0, 3),
+                "generate_request_id": st.booleans(),
+                "preserve_external_request_id": st.booleans(),
+                "always_set_request_id_in_response": st.booleans(),
+                "normalize_path": st.booleans(),
+                "merge_slashes": st.booleans(),
+                "path_with_escaped_slashes_action": st.sampled_from(
+                    ["KEEP_UNCHANGED", "REJECT_REQUEST", "UNESCAPE_AND_REDIRECT", "UNESCAPE_AND_FORWARD"]
+                ),
+                "stream_idle_timeout": optional(SECONDS),
+                "idle_timeout": optional(SECONDS),
+                "request_timeout": optional(SECONDS),
+                "request_headers_timeout": optional(SECONDS),
+                "max_request_headers_kb": st.integers(1, 96),
+                "upgrades": st.sampled_from([(), ("websocket",)]),
+                "forward_client_cert": st.sampled_from(
+                    ["SANITIZE", "FORWARD_ONLY", "APPEND_FORWARD", "SANITIZE_SET", "ALWAYS_FORWARD_ONLY"]
+                ),
+                "client_cert_details": st.sampled_from([(), ("subject", "uri"), ("cert", "chain", "dns")]),
+                "proxy_100_continue": st.booleans(),
+                "accept_http_10": st.booleans(),
+            }
+        ),
+    )
+
+
+TCP_PROXIES = st.builds(
+    lambda destination, rest: c.TcpProxy(**destination, **rest),
+    st.fixed_dictionaries({"cluster": NAMES})
+    | st.fixed_dictionaries(
+        {"weighted_clusters": tuples(st.builds(c.WeightedCluster, NAMES, st.integers(1, 100)), least=1)}
+    ),
+    st.fixed_dictionaries(
+        {
+            "stat_prefix": NAMES,
+            "access_logs": tuples(ACCESS_LOGS),
+            "idle_timeout": optional(SECONDS),
+            "max_connect_attempts": st.integers(1, 9),
+        }
+    ),
+)
+CHAIN_MATCHES = st.builds(
+    c.FilterChainMatch,
+    destination_port=optional(PORTS),
+    prefix_ranges=tuples(CIDRS),
+    server_names=tuples(st.sampled_from(["a.example", "*.b.example"])),
+    transport_protocol=st.sampled_from(["", "raw_buffer", "tls"]),
+    application_protocols=st.sampled_from([(), ("http/1.1", "h2c")]),
+    source_prefix_ranges=tuples(CIDRS),
+)
+
+
+@st.composite
+def listeners(draw, name: st.SearchStrategy = NAMES, *, inline_only: bool = False) -> c.Listener:
+    """``inline_only``: nothing in it refers to discovery."""
+    terminals = TCP_PROXIES | connection_managers(inline_only=inline_only)
+    chains = st.builds(c.FilterChain, filter=terminals, name=st.just("") | NAMES, match=CHAIN_MATCHES)
+    filters = draw(tuples(st.sampled_from(c.ListenerFilter), most=4, by=lambda one: one))
+    ranges = st.tuples(st.integers(1, 999), st.integers(1000, 65535))
+    exemptions = draw(
+        tuples(
+            st.builds(c.ListenerFilterExemption, st.sampled_from(filters), tuples(ranges, least=1), st.booleans()),
+            by=lambda one: one.filter,
+        )
+        if filters
+        else st.just(())
+    )
+    return c.Listener(
+        name=draw(name),
+        address=draw(SOCKETS),
+        filter_chains=draw(tuples(chains, least=1, by=lambda chain: chain.match)),
+        default_filter_chain=draw(optional(chains)),
+        listener_filters=filters,
+        # The wire carries an exemption inside its filter, so their order is that of the filters.
+        listener_filter_exemptions=tuple(sorted(exemptions, key=lambda one: filters.index(one.filter))),
+        bind_to_port=draw(st.booleans()),
+        use_original_dst=draw(st.booleans()),
+        traffic_direction=draw(st.sampled_from(c.TrafficDirection)),
+        access_logs=draw(tuples(ACCESS_LOGS)),
+        listener_filters_timeout=draw(optional(SECONDS)),
+        continue_on_listener_filters_timeout=draw(st.booleans()),
+    )
+
+
+RESOURCES = st.one_of(clusters(), assignments(), listeners(), route_configurations())
+"""Any resource."""
