@@ -13,8 +13,11 @@ import os
 import platform
 import re
 import shutil
+import socket
 import subprocess
 import tarfile
+import threading
+import urllib.parse
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
@@ -155,7 +158,7 @@ def _download(checkout: Checkout, own: Path, progress: Progress, environment: Ma
     version = pinned_version(checkout)
     base = environment.get("MESHWRIGHT_PULUMI_RELEASES", RELEASES).format(version=version).rstrip("/")
     name = _archive_name(version)
-    if not base or name is None:
+    if not base or name is None or not _answers(base):
         return False
     with progress.step(f"Pulumi {version}: official release"):
         try:
@@ -175,6 +178,26 @@ def _download(checkout: Checkout, own: Path, progress: Progress, environment: Ma
             )
         _unpack(archive, own)
     return True
+
+
+def _answers(url: str) -> bool:
+    """Whether the server's name is known soon: a resolver without a network takes its time, and no timeout is kept there."""
+    parts = urllib.parse.urlsplit(url)
+    if not parts.hostname or urllib.request.getproxies().get(parts.scheme):
+        return True
+    known = threading.Event()
+
+    def look_up() -> None:
+        try:
+            socket.getaddrinfo(parts.hostname, None)
+        except OSError:
+            return
+        known.set()
+
+    thread = threading.Thread(target=look_up, daemon=True)
+    thread.start()
+    thread.join(ANSWER_WITHIN)
+    return known.is_set()
 
 
 def _fetch(url: str) -> bytes:
