@@ -1,11 +1,10 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S python3 -B
 """Checks this machine, changes nothing, and says everything at once. Exit status: 0 local, 1 laptop alone, 2 nothing."""
 
 import argparse
 import sys
 from pathlib import Path
 
-sys.dont_write_bytecode = True  # it changes nothing, not even beside itself
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from meshwright_tools.checkout import here
 from meshwright_tools.doctor.facts import gather
