@@ -1,0 +1,38 @@
+"""``mesh-control --config FILE``: the control plane as a process. Exit status 64: the settings cannot be used."""
+
+import argparse
+import asyncio
+import logging
+import sys
+from pathlib import Path
+
+from mesh_control import app, settings
+
+USAGE_ERROR = 64
+
+
+def main() -> int:
+    """Read the settings, then serve."""
+    parser = argparse.ArgumentParser(prog="mesh-control", description="The control plane of the mesh.")
+    parser.add_argument("--config", type=Path, required=True, help="settings, a YAML file")
+    parser.add_argument("--check", action="store_true", help="only check the settings")
+    arguments = parser.parse_args()
+    try:
+        found = settings.read(arguments.config)
+        token = settings.join_token(found)
+    except settings.SettingsError as error:
+        sys.stderr.write(f"{error}\n")
+        return USAGE_ERROR
+    if arguments.check:
+        return 0
+    logging.basicConfig(level=found.log_level.upper(), format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    try:
+        asyncio.run(app.run(found, token))
+    except OSError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

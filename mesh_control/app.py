@@ -1,0 +1,117 @@
+"""Wires the control plane: settings, sources, streams, pages; runs until it is told to end."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator
+from importlib import metadata
+from pathlib import Path
+
+from aiohttp import web
+from watchfiles import awatch
+
+from mesh_api.notify import notify
+from mesh_control.control import Control
+from mesh_control.serve.admin import Api, Pages
+from mesh_control.serve.xds import XdsServer
+from mesh_control.settings import Settings
+from mesh_control.sources.directory import PolicyDirectory
+from mesh_control.state import State
+
+log = logging.getLogger("mesh_control")
+
+
+def control_of(settings: Settings) -> Control:
+    """The control plane's state, read from disk."""
+    policies = settings.state_dir / "policies"
+    policies.mkdir(parents=True, exist_ok=True)
+    return Control(State(PolicyDirectory(policies), settings.inventory))
+
+
+async def run(settings: Settings, token: str | None) -> None:
+    """Serve until SIGTERM or SIGINT. Raises :class:`OSError` when a port cannot be bound."""
+    control = control_of(settings)
+    server = XdsServer(control, settings.xds_address, token)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(_pages(control, settings.monitoring_address))
+        await stack.enter_async_context(_api(control, settings.socket))
+        await server.start()
+        tasks = [
+            asyncio.create_task(control.run(), name="push"),
+            asyncio.create_task(_watch(control, settings), name="sources"),
+        ]
+        notify("READY=1", f"STATUS=serving {settings.xds_address}")
+        log.info("ready: configuration on %s, pages on %s", settings.xds_address, settings.monitoring_address)
+        await _until(stop, tasks)
+        notify("STOPPING=1")
+        log.info("ending")
+        await server.stop()
+        for task in tasks:
+            task.cancel()
+
+
+async def _until(stop: asyncio.Event, tasks: list["asyncio.Task[None]"]) -> None:
+    """Wait for the signal; a task that ends before is a defect and ends the process, which is started again."""
+    waiting = asyncio.create_task(stop.wait())
+    done, _ = await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    for task in done:
+        task.result()
+
+
+async def _watch(control: Control, settings: Settings) -> None:
+    """Tell the control plane when a source changes on disk."""
+    paths = [settings.state_dir / "policies", *([settings.inventory.parent] if settings.inventory else [])]
+    async for changes in awatch(*paths, debounce=50, step=50, recursive=True):
+        if any(_matters(Path(path), settings) for _, path in changes):
+            control.touch()
+
+
+def _matters(path: Path, settings: Settings) -> bool:
+    return (path.suffix == ".yaml" and not path.name.startswith(".")) or path == settings.inventory
+
+
+@contextlib.asynccontextmanager
+async def _pages(control: Control, address: str) -> AsyncIterator[None]:
+    host, _, port = address.rpartition(":")
+    runner = web.AppRunner(Pages(control, metadata.version("meshwright")).application(), access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host.strip("[]"), int(port)).start()
+    except OSError as error:
+        await runner.cleanup()
+        raise OSError(f"monitoring_address: {address} cannot be bound: {error.strerror}; set another one") from None
+    try:
+        yield
+    finally:
+        await runner.cleanup()
+
+
+@contextlib.asynccontextmanager
+async def _api(control: Control, path: Path) -> AsyncIterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    runner = web.AppRunner(Api(control).application(), access_log=None)
+    await runner.setup()
+    await web.SockSite(runner, _unix_socket(path)).start()
+    try:
+        yield
+    finally:
+        await runner.cleanup()  # removes the socket, too
+
+
+def _unix_socket(path: Path) -> socket.socket:
+    """A socket that only its owner and group can open, from the first moment (the umask applies to the bind)."""
+    path.unlink(missing_ok=True)
+    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o117)
+    try:
+        bound.bind(str(path))
+    finally:
+        os.umask(before)
+    bound.listen(64)
+    return bound

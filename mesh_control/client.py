@@ -1,0 +1,61 @@
+"""Client of the control plane's API on its Unix socket."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+
+class ControlError(RuntimeError):
+    """The control plane refused, or could not be reached. ``status`` is the HTTP status, 0 when there was none."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class ControlClient:
+    """Talks to the socket at ``path``."""
+
+    path: Path
+
+    async def apply(self, owner: str, text: str, seconds: float) -> dict[str, Any]:
+        """Make the documents the owner's whole set; with ``seconds``, wait for every proxy."""
+        answer = await self._call("PUT", f"/policies/{owner}?wait={seconds:g}", text, seconds)
+        return dict(answer)
+
+    async def delete(self, owner: str, seconds: float) -> dict[str, Any]:
+        """Take all of the owner's policies away."""
+        return dict(await self._call("DELETE", f"/policies/{owner}?wait={seconds:g}", None, seconds))
+
+    async def get(self, owner: str) -> str:
+        """The owner's policies as YAML."""
+        return str(await self._call("GET", f"/policies/{owner}"))
+
+    async def status(self) -> dict[str, Any]:
+        """What each proxy was sent and has taken."""
+        return dict(await self._call("GET", "/status"))
+
+    async def wait(self, seconds: float) -> dict[str, Any]:
+        """Wait until every connected proxy has taken the newest world."""
+        return dict(await self._call("GET", f"/wait?wait={seconds:g}", None, seconds))
+
+    async def _call(self, method: str, target: str, body: str | None = None, seconds: float = 0.0) -> Any:
+        timeout = aiohttp.ClientTimeout(total=seconds + 30)
+        connector = aiohttp.UnixConnector(path=str(self.path))
+        try:
+            async with (
+                aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
+                session.request(method, f"http://control{target}", data=body) as answer,
+            ):
+                content = await (answer.json() if answer.content_type == "application/json" else answer.text())
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise ControlError(
+                f"the control plane does not answer on {self.path}: {error}; does mesh-control run, and may you open it?"
+            ) from None
+        if answer.status >= 400:
+            problems = content.get("problems") or content.get("waiting") if isinstance(content, dict) else [content]
+            raise ControlError("\n".join(map(str, problems or [answer.reason])), answer.status)
+        return content

@@ -1,0 +1,43 @@
+"""Compiles the world to the configuration of one proxy. Pure and deterministic: equal worlds give equal values.
+
+One module for one kind of resource, and one for each policy kind that decides about it; :func:`compile_proxy` lists them.
+"""
+
+from mesh_api.config import Cluster, ClusterLoadAssignment, Listener, ProxyConfig, RouteConfiguration
+from mesh_control.compiler import clusters, endpoints, explicit, gateways, inbound, outbound, virtual_hosts
+from mesh_control.compiler.scope import Scope
+from mesh_control.proxies import Proxy
+from mesh_control.world import World
+
+
+def compile_proxy(world: World, proxy: Proxy) -> ProxyConfig:
+    """All resources of a proxy, each sorted by name, complete (:meth:`ProxyConfig.missing` is empty)."""
+    scope = Scope(world, proxy)
+    listeners, routes, own = _gateway(scope) if proxy.is_gateway else _sidecar(scope)
+    return ProxyConfig(
+        listeners=tuple(sorted(listeners, key=lambda listener: listener.name)),
+        routes=tuple(sorted(routes, key=lambda route: route.name)),
+        clusters=tuple(sorted([*own, *clusters.outbound(scope)], key=lambda cluster: cluster.name)),
+        endpoints=_assignments(scope),
+    )
+
+
+Parts = tuple[list[Listener], list[RouteConfiguration], list[Cluster]]
+
+
+def _gateway(scope: Scope) -> Parts:
+    listeners, routes = gateways.listeners(scope)
+    return listeners, routes, [clusters.black_hole()]
+
+
+def _sidecar(scope: Scope) -> Parts:
+    if not scope.proxy.intercepted:
+        listeners = [*explicit.egress_listeners(scope), *explicit.ingress_listeners(scope)]
+        return listeners, explicit.routes(scope), [clusters.black_hole(), *explicit.inbound_clusters(scope)]
+    listeners = [*outbound.listeners(scope), *inbound.listeners(scope)]
+    own = [clusters.black_hole(), clusters.passthrough(), clusters.inbound_passthrough(), *inbound.clusters(scope)]
+    return listeners, virtual_hosts.route_configurations(scope), own
+
+
+def _assignments(scope: Scope) -> tuple[ClusterLoadAssignment, ...]:
+    return tuple(sorted(endpoints.assignments(scope), key=lambda assignment: assignment.cluster_name))

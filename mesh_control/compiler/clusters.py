@@ -1,0 +1,197 @@
+"""Clusters: one for each port of each visible service, and one for each subset of it."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TypeVar
+
+from mesh_api.config import (
+    CircuitBreakerThresholds,
+    Cluster,
+    ClusterLoadAssignment,
+    ClusterType,
+    HttpProtocolOptions,
+    LbPolicy,
+    OutlierDetection,
+    RingHashConfig,
+    SlowStart,
+)
+from mesh_control.compiler import defaults, endpoints, names, traffic_policies
+from mesh_control.compiler.scope import Scope
+from mesh_control.compiler.traffic_policies import Settings
+from mesh_control.world import Protocol, Resolution, Service, ServicePort
+from mesh_policy import destination_rule as policy
+from mesh_policy.destination_rule import Subset
+
+T = TypeVar("T")
+
+SIMPLE = {
+    "ROUND_ROBIN": LbPolicy.ROUND_ROBIN,
+    "LEAST_REQUEST": LbPolicy.LEAST_REQUEST,
+    "LEAST_CONN": LbPolicy.LEAST_REQUEST,
+    "RANDOM": LbPolicy.RANDOM,
+    "UNSPECIFIED": LbPolicy.LEAST_REQUEST,
+}
+
+
+def outbound(scope: Scope) -> list[Cluster]:
+    """Clusters of every visible service."""
+    made = []
+    for service in scope.services:
+        rules = scope.destination_rules(service)
+        for port in service.ports:
+            for subset in (None, *traffic_policies.subsets(rules)):
+                settings = traffic_policies.settings(rules, port.number, subset)
+                made.append(_cluster(scope, service, port, subset, settings))
+    return made
+
+
+def _cluster(scope: Scope, service: Service, port: ServicePort, subset: Subset | None, settings: Settings) -> Cluster:
+    name = names.outbound(port.number, subset.name if subset else "", service.hostname)
+    cluster = Cluster(
+        name=name,
+        type=ClusterType.EDS,
+        connect_timeout=defaults.CONNECT_TIMEOUT,
+        lb_policy=LbPolicy.LEAST_REQUEST,
+        eds_service_name=name,
+        thresholds=defaults.THRESHOLDS,
+        http=HttpProtocolOptions("http2" if port.protocol in (Protocol.GRPC, Protocol.HTTP2) else "http1"),
+    )
+    if service.resolution is Resolution.DNS:
+        hosts = endpoints.assignment(scope, service, port, subset)
+        cluster = replace(cluster, type=ClusterType.STRICT_DNS, eds_service_name="", load_assignment=hosts)
+    elif service.resolution is Resolution.NONE:
+        cluster = _original_destination(cluster)
+    return with_settings(cluster, settings)
+
+
+def with_settings(cluster: Cluster, settings: Settings) -> Cluster:
+    """The cluster with a DestinationRule's settings."""
+    cluster = _with_balancer(cluster, settings.load_balancer)
+    cluster = with_pool(cluster, settings.connection_pool)
+    return _with_outliers(cluster, settings.outlier_detection)
+
+
+def _original_destination(cluster: Cluster) -> Cluster:
+    return replace(cluster, type=ClusterType.ORIGINAL_DST, lb_policy=LbPolicy.CLUSTER_PROVIDED, eds_service_name="")
+
+
+def _with_balancer(cluster: Cluster, balancer: policy.LoadBalancer | None) -> Cluster:
+    if balancer is None or cluster.type is ClusterType.ORIGINAL_DST:
+        return cluster
+    if balancer.simple == "PASSTHROUGH":
+        return replace(_original_destination(cluster), load_assignment=None)
+    if balancer.consistent_hash is not None:
+        return _with_hash(cluster, balancer.consistent_hash)
+    lb_policy = SIMPLE[balancer.simple or "UNSPECIFIED"]
+    if lb_policy is LbPolicy.RANDOM:
+        return replace(cluster, lb_policy=lb_policy)
+    return replace(cluster, lb_policy=lb_policy, slow_start=_slow_start(balancer))
+
+
+def _slow_start(balancer: policy.LoadBalancer) -> SlowStart | None:
+    if balancer.warmup is not None:
+        warmup = balancer.warmup
+        percent = 10.0 if warmup.minimum_percent is None else warmup.minimum_percent
+        return SlowStart(warmup.duration.total_seconds(), warmup.aggression or 1.0, percent)
+    if balancer.warmup_duration_secs is not None:
+        return SlowStart(balancer.warmup_duration_secs.total_seconds())
+    return None
+
+
+def _with_hash(cluster: Cluster, hashed: policy.ConsistentHash) -> Cluster:
+    if hashed.maglev is not None:
+        size = hashed.maglev.table_size or 65537
+        return replace(cluster, lb_policy=LbPolicy.MAGLEV, ring_hash=RingHashConfig(table_size=size))
+    ring = (hashed.ring_hash.minimum_ring_size if hashed.ring_hash else None) or hashed.minimum_ring_size or 1024
+    return replace(cluster, lb_policy=LbPolicy.RING_HASH, ring_hash=RingHashConfig(minimum_ring_size=ring))
+
+
+def with_pool(cluster: Cluster, pool: policy.ConnectionPool | None) -> Cluster:
+    """The cluster with the limits of a connection pool."""
+    if pool is None:
+        return cluster
+    tcp, http = pool.tcp or policy.TcpSettings(), pool.http or policy.HttpSettings()
+    limits = defaults.THRESHOLDS
+    thresholds = CircuitBreakerThresholds(
+        _or(tcp.max_connections, limits.max_connections),
+        _or(http.http1_max_pending_requests, limits.max_pending_requests),
+        _or(http.http2_max_requests, limits.max_requests),
+        _or(http.max_retries, limits.max_retries),
+    )
+    alive = tcp.tcp_keepalive
+    options = replace(
+        cluster.http,
+        idle_timeout=_seconds(http.idle_timeout),
+        max_requests_per_connection=http.max_requests_per_connection or 0,
+        max_concurrent_streams=http.max_concurrent_streams,
+        protocol=_upgraded(cluster.http.protocol, http),
+    )
+    return replace(
+        cluster,
+        thresholds=thresholds,
+        connect_timeout=_or(_seconds(tcp.connect_timeout), cluster.connect_timeout),
+        tcp_keepalive=None if alive is None else (alive.probes, _whole(alive.time), _whole(alive.interval)),
+        http=options,
+    )
+
+
+def _upgraded(protocol: str, http: policy.HttpSettings) -> str:
+    if http.use_client_protocol:
+        return "downstream"
+    return "http2" if http.h2_upgrade_policy == "UPGRADE" else protocol
+
+
+def _or(value: T | None, default: T) -> T:
+    return default if value is None else value
+
+
+def _seconds(value: timedelta | None) -> float | None:
+    return None if value is None else value.total_seconds()
+
+
+def _whole(value: timedelta | None) -> int | None:
+    return None if value is None else int(value.total_seconds())
+
+
+def _with_outliers(cluster: Cluster, outliers: policy.OutlierDetection | None) -> Cluster:
+    """Istio's reading of the block: what is unset has its defaults, a count of 0 switches that detector off."""
+    if outliers is None or cluster.type is ClusterType.ORIGINAL_DST:
+        return cluster
+    errors = _or(outliers.consecutive_5xx_errors, _or(outliers.consecutive_errors, 5))
+    gateway = outliers.consecutive_gateway_errors or 0
+    local = _or(outliers.consecutive_local_origin_failures, 5)
+    detection = OutlierDetection(
+        consecutive_5xx=errors or 5,
+        enforcing_consecutive_5xx=100 if errors else 0,
+        consecutive_gateway_failure=gateway or 5,
+        enforcing_consecutive_gateway_failure=100 if gateway else 0,
+        consecutive_local_origin_failure=local or 5,
+        enforcing_consecutive_local_origin_failure=100 if local else 0,
+        interval=_or(_seconds(outliers.interval), 10.0),
+        base_ejection_time=_or(_seconds(outliers.base_ejection_time), 30.0),
+        max_ejection_percent=_or(outliers.max_ejection_percent, 10),
+        split_external_local_origin_errors=bool(outliers.split_external_local_origin_errors),
+    )
+    panic = float(outliers.min_health_percent or 0)
+    return replace(cluster, outlier_detection=detection, healthy_panic_threshold=panic)
+
+
+def black_hole() -> Cluster:
+    """The cluster without hosts."""
+    return Cluster(
+        defaults.BLACK_HOLE,
+        ClusterType.STATIC,
+        connect_timeout=defaults.CONNECT_TIMEOUT,
+        load_assignment=ClusterLoadAssignment(defaults.BLACK_HOLE),
+    )
+
+
+def passthrough() -> Cluster:
+    """Whatever address was dialled."""
+    cluster = Cluster(defaults.PASSTHROUGH, ClusterType.ORIGINAL_DST, defaults.CONNECT_TIMEOUT)
+    return replace(_original_destination(cluster), thresholds=defaults.THRESHOLDS)
+
+
+def inbound_passthrough() -> Cluster:
+    """A port of the application that no service names."""
+    return replace(passthrough(), name=defaults.INBOUND_PASSTHROUGH, bind_address=defaults.LOOP_BREAKER)

@@ -1,0 +1,52 @@
+"""Istio's constants, as istiod 1.31 sends them."""
+
+from mesh_api.config import (
+    AccessLog,
+    CircuitBreakerThresholds,
+    CorsFilter,
+    FaultFilter,
+    HttpFilter,
+    RetryPolicy,
+    RouterFilter,
+)
+from mesh_api.config.clusters import UNLIMITED
+
+BLACK_HOLE, PASSTHROUGH, INBOUND_PASSTHROUGH = "BlackHoleCluster", "PassthroughCluster", "InboundPassthroughCluster"
+
+LOOP_BREAKER = "127.0.0.6"
+"""Source address of a sidecar's connection to its own application."""
+
+WILDCARD, LOOPBACK = "0.0.0.0", "127.0.0.1"  # noqa: S104 (a listener's address, not a socket)
+
+CONNECT_TIMEOUT = 10.0
+
+SERVER_NAME = "istio-envoy"
+
+THRESHOLDS = CircuitBreakerThresholds(UNLIMITED, UNLIMITED, UNLIMITED, UNLIMITED)
+
+OUTBOUND_RETRIES = RetryPolicy(
+    retry_on=("connect-failure", "refused-stream", "unavailable", "cancelled", "retriable-status-codes"),
+    num_retries=2,
+    host_selection_retry_max_attempts=5,
+    avoid_previous_hosts=True,
+)
+
+INBOUND_RETRIES = RetryPolicy(retry_on=("reset-before-request",), num_retries=2)
+
+HTTP_FILTERS: tuple[HttpFilter, ...] = (FaultFilter(), CorsFilter(), RouterFilter())
+"""The order: faults before anything is decided, CORS before routing, the router last."""
+
+UPGRADES = ("websocket",)
+
+ACCESS_LOG_FORMAT = (
+    '[%START_TIME%] "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%" %RESPONSE_CODE% %RESPONSE_FLAGS% '
+    '%RESPONSE_CODE_DETAILS% %CONNECTION_TERMINATION_DETAILS% "%UPSTREAM_TRANSPORT_FAILURE_REASON%" %BYTES_RECEIVED% '
+    '%BYTES_SENT% %DURATION% %RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% "%REQ(X-FORWARDED-FOR)%" "%REQ(USER-AGENT)%" '
+    '"%REQ(X-REQUEST-ID)%" "%REQ(:AUTHORITY)%" "%UPSTREAM_HOST%" %UPSTREAM_CLUSTER_RAW% %UPSTREAM_LOCAL_ADDRESS% '
+    "%DOWNSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS% %REQUESTED_SERVER_NAME% %ROUTE_NAME%\n"
+)
+
+ACCESS_LOGS = (AccessLog("/dev/stdout", ACCESS_LOG_FORMAT),)
+
+LISTENER_ACCESS_LOGS = (AccessLog("/dev/stdout", ACCESS_LOG_FORMAT, response_flags=("NR",)),)
+"""The listener's own log: only connections for which there was no filter chain."""

@@ -1,0 +1,49 @@
+"""Endpoints: the hosts of each cluster."""
+
+from mesh_api.config import ClusterLoadAssignment, Endpoint, LocalityEndpoints, SocketAddress
+from mesh_control.compiler import names, traffic_policies
+from mesh_control.compiler.scope import Scope
+from mesh_control.world import Resolution, Service, ServicePort, Workload
+from mesh_policy.destination_rule import Subset
+
+
+def assignments(scope: Scope) -> list[ClusterLoadAssignment]:
+    """The assignment of every cluster whose hosts are known here."""
+    made = []
+    for service in scope.services:
+        if service.resolution is not Resolution.STATIC:
+            continue
+        rules = scope.destination_rules(service)
+        for port in service.ports:
+            made += [assignment(scope, service, port, subset) for subset in (None, *traffic_policies.subsets(rules))]
+    return made
+
+
+def assignment(scope: Scope, service: Service, port: ServicePort, subset: Subset | None) -> ClusterLoadAssignment:
+    """The hosts of a port, or those of them that carry a subset's labels, by locality."""
+    wanted = (subset.labels or {}) if subset is not None else {}
+    members = [w for w in scope.world.members[service.hostname] if wanted.items() <= w.labels.items()]
+    localities = sorted({workload.locality for workload in members})
+    return ClusterLoadAssignment(
+        names.outbound(port.number, subset.name if subset else "", service.hostname),
+        tuple(_locality(locality, [w for w in members if w.locality == locality], port) for locality in localities),
+    )
+
+
+def _locality(locality: str, members: list[Workload], port: ServicePort) -> LocalityEndpoints:
+    region, zone, sub_zone = [*locality.split("/"), "", "", ""][:3]
+    weights = [workload.weight for workload in members]
+    return LocalityEndpoints(
+        tuple(_endpoint(workload, port) for workload in members), region, zone, sub_zone, weight=sum(weights)
+    )
+
+
+def _endpoint(workload: Workload, port: ServicePort) -> Endpoint:
+    owner = (
+        f"{workload.name};{workload.namespace};{workload.labels.get('app', '')};{workload.labels.get('version', '')};"
+    )
+    return Endpoint(
+        SocketAddress(workload.address, workload.port(port)),
+        weight=workload.weight,
+        metadata=(("workload", owner),) if workload.name else (),
+    )

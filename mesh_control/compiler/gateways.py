@@ -1,0 +1,113 @@
+"""Listeners and virtual hosts of gateways."""
+
+from dataclasses import dataclass
+
+from mesh_api.config import (
+    FilterChain,
+    Listener,
+    PathMatchKind,
+    Route,
+    RouteConfiguration,
+    SocketAddress,
+    TrafficDirection,
+    VirtualHost,
+)
+from mesh_control.compiler import defaults, filter_chains
+from mesh_control.compiler.scope import Scope
+from mesh_control.compiler.virtual_service import Place, routes
+from mesh_policy import Gateway, VirtualService
+from mesh_policy.gateway import Server
+from mesh_policy.hosts import covers
+
+
+@dataclass(frozen=True, slots=True)
+class _Bound:
+    """A server of a gateway on this proxy."""
+
+    gateway: str
+    server: Server
+    namespace: str
+
+
+def listeners(scope: Scope) -> tuple[list[Listener], list[RouteConfiguration]]:
+    """One listener and one table of hosts for each port that gateways on this proxy open for HTTP."""
+    by_port: dict[int, list[_Bound]] = {}
+    for bound in _bound(scope):
+        by_port.setdefault(bound.server.port.number, []).append(bound)
+    made = [_listener(port) for port in sorted(by_port)]
+    return made, [_routes(scope, port, by_port[port]) for port in sorted(by_port)]
+
+
+def _bound(scope: Scope) -> list[_Bound]:
+    """The HTTP servers of the gateways whose selector chooses this proxy."""
+    return [
+        _Bound(name, server, gateway.metadata.namespace)
+        for name, gateway in scope.world.gateways.items()
+        if _selects(gateway, scope)
+        for server in gateway.spec.servers
+        if server.port.protocol.upper() in ("HTTP", "HTTP2", "GRPC")
+    ]
+
+
+def _selects(gateway: Gateway, scope: Scope) -> bool:
+    return (gateway.spec.selector or {}).items() <= scope.labels.items()
+
+
+def _listener(port: int) -> Listener:
+    name = f"{defaults.WILDCARD}_{port}"
+    chain = FilterChain(filter_chains.gateway_http(f"outbound_{name}", f"http.{port}"))
+    return Listener(name, SocketAddress(defaults.WILDCARD, port), (chain,), traffic_direction=TrafficDirection.OUTBOUND)
+
+
+def _routes(scope: Scope, port: int, servers: list[_Bound]) -> RouteConfiguration:
+    """Virtual hosts by host name; several VirtualServices for one host are merged, oldest first, catch-alls last."""
+    found: dict[str, list[Route]] = {}
+    for service in scope.visible_virtual_services:
+        for bound in servers:
+            if bound.gateway not in _gateways(service):
+                continue
+            for host in _hosts(service, bound):
+                made = routes(scope, service, Place(bound.gateway, port))
+                known = found.setdefault(host, [])
+                known += [route for route in made if route not in known]
+    hosts = tuple(
+        VirtualHost(f"{host}:{port}", (host,), _catch_alls_last(found[host]), include_request_attempt_count=True)
+        for host in sorted(found)
+    )
+    return RouteConfiguration(f"http.{port}", hosts or (_nothing(port),), ignore_port_in_host_matching=True)
+
+
+def _nothing(port: int) -> VirtualHost:
+    """A gateway that nobody uses answers 404."""
+    return VirtualHost(f"blackhole:{port}", ("*",), ())
+
+
+def _gateways(service: VirtualService) -> set[str]:
+    namespace = service.metadata.namespace
+    return {name if "/" in name else f"{namespace}/{name}" for name in service.spec.gateways or ()}
+
+
+def _hosts(service: VirtualService, bound: _Bound) -> list[str]:
+    """The hosts of a VirtualService that a server serves: equal to, or a part of, one of the server's."""
+    found = []
+    for host in service.spec.hosts or ():
+        for pattern in bound.server.hosts:
+            namespace, _, name = pattern.rpartition("/")
+            own = namespace == "." and service.metadata.namespace == bound.namespace
+            if namespace not in ("", "*", service.metadata.namespace) and not own:
+                continue
+            if covers(name, host):
+                found.append(host)
+            elif covers(host, name):
+                found.append(name)
+    return list(dict.fromkeys(found))
+
+
+def _catch_alls_last(found: list[Route]) -> tuple[Route, ...]:
+    return tuple(sorted(found, key=_is_catch_all))
+
+
+def _is_catch_all(route: Route) -> bool:
+    match = route.match
+    everything = match.path.kind is PathMatchKind.PREFIX and match.path.value == "/"
+    return everything and not match.headers and not match.query_parameters

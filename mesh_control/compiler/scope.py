@@ -1,0 +1,94 @@
+"""What one proxy may see of the world, looked up once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from mesh_control.proxies import Proxy
+from mesh_control.world import Service, Workload, World
+from mesh_policy import DestinationRule, VirtualService
+from mesh_policy.hosts import covers, qualify
+
+ROOT_NAMESPACE = "istio-system"
+MESH = "mesh"
+"""The gateway name that stands for every sidecar."""
+
+
+@dataclass(frozen=True)
+class Scope:
+    """A proxy and the world as seen from it."""
+
+    world: World
+    proxy: Proxy
+
+    @cached_property
+    def services(self) -> tuple[Service, ...]:
+        """The services that are exported to the proxy's namespace."""
+        return tuple(s for s in self.world.services if s.visible_from(self.proxy.namespace))
+
+    @cached_property
+    def workload(self) -> Workload | None:
+        """The workload that the proxy stands beside."""
+        return self.world.workload(self.proxy.name, self.proxy.namespace)
+
+    @cached_property
+    def labels(self) -> Mapping[str, str]:
+        """Labels of the proxy's workload."""
+        return {**(self.workload.labels if self.workload is not None else {}), **self.proxy.labels}
+
+    @cached_property
+    def mesh_virtual_services(self) -> Mapping[str, VirtualService]:
+        """Host to the VirtualService that rules it in sidecars: the oldest one counts (Istio does not merge them)."""
+        found: dict[str, VirtualService] = {}
+        for service in self.visible_virtual_services:
+            if service.spec.gateways is None or MESH in service.spec.gateways:
+                for host in service.spec.hosts or ():
+                    found.setdefault(qualify(host, service.metadata.namespace), service)
+        return found
+
+    @cached_property
+    def visible_virtual_services(self) -> tuple[VirtualService, ...]:
+        """Every VirtualService exported to the proxy's namespace, oldest first."""
+        return tuple(
+            service
+            for service in self.world.virtual_services
+            if exported(service.spec.export_to, service.metadata.namespace, self.proxy.namespace)
+        )
+
+    def virtual_service(self, hostname: str) -> VirtualService | None:
+        """The VirtualService that rules a host here: one for the very name, else the one with the longest wildcard."""
+        found = self.mesh_virtual_services
+        if hostname in found:
+            return found[hostname]
+        wildcards = [host for host in found if host.startswith("*") and covers(host, hostname)]
+        return found[max(wildcards, key=len)] if wildcards else None
+
+    def destination_rules(self, service: Service) -> list[DestinationRule]:
+        """The rules for a service that count here: those of the client's namespace, else the service's, else the root's."""
+        ranked = [
+            rule
+            for rule in self.world.destination_rules
+            if exported(rule.spec.export_to, rule.metadata.namespace, self.proxy.namespace)
+            and covers(qualify(rule.spec.host, rule.metadata.namespace), service.hostname)
+            and self._selected(rule)
+        ]
+        for namespace in (self.proxy.namespace, service.namespace, ROOT_NAMESPACE):
+            chosen = [rule for rule in ranked if rule.metadata.namespace == namespace]
+            exact = [r for r in chosen if qualify(r.spec.host, r.metadata.namespace) == service.hostname]
+            if exact or chosen:
+                return exact or chosen[:1]
+        return []
+
+    def _selected(self, rule: DestinationRule) -> bool:
+        selector = rule.spec.workload_selector
+        if selector is None:
+            return True
+        same = rule.metadata.namespace == self.proxy.namespace
+        return same and (selector.match_labels or {}).items() <= self.labels.items()
+
+
+def exported(export_to: tuple[str, ...] | None, owner: str, namespace: str) -> bool:
+    """Whether an object of ``owner`` reaches a namespace: ``*`` (the default) all, ``.`` its own."""
+    if not export_to:
+        return True
+    return "*" in export_to or namespace in export_to or ("." in export_to and owner == namespace)

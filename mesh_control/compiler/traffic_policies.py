@@ -1,0 +1,51 @@
+"""DestinationRule: the settings that are in force for one port of a service and one of its subsets."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mesh_policy import DestinationRule
+from mesh_policy.destination_rule import ConnectionPool, LoadBalancer, OutlierDetection, Subset, TrafficPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What counts after inheritance."""
+
+    load_balancer: LoadBalancer | None = None
+    connection_pool: ConnectionPool | None = None
+    outlier_detection: OutlierDetection | None = None
+
+
+NONE = Settings()
+
+
+def subsets(rules: Sequence[DestinationRule]) -> list[Subset]:
+    """The subsets of rules for one host: of several with one name the oldest rule's counts."""
+    found: dict[str, Subset] = {}
+    for rule in rules:
+        for subset in rule.spec.subsets or ():
+            found.setdefault(subset.name, subset)
+    return [found[name] for name in sorted(found)]
+
+
+def settings(rules: Sequence[DestinationRule], port: int, subset: Subset | None = None) -> Settings:
+    """The settings for a port: those of the first rule that has any, overridden field by field by the subset's own."""
+    base = next((rule.spec.traffic_policy for rule in rules if rule.spec.traffic_policy is not None), None)
+    found = _of_port(base, port)
+    if subset is None or subset.traffic_policy is None:
+        return found
+    own = _of_port(subset.traffic_policy, port)
+    return Settings(
+        own.load_balancer or found.load_balancer,
+        own.connection_pool or found.connection_pool,
+        own.outlier_detection or found.outlier_detection,
+    )
+
+
+def _of_port(policy: TrafficPolicy | None, port: int) -> Settings:
+    """A port's own settings replace the general ones as a whole; nothing of those is inherited (Istio)."""
+    if policy is None:
+        return NONE
+    own = next((p for p in policy.port_level_settings or () if p.port.number == port), None)
+    chosen = policy if own is None else own
+    return Settings(chosen.load_balancer, chosen.connection_pool, chosen.outlier_detection)

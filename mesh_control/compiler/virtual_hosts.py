@@ -1,0 +1,80 @@
+"""Virtual hosts of sidecars: one for each service on a port, and what becomes of every other host."""
+
+from mesh_api.config import Route, RouteAction, RouteConfiguration, VirtualHost
+from mesh_control.compiler import defaults, names
+from mesh_control.compiler.scope import MESH, Scope
+from mesh_control.compiler.virtual_service import EVERYTHING, Place, hash_policies_of, outbound_retries, routes
+from mesh_control.world import Service, ServicePort
+
+
+def route_configurations(scope: Scope) -> list[RouteConfiguration]:
+    """One table for each port number on which some service speaks HTTP, named by it."""
+    numbers = sorted({port.number for service in scope.services for port in service.ports if not port.tcp})
+    return [_route_configuration(scope, number) for number in numbers]
+
+
+def _route_configuration(scope: Scope, number: int) -> RouteConfiguration:
+    hosts = [
+        virtual_host(scope, service, port, domains(service, scope.proxy.namespace))
+        for service in scope.services
+        for port in service.ports
+        if port.number == number and not port.tcp
+    ]
+    return RouteConfiguration(str(number), (*_unique(hosts), allow_any()), ignore_port_in_host_matching=True)
+
+
+def _unique(hosts: list[VirtualHost]) -> tuple[VirtualHost, ...]:
+    """A domain may stand once in a table (Envoy refuses it otherwise): the first virtual host keeps it."""
+    taken: set[str] = set()
+    made = []
+    for host in hosts:
+        free = tuple(domain for domain in host.domains if domain not in taken)
+        taken.update(free)
+        if free:
+            made.append(VirtualHost(host.name, free, host.routes, host.include_request_attempt_count))
+    return tuple(made)
+
+
+def virtual_host(scope: Scope, service: Service, port: ServicePort, names_: tuple[str, ...]) -> VirtualHost:
+    """A service on a port: the rules of its VirtualService, or the plain way to its cluster."""
+    return VirtualHost(
+        f"{service.hostname}:{port.number}",
+        names_,
+        _routes(scope, service, port),
+        include_request_attempt_count=True,
+    )
+
+
+def _routes(scope: Scope, service: Service, port: ServicePort) -> tuple[Route, ...]:
+    owner = scope.virtual_service(service.hostname)
+    if owner is not None and owner.spec.http:
+        return routes(scope, owner, Place(MESH, port.number))
+    hashed = hash_policies_of(scope, service)
+    action = RouteAction(
+        cluster=names.outbound(port.number, "", service.hostname),
+        timeout=0.0,
+        max_grpc_timeout=0.0,
+        retry=outbound_retries(bool(hashed)),
+        hash_policies=hashed,
+    )
+    return (Route(EVERYTHING, action, "default", operation=names.operation(service.hostname, port.number)),)
+
+
+def domains(service: Service, namespace: str) -> tuple[str, ...]:
+    """Every name under which a client of the namespace may ask for a service (istiod's own list, without ports)."""
+    found = [service.hostname, *service.addresses]
+    suffix = ".svc.cluster.local"
+    if service.hostname.endswith(suffix):
+        base = service.hostname.removesuffix(suffix)
+        own = base.removesuffix(f".{service.namespace}")
+        local = [own] if namespace == service.namespace else []
+        found = [service.hostname, f"{service.hostname}.", *local, f"{base}.svc", base, *service.addresses]
+    return tuple(dict.fromkeys(found))
+
+
+def allow_any() -> VirtualHost:
+    """Hosts that nobody declared go where they were dialled (Istio's ``ALLOW_ANY``)."""
+    action = RouteAction(cluster=defaults.PASSTHROUGH, timeout=0.0, max_grpc_timeout=0.0)
+    return VirtualHost(
+        "allow_any", ("*",), (Route(EVERYTHING, action, "allow_any"),), include_request_attempt_count=True
+    )

@@ -1,0 +1,377 @@
+"""VirtualService: its HTTP rules as routes."""
+
+import base64
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from mesh_api.config import (
+    CorsPolicy,
+    DirectResponse,
+    FaultPolicy,
+    HashPolicy,
+    HeaderEdits,
+    HeaderMatch,
+    HeaderValue,
+    Mirror,
+    PathMatch,
+    PathMatchKind,
+    QueryParameterMatch,
+    Redirect,
+    RegexRewrite,
+    RetryPolicy,
+    Route,
+    RouteAction,
+    RouteMatch,
+    StringMatch,
+    StringMatchKind,
+    WeightedCluster,
+)
+from mesh_api.config.routes import MILLION, NO_EDITS
+from mesh_control.compiler import defaults, names, traffic_policies
+from mesh_control.compiler.scope import MESH, Scope
+from mesh_control.world import Service
+from mesh_policy import VirtualService
+from mesh_policy import matchers as policy_matchers
+from mesh_policy import virtual_service as policy
+from mesh_policy.hosts import qualify
+
+EVERYTHING = RouteMatch(PathMatch(PathMatchKind.PREFIX, "/"))
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the routes will stand: the gateway (``mesh`` for sidecars) and the port of the listener."""
+
+    gateway: str
+    port: int
+
+
+def routes(scope: Scope, service: VirtualService, place: Place) -> tuple[Route, ...]:
+    """The rules that hold at a place, in their order."""
+    made: list[Route] = []
+    for rule in service.spec.http or ():
+        matches = [m for m in rule.match or (None,) if m is None or _holds_at(scope, service, m, place)]
+        made += [_route(scope, service, rule, match, place) for match in matches]
+    return tuple(made)
+
+
+def _holds_at(scope: Scope, service: VirtualService, match: policy.HttpMatch, place: Place) -> bool:
+    """Conditions that choose proxies and listeners rather than requests."""
+    names_at = match.gateways or service.spec.gateways or (MESH,)
+    at = {name if name == MESH or "/" in name else f"{service.metadata.namespace}/{name}" for name in names_at}
+    if place.gateway not in at or (match.port is not None and match.port != place.port):
+        return False
+    if match.source_namespace is not None and match.source_namespace != scope.proxy.namespace:
+        return False
+    return (match.source_labels or {}).items() <= scope.labels.items()
+
+
+def _route(
+    scope: Scope, service: VirtualService, rule: policy.HttpRoute, match: policy.HttpMatch | None, place: Place
+) -> Route:
+    name = ".".join(part for part in (rule.name, match.name if match else None) if part)
+    edits = _edits(rule.headers)
+    action: RouteAction | Redirect | DirectResponse
+    if rule.redirect is not None:
+        action = _redirect(rule.redirect, place)
+    elif rule.direct_response is not None:
+        action = _direct_response(rule.direct_response)
+    else:
+        action = _action(scope, service, rule, place)
+    return Route(
+        match=_match(match),
+        action=action,
+        name=name,
+        edits=edits,
+        fault=_fault(rule.fault),
+        cors=_cors(rule.cors_policy),
+        operation=_operation(service, rule, place),
+    )
+
+
+def _operation(service: VirtualService, rule: policy.HttpRoute, place: Place) -> str:
+    if not rule.route:
+        return ""
+    host = qualify(rule.route[0].destination.host, service.metadata.namespace)
+    port = rule.route[0].destination.port
+    return names.operation(host, port.number if port else place.port)
+
+
+def _match(match: policy.HttpMatch | None) -> RouteMatch:
+    if match is None:
+        return EVERYTHING
+    headers = [HeaderMatch(f":{name}", _string(value)) for name, value in _pseudo(match)]
+    headers += [_header(name, value) for name, value in sorted((match.headers or {}).items())]
+    headers += [_without(name, value) for name, value in sorted((match.without_headers or {}).items())]
+    return RouteMatch(
+        _path(match),
+        tuple(headers),
+        tuple(_parameter(name, value) for name, value in sorted((match.query_params or {}).items())),
+    )
+
+
+def _pseudo(match: policy.HttpMatch) -> Iterable[tuple[str, policy_matchers.StringMatch]]:
+    for name, value in (("method", match.method), ("authority", match.authority), ("scheme", match.scheme)):
+        if value is not None and not value.is_presence:
+            yield name, value
+
+
+def _path(match: policy.HttpMatch) -> PathMatch:
+    sensitive = not match.ignore_uri_case
+    uri = match.uri
+    if uri is None or uri.is_presence:
+        return EVERYTHING.path
+    if uri.exact is not None:
+        return PathMatch(PathMatchKind.EXACT, uri.exact, sensitive)
+    if uri.prefix is not None:
+        return PathMatch(PathMatchKind.PREFIX, uri.prefix, sensitive)
+    return PathMatch(PathMatchKind.REGEX, uri.regex or "")
+
+
+def _string(match: policy_matchers.StringMatch) -> StringMatch:
+    if match.exact is not None:
+        return StringMatch(StringMatchKind.EXACT, match.exact)
+    if match.prefix is not None:
+        return StringMatch(StringMatchKind.PREFIX, match.prefix)
+    return StringMatch(StringMatchKind.REGEX, match.regex or "")
+
+
+def _header(name: str, match: policy_matchers.StringMatch) -> HeaderMatch:
+    if match.is_presence or match.regex == "*":
+        return HeaderMatch(name.lower())
+    return HeaderMatch(name.lower(), _string(match))
+
+
+def _without(name: str, match: policy_matchers.StringMatch) -> HeaderMatch:
+    """A header that is missing counts as empty, so it does not carry the value (Istio, ``withoutHeaders``)."""
+    if match.is_presence or match.regex == "*":
+        return HeaderMatch(name.lower(), invert=True)
+    return HeaderMatch(name.lower(), _string(match), invert=True, treat_missing_as_empty=True)
+
+
+def _parameter(name: str, match: policy_matchers.StringMatch) -> QueryParameterMatch:
+    return QueryParameterMatch(name, None if match.is_presence else _string(match))
+
+
+def _action(scope: Scope, service: VirtualService, rule: policy.HttpRoute, place: Place) -> RouteAction:
+    weighted = [(item, item.weight) for item in rule.route or ()]
+    used = [item for item, weight in weighted if len(weighted) == 1 or weight]
+    timeout = rule.timeout.total_seconds() if rule.timeout is not None else 0.0
+    single = used[0] if len(used) == 1 and used[0].headers is None else None
+    clusters = () if single else tuple(_weighted(scope, service, item, place) for item in used)
+    hashed = used[0].destination if used else None
+    rewrite = rule.rewrite
+    return RouteAction(
+        cluster=cluster_of(scope, service, single.destination, place) if single else "",
+        weighted_clusters=clusters,
+        timeout=timeout,
+        max_grpc_timeout=timeout,
+        retry=_retries(scope, service, rule, hashed),
+        prefix_rewrite=(rewrite.uri or "") if rewrite else "",
+        regex_rewrite=_regex_rewrite(rewrite),
+        host_rewrite=_host_rewrite(rule),
+        hash_policies=hash_policies(scope, service, hashed),
+        mirrors=_mirrors(scope, service, rule, place),
+    )
+
+
+def _weighted(
+    scope: Scope, service: VirtualService, item: policy.HttpRouteDestination, place: Place
+) -> WeightedCluster:
+    weight = 100 if item.weight is None else item.weight
+    return WeightedCluster(cluster_of(scope, service, item.destination, place), weight, _edits(item.headers))
+
+
+def cluster_of(scope: Scope, service: VirtualService, destination: policy.Destination, place: Place) -> str:
+    """Name of the destination's cluster; its port is the one named, else the service's only one, else the listener's."""
+    host = qualify(destination.host, service.metadata.namespace)
+    return names.outbound(_port(scope, host, destination, place), destination.subset or "", host)
+
+
+def _port(scope: Scope, host: str, destination: policy.Destination, place: Place) -> int:
+    if destination.port is not None:
+        return destination.port.number
+    known = scope.world.service_by_host.get(host)
+    return known.ports[0].number if known is not None and len(known.ports) == 1 else place.port
+
+
+def hash_policies(
+    scope: Scope, service: VirtualService | None, destination: policy.Destination | None
+) -> tuple[HashPolicy, ...]:
+    """What the destination's DestinationRule hashes by; nothing without a consistent hash."""
+    if destination is None:
+        return ()
+    namespace = service.metadata.namespace if service is not None else ""
+    known = scope.world.service_by_host.get(qualify(destination.host, namespace))
+    if known is None:
+        return ()
+    return hash_policies_of(scope, known, destination.subset or "")
+
+
+def hash_policies_of(scope: Scope, service: Service, subset_name: str = "") -> tuple[HashPolicy, ...]:
+    """As :func:`hash_policies`, for a service."""
+    rules = scope.destination_rules(service)
+    subset = next((s for s in traffic_policies.subsets(rules) if s.name == subset_name), None)
+    balancer = traffic_policies.settings(rules, service.ports[0].number, subset).load_balancer
+    hashed = balancer.consistent_hash if balancer is not None else None
+    if hashed is None:
+        return ()
+    if hashed.http_cookie is not None:
+        cookie = hashed.http_cookie
+        ttl = None if cookie.ttl is None else cookie.ttl.total_seconds()
+        return (HashPolicy(cookie=cookie.name, cookie_ttl=ttl, cookie_path=cookie.path or ""),)
+    if hashed.http_header_name is not None:
+        return (HashPolicy(header=hashed.http_header_name.lower()),)
+    if hashed.http_query_parameter_name is not None:
+        return (HashPolicy(query_parameter=hashed.http_query_parameter_name),)
+    return (HashPolicy(source_ip=True),)
+
+
+def _retries(
+    scope: Scope, service: VirtualService, rule: policy.HttpRoute, destination: policy.Destination | None
+) -> RetryPolicy | None:
+    asked = rule.retries
+    hashed = bool(hash_policies(scope, service, destination))
+    base = defaults.OUTBOUND_RETRIES
+    if asked is None:
+        return outbound_retries(hashed)
+    if asked.attempts == 0:
+        return None
+    words = [word.strip() for word in (asked.retry_on or "").split(",") if word.strip()]
+    codes = tuple(int(word) for word in words if word.isdigit())
+    conditions = [word for word in words if not word.isdigit()] or ([] if codes else list(base.retry_on))
+    if codes and "retriable-status-codes" not in conditions:
+        conditions.append("retriable-status-codes")
+    ignore = asked.retry_ignore_previous_hosts
+    return RetryPolicy(
+        retry_on=tuple(conditions),
+        num_retries=base.num_retries if asked.attempts is None else asked.attempts,
+        per_try_timeout=asked.per_try_timeout.total_seconds() if asked.per_try_timeout else None,
+        retriable_status_codes=codes,
+        host_selection_retry_max_attempts=base.host_selection_retry_max_attempts,
+        avoid_previous_hosts=not hashed if ignore is None else ignore,
+        back_off_base=asked.backoff.total_seconds() if asked.backoff else base.back_off_base,
+    )
+
+
+def outbound_retries(hashed: bool) -> RetryPolicy:
+    """Istio's default policy; a consistent hash would be pointless when other hosts were sought."""
+    base = defaults.OUTBOUND_RETRIES
+    if not hashed:
+        return base
+    return RetryPolicy(retry_on=base.retry_on, num_retries=base.num_retries)
+
+
+def _regex_rewrite(rewrite: policy.Rewrite | None) -> RegexRewrite | None:
+    if rewrite is None or rewrite.uri_regex_rewrite is None:
+        return None
+    return RegexRewrite(rewrite.uri_regex_rewrite.match, rewrite.uri_regex_rewrite.rewrite)
+
+
+def _host_rewrite(rule: policy.HttpRoute) -> str:
+    """The authority of a rewrite, or a ``Host`` that is set as a header: Envoy wants it as a rewrite of the host."""
+    if rule.rewrite is not None and rule.rewrite.authority:
+        return rule.rewrite.authority
+    request = rule.headers.request if rule.headers else None
+    written = {**((request.add or {}) if request else {}), **((request.set or {}) if request else {})}
+    return next((value for name, value in written.items() if name.lower() in ("host", ":authority")), "")
+
+
+def _mirrors(scope: Scope, service: VirtualService, rule: policy.HttpRoute, place: Place) -> tuple[Mirror, ...]:
+    asked = [(m.destination, m.percentage) for m in rule.mirrors or ()]
+    if rule.mirror is not None:
+        share = rule.mirror_percentage
+        if share is None and rule.mirror_percent is not None:
+            share = policy.PercentValue(value=rule.mirror_percent)
+        asked.append((rule.mirror, share))
+    made = [Mirror(cluster_of(scope, service, to, place), _fraction(share, MILLION)) for to, share in asked]
+    return tuple(mirror for mirror in made if mirror.fraction)
+
+
+def _fraction(percentage: policy.PercentValue | None, default: int) -> int:
+    """Parts per million."""
+    return default if percentage is None else round((percentage.value or 0.0) * MILLION / 100)
+
+
+def _redirect(asked: policy.Redirect, place: Place) -> Redirect:
+    port = asked.port
+    if asked.derive_port == "FROM_REQUEST_PORT":
+        port = place.port
+    if port == {"http": 80, "https": 443}.get(asked.scheme or ""):
+        port = None
+    return Redirect(
+        code=asked.redirect_code or 301,
+        scheme=asked.scheme or "",
+        host=asked.authority or "",
+        port=port,
+        path=asked.uri or "",
+        prefix_rewrite=asked.prefix_rewrite or "",
+    )
+
+
+def _direct_response(asked: policy.DirectResponse) -> DirectResponse:
+    body = asked.body
+    if body is None:
+        return DirectResponse(asked.status)
+    content = base64.b64decode(body.bytes) if body.bytes is not None else (body.string or "").encode()
+    return DirectResponse(asked.status, content)
+
+
+def _fault(asked: policy.Fault | None) -> FaultPolicy | None:
+    if asked is None:
+        return None
+    delay, abort = asked.delay, asked.abort
+    share = None if delay is None else delay.percentage
+    if share is None and delay is not None and delay.percent is not None:
+        share = policy.PercentValue(value=delay.percent)
+    return FaultPolicy(
+        delay=delay.fixed_delay.total_seconds() if delay and delay.fixed_delay else None,
+        delay_fraction=_fraction(share, 0),
+        abort_http_status=abort.http_status if abort else None,
+        abort_grpc_status=_grpc_status(abort.grpc_status) if abort and abort.grpc_status else None,
+        abort_fraction=_fraction(abort.percentage, 0) if abort else 0,
+    )
+
+
+_GRPC = (
+    "OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
+    "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED",
+    "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED",
+)  # fmt: skip
+
+
+def _grpc_status(text: str) -> int:
+    return int(text) if text.isdigit() else _GRPC.index(text.upper())
+
+
+def _cors(asked: policy.CorsPolicy | None) -> CorsPolicy | None:
+    if asked is None:
+        return None
+    origins = [StringMatch(StringMatchKind.EXACT, origin) for origin in asked.allow_origin or ()]
+    origins += [_string(origin) for origin in asked.allow_origins or ()]
+    return CorsPolicy(
+        allow_origins=tuple(origins),
+        allow_methods=",".join(asked.allow_methods or ()),
+        allow_headers=",".join(asked.allow_headers or ()),
+        expose_headers=",".join(asked.expose_headers or ()),
+        max_age=str(int(asked.max_age.total_seconds())) if asked.max_age is not None else "",
+        allow_credentials=asked.allow_credentials,
+        forward_unmatched_preflights=asked.unmatched_preflights != "IGNORE",
+    )
+
+
+_HOST = re.compile(r"^(host|:authority)$", re.IGNORECASE)
+
+
+def _edits(headers: policy.Headers | None) -> HeaderEdits:
+    if headers is None:
+        return NO_EDITS
+    request, response = headers.request or policy.HeaderOperations(), headers.response or policy.HeaderOperations()
+    return HeaderEdits(_values(request), request.remove or (), _values(response), response.remove or ())
+
+
+def _values(operations: policy.HeaderOperations) -> tuple[HeaderValue, ...]:
+    added = [HeaderValue(name, value, append=True) for name, value in sorted((operations.add or {}).items())]
+    written = [HeaderValue(name, value) for name, value in sorted((operations.set or {}).items())]
+    return tuple(value for value in (*added, *written) if not _HOST.match(value.name))

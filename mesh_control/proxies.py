@@ -1,0 +1,93 @@
+"""A proxy as the compiler sees it: who it is and how traffic reaches it, read from its node."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mesh_api.node import Node, NodeKind
+
+OUTBOUND_PORT, INBOUND_PORT = 15001, 15006
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """One proxy.
+
+    ``intercepted``: redirect rules bring the traffic to ``outbound_port`` and ``inbound_port``. Otherwise the proxy listens
+    on loopback: ``egress_ports`` maps ``HOST:PORT`` of a service to the port where the application reaches it,
+    ``ingress_ports`` the port where the proxy takes traffic to the application's own.
+    """
+
+    node_id: str
+    kind: NodeKind
+    name: str
+    namespace: str
+    address: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    intercepted: bool = True
+    outbound_port: int = OUTBOUND_PORT
+    inbound_port: int = INBOUND_PORT
+    egress_ports: Mapping[str, int] = field(default_factory=dict)
+    ingress_ports: Mapping[int, int] = field(default_factory=dict)
+
+    @property
+    def is_gateway(self) -> bool:
+        """Whether it stands at the edge rather than beside a workload."""
+        return self.kind is NodeKind.ROUTER
+
+
+class ProxyError(ValueError):
+    """A node that cannot be served; the message names the field of its metadata."""
+
+
+def proxy_of(node: Node) -> Proxy:
+    """The proxy that a node describes. Raises :class:`ProxyError`."""
+    try:
+        identity = node.parsed_id()
+    except ValueError as error:
+        raise ProxyError(str(error)) from None
+    metadata = node.metadata
+    mode = str(metadata.get("INTERCEPTION_MODE", "REDIRECT"))
+    if mode not in ("REDIRECT", "TPROXY", "NONE"):
+        raise ProxyError(f"node metadata INTERCEPTION_MODE {mode!r}: allowed are REDIRECT and NONE")
+    capture = _mapping(metadata, "CAPTURE_PORTS")
+    return Proxy(
+        node_id=node.id,
+        kind=identity.kind,
+        name=identity.name,
+        namespace=identity.namespace,
+        address=identity.address,
+        labels={key: str(value) for key, value in sorted(_mapping(metadata, "LABELS").items())},
+        intercepted=mode != "NONE",
+        outbound_port=_port(capture, "CAPTURE_PORTS.outbound", "outbound", OUTBOUND_PORT),
+        inbound_port=_port(capture, "CAPTURE_PORTS.inbound", "inbound", INBOUND_PORT),
+        egress_ports={
+            k: _number(v, f"EGRESS_PORTS.{k}") for k, v in sorted(_mapping(metadata, "EGRESS_PORTS").items())
+        },
+        ingress_ports={
+            _number(key, "INGRESS_PORTS"): _number(value, f"INGRESS_PORTS.{key}")
+            for key, value in sorted(_mapping(metadata, "INGRESS_PORTS").items())
+        },
+    )
+
+
+def _mapping(metadata: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = metadata.get(name, {})
+    if not isinstance(value, Mapping):
+        raise ProxyError(f"node metadata {name} must be a mapping, not {value!r}")
+    return value
+
+
+def _port(values: Mapping[str, Any], field_name: str, key: str, default: int) -> int:
+    return _number(values[key], field_name) if key in values else default
+
+
+def _number(value: Any, field_name: str) -> int:
+    """A port; protobuf's Struct has no integers, so 15001.0 is one."""
+    try:
+        port = int(float(value))
+    except (TypeError, ValueError):
+        port = 0
+    if not 1 <= port <= 65535:
+        raise ProxyError(f"node metadata {field_name} must be a port from 1 to 65535, not {value!r}")
+    return port

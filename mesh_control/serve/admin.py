@@ -1,0 +1,127 @@
+"""HTTP of the control plane: read-only pages for everyone, and the API for whoever may open its Unix socket."""
+
+import json
+from typing import Any
+
+from aiohttp import web
+
+from mesh_control import metrics
+from mesh_control.control import Control, Refused
+from mesh_policy import dump
+
+MAX_BODY = 16 * 1024 * 1024
+NAME = r"{owner:[a-z0-9][a-z0-9-]{0,62}}"
+
+
+def _json(value: Any, status: int = 200) -> web.Response:
+    return web.Response(text=json.dumps(value, indent=2) + "\n", content_type="application/json", status=status)
+
+
+def _text(value: str, status: int = 200) -> web.Response:
+    return web.Response(text=value + "\n", status=status)
+
+
+class Pages:
+    """What anyone may read."""
+
+    def __init__(self, control: Control, version: str) -> None:
+        self._control = control
+        self._version = version
+
+    def application(self) -> web.Application:
+        """The pages on the monitoring port, under istiod's paths."""
+        application = web.Application()
+        application.add_routes(
+            [
+                web.get("/ready", self._ready),
+                web.get("/healthz", self._ready),
+                web.get("/version", self._show_version),
+                web.get("/metrics", self._metrics),
+                web.get("/debug/syncz", self._status),
+                web.get("/debug/registryz", self._registry),
+                web.get("/debug/configz", self._config),
+            ]
+        )
+        return application
+
+    async def _ready(self, _request: web.Request) -> web.Response:
+        return _text("ok")
+
+    async def _show_version(self, _request: web.Request) -> web.Response:
+        return _json({"version": self._version, "component": "meshwright"})
+
+    async def _metrics(self, _request: web.Request) -> web.Response:
+        return web.Response(text=metrics.exposition(self._control), content_type="text/plain")
+
+    async def _status(self, _request: web.Request) -> web.Response:
+        return _json(self._control.status())
+
+    async def _registry(self, _request: web.Request) -> web.Response:
+        world = self._control.state.world
+        return _json(
+            [
+                {
+                    "hostname": service.hostname,
+                    "namespace": service.namespace,
+                    "ports": [{"name": p.name, "port": p.number, "protocol": p.protocol.value} for p in service.ports],
+                    "workloads": [w.name or w.address for w in world.members[service.hostname]],
+                }
+                for service in world.services
+            ]
+        )
+
+    async def _config(self, _request: web.Request) -> web.Response:
+        return _json([policy.to_document() for policy in self._control.state.world.policies])
+
+
+class Api:
+    """What changes the mesh; served on the Unix socket only."""
+
+    def __init__(self, control: Control) -> None:
+        self._control = control
+
+    def application(self) -> web.Application:
+        """The API."""
+        application = web.Application(client_max_size=MAX_BODY)
+        application.add_routes(
+            [
+                web.get("/status", self._status),
+                web.get("/wait", self._wait),
+                web.get(f"/policies/{NAME}", self._get),
+                web.put(f"/policies/{NAME}", self._put),
+                web.delete(f"/policies/{NAME}", self._delete),
+            ]
+        )
+        return application
+
+    async def _status(self, _request: web.Request) -> web.Response:
+        return _json(self._control.status())
+
+    async def _wait(self, request: web.Request) -> web.Response:
+        waiting = await self._control.wait(_seconds(request))
+        return _json({"version": self._control.hub.version, "waiting": waiting}, 504 if waiting else 200)
+
+    async def _get(self, request: web.Request) -> web.Response:
+        policies = self._control.state.directory.of_owner(request.match_info["owner"])
+        return web.Response(text=dump(policies), content_type="application/yaml")
+
+    async def _put(self, request: web.Request) -> web.Response:
+        return await self._apply(request, await request.text())
+
+    async def _delete(self, request: web.Request) -> web.Response:
+        return await self._apply(request, "")
+
+    async def _apply(self, request: web.Request, text: str) -> web.Response:
+        try:
+            applied = await self._control.apply(request.match_info["owner"], text, _seconds(request))
+        except Refused as refused:
+            return _json({"problems": refused.lines}, refused.status)
+        return _json(applied.to_json())
+
+
+def _seconds(request: web.Request) -> float:
+    try:
+        seconds = float(request.query.get("wait", "0"))
+    except ValueError:
+        raise web.HTTPBadRequest(text="wait must be a number of seconds\n") from None
+    return max(0.0, min(seconds, 3600.0))

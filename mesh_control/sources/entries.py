@@ -1,0 +1,62 @@
+"""Services and workloads out of ServiceEntries and WorkloadEntries. Pure."""
+
+from collections.abc import Sequence
+
+from mesh_control.world import Resolution, Service, ServicePort, Workload, protocol_of
+from mesh_policy import Policy, ServiceEntry, WorkloadEntry, WorkloadEntrySpec
+
+RESOLUTIONS = {"STATIC": Resolution.STATIC, "DNS": Resolution.DNS, "DNS_ROUND_ROBIN": Resolution.DNS}
+
+
+def services(policies: Sequence[Policy]) -> tuple[Service, ...]:
+    """One service for each host of each ServiceEntry."""
+    return tuple(
+        _service(entry, host) for entry in policies if isinstance(entry, ServiceEntry) for host in entry.spec.hosts
+    )
+
+
+def workloads(policies: Sequence[Policy]) -> tuple[Workload, ...]:
+    """One workload for each WorkloadEntry."""
+    return tuple(
+        _workload(entry.spec, entry.metadata.name, entry.metadata.namespace)
+        for entry in policies
+        if isinstance(entry, WorkloadEntry)
+    )
+
+
+def _service(entry: ServiceEntry, host: str) -> Service:
+    spec = entry.spec
+    resolution = RESOLUTIONS.get(spec.resolution or "NONE", Resolution.NONE)
+    selector = (spec.workload_selector.labels or {}) if spec.workload_selector is not None else {}
+    namespace = entry.metadata.namespace
+    endpoints = tuple(_workload(endpoint, "", namespace) for endpoint in spec.endpoints or ())
+    if resolution is Resolution.DNS and not endpoints and not selector:
+        endpoints = (Workload("", namespace, host, sidecar=False),)  # the host itself is what is to be resolved
+    return Service(
+        hostname=host,
+        namespace=namespace,
+        ports=tuple(
+            ServicePort(p.name, p.number, protocol_of(p.name, p.protocol or ""), p.target_port or p.number)
+            for p in spec.ports or ()
+        ),
+        addresses=tuple(address for address in spec.addresses or () if "/" not in address),
+        selector=selector,
+        endpoints=endpoints,
+        resolution=resolution,
+        external=spec.location != "MESH_INTERNAL",
+        export_to=spec.export_to or ("*",),
+    )
+
+
+def _workload(spec: WorkloadEntrySpec, name: str, namespace: str) -> Workload:
+    return Workload(
+        name=name,
+        namespace=namespace,
+        address=spec.address or "",
+        labels=spec.labels or {},
+        service_account=spec.service_account or "default",
+        ports=spec.ports or {},
+        sidecar=bool(name),
+        weight=spec.weight or 1,
+        locality=spec.locality or "",
+    )

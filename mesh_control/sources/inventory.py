@@ -1,0 +1,92 @@
+"""The static inventory: services and workloads in a YAML file."""
+
+from pathlib import Path
+from typing import Annotated
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mesh_control.world import Protocol, Service, ServicePort, Workload, protocol_of
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+CLUSTER_DOMAIN = "svc.cluster.local"
+
+
+class InventoryError(ValueError):
+    """The file cannot be used; the message has one line for each wrong field."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class InventoryPort(_Model):
+    """One port of a service; ``target_port`` is that of its workloads where they name none."""
+
+    name: str
+    port: Port
+    protocol: str = ""
+    target_port: Port | None = None
+
+
+class InventoryService(_Model):
+    """A service: the workloads of its namespace with the labels of ``selector``."""
+
+    name: str
+    namespace: str = "default"
+    ports: tuple[InventoryPort, ...]
+    selector: dict[str, str] = Field(default_factory=dict)
+    addresses: tuple[str, ...] = ()
+
+
+class InventoryWorkload(_Model):
+    """A workload: where it runs, what it is, and its own ports by name."""
+
+    name: str
+    namespace: str = "default"
+    address: str
+    labels: dict[str, str] = Field(default_factory=dict)
+    service_account: str = "default"
+    ports: dict[str, Port] = Field(default_factory=dict)
+    sidecar: bool = True
+    weight: Annotated[int, Field(ge=1)] = 1
+    locality: str = ""
+
+
+class Inventory(_Model):
+    """The file."""
+
+    services: tuple[InventoryService, ...] = ()
+    workloads: tuple[InventoryWorkload, ...] = ()
+
+    def parts(self) -> tuple[tuple[Service, ...], tuple[Workload, ...]]:
+        """The services and workloads of the world."""
+        return tuple(map(_service, self.services)), tuple(Workload(**dict(workload)) for workload in self.workloads)
+
+
+def read(path: Path) -> Inventory:
+    """The inventory of a file. Raises :class:`InventoryError`, which names file and field."""
+    try:
+        value = yaml.safe_load(path.read_text()) or {}
+    except (OSError, yaml.YAMLError) as error:
+        raise InventoryError(f"{path}: {error}") from None
+    try:
+        return Inventory.model_validate(value)
+    except ValidationError as error:
+        lines = [f"{path}: {'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
+        raise InventoryError("\n".join(lines)) from None
+
+
+def _service(entry: InventoryService) -> Service:
+    return Service(
+        hostname=f"{entry.name}.{entry.namespace}.{CLUSTER_DOMAIN}",
+        namespace=entry.namespace,
+        ports=tuple(_port(port) for port in entry.ports),
+        addresses=entry.addresses,
+        selector=entry.selector,
+    )
+
+
+def _port(port: InventoryPort) -> ServicePort:
+    protocol: Protocol = protocol_of(port.name, port.protocol)
+    return ServicePort(port.name, port.port, protocol, port.target_port or port.port)

@@ -1,0 +1,191 @@
+"""The world: everything that configuration is compiled from, as one immutable value."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from functools import cached_property
+from typing import TypeVar
+
+from mesh_policy import DestinationRule, Gateway, Policy, VirtualService
+
+P = TypeVar("P", bound=Policy)
+
+
+class Protocol(Enum):
+    """What is spoken on a port. ``UNSUPPORTED`` is everything that is passed on as bytes."""
+
+    HTTP = "HTTP"
+    HTTP2 = "HTTP2"
+    GRPC = "GRPC"
+    TCP = "TCP"
+
+    @property
+    def is_http(self) -> bool:
+        """Whether requests can be routed one by one."""
+        return self is not Protocol.TCP
+
+
+_HTTP2 = ("http2", "grpc", "grpc-web")
+
+
+def protocol_of(name: str, declared: str = "") -> Protocol:
+    """The protocol of a port: as declared, else by Istio's rule, the port name up to its first dash.
+
+    Encrypted protocols (HTTPS, TLS) and unknown ones are bytes.
+    """
+    word = (declared or name.partition("-")[0]).lower()
+    if word in ("grpc", "grpc-web") or name.lower().startswith("grpc-web"):
+        return Protocol.GRPC
+    return {"http": Protocol.HTTP, "http2": Protocol.HTTP2}.get(word, Protocol.TCP)
+
+
+class Resolution(Enum):
+    """How the hosts of a service are found: known here, by DNS in the proxy, or by the address that was dialled."""
+
+    STATIC = "STATIC"
+    DNS = "DNS"
+    NONE = "NONE"
+
+
+@dataclass(frozen=True, slots=True)
+class ServicePort:
+    """One port of a service. ``target`` is the port of its workloads where they do not name their own."""
+
+    name: str
+    number: int
+    protocol: Protocol
+    target: int
+
+    @property
+    def tcp(self) -> bool:
+        """Whether the port carries bytes rather than requests."""
+        return self.protocol is Protocol.TCP
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """One running copy. ``ports`` maps port names to its own port numbers; ``sidecar``: whether a proxy stands beside it."""
+
+    name: str
+    namespace: str
+    address: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    service_account: str = "default"
+    ports: Mapping[str, int] = field(default_factory=dict)
+    sidecar: bool = True
+    weight: int = 1
+    locality: str = ""
+
+    def port(self, port: ServicePort) -> int:
+        """Where this workload serves a port of its service."""
+        return self.ports.get(port.name, port.target)
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A name under which workloads are reached: those of its namespace that ``selector`` chooses, and ``endpoints``."""
+
+    hostname: str
+    namespace: str
+    ports: tuple[ServicePort, ...]
+    addresses: tuple[str, ...] = ()
+    selector: Mapping[str, str] = field(default_factory=dict)
+    endpoints: tuple[Workload, ...] = ()
+    resolution: Resolution = Resolution.STATIC
+    external: bool = False
+    export_to: tuple[str, ...] = ("*",)
+
+    def visible_from(self, namespace: str) -> bool:
+        """Whether proxies of the namespace may see it (Istio's ``exportTo``)."""
+        return (
+            "*" in self.export_to
+            or namespace in self.export_to
+            or ("." in self.export_to and namespace == self.namespace)
+        )
+
+    @property
+    def short_name(self) -> str:
+        """The first label of the host name."""
+        return self.hostname.partition(".")[0]
+
+
+@dataclass(frozen=True)
+class World:
+    """Services, workloads and policies, each sorted, so that equal content gives an equal value."""
+
+    services: tuple[Service, ...] = ()
+    workloads: tuple[Workload, ...] = ()
+    policies: tuple[Policy, ...] = ()
+
+    @classmethod
+    def of(
+        cls, services: Iterable[Service] = (), workloads: Iterable[Workload] = (), policies: Iterable[Policy] = ()
+    ) -> "World":
+        """A world with everything in its order: policies by age, then by name, as Istio ranks them."""
+        return cls(
+            tuple(sorted(services, key=lambda s: (s.namespace, s.hostname))),
+            tuple(sorted(workloads, key=lambda w: (w.namespace, w.name))),
+            tuple(sorted(policies, key=_age)),
+        )
+
+    def with_policies(self, policies: Iterable[Policy]) -> "World":
+        """The same world with other policies."""
+        return replace(self, policies=tuple(sorted(policies, key=_age)))
+
+    @cached_property
+    def service_by_host(self) -> Mapping[str, Service]:
+        """Host name to service; the first of a name counts."""
+        found: dict[str, Service] = {}
+        for service in self.services:
+            found.setdefault(service.hostname, service)
+        return found
+
+    @cached_property
+    def members(self) -> Mapping[str, tuple[Workload, ...]]:
+        """Host name of a service to its workloads, sorted by name and address."""
+        return {
+            service.hostname: tuple(sorted(self._members(service), key=lambda w: (w.name, w.address)))
+            for service in self.services
+        }
+
+    def _members(self, service: Service) -> list[Workload]:
+        chosen = [
+            workload
+            for workload in self.workloads
+            if service.selector
+            and workload.namespace == service.namespace
+            and service.selector.items() <= workload.labels.items()
+        ]
+        return [*chosen, *service.endpoints]
+
+    def services_of(self, workload: Workload) -> list[Service]:
+        """The services that a workload belongs to."""
+        return [service for service in self.services if workload in self.members[service.hostname]]
+
+    def workload(self, name: str, namespace: str) -> Workload | None:
+        """The workload of that name."""
+        return next((w for w in self.workloads if (w.name, w.namespace) == (name, namespace)), None)
+
+    def of_kind(self, kind: type[P]) -> list[P]:
+        """The policies of a kind, oldest first."""
+        return [policy for policy in self.policies if isinstance(policy, kind)]
+
+    @cached_property
+    def virtual_services(self) -> tuple[VirtualService, ...]:
+        """Every VirtualService, oldest first."""
+        return tuple(self.of_kind(VirtualService))
+
+    @cached_property
+    def destination_rules(self) -> tuple[DestinationRule, ...]:
+        """Every DestinationRule, oldest first."""
+        return tuple(self.of_kind(DestinationRule))
+
+    @cached_property
+    def gateways(self) -> Mapping[str, Gateway]:
+        """Every Gateway by ``NAMESPACE/NAME``."""
+        return {f"{g.metadata.namespace}/{g.metadata.name}": g for g in self.of_kind(Gateway)}
+
+
+def _age(policy: Policy) -> tuple[str, str, str, str]:
+    created = policy.metadata.creation_timestamp
+    return (created.isoformat() if created else "", policy.kind, policy.metadata.namespace, policy.metadata.name)

@@ -1,0 +1,37 @@
+"""The demo's traffic policies: what is published, and what each scenario adds."""
+
+from collections.abc import Sequence
+
+from mesh_policy import CanaryRelease, CircuitBreaker, Exposed, Policy, Redirect, Route, Timeout, Traffic
+from mesh_policy.releases import Statement
+from stacks.environment import Environment
+
+BOOKS = "book-store"
+
+SCENARIOS: dict[str, tuple[Statement, ...]] = {
+    "steady": (CanaryRelease(service=BOOKS, stable="v1", candidate="v2", weight=0),),
+    "timeout": (
+        Route(service=BOOKS, path="/", version="v1"),
+        Timeout(service=BOOKS, path="/api/v1/books", after="15s"),
+    ),
+    "routing": (
+        Route(service=BOOKS, path="/", version="v1"),
+        Redirect(service=BOOKS, path="/api/v1", to="/api/v2", headers={"x-api-version": "v2"}),
+    ),
+    "canary": (CanaryRelease(service=BOOKS, stable="v1", candidate="v2", weight=50),),
+    "circuit-breaker": (
+        Route(service=BOOKS, path="/", version="v2"),
+        CircuitBreaker(service=BOOKS, errors=10, ejection="30s"),
+    ),
+}
+"""Statements about the book store, by scenario."""
+
+
+def policies(environment: Environment) -> Sequence[Policy]:
+    """The policies of the environment's scenario; both shops are always published."""
+    gateway = environment.mesh.gateway
+    published = (
+        Exposed(service=BOOKS, hostname="book-store.local", gateway=gateway.name, port=gateway.http_port),
+        Exposed(service="store", hostname="store.services.local", gateway=gateway.name, port=gateway.http_port),
+    )
+    return Traffic(*published, *SCENARIOS[environment.scenario]).expand()
