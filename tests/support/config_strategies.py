@@ -1,5 +1,7 @@
 """Hypothesis strategies for every dataclass of ``mesh_api.config``, within what the wire can carry and Envoy accepts."""
 
+from ipaddress import ip_network
+
 from hypothesis import strategies as st
 
 from mesh_api import config as c
@@ -429,11 +431,11 @@ TCP_PROXIES = st.builds(
 CHAIN_MATCHES = st.builds(
     c.FilterChainMatch,
     destination_port=optional(PORTS),
-    prefix_ranges=tuples(CIDRS),
-    server_names=tuples(st.sampled_from(["a.example", "*.b.example"])),
+    prefix_ranges=tuples(CIDRS, by=lambda prefix: ip_network(prefix, strict=False)),
+    server_names=tuples(st.sampled_from(["a.example", "*.b.example"]), by=str),
     transport_protocol=st.sampled_from(["", "raw_buffer", "tls"]),
     application_protocols=st.sampled_from([(), ("http/1.1", "h2c")]),
-    source_prefix_ranges=tuples(CIDRS),
+    source_prefix_ranges=tuples(CIDRS, by=lambda prefix: ip_network(prefix, strict=False)),
 )
 
 
@@ -455,7 +457,7 @@ def listeners(draw, name: st.SearchStrategy = NAMES, *, inline_only: bool = Fals
     return c.Listener(
         name=draw(name),
         address=draw(SOCKETS),
-        filter_chains=draw(tuples(chains, least=1, by=lambda chain: chain.match)),
+        filter_chains=draw(tuples(chains, least=1, by=lambda chain: chain.match.destination_port)),
         default_filter_chain=draw(optional(chains)),
         listener_filters=filters,
         # The wire carries an exemption inside its filter, so their order is that of the filters.

@@ -32,8 +32,7 @@ class TypeStatus:
 class _Stream:
     """What is known of one type on this stream.
 
-    ``acked`` is ``None`` until the first ACK. ``answered``: whether anything was sent; the first request for a wildcard
-    type is answered even with nothing.
+    ``acked`` is ``None`` until the first ACK: what the proxy has is unknown then.
     """
 
     subscribed: bool = False
@@ -46,7 +45,6 @@ class _Stream:
     sent_at: float = _NEVER
     rejected: Mapping[str, bytes] | None = None
     error: str = ""
-    answered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +196,7 @@ class AdsServer:
         self._counter += 1
         state.nonce = f"{self._stream}-{self._counter}"
         state.version_sent = self._target.version or ""
-        state.in_flight, state.sent_at, state.answered = payload, now, True
+        state.in_flight, state.sent_at = payload, now
         return Response(type_url, state.version_sent, state.nonce, tuple(sorted(payload.items())))
 
     def _outdated(self, type_url: str, state: _Stream) -> bool:
@@ -217,7 +215,8 @@ class AdsServer:
             return False
         if type_url not in WILDCARD:
             return bool(payload)
-        return not state.answered or payload != (state.acked or {})
+        # Before the first ACK on this stream nobody knows what the proxy has: even the empty set is news.
+        return payload != state.acked
 
     def _payload(self, type_url: str) -> Mapping[str, bytes]:
         """What a response of this type would carry: the whole set, or of endpoints and routes what changed."""

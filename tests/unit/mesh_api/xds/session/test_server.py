@@ -226,5 +226,14 @@ def test_first_request_of_a_stream_is_answered_whatever_version_it_names() -> No
     assert dict(response.resources) == WORLD[CLUSTER]
 
 
+def test_empty_set_reaches_a_proxy_that_may_have_more() -> None:
+    """After a reconnection nobody knows what the proxy runs; a refusal on the new stream does not change that."""
+    proxy = Proxy(AdsServer("s"))
+    proxy.push({LISTENER: {"out": b"bad"}}, "1")
+    proxy.subscribe(LISTENER)
+    proxy.nack(LISTENER, "no")
+    assert proxy.push({}, "2") == [(LISTENER, {})]
+
+
 def test_unknown_type_is_passed_over() -> None:
     assert AdsServer("s").on_request(Request("type.googleapis.com/unheard.Of"), 0.0) == []

@@ -1,0 +1,335 @@
+"""A real Envoy takes what is encoded: every feature once, and samples of everything that can be said.
+
+``envoy --mode validate`` builds the whole configuration as a starting Envoy does, without opening a port.
+"""
+
+import dataclasses
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from mesh_api import config as c
+from mesh_api.config.routes import MILLION
+from mesh_api.xds.json import resource_to_json
+from tests.support import config_strategies as strategies
+
+pytestmark = pytest.mark.integration
+
+ROUTER = (c.FaultFilter(), c.CorsFilter(), c.RouterFilter())
+LOG = c.AccessLog("/dev/null", text_format="%START_TIME% %RESPONSE_FLAGS%\n", response_flags=("NR",))
+HOST = c.Endpoint(c.SocketAddress("127.0.0.1", 9), weight=2, metadata=(("workload", "order-1"),))
+ANY_PATH = c.PathMatch(c.PathMatchKind.PREFIX, "/")
+
+
+def bootstrap(listeners: tuple[c.Listener, ...], clusters: tuple[c.Cluster, ...]) -> dict[str, Any]:
+    """A static bootstrap. Discovery is named, so that resources which point at ADS are complete."""
+    ads = {
+        "name": "xds-grpc",
+        "type": "STATIC",
+        "typed_extension_protocol_options": {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                "explicit_http_config": {"http2_protocol_options": {}},
+            }
+        },
+    }
+    source = {
+        "api_type": "GRPC",
+        "transport_api_version": "V3",
+        "grpc_services": [{"envoy_grpc": {"cluster_name": "xds-grpc"}}],
+    }
+    return {
+        "node": {"id": "sidecar~127.0.0.1~a.b~c", "cluster": "a"},
+        "dynamic_resources": {"ads_config": source},
+        "static_resources": {
+            "listeners": [resource_to_json(listener) for listener in listeners],
+            "clusters": [ads, *(resource_to_json(cluster) for cluster in clusters)],
+        },
+    }
+
+
+def validate(envoy: Path, folder: Path, value: dict[str, Any]) -> None:
+    """Fails with Envoy's own words."""
+    path = folder / "bootstrap.json"
+    path.write_text(json.dumps(value))
+    command = [str(envoy), "--mode", "validate", "-c", str(path), "--use-dynamic-base-id", "-l", "warn"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode == 0, f"{result.stdout[-3000:]}\n{result.stderr[-3000:]}"
+
+
+ACTION = c.RouteAction(
+    weighted_clusters=(
+        c.WeightedCluster("eds", 75, c.HeaderEdits(response_set=(c.HeaderValue("x-from", "v1", append=True),))),
+        c.WeightedCluster("static", 25, host_rewrite="v2.example"),
+    ),
+    timeout=15.0,
+    idle_timeout=60.0,
+    max_stream_duration=0.0,
+    max_grpc_timeout=0.0,
+    grpc_timeout_header_max=0.0,
+    retry=c.RetryPolicy(
+        ("connect-failure", "refused-stream", "retriable-status-codes"),
+        num_retries=2,
+        per_try_timeout=2.5,
+        retriable_status_codes=(503,),
+        host_selection_retry_max_attempts=5,
+        avoid_previous_hosts=True,
+        back_off_base=0.1,
+        back_off_max=0.25,
+        retriable_request_headers=(c.HeaderMatch("x-retry"),),
+    ),
+    regex_rewrite=c.RegexRewrite("^/old/(.*)", r"/new/\1"),
+    append_x_forwarded_host=True,
+    auto_host_rewrite=True,
+    hash_policies=(
+        c.HashPolicy(header="x-user", terminal=True),
+        c.HashPolicy(cookie="user", cookie_ttl=0.0, cookie_path="/"),
+        c.HashPolicy(query_parameter="user"),
+        c.HashPolicy(source_ip=True),
+    ),
+    mirrors=(c.Mirror("static", MILLION // 10, disable_shadow_host_suffix=False),),
+    cluster_not_found_code=404,
+    upgrades=("websocket",),
+)
+MATCH = c.RouteMatch(
+    c.PathMatch(c.PathMatchKind.REGEX, "/api/v[0-9]+/.*"),
+    headers=(
+        c.HeaderMatch("x-version", c.StringMatch(c.StringMatchKind.REGEX, "v[12]")),
+        c.HeaderMatch("x-beta", c.StringMatch(c.StringMatchKind.EXACT, "1"), invert=True, treat_missing_as_empty=True),
+        c.HeaderMatch("x-debug", present=False),
+        c.HeaderMatch("x-age", range_start=18, range_end=99),
+    ),
+    query_parameters=(
+        c.QueryParameterMatch("q", c.StringMatch(c.StringMatchKind.CONTAINS, "z", ignore_case=True)),
+        c.QueryParameterMatch("debug", present=False),
+    ),
+    runtime_fraction=MILLION // 2,
+    grpc_only=True,
+)
+FAULT = c.FaultPolicy(delay=0.7, delay_fraction=MILLION, abort_http_status=503, abort_fraction=125_000)
+CORS = c.CorsPolicy(
+    allow_origins=(c.StringMatch(c.StringMatchKind.SUFFIX, ".example"),),
+    allow_methods="GET",
+    allow_headers="x-a",
+    expose_headers="x-b",
+    max_age="86400",
+    allow_credentials=True,
+    forward_unmatched_preflights=False,
+)
+EDITS = c.HeaderEdits((c.HeaderValue("x-mesh", "on"),), ("x-bad",), (c.HeaderValue("x-a", "1", append=True),), ("x-b",))
+ROUTES = (
+    c.Route(MATCH, ACTION, "all", EDITS, FAULT, CORS, "order:8380/*", (("config", "/apis/x"),)),
+    c.Route(
+        c.RouteMatch(c.PathMatch(c.PathMatchKind.EXACT, "/api", case_sensitive=False)),
+        c.Redirect(301, scheme="https", host="new.example", port=8443, path="/v2", strip_query=True),
+    ),
+    c.Route(
+        c.RouteMatch(c.PathMatch(c.PathMatchKind.PATH_SEPARATED_PREFIX, "/seg")),
+        c.Redirect(308, https=True, prefix_rewrite="/other"),
+    ),
+    c.Route(
+        c.RouteMatch(c.PathMatch(c.PathMatchKind.PREFIX, "/rewritten")),
+        c.Redirect(302, regex_rewrite=c.RegexRewrite("^/(.*)", r"/moved/\1")),
+        fault=c.FaultPolicy(abort_grpc_status=14, abort_fraction=MILLION),
+    ),
+    c.Route(c.RouteMatch(c.PathMatch(c.PathMatchKind.PREFIX, "/tea")), c.DirectResponse(418, b"teapot")),
+    c.Route(c.RouteMatch(c.PathMatch(c.PathMatchKind.PREFIX, "/bin")), c.DirectResponse(200, b"\xff\xfe")),
+    c.Route(c.RouteMatch(ANY_PATH), c.RouteAction("static", prefix_rewrite="/x", host_rewrite="h.example")),
+)
+ROUTE_CONFIG = c.RouteConfiguration(
+    "80",
+    (c.VirtualHost("v", ("order", "*.order.example", "*"), ROUTES, True, True, EDITS, CORS),),
+    validate_clusters=True,
+    max_direct_response_body_size=2 * 1024 * 1024,
+    ignore_port_in_host_matching=True,
+    edits=EDITS,
+)
+MANAGER = c.HttpConnectionManager(
+    "outbound_80",
+    ROUTER,
+    route_config=ROUTE_CONFIG,
+    access_logs=(LOG, c.AccessLog("/dev/null", json_format=(("code", "%RESPONSE_CODE%"),))),
+    server_name="istio-envoy",
+    server_header_transformation="APPEND_IF_ABSENT",
+    use_remote_address=True,
+    xff_num_trusted_hops=1,
+    preserve_external_request_id=True,
+    always_set_request_id_in_response=True,
+    normalize_path=True,
+    merge_slashes=True,
+    path_with_escaped_slashes_action="UNESCAPE_AND_REDIRECT",
+    stream_idle_timeout=0.0,
+    idle_timeout=30.0,
+    request_timeout=0.0,
+    request_headers_timeout=10.0,
+    max_request_headers_kb=96,
+    upgrades=("websocket",),
+    forward_client_cert="APPEND_FORWARD",
+    client_cert_details=("subject", "dns", "uri"),
+    proxy_100_continue=True,
+    accept_http_10=True,
+)
+INSPECTORS = (c.ListenerFilter.ORIGINAL_DST, c.ListenerFilter.TLS_INSPECTOR, c.ListenerFilter.HTTP_INSPECTOR)
+LISTENERS = (
+    c.Listener(
+        "virtualOutbound",
+        c.SocketAddress("0.0.0.0", 15001),
+        (c.FilterChain(c.TcpProxy("pass", "pass", access_logs=(LOG,), idle_timeout=3600.0)),),
+        use_original_dst=True,
+        traffic_direction=c.TrafficDirection.OUTBOUND,
+        access_logs=(LOG,),
+    ),
+    c.Listener(
+        "0.0.0.0_80",
+        c.SocketAddress("0.0.0.0", 80),
+        (
+            c.FilterChain(
+                MANAGER,
+                "http",
+                c.FilterChainMatch(
+                    transport_protocol="raw_buffer", application_protocols=("http/1.1", "h2c"), destination_port=80
+                ),
+            ),
+        ),
+        default_filter_chain=c.FilterChain(
+            c.TcpProxy(
+                "split",
+                weighted_clusters=(c.WeightedCluster("eds", 90), c.WeightedCluster("static", 10)),
+                max_connect_attempts=10,
+            )
+        ),
+        listener_filters=INSPECTORS,
+        listener_filter_exemptions=(
+            c.ListenerFilterExemption(c.ListenerFilter.TLS_INSPECTOR, ((15006, 15007), (18081, 18082))),
+            c.ListenerFilterExemption(c.ListenerFilter.HTTP_INSPECTOR, ((9080, 9081),), invert=True),
+        ),
+        bind_to_port=False,
+        listener_filters_timeout=0.0,
+        continue_on_listener_filters_timeout=True,
+    ),
+    c.Listener(
+        "discovered",
+        c.PipeAddress("@meshwright-test"),
+        (
+            c.FilterChain(
+                c.HttpConnectionManager("rds", ROUTER, rds_name="80", codec="HTTP2", generate_request_id=False),
+                match=c.FilterChainMatch(
+                    prefix_ranges=("10.0.0.0/8",),
+                    server_names=("*.example",),
+                    source_prefix_ranges=("192.168.0.0/16",),
+                ),
+            ),
+        ),
+    ),
+)
+LOCALITY = c.LocalityEndpoints((HOST,), "r", "z", "s", weight=3)
+SECOND = c.LocalityEndpoints((HOST,), "r", "z2", priority=1)
+DNS_HOST = c.Endpoint(c.SocketAddress("db.example", 5432), hostname="db.example", health=c.HealthStatus.DRAINING)
+CLUSTERS = (
+    c.Cluster(
+        "eds",
+        c.ClusterType.EDS,
+        connect_timeout=10.0,
+        lb_policy=c.LbPolicy.LEAST_REQUEST,
+        eds_service_name="order",
+        thresholds=c.CircuitBreakerThresholds(1, 2, 3, 4),
+        outlier_detection=c.OutlierDetection(10, 3, 4, 1.0, 40.0, 400.0, 100, 90, 80, 70, 60, True),
+        healthy_panic_threshold=0.0,
+        http=c.HttpProtocolOptions("http2", 60.0, 600.0, 5, 100),
+        least_request_choice_count=3,
+        slow_start=c.SlowStart(30.0, 1.5, 20.0),
+        tcp_keepalive=(3, 60, 10),
+        metadata=(("config", "/apis/x"),),
+        alt_stat_name="order;",
+    ),
+    c.Cluster(
+        "static",
+        c.ClusterType.STATIC,
+        lb_policy=c.LbPolicy.RING_HASH,
+        ring_hash=c.RingHashConfig(64, 128),
+        load_assignment=c.ClusterLoadAssignment("static", (LOCALITY, SECOND), 120),
+        bind_address="127.0.0.6",
+    ),
+    c.Cluster(
+        "dns",
+        c.ClusterType.STRICT_DNS,
+        lb_policy=c.LbPolicy.MAGLEV,
+        ring_hash=c.RingHashConfig(table_size=2053),
+        dns_refresh_rate=5.0,
+        respect_dns_ttl=False,
+        dns_lookup_family="AUTO",
+        load_assignment=c.ClusterLoadAssignment("dns", (c.LocalityEndpoints((DNS_HOST,)),)),
+    ),
+    c.Cluster(
+        "logical",
+        c.ClusterType.LOGICAL_DNS,
+        lb_policy=c.LbPolicy.RANDOM,
+        load_assignment=c.ClusterLoadAssignment("logical", (c.LocalityEndpoints((DNS_HOST,)),)),
+    ),
+    c.Cluster(
+        "pass",
+        c.ClusterType.ORIGINAL_DST,
+        lb_policy=c.LbPolicy.CLUSTER_PROVIDED,
+        http=c.HttpProtocolOptions("downstream", idle_timeout=300.0),
+        bind_address="127.0.0.6",
+        use_http_header=True,
+        cleanup_interval=9223372035.0,
+    ),
+)
+
+
+def test_every_feature(envoy: Path, tmp_path: Path) -> None:
+    validate(envoy, tmp_path, bootstrap(LISTENERS, CLUSTERS))
+
+
+def test_every_feature_is_every_field() -> None:
+    """Each field of each class is set to something other than its default somewhere above."""
+    used: dict[type, set[str]] = {}
+    stack: list[object] = [*LISTENERS, *CLUSTERS]
+    while stack:
+        value = stack.pop()
+        if isinstance(value, tuple):
+            stack.extend(value)
+        elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+            for field in dataclasses.fields(value):
+                found = getattr(value, field.name)
+                if found != field.default:
+                    used.setdefault(type(value), set()).add(field.name)
+                stack.append(found)
+    unused = {
+        f"{config.__name__}.{field.name}"
+        for config in used
+        for field in dataclasses.fields(config)
+        if field.name not in used[config]
+    }
+    # Envoy has no such setting: encoding it is refused.
+    assert unused == {"HttpConnectionManager.suppress_route_server_header"}
+
+
+def distinct(found: list[Any], name: str) -> tuple[Any, ...]:
+    return tuple(dataclasses.replace(one, name=f"{name}{index}") for index, one in enumerate(found))
+
+
+@settings(
+    max_examples=15,
+    deadline=None,
+    phases=[Phase.generate],
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+@given(
+    st.lists(strategies.listeners(inline_only=True), min_size=4, max_size=8),
+    st.lists(strategies.clusters(), min_size=8, max_size=12),
+)
+def test_samples(envoy: Path, tmp_path: Path, listeners: list[c.Listener], clusters: list[c.Cluster]) -> None:
+    """Each sample holds many resources, because starting Envoy is what costs time."""
+    bound = [
+        dataclasses.replace(listener, address=c.SocketAddress("127.0.0.1", 10_000 + index))
+        for index, listener in enumerate(listeners)
+    ]
+    validate(envoy, tmp_path, bootstrap(distinct(bound, "l"), distinct(clusters, "c")))
