@@ -1,0 +1,163 @@
+"""What the supervisor and a worker say to each other: length-prefixed messages over a Unix stream socket pair.
+
+Both ends are processes of one proxy, started one by the other, and the socket pair is inherited, so messages are pickled;
+nothing from the network is ever read this way. The codec is fed bytes and does no input or output of its own.
+"""
+
+import pickle
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from mesh_api.config import ProxyConfig
+
+_LENGTH = struct.Struct(">I")
+LIMIT = 1 << 30
+"""Bytes of one message at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """To the worker: run this configuration. Answered by :class:`Applied` or :class:`Rejected`."""
+
+    version: int
+    config: ProxyConfig
+
+
+@dataclass(frozen=True, slots=True)
+class StatsRequest:
+    """To the worker: say how things are. Answered by :class:`StatsReply` with the same ``id``."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """To the worker: take nothing new, let requests finish for up to ``seconds``. Answered by :class:`Drained`."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class SetLogLevel:
+    """To the worker: log from this level on (``debug``, ``info``, ``warning``, ``error``)."""
+
+    level: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reopen:
+    """To the worker: open the log files again, they were rotated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """From the worker: it runs and awaits its first configuration."""
+
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """From the worker: ``version`` is in force."""
+
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """From the worker: ``version`` cannot be run, because of ``resource``, for ``reason``; the one before stays in force."""
+
+    version: int
+    resource: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Counts by upper bound (the last bound is infinite), the sum and the number of the values."""
+
+    bounds: tuple[float, ...]
+    counts: tuple[int, ...]
+    sum: float
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class HostStats:
+    """One host of a cluster as a worker sees it."""
+
+    address: str
+    healthy: bool
+    ejected: bool
+    weight: int = 1
+    active_connections: int = 0
+    active_requests: int = 0
+    total_requests: int = 0
+    errors: int = 0
+    times_ejected: int = 0
+    priority: int = 0
+    locality: str = ""
+    hostname: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """The worker's numbers under Envoy's dotted names (``cluster.NAME.upstream_rq_total``), hosts by cluster."""
+
+    counters: dict[str, int] = field(default_factory=dict)
+    gauges: dict[str, int] = field(default_factory=dict)
+    histograms: dict[str, Histogram] = field(default_factory=dict)
+    hosts: dict[str, tuple[HostStats, ...]] = field(default_factory=dict)
+    listeners: dict[str, str] = field(default_factory=dict)
+    """Name of each bound listener to its address."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatsReply:
+    """From the worker: its numbers."""
+
+    id: int
+    stats: Stats
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """From the worker: no connection is left, or the time for it is over."""
+
+
+Message = Apply | StatsRequest | Drain | SetLogLevel | Reopen | Ready | Applied | Rejected | StatsReply | Drained
+
+
+class ProtocolError(ValueError):
+    """The peer sent something that is no message."""
+
+
+def encode(message: Message) -> bytes:
+    """The message with its length before it."""
+    body = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
+    return _LENGTH.pack(len(body)) + body
+
+
+class Decoder:
+    """Bytes in, messages out."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[Message]:
+        """The messages that are complete with ``data``. Raises :class:`ProtocolError`."""
+        self._buffer += data
+        while len(self._buffer) >= _LENGTH.size:
+            (length,) = _LENGTH.unpack_from(self._buffer)
+            if length > LIMIT:
+                raise ProtocolError(f"a message of {length} bytes")
+            end = _LENGTH.size + length
+            if len(self._buffer) < end:
+                return
+            body = bytes(self._buffer[_LENGTH.size : end])
+            del self._buffer[:end]
+            message = pickle.loads(body)  # noqa: S301 (from our own process, see the module's docstring)
+            if not isinstance(message, Message):
+                raise ProtocolError(f"a {type(message).__name__} is no message")
+            yield message
