@@ -121,12 +121,11 @@ def _is_complete(checkout: Checkout, own: Path) -> bool:
 
 
 def _host_files(checkout: Checkout) -> dict[Path, Path]:
-    """Each file of our language host to its place: scripts beside the binary, the package in ``host``."""
+    """Each file of our language host to its place: scripts beside the binary, Python in ``host``."""
     source, target = checkout.root / "tools" / "pulumi-host", home(checkout)
     files = {file: target / "bin" / file.name for file in (source / "bin").iterdir()}
-    files[source / "__main__.py"] = target / "host" / "__main__.py"
-    for file in (source / "meshwright_pulumi_host").glob("*.py"):
-        files[file] = target / "host" / file.parent.name / file.name
+    for file in source.rglob("*.py"):
+        files[file] = target / "host" / file.relative_to(source)
     return files
 
 

@@ -64,7 +64,8 @@ def ensure(
     if is_current(spec, python):
         progress.say(f"==> {spec.path} is up to date (Python {python.version})")
         return
-    (spec.path / STAMP).unlink() if (spec.path / STAMP).exists() else None
+    if (spec.path / STAMP).exists():
+        (spec.path / STAMP).unlink()  # half an environment must not pass for a whole one
     settings = installer_settings(environment)
     uv = shutil.which("uv", path=environment.get("PATH"))
     log = logs / f"python-{spec.path.name.lstrip('.')}.log"
@@ -163,7 +164,7 @@ def _install(spec: EnvironmentSpec, progress: Progress, log: Path, uv: str | Non
     for project in spec.projects:
         options = ["--no-deps", "--no-build-isolation", "--editable", str(project)]
         installer = [*pip, "install"] if uv is None else [uv, "pip", "install", "--python", str(spec.python)]
-        progress.run(f"{spec.path}: {project.name} itself, editable", [*installer, *options], log, settings)
+        progress.run(f"{spec.path}: the project in {project}, editable", [*installer, *options], log, settings)
 
 
 def _has_pip(spec: EnvironmentSpec) -> bool:

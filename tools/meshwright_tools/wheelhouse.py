@@ -25,7 +25,6 @@ from meshwright_tools.python_environment import installer_settings
 PLATFORMS = ("manylinux_2_36_x86_64", "manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
 """Wheel platforms that Debian 12 (glibc 2.36) runs."""
 ARCHIVE = "wheels.tar"
-SOURCES = (".py", ".toml", ".md", ".sql", ".j2", ".yaml", ".yml", "LICENSE", "py.typed")
 
 
 def target_markers(python: str) -> dict[str, str]:
@@ -87,7 +86,7 @@ def source_files(project: Path) -> Iterator[Path]:
         path for path in project.iterdir() if path.is_dir() and path.name.startswith(("mesh_", "meshwright_"))
     )
     for directory in packages:
-        yield from sorted(p for p in directory.rglob("*") if p.is_file() and p.name.endswith(SOURCES))
+        yield from sorted(file for file in directory.rglob("*") if file.is_file() and file.suffix != ".pyc")
     yield from (file for name in ("pyproject.toml", "README.md", "LICENSE") if (file := project / name).exists())
 
 
@@ -96,8 +95,8 @@ def own_wheel(project: Path, checkout: Checkout, progress: Progress) -> Path:
     digest = hashlib.sha256()
     for file in source_files(project):
         digest.update(f"{file.relative_to(project)}\0".encode() + file.read_bytes())
-    key = digest.hexdigest()[:16]
-    target = checkout.state / "wheelhouse" / f"own-{project.name if project != checkout.root else 'meshwright'}-{key}"
+    name = "meshwright" if project == checkout.root else project.name
+    target = checkout.state / "wheelhouse" / f"own-{name}-{digest.hexdigest()[:16]}"
     found = sorted(target.glob("*.whl"))
     if found:
         return found[0]
@@ -105,7 +104,7 @@ def own_wheel(project: Path, checkout: Checkout, progress: Progress) -> Path:
     shutil.rmtree(fresh, ignore_errors=True)
     command = [str(checkout.venv / "bin" / "python"), "-m", "pip", "wheel", "--no-deps", "--no-build-isolation"]
     command += ["--no-index", "--wheel-dir", str(fresh), str(project)]
-    progress.run(f"Wheel of {project.name}", command, checkout.logs / "wheel.log")
+    progress.run(f"Wheel of {name}", command, checkout.logs / "wheel.log")
     for stale in target.parent.glob(f"{target.name.rsplit('-', 1)[0]}-*"):
         shutil.rmtree(stale)
     fresh.rename(target)

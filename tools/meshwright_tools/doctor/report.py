@@ -47,7 +47,7 @@ def table(findings: Sequence[Finding], width: int | None = None) -> str:
     widths = [*fixed, *(min(share, max(len(row[index]) for row in [HEAD, *rows])) for index in (2, 3, 4))]
     lines: list[str] = []
     for row in [HEAD, tuple("-" * size for size in widths), *rows]:
-        cells = [textwrap.wrap(text, size) or [""] for text, size in zip(row, widths)]
+        cells = [textwrap.wrap(text, size, break_on_hyphens=False) or [""] for text, size in zip(row, widths)]
         for index in range(max(map(len, cells))):
             parts = [cell[index] if index < len(cell) else "" for cell in cells]
             lines.append("  ".join(part.ljust(size) for part, size in zip(parts, widths)).rstrip())

@@ -18,6 +18,7 @@ from google.protobuf import empty_pb2
 from pulumi.runtime.proto import language_pb2, language_pb2_grpc, plugin_pb2
 
 from meshwright_pulumi_host.children import Children
+from meshwright_pulumi_host.engine import end_with_engine
 from meshwright_pulumi_host.programs import (
     ALREADY_REPORTED,
     RUNNER,
@@ -180,5 +181,6 @@ def main() -> None:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
+    end_with_engine()
     addresses = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
     serve(addresses[-1] if addresses else "", stop)
