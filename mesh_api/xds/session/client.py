@@ -1,7 +1,7 @@
 """The proxy's end of the conversation."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass, field, replace
 
 from mesh_api.node import Node
 from mesh_api.xds.session.messages import Request, Response
@@ -44,6 +44,13 @@ class _Subscription:
     pending: Update | None = None
     names_nonce: str | None = None
     """The nonce under which changed names were sent, until a response has brought them all."""
+
+    def forget(self, names: Set[str]) -> None:
+        """Drops what is left of ``names`` from an earlier subscription: nobody kept it up to date since."""
+        self.accepted = {name: data for name, data in self.accepted.items() if name not in names}
+        if self.pending is not None:
+            kept = {name: data for name, data in self.pending.resources.items() if name not in names}
+            self.pending = replace(self.pending, resources=kept)
 
 
 class AdsClient:
@@ -131,6 +138,7 @@ class AdsClient:
         if wanted == subscription.names:
             return None
         never_asked = not subscription.names and not subscription.nonce
+        subscription.forget(set(wanted) - set(subscription.names))
         subscription.names = wanted
         subscription.names_nonce = subscription.nonce
         return None if never_asked and not wanted else self._request(type_url)

@@ -86,6 +86,17 @@ def test_dropped_names_leave_with_the_next_acceptance() -> None:
     assert client.accepted(ENDPOINT) == Known("2", {"a": b"A2"})
 
 
+def test_name_that_returns_is_not_taken_from_memory() -> None:
+    client = AdsClient(NODE)
+    client.start()
+    client.subscribe(ROUTE, ["80", "90"])
+    client.on_response(Response(ROUTE, "1", "n1", (("80", b"r"), ("90", b"old"))))
+    client.ack(ROUTE)
+    client.subscribe(ROUTE, ["80"])
+    assert client.subscribe(ROUTE, ["80", "90"]) == Request(ROUTE, "1", "n1", ("80", "90"))
+    assert client.candidate(ROUTE) == {"80": b"r"}
+
+
 def test_new_stream_goes_on_from_the_accepted_version_without_nonces() -> None:
     client = AdsClient(NODE)
     client.start()
