@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from mesh_api import config as c
 from mesh_api.config.routes import MILLION
-from mesh_api.xds.json import resource_to_json
 from tests.support import config_strategies as strategies
+from tests.support.envoy_bootstrap import bootstrap
 
 pytestmark = pytest.mark.integration
 
@@ -24,33 +24,6 @@ ROUTER = (c.FaultFilter(), c.CorsFilter(), c.RouterFilter())
 LOG = c.AccessLog("/dev/null", text_format="%START_TIME% %RESPONSE_FLAGS%\n", response_flags=("NR",))
 HOST = c.Endpoint(c.SocketAddress("127.0.0.1", 9), weight=2, metadata=(("workload", "order-1"),))
 ANY_PATH = c.PathMatch(c.PathMatchKind.PREFIX, "/")
-
-
-def bootstrap(listeners: tuple[c.Listener, ...], clusters: tuple[c.Cluster, ...]) -> dict[str, Any]:
-    """A static bootstrap. Discovery is named, so that resources which point at ADS are complete."""
-    ads = {
-        "name": "xds-grpc",
-        "type": "STATIC",
-        "typed_extension_protocol_options": {
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-                "explicit_http_config": {"http2_protocol_options": {}},
-            }
-        },
-    }
-    source = {
-        "api_type": "GRPC",
-        "transport_api_version": "V3",
-        "grpc_services": [{"envoy_grpc": {"cluster_name": "xds-grpc"}}],
-    }
-    return {
-        "node": {"id": "sidecar~127.0.0.1~a.b~c", "cluster": "a"},
-        "dynamic_resources": {"ads_config": source},
-        "static_resources": {
-            "listeners": [resource_to_json(listener) for listener in listeners],
-            "clusters": [ads, *(resource_to_json(cluster) for cluster in clusters)],
-        },
-    }
 
 
 def validate(envoy: Path, folder: Path, value: dict[str, Any]) -> None:
