@@ -12,31 +12,35 @@ P = TypeVar("P", bound=Policy)
 
 
 class Protocol(Enum):
-    """What is spoken on a port. ``UNSUPPORTED`` is everything that is passed on as bytes."""
+    """What is spoken on a port. ``TLS`` is passed on as bytes but names its host; ``TCP`` is every other kind of bytes."""
 
     HTTP = "HTTP"
     HTTP2 = "HTTP2"
     GRPC = "GRPC"
+    TLS = "TLS"
     TCP = "TCP"
 
     @property
     def is_http(self) -> bool:
         """Whether requests can be routed one by one."""
-        return self is not Protocol.TCP
+        return self in (Protocol.HTTP, Protocol.HTTP2, Protocol.GRPC)
 
 
-_HTTP2 = ("http2", "grpc", "grpc-web")
+_PROTOCOLS = {
+    "http": Protocol.HTTP,
+    "http2": Protocol.HTTP2,
+    "grpc": Protocol.GRPC,
+    "https": Protocol.TLS,
+    "tls": Protocol.TLS,
+}
 
 
 def protocol_of(name: str, declared: str = "") -> Protocol:
     """The protocol of a port: as declared, else by Istio's rule, the port name up to its first dash.
 
-    Encrypted protocols (HTTPS, TLS) and unknown ones are bytes.
+    Unknown protocols are bytes; ``grpc-web`` counts as gRPC.
     """
-    word = (declared or name.partition("-")[0]).lower()
-    if word in ("grpc", "grpc-web") or name.lower().startswith("grpc-web"):
-        return Protocol.GRPC
-    return {"http": Protocol.HTTP, "http2": Protocol.HTTP2}.get(word, Protocol.TCP)
+    return _PROTOCOLS.get((declared or name).lower().partition("-")[0], Protocol.TCP)
 
 
 class Resolution(Enum):
@@ -59,7 +63,7 @@ class ServicePort:
     @property
     def tcp(self) -> bool:
         """Whether the port carries bytes rather than requests."""
-        return self.protocol is Protocol.TCP
+        return not self.protocol.is_http
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,10 @@ class Workload:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A name under which workloads are reached: those of its namespace that ``selector`` chooses, and ``endpoints``."""
+    """A name under which workloads are reached: those of its namespace that ``selector`` chooses, and ``endpoints``.
+
+    ``name`` is what telemetry calls it (``destination_service_name``): the host name where nothing else is given.
+    """
 
     hostname: str
     namespace: str
@@ -94,6 +101,7 @@ class Service:
     resolution: Resolution = Resolution.STATIC
     external: bool = False
     export_to: tuple[str, ...] = ("*",)
+    name: str = ""
 
     def visible_from(self, namespace: str) -> bool:
         """Whether proxies of the namespace may see it (Istio's ``exportTo``)."""
@@ -102,11 +110,6 @@ class Service:
             or namespace in self.export_to
             or ("." in self.export_to and namespace == self.namespace)
         )
-
-    @property
-    def short_name(self) -> str:
-        """The first label of the host name."""
-        return self.hostname.partition(".")[0]
 
 
 @dataclass(frozen=True)

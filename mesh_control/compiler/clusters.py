@@ -1,5 +1,7 @@
 """Clusters: one for each port of each visible service, and one for each subset of it."""
 
+import json
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import TypeVar
@@ -7,7 +9,6 @@ from typing import TypeVar
 from mesh_api.config import (
     CircuitBreakerThresholds,
     Cluster,
-    ClusterLoadAssignment,
     ClusterType,
     HttpProtocolOptions,
     LbPolicy,
@@ -19,6 +20,7 @@ from mesh_control.compiler import defaults, endpoints, names, traffic_policies
 from mesh_control.compiler.scope import Scope
 from mesh_control.compiler.traffic_policies import Settings
 from mesh_control.world import Protocol, Resolution, Service, ServicePort
+from mesh_policy import DestinationRule
 from mesh_policy import destination_rule as policy
 from mesh_policy.destination_rule import Subset
 
@@ -40,12 +42,13 @@ def outbound(scope: Scope) -> list[Cluster]:
         rules = scope.destination_rules(service)
         for port in service.ports:
             for subset in (None, *traffic_policies.subsets(rules)):
-                settings = traffic_policies.settings(rules, port.number, subset)
-                made.append(_cluster(scope, service, port, subset, settings))
+                cluster = _cluster(scope, service, port, subset)
+                cluster = replace(cluster, metadata=metadata(service, rules, subset))
+                made.append(with_settings(cluster, traffic_policies.settings(rules, port.number, subset)))
     return made
 
 
-def _cluster(scope: Scope, service: Service, port: ServicePort, subset: Subset | None, settings: Settings) -> Cluster:
+def _cluster(scope: Scope, service: Service, port: ServicePort, subset: Subset | None) -> Cluster:
     name = names.outbound(port.number, subset.name if subset else "", service.hostname)
     cluster = Cluster(
         name=name,
@@ -54,14 +57,31 @@ def _cluster(scope: Scope, service: Service, port: ServicePort, subset: Subset |
         lb_policy=LbPolicy.LEAST_REQUEST,
         eds_service_name=name,
         thresholds=defaults.THRESHOLDS,
+        healthy_panic_threshold=0.0,
         http=HttpProtocolOptions("http2" if port.protocol in (Protocol.GRPC, Protocol.HTTP2) else "http1"),
+        alt_stat_name=names.statistics(name),
     )
     if service.resolution is Resolution.DNS:
         hosts = endpoints.assignment(scope, service, port, subset)
         cluster = replace(cluster, type=ClusterType.STRICT_DNS, eds_service_name="", load_assignment=hosts)
     elif service.resolution is Resolution.NONE:
         cluster = _original_destination(cluster)
-    return with_settings(cluster, settings)
+    return cluster
+
+
+def metadata(
+    service: Service, rules: Sequence[DestinationRule], subset: Subset | None = None
+) -> tuple[tuple[str, str], ...]:
+    """What telemetry and tools learn of a cluster (Istio's ``istio`` filter metadata): service, rule and subset."""
+    named = {"host": service.hostname, "name": service.name or service.hostname, "namespace": service.namespace}
+    found = {"services": json.dumps([named], separators=(",", ":"))}
+    if rules:
+        found["config"] = names.config_path("destination-rule", rules[0].metadata)
+    if subset is not None:
+        found["subset"] = subset.name
+    if service.external:
+        found["external"] = "true"
+    return tuple(sorted(found.items()))
 
 
 def with_settings(cluster: Cluster, settings: Settings) -> Cluster:
@@ -119,12 +139,14 @@ def with_pool(cluster: Cluster, pool: policy.ConnectionPool | None) -> Cluster:
         _or(http.max_retries, limits.max_retries),
     )
     alive = tcp.tcp_keepalive
+    protocol = _upgraded(cluster.http.protocol, http)
     options = replace(
         cluster.http,
         idle_timeout=_seconds(http.idle_timeout),
+        max_connection_duration=_seconds(tcp.max_connection_duration),
         max_requests_per_connection=http.max_requests_per_connection or 0,
-        max_concurrent_streams=http.max_concurrent_streams,
-        protocol=_upgraded(cluster.http.protocol, http),
+        max_concurrent_streams=None if protocol == "http1" else http.max_concurrent_streams,
+        protocol=protocol,
     )
     return replace(
         cluster,
@@ -182,14 +204,22 @@ def black_hole() -> Cluster:
         defaults.BLACK_HOLE,
         ClusterType.STATIC,
         connect_timeout=defaults.CONNECT_TIMEOUT,
-        load_assignment=ClusterLoadAssignment(defaults.BLACK_HOLE),
+        alt_stat_name=names.statistics(defaults.BLACK_HOLE),
     )
 
 
 def passthrough() -> Cluster:
     """Whatever address was dialled."""
-    cluster = Cluster(defaults.PASSTHROUGH, ClusterType.ORIGINAL_DST, defaults.CONNECT_TIMEOUT)
-    return replace(_original_destination(cluster), thresholds=defaults.THRESHOLDS)
+    return Cluster(
+        defaults.PASSTHROUGH,
+        ClusterType.ORIGINAL_DST,
+        defaults.CONNECT_TIMEOUT,
+        LbPolicy.CLUSTER_PROVIDED,
+        thresholds=defaults.THRESHOLDS,
+        http=HttpProtocolOptions("downstream", idle_timeout=defaults.IDLE_CONNECTION_TTL),
+        cleanup_interval=defaults.IDLE_ENDPOINT_TTL,
+        alt_stat_name=names.statistics(defaults.PASSTHROUGH),
+    )
 
 
 def inbound_passthrough() -> Cluster:

@@ -21,6 +21,19 @@ WILDCARD, LOOPBACK = "0.0.0.0", "127.0.0.1"  # noqa: S104 (a listener's address,
 CONNECT_TIMEOUT = 10.0
 
 SERVER_NAME = "istio-envoy"
+"""Of gateways and of sidecars towards their callers; towards its own application a sidecar says ``envoy``, as Istio's."""
+
+IDLE_ENDPOINT_TTL, IDLE_CONNECTION_TTL = 5.0, 300.0
+"""Seconds that pass-through clusters keep a destination, and a connection, that nobody uses."""
+
+NEVER = 9223372035.0
+"""Seconds: Go's longest duration. The destinations of inbound clusters are few and stay."""
+
+HTTP_PROTOCOLS = ("http/1.1", "h2c")
+"""What the HTTP inspector calls HTTP without TLS."""
+
+INLINE_BODY_LIMIT = 4096
+"""Envoy's limit on direct responses where the table says nothing."""
 
 THRESHOLDS = CircuitBreakerThresholds(UNLIMITED, UNLIMITED, UNLIMITED, UNLIMITED)
 

@@ -1,10 +1,16 @@
 """Endpoints: the hosts of each cluster."""
 
+from collections.abc import Mapping
+
 from mesh_api.config import ClusterLoadAssignment, Endpoint, LocalityEndpoints, SocketAddress
 from mesh_control.compiler import names, traffic_policies
 from mesh_control.compiler.scope import Scope
 from mesh_control.world import Resolution, Service, ServicePort, Workload
 from mesh_policy.destination_rule import Subset
+
+CANONICAL_SERVICE = ("service.istio.io/canonical-name", "app.kubernetes.io/name", "app")
+CANONICAL_REVISION = ("service.istio.io/canonical-revision", "app.kubernetes.io/version", "version")
+"""Labels that name a workload's service and its version, the first that is set counts."""
 
 
 def assignments(scope: Scope) -> list[ClusterLoadAssignment]:
@@ -39,11 +45,19 @@ def _locality(locality: str, members: list[Workload], port: ServicePort) -> Loca
 
 
 def _endpoint(workload: Workload, port: ServicePort) -> Endpoint:
-    owner = (
-        f"{workload.name};{workload.namespace};{workload.labels.get('app', '')};{workload.labels.get('version', '')};"
-    )
     return Endpoint(
         SocketAddress(workload.address, workload.port(port)),
         weight=workload.weight,
-        metadata=(("workload", owner),) if workload.name else (),
+        metadata=(("workload", _owner(workload)),),
     )
+
+
+def _owner(workload: Workload) -> str:
+    """Workload, namespace, canonical service, its revision, cluster: what telemetry says of a peer (Istio's form)."""
+    service = _first(workload.labels, CANONICAL_SERVICE) or workload.name
+    revision = _first(workload.labels, CANONICAL_REVISION)
+    return f"{workload.name};{workload.namespace};{service};{revision};"
+
+
+def _first(labels: Mapping[str, str], keys: tuple[str, ...]) -> str:
+    return next((labels[key] for key in keys if labels.get(key)), "")

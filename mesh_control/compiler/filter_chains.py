@@ -1,27 +1,27 @@
 """The filter chains that every listener is made of."""
 
 from mesh_api.config import FilterChain, FilterChainMatch, HttpConnectionManager, RouteConfiguration, TcpProxy
-from mesh_control.compiler import defaults
+from mesh_control.compiler import defaults, names
 
 
 def outbound_http(stat_prefix: str, rds_name: str) -> HttpConnectionManager:
     """HTTP from the application, routes by discovery."""
     return HttpConnectionManager(
-        stat_prefix=stat_prefix,
+        stat_prefix=names.statistics(stat_prefix),
         http_filters=defaults.HTTP_FILTERS,
         rds_name=rds_name,
         access_logs=defaults.ACCESS_LOGS,
-        server_name=defaults.SERVER_NAME,
         normalize_path=True,
         stream_idle_timeout=0.0,
         upgrades=defaults.UPGRADES,
+        proxy_100_continue=True,
     )
 
 
 def inbound_http(stat_prefix: str, routes: RouteConfiguration) -> HttpConnectionManager:
     """HTTP to the application, routes inline."""
     return HttpConnectionManager(
-        stat_prefix=stat_prefix,
+        stat_prefix=names.statistics(stat_prefix),
         http_filters=defaults.HTTP_FILTERS,
         route_config=routes,
         access_logs=defaults.ACCESS_LOGS,
@@ -30,13 +30,15 @@ def inbound_http(stat_prefix: str, routes: RouteConfiguration) -> HttpConnection
         stream_idle_timeout=0.0,
         upgrades=defaults.UPGRADES,
         forward_client_cert="APPEND_FORWARD",
+        client_cert_details=("subject", "dns", "uri"),
+        proxy_100_continue=True,
     )
 
 
 def gateway_http(stat_prefix: str, rds_name: str) -> HttpConnectionManager:
     """HTTP from outside: the peer's address is the client's, and nothing it says about others is believed."""
     return HttpConnectionManager(
-        stat_prefix=stat_prefix,
+        stat_prefix=names.statistics(stat_prefix),
         http_filters=defaults.HTTP_FILTERS,
         rds_name=rds_name,
         access_logs=defaults.ACCESS_LOGS,
@@ -46,6 +48,8 @@ def gateway_http(stat_prefix: str, rds_name: str) -> HttpConnectionManager:
         stream_idle_timeout=0.0,
         upgrades=defaults.UPGRADES,
         forward_client_cert="SANITIZE_SET",
+        client_cert_details=("subject", "cert", "dns", "uri"),
+        proxy_100_continue=True,
     )
 
 
@@ -56,4 +60,10 @@ def tcp(cluster: str) -> TcpProxy:
 
 def black_hole(name: str, port: int) -> FilterChain:
     """Connections dialled to the capture port itself lead nowhere, or they would come back for ever."""
-    return FilterChain(tcp(defaults.BLACK_HOLE), name, FilterChainMatch(destination_port=port))
+    sink = TcpProxy(stat_prefix=defaults.BLACK_HOLE, cluster=defaults.BLACK_HOLE)
+    return FilterChain(sink, name, FilterChainMatch(destination_port=port))
+
+
+def pass_through() -> FilterChain:
+    """What is not what the port is for goes where it was dialled."""
+    return FilterChain(tcp(defaults.PASSTHROUGH), "PassthroughFilterChain")

@@ -15,6 +15,7 @@ from mesh_api.config import (
 from mesh_control.compiler import defaults, filter_chains
 from mesh_control.compiler.scope import Scope
 from mesh_control.compiler.virtual_service import Place, routes
+from mesh_control.world import Workload
 from mesh_policy import Gateway, VirtualService
 from mesh_policy.gateway import Server
 from mesh_policy.hosts import covers
@@ -22,18 +23,19 @@ from mesh_policy.hosts import covers
 
 @dataclass(frozen=True, slots=True)
 class _Bound:
-    """A server of a gateway on this proxy."""
+    """A server of a gateway on this proxy, and the port where the proxy listens for it."""
 
     gateway: str
     server: Server
     namespace: str
+    port: int
 
 
 def listeners(scope: Scope) -> tuple[list[Listener], list[RouteConfiguration]]:
     """One listener and one table of hosts for each port that gateways on this proxy open for HTTP."""
     by_port: dict[int, list[_Bound]] = {}
     for bound in _bound(scope):
-        by_port.setdefault(bound.server.port.number, []).append(bound)
+        by_port.setdefault(bound.port, []).append(bound)
     made = [_listener(port) for port in sorted(by_port)]
     return made, [_routes(scope, port, by_port[port]) for port in sorted(by_port)]
 
@@ -41,7 +43,7 @@ def listeners(scope: Scope) -> tuple[list[Listener], list[RouteConfiguration]]:
 def _bound(scope: Scope) -> list[_Bound]:
     """The HTTP servers of the gateways whose selector chooses this proxy."""
     return [
-        _Bound(name, server, gateway.metadata.namespace)
+        _Bound(name, server, gateway.metadata.namespace, _target(scope, server.port.number))
         for name, gateway in scope.world.gateways.items()
         if _selects(gateway, scope)
         for server in gateway.spec.servers
@@ -53,10 +55,34 @@ def _selects(gateway: Gateway, scope: Scope) -> bool:
     return (gateway.spec.selector or {}).items() <= scope.labels.items()
 
 
+def _target(scope: Scope, number: int) -> int:
+    """Where a gateway listens: a service in front of it may take the port and hand it on to another one (Istio)."""
+    for service in scope.world.services:
+        own = next((member for member in scope.world.members[service.hostname] if _is_self(scope, member)), None)
+        port = next((port for port in service.ports if port.number == number), None)
+        if own is not None and port is not None:
+            return own.port(port)
+    return number
+
+
+def _is_self(scope: Scope, member: Workload) -> bool:
+    """By name, or by address and labels: an address alone may be shared by many."""
+    proxy = scope.proxy
+    if (member.name, member.namespace) == (proxy.name, proxy.namespace):
+        return True
+    return member.address == proxy.address and bool(member.labels) and member.labels.items() <= scope.labels.items()
+
+
 def _listener(port: int) -> Listener:
     name = f"{defaults.WILDCARD}_{port}"
     chain = FilterChain(filter_chains.gateway_http(f"outbound_{name}", f"http.{port}"))
-    return Listener(name, SocketAddress(defaults.WILDCARD, port), (chain,), traffic_direction=TrafficDirection.OUTBOUND)
+    return Listener(
+        name,
+        SocketAddress(defaults.WILDCARD, port),
+        (chain,),
+        traffic_direction=TrafficDirection.OUTBOUND,
+        access_logs=defaults.LISTENER_ACCESS_LOGS,
+    )
 
 
 def _routes(scope: Scope, port: int, servers: list[_Bound]) -> RouteConfiguration:
@@ -66,15 +92,24 @@ def _routes(scope: Scope, port: int, servers: list[_Bound]) -> RouteConfiguratio
         for bound in servers:
             if bound.gateway not in _gateways(service):
                 continue
-            for host in _hosts(service, bound):
-                made = routes(scope, service, Place(bound.gateway, port))
+            made = routes(scope, service, Place(bound.gateway, bound.server.port.number))
+            for host in _hosts(service, bound) if made else ():
                 known = found.setdefault(host, [])
                 known += [route for route in made if route not in known]
-    hosts = tuple(
-        VirtualHost(f"{host}:{port}", (host,), _catch_alls_last(found[host]), include_request_attempt_count=True)
-        for host in sorted(found)
+    number = min(bound.server.port.number for bound in servers)
+    hosts = _virtual_hosts(found, number) or (_nothing(number),)
+    return RouteConfiguration(f"http.{port}", hosts, ignore_port_in_host_matching=True)
+
+
+def _virtual_hosts(found: dict[str, list[Route]], number: int) -> tuple[VirtualHost, ...]:
+    """One for each host, or for several that are served alike (Istio joins these under the first name)."""
+    alike: dict[tuple[Route, ...], list[str]] = {}
+    for host in sorted(found):
+        alike.setdefault(_catch_alls_last(found[host]), []).append(host)
+    return tuple(
+        VirtualHost(f"{hosts[0]}:{number}", tuple(hosts), made, include_request_attempt_count=True)
+        for made, hosts in alike.items()
     )
-    return RouteConfiguration(f"http.{port}", hosts or (_nothing(port),), ignore_port_in_host_matching=True)
 
 
 def _nothing(port: int) -> VirtualHost:

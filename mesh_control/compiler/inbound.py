@@ -68,26 +68,34 @@ def _chain(item: Served) -> FilterChain:
 def routes(number: int, service: Service, port: ServicePort) -> RouteConfiguration:
     """Everything to the application."""
     action = RouteAction(
-        cluster=names.inbound(number), timeout=0.0, max_grpc_timeout=0.0, retry=defaults.INBOUND_RETRIES
+        cluster=names.inbound(number),
+        timeout=0.0,
+        max_stream_duration=0.0,
+        grpc_timeout_header_max=0.0,
+        retry=defaults.INBOUND_RETRIES,
     )
     route = Route(EVERYTHING, action, "default", operation=names.operation(service.hostname, port.number))
     host = VirtualHost(f"inbound|http|{port.number}", ("*",), (route,))
-    return RouteConfiguration(names.inbound(number), (host,))
+    return RouteConfiguration(names.inbound(number), (host,), max_direct_response_body_size=defaults.INLINE_BODY_LIMIT)
 
 
 def clusters(scope: Scope) -> list[Cluster]:
     """The application's ports, at the address that was dialled."""
-    return [
-        all_clusters.with_pool(
-            Cluster(
-                names.inbound(number),
-                ClusterType.ORIGINAL_DST,
-                defaults.CONNECT_TIMEOUT,
-                LbPolicy.CLUSTER_PROVIDED,
-                thresholds=defaults.THRESHOLDS,
-                bind_address=defaults.LOOP_BREAKER,
-            ),
-            traffic_policies.settings(scope.destination_rules(service), port.number).connection_pool,
-        )
-        for number, service, port in served(scope)
-    ]
+    return [_cluster(scope, *item) for item in served(scope)]
+
+
+def _cluster(scope: Scope, number: int, service: Service, port: ServicePort) -> Cluster:
+    rules = scope.destination_rules(service)
+    pool = traffic_policies.settings(rules, port.number).connection_pool
+    cluster = Cluster(
+        names.inbound(number),
+        ClusterType.ORIGINAL_DST,
+        defaults.CONNECT_TIMEOUT,
+        LbPolicy.CLUSTER_PROVIDED,
+        thresholds=defaults.THRESHOLDS,
+        bind_address=defaults.LOOP_BREAKER,
+        cleanup_interval=defaults.NEVER,
+        metadata=all_clusters.metadata(service, rules if pool is not None else ()),
+        alt_stat_name=names.statistics(names.inbound(number)),
+    )
+    return all_clusters.with_pool(cluster, pool)

@@ -1,5 +1,7 @@
 """Names of resources, as Istio makes them."""
 
+from mesh_policy import Metadata
+
 
 def outbound(port: int, subset: str, hostname: str) -> str:
     """Cluster of a service's port, or of one subset of it."""
@@ -11,6 +13,16 @@ def inbound(port: int) -> str:
     return f"inbound|{port}||"
 
 
-def operation(hostname: str, port: int) -> str:
+def operation(hostname: str, port: int, path: str = "/*") -> str:
     """Decorator of routes, for traces."""
-    return f"{hostname}:{port}/*"
+    return f"{hostname}:{port}{path}"
+
+
+def statistics(name: str) -> str:
+    """The name in statistics: the semicolon ends it where Istio's extraction of labels reads on."""
+    return f"{name};"
+
+
+def config_path(kind: str, metadata: Metadata) -> str:
+    """Where the object that decided stands, as in the Kubernetes API; ``kind`` as in ``virtual-service``."""
+    return f"/apis/networking.istio.io/v1/namespaces/{metadata.namespace}/{kind}/{metadata.name}"

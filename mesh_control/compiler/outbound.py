@@ -1,10 +1,21 @@
 """Listeners of a sidecar for what its application sends."""
 
-from mesh_api.config import FilterChain, Listener, SocketAddress, TcpProxy, TrafficDirection, WeightedCluster
+from dataclasses import replace
+
+from mesh_api.config import (
+    FilterChain,
+    FilterChainMatch,
+    Listener,
+    ListenerFilter,
+    SocketAddress,
+    TcpProxy,
+    TrafficDirection,
+    WeightedCluster,
+)
 from mesh_control.compiler import defaults, filter_chains, names
 from mesh_control.compiler.scope import MESH, Scope
 from mesh_control.compiler.virtual_service import Place, cluster_of
-from mesh_control.world import Service, ServicePort
+from mesh_control.world import Protocol, Service, ServicePort
 
 OUTBOUND = TrafficDirection.OUTBOUND
 
@@ -15,9 +26,20 @@ def listeners(scope: Scope) -> list[Listener]:
     for service in scope.services:
         for port in service.ports:
             for listener in _listeners(scope, service, port):
-                # Of two services that claim one address and port the first keeps it; HTTP shares one listener by host.
-                made.setdefault(listener.name, listener)
+                known = made.get(listener.name)
+                made[listener.name] = listener if known is None else _joined(known, listener)
     return [_virtual_outbound(scope), *made.values()]
+
+
+def _joined(known: Listener, other: Listener) -> Listener:
+    """Two services on one address and port: TLS is told apart by the server's name, HTTP later by host; else the first
+    one keeps the port."""
+    by_name = ListenerFilter.TLS_INSPECTOR
+    if by_name not in known.listener_filters or by_name not in other.listener_filters:
+        return known
+    taken = {name for chain in known.filter_chains for name in chain.match.server_names}
+    new = tuple(chain for chain in other.filter_chains if not taken & set(chain.match.server_names))
+    return replace(known, filter_chains=known.filter_chains + new)
 
 
 def _virtual_outbound(scope: Scope) -> Listener:
@@ -39,17 +61,26 @@ def _listeners(scope: Scope, service: Service, port: ServicePort) -> list[Listen
     if not port.tcp:
         name = f"{defaults.WILDCARD}_{port.number}"
         manager = filter_chains.outbound_http(f"outbound_{name}", str(port.number))
-        return [_listener(name, defaults.WILDCARD, port.number, FilterChain(manager))]
-    addresses = service.addresses or (defaults.WILDCARD,)
+        plain = FilterChainMatch(transport_protocol="raw_buffer", application_protocols=defaults.HTTP_PROTOCOLS)
+        chain = FilterChain(manager, match=plain)
+        return [_listener(defaults.WILDCARD, port.number, chain, ListenerFilter.HTTP_INSPECTOR)]
     chain = FilterChain(tcp_filter(scope, service, port))
-    return [_listener(f"{address}_{port.number}", address, port.number, chain) for address in addresses]
+    if service.addresses:
+        return [_listener(address, port.number, chain) for address in service.addresses]
+    if port.protocol is not Protocol.TLS:
+        return [_listener(defaults.WILDCARD, port.number, chain)]
+    named = replace(chain, match=FilterChainMatch(server_names=(service.hostname,)))
+    return [_listener(defaults.WILDCARD, port.number, named, ListenerFilter.TLS_INSPECTOR)]
 
 
-def _listener(name: str, address: str, port: int, chain: FilterChain) -> Listener:
+def _listener(address: str, port: int, chain: FilterChain, inspector: ListenerFilter | None = None) -> Listener:
+    """Never bound: connections come from ``virtualOutbound``. What an inspector does not recognize passes through."""
     return Listener(
-        name,
+        f"{address}_{port}",
         SocketAddress(address, port),
         (chain,),
+        default_filter_chain=filter_chains.pass_through() if inspector else None,
+        listener_filters=(inspector,) if inspector else (),
         bind_to_port=False,
         traffic_direction=OUTBOUND,
         continue_on_listener_filters_timeout=True,
@@ -72,6 +103,6 @@ def tcp_filter(scope: Scope, service: Service, port: ServicePort) -> TcpProxy:
             for item in rule.route
             if item.weight
         )
-        prefix = names.outbound(port.number, "", service.hostname)
+        prefix = f"{owner.metadata.name}.{owner.metadata.namespace}"
         return TcpProxy(prefix, weighted_clusters=weighted, access_logs=defaults.ACCESS_LOGS)
     return filter_chains.tcp(names.outbound(port.number, "", service.hostname))

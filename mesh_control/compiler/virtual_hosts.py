@@ -5,6 +5,9 @@ from mesh_control.compiler import defaults, names
 from mesh_control.compiler.scope import MESH, Scope
 from mesh_control.compiler.virtual_service import EVERYTHING, Place, hash_policies_of, outbound_retries, routes
 from mesh_control.world import Service, ServicePort
+from mesh_policy.hosts import CLUSTER_DOMAIN, covers
+
+HTTP_PORT = 80
 
 
 def route_configurations(scope: Scope) -> list[RouteConfiguration]:
@@ -20,7 +23,19 @@ def _route_configuration(scope: Scope, number: int) -> RouteConfiguration:
         for port in service.ports
         if port.number == number and not port.tcp
     ]
+    if number == HTTP_PORT:
+        hosts += _undeclared(scope)
     return RouteConfiguration(str(number), (*_unique(hosts), allow_any()), ignore_port_in_host_matching=True)
+
+
+def _undeclared(scope: Scope) -> list[VirtualHost]:
+    """Hosts that only a VirtualService names: reached on port 80, as nothing says which port they have (Istio)."""
+    return [
+        VirtualHost(f"{host}:{HTTP_PORT}", (host,), found, include_request_attempt_count=True)
+        for host, owner in sorted(scope.mesh_virtual_services.items())
+        if not any(covers(host, service.hostname) for service in scope.services)
+        and (found := routes(scope, owner, Place(MESH, HTTP_PORT)))
+    ]
 
 
 def _unique(hosts: list[VirtualHost]) -> tuple[VirtualHost, ...]:
@@ -62,14 +77,14 @@ def _routes(scope: Scope, service: Service, port: ServicePort) -> tuple[Route, .
 
 def domains(service: Service, namespace: str) -> tuple[str, ...]:
     """Every name under which a client of the namespace may ask for a service (istiod's own list, without ports)."""
-    found = [service.hostname, *service.addresses]
-    suffix = ".svc.cluster.local"
-    if service.hostname.endswith(suffix):
-        base = service.hostname.removesuffix(suffix)
-        own = base.removesuffix(f".{service.namespace}")
-        local = [own] if namespace == service.namespace else []
-        found = [service.hostname, f"{service.hostname}.", *local, f"{base}.svc", base, *service.addresses]
-    return tuple(dict.fromkeys(found))
+    host = service.hostname
+    found = [host] if host.startswith("*") else [host, f"{host}."]
+    suffix = f".{service.namespace}.{CLUSTER_DOMAIN}"
+    if host.endswith(suffix):
+        own = host.removesuffix(suffix)
+        base = f"{own}.{service.namespace}"
+        found += [own, f"{base}.svc", base] if namespace == service.namespace else [base, f"{base}.svc"]
+    return tuple(dict.fromkeys([*found, *service.addresses]))
 
 
 def allow_any() -> VirtualHost:

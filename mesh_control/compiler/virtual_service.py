@@ -71,7 +71,6 @@ def _route(
     scope: Scope, service: VirtualService, rule: policy.HttpRoute, match: policy.HttpMatch | None, place: Place
 ) -> Route:
     name = ".".join(part for part in (rule.name, match.name if match else None) if part)
-    edits = _edits(rule.headers)
     action: RouteAction | Redirect | DirectResponse
     if rule.redirect is not None:
         action = _redirect(rule.redirect, place)
@@ -83,19 +82,25 @@ def _route(
         match=_match(match),
         action=action,
         name=name,
-        edits=edits,
+        edits=_edits(rule.headers),
         fault=_fault(rule.fault),
         cors=_cors(rule.cors_policy),
-        operation=_operation(service, rule, place),
+        operation=_operation(service, rule, match, place),
+        metadata=(("config", names.config_path("virtual-service", service.metadata)),),
     )
 
 
-def _operation(service: VirtualService, rule: policy.HttpRoute, place: Place) -> str:
-    if not rule.route:
-        return ""
-    host = qualify(rule.route[0].destination.host, service.metadata.namespace)
-    port = rule.route[0].destination.port
-    return names.operation(host, port.number if port else place.port)
+def _operation(service: VirtualService, rule: policy.HttpRoute, match: policy.HttpMatch | None, place: Place) -> str:
+    """Istio's name for traces: the only destination or else the VirtualService, the port, the path that matches."""
+    host, port = service.metadata.name, place.port
+    if rule.route and len(rule.route) == 1:
+        destination = rule.route[0].destination
+        host = destination.host
+        port = destination.port.number if destination.port else port
+    uri = match.uri if match is not None else None
+    if uri is None or uri.is_presence:
+        return names.operation(host, port)
+    return names.operation(host, port, f"{uri.prefix}*" if uri.prefix is not None else uri.exact or uri.regex or "")
 
 
 def _match(match: policy.HttpMatch | None) -> RouteMatch:
@@ -126,7 +131,7 @@ def _path(match: policy.HttpMatch) -> PathMatch:
         return PathMatch(PathMatchKind.EXACT, uri.exact, sensitive)
     if uri.prefix is not None:
         return PathMatch(PathMatchKind.PREFIX, uri.prefix, sensitive)
-    return PathMatch(PathMatchKind.REGEX, uri.regex or "")
+    return PathMatch(PathMatchKind.REGEX, uri.regex or "", sensitive)
 
 
 def _string(match: policy_matchers.StringMatch) -> StringMatch:

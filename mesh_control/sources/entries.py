@@ -18,7 +18,7 @@ def services(policies: Sequence[Policy]) -> tuple[Service, ...]:
 def workloads(policies: Sequence[Policy]) -> tuple[Workload, ...]:
     """One workload for each WorkloadEntry."""
     return tuple(
-        _workload(entry.spec, entry.metadata.name, entry.metadata.namespace)
+        _workload(entry.spec, entry.metadata.name, entry.metadata.namespace, sidecar=True)
         for entry in policies
         if isinstance(entry, WorkloadEntry)
     )
@@ -28,10 +28,13 @@ def _service(entry: ServiceEntry, host: str) -> Service:
     spec = entry.spec
     resolution = RESOLUTIONS.get(spec.resolution or "NONE", Resolution.NONE)
     selector = (spec.workload_selector.labels or {}) if spec.workload_selector is not None else {}
-    namespace = entry.metadata.namespace
-    endpoints = tuple(_workload(endpoint, "", namespace) for endpoint in spec.endpoints or ())
+    name, namespace = entry.metadata.name, entry.metadata.namespace
+    endpoints = tuple(
+        _workload(endpoint, f"{name}-{place}", namespace, sidecar=False)
+        for place, endpoint in enumerate(spec.endpoints or ())
+    )
     if resolution is Resolution.DNS and not endpoints and not selector:
-        endpoints = (Workload("", namespace, host, sidecar=False),)  # the host itself is what is to be resolved
+        endpoints = (Workload(name, namespace, host, sidecar=False),)  # the host itself is what is to be resolved
     return Service(
         hostname=host,
         namespace=namespace,
@@ -48,7 +51,7 @@ def _service(entry: ServiceEntry, host: str) -> Service:
     )
 
 
-def _workload(spec: WorkloadEntrySpec, name: str, namespace: str) -> Workload:
+def _workload(spec: WorkloadEntrySpec, name: str, namespace: str, *, sidecar: bool) -> Workload:
     return Workload(
         name=name,
         namespace=namespace,
@@ -56,7 +59,7 @@ def _workload(spec: WorkloadEntrySpec, name: str, namespace: str) -> Workload:
         labels=spec.labels or {},
         service_account=spec.service_account or "default",
         ports=spec.ports or {},
-        sidecar=bool(name),
+        sidecar=sidecar,
         weight=spec.weight or 1,
         locality=spec.locality or "",
     )

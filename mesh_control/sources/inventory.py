@@ -84,6 +84,7 @@ def _service(entry: InventoryService) -> Service:
         ports=tuple(_port(port) for port in entry.ports),
         addresses=entry.addresses,
         selector=entry.selector,
+        name=entry.name,
     )
 
 
