@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SCENARIO ?= timeout
 
-.PHONY: help up down demo test lint doctor setup setup-tests lock wheel clean
+.PHONY: help up down demo test lint doctor setup setup-python setup-tests lock wheel clean
 
 help: ## print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,13 +16,13 @@ up: setup ## install what is missing and bring the stack up (STACK=local|laptop|
 down: ## destroy the stack
 	@tools/stack down $(STACK)
 
-demo: setup ## show one scenario: SCENARIO=timeout|routing|canary|circuit-breaker
+demo: setup-python ## show one scenario: SCENARIO=timeout|routing|canary|circuit-breaker
 	@$(BIN)/mesh demo $(SCENARIO)
 
 test: setup-tests ## run the whole test suite
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-lint: setup ## formatting, rules, types, import contracts, roles, locks
+lint: setup-python ## formatting, rules, types, import contracts, roles, locks
 	@tools/lint
 
 doctor: ## check this machine: reads only, needs nothing
@@ -31,15 +31,16 @@ doctor: ## check this machine: reads only, needs nothing
 setup: ## make the environment and have a Pulumi
 	@tools/setup
 
+setup-python:
+	@tools/setup --only python
+
 setup-tests:
 	@tools/setup --tests
 
-lock: ## make the hash locks in requirements/ anew
-	@tools/setup --only python
+lock: setup-python ## make the hash locks in requirements/ anew
 	@tools/lock $(LOCK_ARGS)
 
-wheel: ## build our wheels into dist/ and the archive of wheels for hosts
-	@tools/setup --only python
+wheel: setup-python ## build our wheels into dist/ and the archive of wheels for hosts
 	@tools/wheelhouse
 
 clean: ## remove what was built and cached in the checkout (not the state of stacks)
