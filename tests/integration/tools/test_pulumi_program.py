@@ -116,6 +116,7 @@ def test_an_error_of_the_program_is_shown_once_with_its_line(stack: Stack) -> No
     assert output.count("ValueError: the program is broken on purpose") == 1
     assert "__main__.py" in output
     assert "program ended with status" not in output
+    assert "run_program.py" not in output
 
 
 def test_an_interrupted_update_is_completed_by_the_next(stack: Stack) -> None:

@@ -42,6 +42,14 @@ def prepare(specification: dict[str, Any]) -> str:
     return program
 
 
+def report(error: Exception, program: str) -> str:
+    """The traceback from the program's first frame on: what lies above it is how we run programs."""
+    trace = error.__traceback__
+    while trace and not trace.tb_frame.f_code.co_filename.startswith(program):
+        trace = trace.tb_next
+    return "".join(traceback.format_exception(type(error), error, trace or error.__traceback__))
+
+
 def run(program: str, parallel: int) -> int:
     """Run the program in the stack's root resource; errors go to the engine."""
     loop = asyncio.new_event_loop()
@@ -60,8 +68,8 @@ def run(program: str, parallel: int) -> int:
         if leaving.code in (None, 0):
             return 0
         pulumi.log.error(f"Program ended with: {leaving.code}")
-    except Exception:  # the edge: whatever a program raises is its error report
-        pulumi.log.error("Program failed with an unhandled exception:\n" + traceback.format_exc())
+    except Exception as error:  # the edge: whatever a program raises is its error report
+        pulumi.log.error("Program failed with an unhandled exception:\n" + report(error, program))
     else:
         return 0
     return ALREADY_REPORTED
