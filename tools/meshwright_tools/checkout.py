@@ -40,6 +40,7 @@ class Checkout:
     def private_state(self) -> Path:
         """The state directory, made for its owner alone: it holds the state of stacks and keys."""
         self.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.state.chmod(0o700)
         return self.state
 
 
