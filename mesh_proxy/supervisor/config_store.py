@@ -37,8 +37,9 @@ class Snapshot:
 class ConfigStore:
     """One proxy's configuration: the bootstrap's static resources and what the control plane sent."""
 
-    def __init__(self, node: Node, static: ProxyConfig) -> None:
+    def __init__(self, node: Node, static: ProxyConfig, *, controlled: bool = True) -> None:
         self._static = static
+        self._controlled = controlled
         self._static_names = {
             CLUSTER: {cluster.name for cluster in static.clusters},
             LISTENER: {listener.name for listener in static.listeners},
@@ -87,7 +88,7 @@ class ConfigStore:
             config = self._build(choice)
             if config.missing():
                 continue
-            if not choice and (config == self._refused or (self.in_force and config == self.in_force.config)):
+            if not choice and self._is_nothing_new(config):
                 continue
             return self._snapshot(config, choice)
         return None
@@ -144,6 +145,12 @@ class ConfigStore:
             return known
         names = set(self._client.names(type_url))
         return Known(known.version, {name: data for name, data in known.resources.items() if name in names})
+
+    def _is_nothing_new(self, config: ProxyConfig) -> bool:
+        if self.in_force is None and self._controlled and not self.informed and config == ProxyConfig():
+            # Nobody has said that there is nothing to do.
+            return True
+        return config == self._refused or (self.in_force is not None and config == self.in_force.config)
 
     def _choices(self) -> list[set[str]]:
         """Sets of types whose pending updates to take, the best first."""

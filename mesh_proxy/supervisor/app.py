@@ -1,0 +1,239 @@
+"""The sidecar's process: what belongs together is put together here, signals arrive here, and the exit code is made here."""
+
+import asyncio
+import importlib.metadata
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from aiohttp import web
+
+from mesh_api.config import ProxyConfig
+from mesh_proxy.bootstrap import Bootstrap
+from mesh_proxy.ipc import Reopen, SetLogLevel, Stats
+from mesh_proxy.notify import notify
+from mesh_proxy.supervisor.admin import admin_app, health_app, stats_app
+from mesh_proxy.supervisor.delivery import Delivery
+from mesh_proxy.supervisor.logs import Log
+from mesh_proxy.supervisor.stats import merge
+from mesh_proxy.supervisor.status import Standing, Status
+from mesh_proxy.supervisor.worker_process import COMMAND
+from mesh_proxy.supervisor.workers import Workers
+
+log = logging.getLogger(__name__)
+
+EX_UNAVAILABLE: Final = 69
+"""A port of the supervisor cannot be opened."""
+EX_SOFTWARE: Final = 70
+"""We failed."""
+EX_CONFIG: Final = 78
+"""The workers refuse the static configuration, and nobody is there to send another."""
+
+_STATES: Final = {"LIVE": 0, "DRAINING": 1, "PRE_INITIALIZING": 2, "INITIALIZING": 3}
+
+
+def run(bootstrap: Bootstrap, command: Sequence[str] = COMMAND) -> int:
+    """Runs the proxy until it is told to stop; returns the exit code (``sysexits.h``). ``command`` starts a worker."""
+    try:
+        output = Log(bootstrap.settings.log_level, bootstrap.settings.log_path)
+    except OSError as error:
+        sys.stderr.write(f"mesh-proxy: log_path: {error}\n")
+        return EX_UNAVAILABLE
+    try:
+        return asyncio.run(_run(bootstrap, output, command))
+    except Exception:
+        log.exception("the supervisor failed")
+        return EX_SOFTWARE
+    finally:
+        output.close()
+
+
+async def _run(bootstrap: Bootstrap, output: Log, command: Sequence[str]) -> int:
+    supervisor = Supervisor(bootstrap, output, command)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, supervisor.quit)
+    loop.add_signal_handler(signal.SIGHUP, supervisor.reopen_logs)
+    return await supervisor.run()
+
+
+class Supervisor:
+    """One sidecar. Fulfils :class:`mesh_proxy.supervisor.admin.Proxy`; must be made inside a running loop."""
+
+    def __init__(self, bootstrap: Bootstrap, output: Log, command: Sequence[str] = COMMAND) -> None:
+        self.version = f"meshwright {_version()}"
+        self.bootstrap = replace(bootstrap, node=replace(bootstrap.node, user_agent=self.version))
+        self._output = output
+        self._workers = Workers(bootstrap.settings.concurrency, self._on_change, command)
+        self._delivery = Delivery(self.bootstrap, self._workers, self._on_change)
+        self._loop = asyncio.get_running_loop()
+        self._began = self._loop.time()
+        self._stop = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._draining: asyncio.Task[None] | None = None
+        self._told: Status | None = None
+        self._told_state = "PRE_INITIALIZING"
+
+    async def run(self) -> int:
+        """Serves until told to stop; returns the exit code."""
+        try:
+            runners = await self._open_ports()
+        except OSError as error:
+            log.error("%s", error)
+            return EX_UNAVAILABLE
+        self._workers.start(self._output.level)
+        self._delivery.restore()
+        delivery = asyncio.create_task(self._delivery.run(), name="delivery")
+        delivery.add_done_callback(lambda _: self._stop.set())
+        self._on_change()
+        try:
+            await self._stop.wait()
+            await self._end(delivery)
+        finally:
+            delivery.cancel()
+            await self._workers.stop()
+            await asyncio.gather(delivery, return_exceptions=True)
+            self._delivery.save_the_rest()
+            for runner in runners:
+                await runner.cleanup()
+        return self._exit_code(delivery)
+
+    @property
+    def state(self) -> str:
+        """``PRE_INITIALIZING`` before the control plane was heard of, ``INITIALIZING`` before a configuration is in force."""
+        if self._draining is not None:
+            return "DRAINING"
+        if self._delivery.ready:
+            return "LIVE"
+        unheard = self._delivery.status.standing is Standing.UNREACHABLE
+        return "PRE_INITIALIZING" if unheard else "INITIALIZING"
+
+    @property
+    def uptime(self) -> float:
+        """Seconds since the start."""
+        return self._loop.time() - self._began
+
+    @property
+    def log_level(self) -> str:
+        """Of the supervisor and the workers."""
+        return self._output.level
+
+    @property
+    def config(self) -> ProxyConfig:
+        """What is in force."""
+        return self._delivery.in_force.config
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Version of each type in force."""
+        return dict(self._delivery.in_force.versions)
+
+    async def stats(self) -> Stats:
+        """The numbers of all workers and of the supervisor."""
+        own = Stats(
+            {"server.worker_restarts": self._workers.restarts},
+            {
+                "server.state": _STATES[self.state],
+                "server.live": int(self.state == "LIVE"),
+                "server.uptime": int(self.uptime),
+                "server.concurrency": self._workers.count,
+                "server.workers_up": len(self._workers.up),
+            },
+        )
+        return merge([await self._workers.stats(), self._delivery.stats(), own])
+
+    def set_log_level(self, level: str) -> None:
+        """Of the supervisor and of every worker."""
+        self._output.set_level(level)
+        self._workers.broadcast(SetLogLevel(level))
+
+    def reopen_logs(self) -> None:
+        """After a rotation."""
+        self._output.reopen()
+        self._workers.broadcast(Reopen())
+
+    def drain_listeners(self) -> None:
+        """Has the workers take nothing new, and finish what is under way within ``drain_seconds``."""
+        if self._draining is None:
+            seconds = self.bootstrap.settings.drain_seconds
+            log.info("draining for at most %g s", seconds)
+            self._draining = asyncio.create_task(self._workers.drain(seconds), name="drain")
+            self._on_change()
+
+    def quit(self) -> None:
+        """Drains, then ends; called again, ends at once."""
+        if self._stop.is_set():
+            self._hurry.set()
+        self._stop.set()
+
+    async def _end(self, delivery: "asyncio.Task[None]") -> None:
+        """The orderly part of the end."""
+        if delivery.done() or self._delivery.failure:
+            return
+        notify("STOPPING=1")
+        self.drain_listeners()
+        hurry = asyncio.create_task(self._hurry.wait())
+        await asyncio.wait({hurry, *filter(None, [self._draining])}, return_when=asyncio.FIRST_COMPLETED)
+        hurry.cancel()
+        if self._draining is not None:
+            self._draining.cancel()
+            await asyncio.gather(self._draining, hurry, return_exceptions=True)
+
+    def _exit_code(self, delivery: "asyncio.Task[None]") -> int:
+        if self._delivery.failure:
+            return EX_CONFIG
+        error = None if delivery.cancelled() else delivery.exception()
+        if error is None:
+            log.info("ended")
+            return 0
+        log.error("the supervisor failed", exc_info=error)
+        return EX_SOFTWARE
+
+    async def _open_ports(self) -> list[web.AppRunner]:
+        """Opens admin, health and statistics. Raises :class:`OSError`, which names the port."""
+        settings, admin = self.bootstrap.settings, self.bootstrap.admin
+        wanted = [
+            ("admin", None if admin is None else admin.address, None if admin is None else admin.port, admin_app),
+            ("ready_port", settings.monitoring_address, settings.ready_port, health_app),
+            ("stats_port", settings.monitoring_address, settings.stats_port, stats_app),
+        ]
+        runners: list[web.AppRunner] = []
+        for name, address, port, make in wanted:
+            if port is None:
+                continue
+            runner = web.AppRunner(make(self), access_log=None, handle_signals=False, shutdown_timeout=1.0)
+            runners.append(runner)
+            await runner.setup()
+            try:
+                await web.TCPSite(runner, address, port).start()
+            except OSError as error:
+                for each in runners:
+                    await each.cleanup()
+                raise OSError(f"{name}: {address}:{port} cannot be opened: {error.strerror}") from None
+        return runners
+
+    def _on_change(self) -> None:
+        """Tells the log and the service manager what is new."""
+        state, status = self.state, self._delivery.status
+        if self._delivery.failure:
+            self._stop.set()
+        if status != self._told:
+            quiet = status.standing in (Standing.STATIC, Standing.CURRENT, Standing.WAITING, Standing.NO_POLICY)
+            log.log(logging.INFO if quiet else logging.WARNING, "control plane: %s", status)
+        if (state, status) != (self._told_state, self._told):
+            notify(f"STATUS={state}; control plane: {status}".replace("\n", " "))
+        if state == "LIVE" and self._told_state in ("PRE_INITIALIZING", "INITIALIZING"):
+            log.info("ready: %d workers run configuration %d", self._workers.running, self._delivery.in_force.number)
+            notify("READY=1")
+        self._told, self._told_state = status, state
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("meshwright")
+    except importlib.metadata.PackageNotFoundError:
+        # A checkout that is not installed.
+        return "0"

@@ -1,0 +1,227 @@
+"""The way of a configuration: from the stream into the store, to the workers, onto the disk, and the answer back."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from mesh_api.config import ProxyConfig
+from mesh_api.xds.errors import DecodeError
+from mesh_api.xds.resources import KINDS
+from mesh_api.xds.session import Known, Request, Response
+from mesh_api.xds.type_urls import ADS_ORDER, SHORT_NAMES
+from mesh_proxy.bootstrap import Bootstrap
+from mesh_proxy.ipc import Rejected, Stats
+from mesh_proxy.supervisor import last_good
+from mesh_proxy.supervisor.ads import AdsStream
+from mesh_proxy.supervisor.config_store import ConfigStore, Snapshot
+from mesh_proxy.supervisor.status import Facts, Status, status_of
+from mesh_proxy.supervisor.workers import Workers
+
+log = logging.getLogger(__name__)
+
+NOTHING = Snapshot(0, ProxyConfig())
+
+
+class Delivery:
+    """Keeps the workers at the newest complete configuration. ``on_change`` is called whenever :attr:`status` may differ.
+
+    :meth:`run` does the work, until cancelled.
+    """
+
+    def __init__(self, bootstrap: Bootstrap, workers: Workers, on_change: Callable[[], None] = lambda: None) -> None:
+        self._bootstrap = bootstrap
+        self._workers = workers
+        self._on_change = on_change
+        self._store = ConfigStore(bootstrap.node, bootstrap.static, controlled=bootstrap.control_plane is not None)
+        self._stream: AdsStream | None = None
+        self._wake = asyncio.Event()
+        self._unsaved = asyncio.Event()
+        self._connected = False
+        self._lost = "not connected yet"
+        self._refused = ""
+        self._updates = {type_url: {"update_success": 0, "update_rejected": 0} for type_url in ADS_ORDER}
+        self._started = False
+        self._wake.set()
+        if bootstrap.control_plane is not None:
+            self._stream = AdsStream(bootstrap.control_plane, self, bootstrap.settings.token_file)
+
+    @property
+    def in_force(self) -> Snapshot:
+        """What the workers run; an empty one before the first."""
+        return self._store.in_force or NOTHING
+
+    @property
+    def ready(self) -> bool:
+        """Whether the workers run what the bootstrap or the control plane wants of this proxy.
+
+        The first time this needs every worker; later a worker that is being started again does not count against it.
+        """
+        if self._store.in_force is None or not (self._stream is None or self._store.informed):
+            return False
+        self._started = self._started or self._workers.running == self._workers.count
+        return self._started and self._workers.running > 0
+
+    @property
+    def failure(self) -> str:
+        """Why a proxy without a control plane can never work; empty when it can."""
+        return self._refused if self._stream is None and self._store.in_force is None else ""
+
+    @property
+    def status(self) -> Status:
+        """How things stand with the control plane."""
+        store = self._store
+        return status_of(
+            Facts(
+                controlled=self._stream is not None,
+                connected=self._connected,
+                lost=self._lost,
+                errors=store.errors,
+                missing=store.waits_for(),
+                informed=store.informed,
+                has_policy=store.has_policy,
+                in_force=store.in_force is not None,
+                refused=self._refused,
+            )
+        )
+
+    def stats(self) -> Stats:
+        """The supervisor's own numbers about configuration, under Envoy's names."""
+        counters = {
+            f"{_STAT_PREFIXES[SHORT_NAMES[type_url]]}.{name}": value
+            for type_url, updates in self._updates.items()
+            for name, value in updates.items()
+        }
+        return Stats(counters, {"control_plane.connected_state": int(self._connected)})
+
+    def restore(self) -> None:
+        """Takes up what an earlier run left, when it is sound."""
+        directory = self._directory()
+        if directory is None:
+            return
+        try:
+            known = last_good.load(directory, self._bootstrap.node.id)
+            if known is not None:
+                self._store.restore(known)
+                log.info("starting from the last good configuration in %s", directory)
+        except (last_good.LastGoodError, DecodeError) as error:
+            log.warning("the last good configuration is not used: %s", error)
+
+    async def run(self) -> None:
+        """Applies, answers and saves, for ever."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._apply_for_ever(), name="delivery-apply")
+            if self._stream is not None:
+                tasks.create_task(self._stream.run(), name="delivery-stream")
+                tasks.create_task(self._save_for_ever(), name="delivery-save")
+
+    def save_the_rest(self) -> None:
+        """At the end, after :meth:`run`: keeps what is not kept yet."""
+        directory = self._directory()
+        if directory is not None and self._unsaved.is_set():
+            self._save(directory, self._store.accepted())
+
+    def on_connect(self) -> Iterable[Request]:
+        """Part of :class:`~mesh_proxy.supervisor.ads.Listener`."""
+        return self._store.connect()
+
+    def on_response(self, response: Response) -> Iterable[Request]:
+        """Part of :class:`~mesh_proxy.supervisor.ads.Listener`."""
+        # Only now: a server that refuses the stream lets it be opened first.
+        self._connected = True
+        requests = self._store.on_response(response)
+        self._count_refusals(requests)
+        log.debug("%s %s arrived", SHORT_NAMES.get(response.type_url, response.type_url), response.version_info)
+        self._changed()
+        return requests
+
+    def on_disconnect(self, reason: str) -> None:
+        """Part of :class:`~mesh_proxy.supervisor.ads.Listener`."""
+        self._connected = False
+        self._lost = reason
+        self._on_change()
+
+    async def _apply_for_ever(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while (snapshot := self._store.next_snapshot()) is not None:
+                await self._apply(snapshot)
+            self._on_change()
+
+    async def _apply(self, snapshot: Snapshot) -> None:
+        current = self._store.in_force
+        rejected = None
+        if current is None or snapshot.config != current.config:
+            rejected = await self._workers.apply(snapshot.number, snapshot.config)
+        if rejected is None:
+            self._refused = ""
+            requests = self._store.applied(snapshot)
+            for type_url in snapshot.nonces:
+                self._updates[type_url]["update_success"] += 1
+            if self._store.informed:
+                self._unsaved.set()
+            log.info("configuration %d is in force: %s", snapshot.number, _describe(snapshot.config))
+        else:
+            reason = describe(rejected)
+            self._refused = "" if snapshot.nonces else reason
+            requests = self._store.rejected(snapshot, reason, type_of(rejected.resource))
+            log.error("configuration %d is refused by the workers: %s", snapshot.number, reason)
+        self._count_refusals(requests)
+        if self._stream is not None:
+            self._stream.send(requests)
+        self._on_change()
+
+    async def _save_for_ever(self) -> None:
+        while (directory := self._directory()) is not None:
+            await self._unsaved.wait()
+            # A change during the write (fsync may take its time) makes another one; a cancelled write is finished.
+            self._unsaved.clear()
+            writing = asyncio.create_task(asyncio.to_thread(self._save, directory, self._store.accepted()))
+            try:
+                await asyncio.shield(writing)
+            except asyncio.CancelledError:
+                await asyncio.gather(writing, return_exceptions=True)
+                raise
+
+    def _save(self, directory: Path, known: Mapping[str, Known]) -> None:
+        try:
+            last_good.save(directory, self._bootstrap.node.id, known)
+        except OSError as error:
+            log.error("the last good configuration cannot be kept in %s: %s", directory, error.strerror)
+
+    def _directory(self) -> Path | None:
+        return None if self._stream is None else self._bootstrap.settings.state_dir
+
+    def _count_refusals(self, requests: Iterable[Request]) -> None:
+        """Counts the refusals among ``requests``."""
+        for request in requests:
+            if request.error_detail is not None:
+                self._updates[request.type_url]["update_rejected"] += 1
+                log.error("%s is refused: %s", SHORT_NAMES[request.type_url], request.error_detail)
+
+    def _changed(self) -> None:
+        self._wake.set()
+        self._on_change()
+
+
+_STAT_PREFIXES = {
+    "CDS": "cluster_manager.cds",
+    "EDS": "cluster_manager.eds",
+    "LDS": "listener_manager.lds",
+    "RDS": "listener_manager.rds",
+}
+
+
+def describe(rejected: Rejected) -> str:
+    """The refusal as the text of a NACK."""
+    return f"{rejected.resource}: {rejected.reason}" if rejected.resource else rejected.reason
+
+
+def type_of(resource: str) -> str | None:
+    """The type URL of ``listener NAME``, ``cluster NAME`` ..., as workers name what they refuse."""
+    return next((kind.type_url for kind in KINDS if resource.startswith(kind.noun + " ")), None)
+
+
+def _describe(config: ProxyConfig) -> str:
+    return ", ".join(f"{len(getattr(config, kind.section))} {kind.section}" for kind in KINDS)

@@ -1,0 +1,58 @@
+"""Statistics of several workers as one. Pure."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final
+
+from mesh_proxy.ipc import Histogram, HostStats, Stats
+
+ALIKE: Final = (".membership_total", ".membership_healthy", ".membership_degraded", ".membership_excluded", "_open")
+"""Endings of gauges that say the same thing in every worker; all others count something that the workers share out."""
+
+
+def merge(parts: Iterable[Stats]) -> Stats:
+    """The sum of ``parts``: counters, gauges and histograms add up, hosts are joined by address, listeners united."""
+    counters: dict[str, int] = {}
+    gauges: dict[str, int] = {}
+    histograms: dict[str, Histogram] = {}
+    hosts: dict[str, dict[str, HostStats]] = {}
+    listeners: dict[str, str] = {}
+    for part in parts:
+        for name, value in part.counters.items():
+            counters[name] = counters.get(name, 0) + value
+        for name, value in part.gauges.items():
+            known_value = gauges.get(name, 0)
+            gauges[name] = max(known_value, value) if name.endswith(ALIKE) else known_value + value
+        for name, histogram in part.histograms.items():
+            histograms[name] = _add(histograms.get(name), histogram)
+        for cluster, seen in part.hosts.items():
+            known = hosts.setdefault(cluster, {})
+            for host in seen:
+                known[host.address] = _join(known.get(host.address), host)
+        listeners.update(part.listeners)
+    joined = {cluster: tuple(known[address] for address in sorted(known)) for cluster, known in hosts.items()}
+    return Stats(counters, gauges, histograms, joined, listeners)
+
+
+def _add(left: Histogram | None, right: Histogram) -> Histogram:
+    # Other bounds: a worker of another release during an upgrade. The newer one counts from here on.
+    if left is None or left.bounds != right.bounds:
+        return right
+    counts = tuple(a + b for a, b in zip(left.counts, right.counts, strict=True))
+    return Histogram(left.bounds, counts, left.sum + right.sum, left.count + right.count)
+
+
+def _join(left: HostStats | None, right: HostStats) -> HostStats:
+    """One host as two workers see it. Each ejects for itself: it counts as ejected when one of them ejects it."""
+    if left is None:
+        return right
+    return replace(
+        right,
+        healthy=left.healthy and right.healthy,
+        ejected=left.ejected or right.ejected,
+        active_connections=left.active_connections + right.active_connections,
+        active_requests=left.active_requests + right.active_requests,
+        total_requests=left.total_requests + right.total_requests,
+        errors=left.errors + right.errors,
+        times_ejected=left.times_ejected + right.times_ejected,
+    )
