@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from mesh_control import app, settings
+from mesh_control.sources import inventory
 
 USAGE_ERROR = 64
 
@@ -15,12 +16,15 @@ def main() -> int:
     """Read the settings, then serve."""
     parser = argparse.ArgumentParser(prog="mesh-control", description="The control plane of the mesh.")
     parser.add_argument("--config", type=Path, required=True, help="settings, a YAML file")
-    parser.add_argument("--check", action="store_true", help="only check the settings")
+    parser.add_argument("--check", action="store_true", help="only check settings and inventory")
     arguments = parser.parse_args()
     try:
         found = settings.read(arguments.config)
         token = settings.join_token(found)
-    except settings.SettingsError as error:
+        if found.inventory is not None:
+            # Without it every service would be gone, and proxies would be told so: rather keep what they have.
+            inventory.read(found.inventory)
+    except (settings.SettingsError, inventory.InventoryError) as error:
         sys.stderr.write(f"{error}\n")
         return USAGE_ERROR
     if arguments.check:

@@ -14,21 +14,26 @@ from aiohttp import web
 from watchfiles import awatch
 
 from mesh_api.notify import notify
+from mesh_control import validate
 from mesh_control.control import Control
 from mesh_control.serve.admin import Api, Pages
 from mesh_control.serve.xds import XdsServer
 from mesh_control.settings import Settings
 from mesh_control.sources.directory import PolicyDirectory
 from mesh_control.state import State
+from mesh_policy import Policy
 
 log = logging.getLogger("mesh_control")
 
 
 def control_of(settings: Settings) -> Control:
     """The control plane's state, read from disk."""
-    policies = settings.state_dir / "policies"
-    policies.mkdir(parents=True, exist_ok=True)
-    return Control(State(PolicyDirectory(policies), settings.inventory))
+    return Control(State(PolicyDirectory(settings.state_dir, _refuse), settings.inventory))
+
+
+def _refuse(policy: Policy) -> list[str]:
+    """Fields that would be passed over are as bad in a file written by hand as in a set that is handed in."""
+    return [str(finding) for finding in validate.unsupported(policy)]
 
 
 async def run(settings: Settings, token: str | None) -> None:
@@ -68,12 +73,8 @@ async def _watch(control: Control, settings: Settings) -> None:
     """Tell the control plane when a source changes on disk."""
     paths = [settings.state_dir / "policies", *([settings.inventory.parent] if settings.inventory else [])]
     async for changes in awatch(*paths, debounce=50, step=50, recursive=True):
-        if any(_matters(Path(path), settings) for _, path in changes):
+        if any(paths[0] in Path(path).parents or Path(path) == settings.inventory for _, path in changes):
             control.touch()
-
-
-def _matters(path: Path, settings: Settings) -> bool:
-    return (path.suffix == ".yaml" and not path.name.startswith(".")) or path == settings.inventory
 
 
 @contextlib.asynccontextmanager

@@ -1,4 +1,4 @@
-"""The control plane at work: sources and streams behind one lock, changes debounced, sets of policies put in force."""
+"""The control plane at work: sources and streams, changes debounced, sets of policies put in force one after another."""
 
 import asyncio
 import logging
@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mesh_api.xds.session import Request, Response
-from mesh_control.push import Debounce, Hub, Sent
+from mesh_control.metrics import Metrics
+from mesh_control.push import CompileError, Debounce, Hub, Progress, Refusal, Sent
 from mesh_control.state import State
 from mesh_policy import Finding, Level, Policy, PolicyError
 
@@ -27,10 +28,11 @@ class Refused(Exception):  # noqa: N818 (an answer, not a failure of ours)
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """A set that is in force: the version of the world, the proxies that have taken it, and warnings."""
+    """A set that is in force: the version of the world, how far each connected proxy is, workloads without a connected
+    proxy, and warnings."""
 
     version: str
-    proxies: tuple[str, ...]
+    proxies: Mapping[str, Progress]
     missing: tuple[str, ...]
     warnings: tuple[str, ...]
 
@@ -38,7 +40,7 @@ class Applied:
         """For the API."""
         return {
             "version": self.version,
-            "proxies": {name: {"state": "acknowledged"} for name in self.proxies},
+            "proxies": {name: {"state": progress.value} for name, progress in self.proxies.items()},
             "missing": list(self.missing),
             "warnings": list(self.warnings),
         }
@@ -46,27 +48,33 @@ class Applied:
 
 @dataclass(slots=True)
 class Control:
-    """See the module's docstring. ``deliver`` hands responses to a stream's connection."""
+    """See the module's docstring. ``deliver`` hands responses to a stream's connection.
+
+    ``epoch`` (seconds) begins every version, so that versions of successive processes differ.
+    """
 
     state: State
     deliver: Deliver = lambda stream, responses: None
     clock: Callable[[], float] = time.monotonic
     epoch: int = field(default_factory=lambda: int(time.time()))
+    metrics: Metrics = field(default_factory=Metrics)
     hub: Hub = field(init=False)
     _count: int = 0
+    _reported: tuple[str, ...] = ()
     _debounce: Debounce = field(default_factory=Debounce)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
-        self.hub = Hub(self.state.reload(), self._next_version(), log.info)
-        for problem in self.state.problems():
-            log.warning("%s", problem)
+        self.hub = Hub(self.state.reload(), self._next_version(), self.metrics, log.info)
+        self._report_problems()
 
     def _next_version(self) -> str:
         self._count += 1
         return f"{self.epoch}.{self._count}"
+
+    # What proxies say
 
     async def on_request(self, stream: str, request: Request) -> None:
         """A proxy said something."""
@@ -78,6 +86,8 @@ class Control:
         self.hub.close(stream)
         await self._notify()
 
+    # What changes on disk
+
     def touch(self) -> None:
         """A source may have changed."""
         self._debounce.touch(self.clock())
@@ -86,7 +96,9 @@ class Control:
     async def run(self) -> None:
         """Push changes when they are due and keep the streams' time, for ever."""
         while True:
-            deadlines = [d for d in (self._debounce.deadline, self.hub.deadline) if d is not None]
+            # A set that waits for proxies holds the lock; what changed meanwhile has its turn when it is done.
+            changes = None if self._lock.locked() else self._debounce.deadline
+            deadlines = [deadline for deadline in (changes, self.hub.deadline) if deadline is not None]
             wait = max(0.0, min(deadlines) - self.clock()) if deadlines else None
             try:
                 async with asyncio.timeout(wait):
@@ -98,28 +110,129 @@ class Control:
 
     async def _turn(self) -> None:
         now = self.clock()
-        if self._debounce.take(now):
-            async with self._lock:
-                self._push()
-            await self._notify()
         self._deliver_all(self.hub.on_timer(now))
+        if self._lock.locked() or (waited := self._debounce.take(now)) is None:
+            return
+        self.metrics.observe("pilot_debounce_time", waited)
+        async with self._lock:
+            self._refresh()
+        await self._notify()
 
-    def _push(self) -> None:
-        before = self.state.problems()
-        world = self.state.world
-        after = self.state.reload()
-        for problem in self.state.problems():
-            if problem not in before:
-                log.warning("%s", problem)
-        if after != world:
-            self._push_world()
+    def _refresh(self) -> None:
+        """Take over what the sources say now; a world that cannot be compiled is told and not used."""
+        before = self.state.world
+        try:
+            self._use_sources()
+        except CompileError as error:
+            self.state.world = before
+            log.error("%s; what was in force stays", error)
 
-    def _push_world(self) -> None:
+    def _use_sources(self) -> frozenset[str]:
+        """Reads the sources and pushes what changed; returns the names of the affected proxies."""
+        before = self.state.world
+        world = self.state.reload()
+        self._report_problems()
+        if world == before:
+            return frozenset()
         version = self._next_version()
-        sent, touched = self.hub.set_world(self.state.world, version, self.clock())
-        log.info("world %s: %d of %d proxies are affected", version, len(touched), len(self.hub.names()))
+        sent, affected = self.hub.set_world(world, version, self.clock())
+        log.info("world %s: %d of %d proxies are affected", version, len(affected), len(self.hub.progress()))
         self._deliver_all(sent)
-        self._wake.set()
+        return affected
+
+    def _report_problems(self) -> None:
+        problems = tuple(self.state.problems())
+        for problem in problems:
+            if problem not in self._reported:
+                log.warning("%s", problem)
+        self._reported = problems
+
+    # Sets of policies
+
+    async def apply(self, owner: str, text: str, seconds: float) -> Applied:
+        """Make the documents the whole set of ``owner``; with ``seconds``, wait until every proxy has taken it.
+
+        Raises :class:`Refused`: 422 before anything changed, 409 when a proxy refused it (the former set is back), 504 when
+        some did not answer in time (the set stays in force; they take it when they can).
+        """
+        try:
+            async with self._lock:
+                applied = await self._apply(owner, text, seconds)
+        except Refused as refused:
+            self.metrics.count("meshwright_control_refused_sets", status=str(refused.status))
+            log.warning("set %s: %d: %s", owner, refused.status, "; ".join(refused.lines))
+            raise
+        finally:
+            self._wake.set()
+        log.info("set %s is in force as %s", owner, applied.version)
+        return applied
+
+    async def _apply(self, owner: str, text: str, seconds: float) -> Applied:
+        self._refresh()
+        policies, warnings = self._checked(owner, text)
+        former = self.state.directory.of_owner(owner)
+        refused_before = self.hub.refusals()
+        affected = self._put(owner, policies)
+        if seconds > 0:
+            await self._await_proxies(owner, former, affected, refused_before, seconds)
+        lines = [*map(str, warnings), *map(str, self.hub.refusals())]
+        return Applied(self.hub.version, self.hub.progress(), tuple(self.missing()), tuple(lines))
+
+    def _checked(self, owner: str, text: str) -> tuple[list[Policy], list[Finding]]:
+        try:
+            candidate = self.state.check(owner, text)
+        except PolicyError as error:
+            raise Refused(422, str(error).splitlines()) from None
+        errors = [str(finding) for finding in candidate.findings if finding.level is Level.ERROR]
+        if errors:
+            raise Refused(422, errors)
+        try:
+            self.hub.prepare(candidate.world)
+        except CompileError as error:
+            raise Refused(422, [str(error)]) from None
+        return candidate.policies, candidate.findings
+
+    def _put(self, owner: str, policies: list[Policy]) -> frozenset[str]:
+        self.state.directory.replace(owner, policies)
+        return self._use_sources()
+
+    async def _await_proxies(
+        self, owner: str, former: list[Policy], affected: frozenset[str], before: list[Refusal], seconds: float
+    ) -> None:
+        deadline = self.clock() + seconds
+        while True:
+            new = [refusal for refusal in self.hub.refusals() if refusal not in before and refusal.proxy in affected]
+            if new:
+                self._put(owner, former)
+                raise Refused(409, [*map(str, new), "the former policies are in force again"])
+            waiting = [name for name, progress in self.hub.progress().items() if progress is Progress.PENDING]
+            if not waiting:
+                return
+            left = deadline - self.clock()
+            if left <= 0:
+                raise Refused(504, [f"no answer within {seconds:g} s from {', '.join(waiting)}; the set is in force"])
+            await self._next_change(left)
+
+    async def wait(self, seconds: float) -> list[str]:
+        """Wait until every connected proxy has taken the newest world; returns those that have not."""
+        deadline = self.clock() + seconds
+        while True:
+            progress = self.hub.progress()
+            left = deadline - self.clock()
+            if Progress.PENDING not in progress.values() or left <= 0:
+                return [name for name, state in progress.items() if state is not Progress.ACKNOWLEDGED]
+            await self._next_change(left)
+
+    async def _next_change(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds), self._changed:
+                await self._changed.wait()
+        except TimeoutError:
+            pass
+
+    async def _notify(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
 
     def _deliver_all(self, sent: Sent) -> None:
         for stream, responses in sent.items():
@@ -130,86 +243,27 @@ class Control:
             self.deliver(stream, responses)
         self._wake.set()
 
-    async def _notify(self) -> None:
-        async with self._changed:
-            self._changed.notify_all()
-
-    async def apply(self, owner: str, text: str, seconds: float) -> Applied:
-        """Make the documents the whole set of ``owner``; with ``seconds``, wait until every proxy has taken it.
-
-        Raises :class:`Refused`: 422 before anything changed, 409 when a proxy refused it (the former set is back), 504 when
-        some did not answer in time (the set stays in force; they take it when they can).
-        """
-        async with self._lock:
-            policies, warnings = self._checked(owner, text)
-            former = self.state.directory.of_owner(owner)
-            refused_before = {str(refusal) for refusal in self.hub.refusals()}
-            self._put(owner, policies)
-            version = self.hub.version
-            if seconds > 0:
-                await self._await_proxies(owner, former, refused_before, seconds)
-            return Applied(version, tuple(self.hub.names()), tuple(self.missing()), tuple(map(str, warnings)))
-
-    def _checked(self, owner: str, text: str) -> tuple[list[Policy], list[Finding]]:
-        try:
-            policies, found = self.state.check(owner, text)
-        except PolicyError as error:
-            raise Refused(422, str(error).splitlines()) from None
-        errors = [str(finding) for finding in found if finding.level is Level.ERROR]
-        if errors:
-            raise Refused(422, errors)
-        return policies, found
-
-    def _put(self, owner: str, policies: list[Policy]) -> None:
-        self.state.directory.replace(owner, policies)
-        before = self.state.world
-        if self.state.reload() != before:
-            self._push_world()
-
-    async def _await_proxies(self, owner: str, former: list[Policy], before: set[str], seconds: float) -> None:
-        deadline = self.clock() + seconds
-        while True:
-            refused = [str(refusal) for refusal in self.hub.refusals() if str(refusal) not in before]
-            if refused:
-                self._put(owner, former)
-                raise Refused(409, [*refused, "the former policies are in force again"])
-            waiting = self.hub.waiting()
-            if not waiting:
-                return
-            left = deadline - self.clock()
-            if left <= 0:
-                raise Refused(504, [f"no answer within {seconds:g} s from {', '.join(waiting)}; the set is in force"])
-            await self._next_change(left)
-
-    async def _next_change(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds), self._changed:
-                await self._changed.wait()
-        except TimeoutError:
-            pass
-
-    async def wait(self, seconds: float) -> list[str]:
-        """Wait until every connected proxy has taken the newest world; returns those that have not."""
-        deadline = self.clock() + seconds
-        while self.hub.waiting() and self.clock() < deadline:
-            await self._next_change(max(0.0, deadline - self.clock()))
-        return self.hub.waiting()
+    # What people and programs ask
 
     def missing(self) -> list[str]:
         """Workloads that ought to have a proxy connected and have none."""
-        connected = set(self.hub.names())
+        connected = self.hub.progress()
         wanted = {f"{w.name}.{w.namespace}" for w in self.state.world.workloads if w.sidecar and w.name}
-        return sorted(wanted - connected)
+        return sorted(wanted - connected.keys())
 
-    def status(self) -> Mapping[str, Any]:
-        """Everything about the proxies, for people and programs."""
+    def status(self) -> dict[str, Any]:
+        """Everything about the proxies."""
+        progress, nodes = self.hub.progress(), self.hub.nodes()
         return {
             "version": self.hub.version,
             "missing": self.missing(),
             "problems": self.state.problems(),
             "proxies": {
                 name: {
-                    "synced": name not in self.hub.waiting(),
+                    "synced": progress[name] is Progress.ACKNOWLEDGED,
+                    "state": progress[name].value,
+                    "node": nodes[name].id,
+                    "software": nodes[name].user_agent,
                     "types": {
                         kind: {
                             "sent": s.version_sent,
@@ -220,6 +274,22 @@ class Control:
                         for kind, s in kinds.items()
                     },
                 }
-                for name, kinds in sorted(self.hub.status().items())
+                for name, kinds in self.hub.status().items()
             },
         }
+
+    def exposition(self, release: str) -> str:
+        """The metrics, of this ``release`` of the software."""
+        world, progress = self.state.world, self.hub.progress()
+        gauges = {
+            "pilot_xds": len(progress),
+            "pilot_services": len(world.services),
+            "pilot_virt_services": len(world.virtual_services),
+            "meshwright_control_missing_proxies": len(self.missing()),
+            "meshwright_control_unsynced_proxies": sum(p is not Progress.ACKNOWLEDGED for p in progress.values()),
+            "meshwright_control_source_problems": len(self.state.problems()),
+        }
+        self.metrics.gauge("pilot_info", 1, version=release)
+        for name, value in gauges.items():
+            self.metrics.gauge(name, value)
+        return self.metrics.exposition()

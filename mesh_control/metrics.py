@@ -1,41 +1,117 @@
-"""The control plane's metrics in Prometheus' text form, under istiod's names."""
+"""Metrics in Prometheus' text form, under istiod's names where it has the same. No global registry: one object for each
+control plane."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
-from mesh_control.control import Control
+Labels = tuple[tuple[str, str], ...]
 
-HELP = {
-    "pilot_xds": "Proxies that are connected.",
-    "pilot_services": "Services that are known.",
-    "pilot_virt_services": "VirtualServices that are in force.",
-    "pilot_xds_pushes": "Responses sent, by type.",
-    "pilot_xds_acks": "Responses that proxies have taken, by type.",
-    "pilot_total_xds_rejects": "Responses that proxies have refused.",
-    "pilot_source_problems": "Problems in the sources: files that cannot be used.",
+
+class Metric(NamedTuple):
+    """What a name means. ``buckets`` (upper bounds) make it a histogram."""
+
+    kind: str
+    text: str
+    buckets: tuple[float, ...] = ()
+
+
+SECONDS = (0.1, 0.5, 1.0, 3.0, 5.0, 10.0, 20.0, 30.0)
+BYTES = (1.0, 10_000.0, 1_000_000.0, 4_000_000.0, 10_000_000.0, 40_000_000.0)
+
+METRICS: Mapping[str, Metric] = {
+    "pilot_info": Metric("gauge", "Always 1; the version is a label."),
+    "pilot_xds": Metric("gauge", "Proxies that are connected."),
+    "pilot_services": Metric("gauge", "Services that are known."),
+    "pilot_virt_services": Metric("gauge", "VirtualServices that are in force."),
+    "pilot_push_triggers": Metric("counter", "Reasons to compile, by type."),
+    "pilot_xds_pushes": Metric("counter", "Responses sent, by type."),
+    "pilot_xds_config_size_bytes": Metric("histogram", "Size of the resources of a response, by type.", BYTES),
+    "pilot_total_xds_rejects": Metric("counter", "Responses that proxies refused, by type."),
+    "pilot_proxy_convergence_time": Metric(
+        "histogram", "Seconds from a change to the moment when a proxy has taken all of it.", SECONDS
+    ),
+    "pilot_debounce_time": Metric("histogram", "Seconds from the first of some joined changes to their push.", SECONDS),
+    "meshwright_control_missing_proxies": Metric("gauge", "Workloads whose proxy is not connected."),
+    "meshwright_control_unsynced_proxies": Metric("gauge", "Connected proxies that have not taken everything."),
+    "meshwright_control_source_problems": Metric("gauge", "Files of the sources that cannot be used as they are."),
+    "meshwright_control_refused_sets": Metric("counter", "Sets of policies that were not put in force, by status."),
 }
-_COUNTERS = ("pilot_xds_pushes", "pilot_xds_acks", "pilot_total_xds_rejects")
+"""Every name that is shown. A name that is not here is an error at its first use."""
 
 
-def exposition(control: Control) -> str:
-    """All series."""
-    hub, world = control.hub, control.state.world
-    by_type = {"pushes": "pilot_xds_pushes", "acks": "pilot_xds_acks"}
-    series: dict[str, list[tuple[str, float]]] = {
-        "pilot_xds": [("", len(hub.names()))],
-        "pilot_services": [("", len(world.services))],
-        "pilot_virt_services": [("", len(world.virtual_services))],
-        "pilot_xds_pushes": [],
-        "pilot_xds_acks": [],
-        "pilot_total_xds_rejects": [("", sum(n for (what, _), n in hub.counters.items() if what == "rejects"))],
-        "pilot_source_problems": [("", len(control.state.problems()))],
-    }
-    for (what, kind), count in sorted(hub.counters.items()):
-        if what in by_type:
-            series[by_type[what]].append((f'{{type="{kind}"}}', count))
-    return "".join(_family(name, values) for name, values in series.items())
+class Metrics:
+    """Counters and histograms by name and labels."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, dict[Labels, float]] = {}
+        self._histograms: dict[str, dict[Labels, _Histogram]] = {}
+
+    def count(self, name: str, amount: float = 1, **labels: str) -> None:
+        """Adds to a counter."""
+        series = self._values.setdefault(_known(name, "counter"), {})
+        key = tuple(sorted(labels.items()))
+        series[key] = series.get(key, 0) + amount
+
+    def gauge(self, name: str, value: float, **labels: str) -> None:
+        """Sets a gauge."""
+        self._values.setdefault(_known(name, "gauge"), {})[tuple(sorted(labels.items()))] = value
+
+    def observe(self, name: str, value: float, **labels: str) -> None:
+        """Adds a value to a histogram."""
+        series = self._histograms.setdefault(_known(name, "histogram"), {})
+        series.setdefault(tuple(sorted(labels.items())), _Histogram(METRICS[name].buckets)).add(value)
+
+    def value(self, name: str, **labels: str) -> float:
+        """A counter's or gauge's value; 0 before its first use."""
+        return self._values.get(name, {}).get(tuple(sorted(labels.items())), 0)
+
+    def exposition(self) -> str:
+        """All families that have a value, in the order of :data:`METRICS`."""
+        lines: list[str] = []
+        for name, metric in METRICS.items():
+            samples = [_sample(name, labels, value) for labels, value in sorted(self._values.get(name, {}).items())]
+            for labels, histogram in sorted(self._histograms.get(name, {}).items()):
+                samples += histogram.samples(name, labels)
+            if samples:
+                lines += [f"# HELP {name} {metric.text}", f"# TYPE {name} {metric.kind}", *samples]
+        return "\n".join([*lines, ""])
 
 
-def _family(name: str, values: Iterable[tuple[str, float]]) -> str:
-    kind = "counter" if name in _COUNTERS else "gauge"
-    lines = [f"# HELP {name} {HELP[name]}", f"# TYPE {name} {kind}"]
-    return "\n".join([*lines, *(f"{name}{labels} {value:g}" for labels, value in values)]) + "\n"
+class _Histogram:
+    """Counts of values up to each bound, their sum and number."""
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self._bounds = bounds
+        self._counts = [0] * len(bounds)
+        self._sum = 0.0
+        self._number = 0
+
+    def add(self, value: float) -> None:
+        self._sum += value
+        self._number += 1
+        for place, bound in enumerate(self._bounds):
+            if value <= bound:
+                self._counts[place] += 1
+
+    def samples(self, name: str, labels: Labels) -> list[str]:
+        bounds = [f"{bound:g}" for bound in self._bounds]
+        found = [
+            _sample(f"{name}_bucket", (*labels, ("le", bound)), count)
+            for bound, count in zip([*bounds, "+Inf"], [*self._counts, self._number], strict=True)
+        ]
+        return [*found, _sample(f"{name}_sum", labels, self._sum), _sample(f"{name}_count", labels, self._number)]
+
+
+def _known(name: str, kind: str) -> str:
+    if METRICS[name].kind != kind:
+        raise KeyError(f"{name} is a {METRICS[name].kind}, not a {kind}")
+    return name
+
+
+def _sample(name: str, labels: Labels, value: float) -> str:
+    inside = ",".join(f'{key}="{_escaped(text)}"' for key, text in labels)
+    return f"{name}{{{inside}}} {value:.10g}" if inside else f"{name} {value:.10g}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")

@@ -8,7 +8,16 @@ from mesh_control import validate
 from mesh_control.sources import entries, inventory
 from mesh_control.sources.directory import PolicyDirectory
 from mesh_control.world import Service, Workload, World
-from mesh_policy import Finding, Policy, load_documents
+from mesh_policy import Finding, Level, Policy, load_documents
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A new set of an owner: its policies, the world as it would be with them, and what is found about it."""
+
+    policies: list[Policy]
+    world: World
+    findings: list[Finding]
 
 
 @dataclass(slots=True)
@@ -21,6 +30,7 @@ class State:
     workloads: tuple[Workload, ...] = ()
     world: World = field(default_factory=World)
     inventory_problem: str = ""
+    contradictions: tuple[str, ...] = ()
 
     def reload(self) -> World:
         """Read every source again; a broken one keeps its last good content and is told in :meth:`problems`."""
@@ -30,7 +40,11 @@ class State:
                 self.inventory_problem = ""
             except inventory.InventoryError as error:
                 self.inventory_problem = str(error)
-        self.world = self.world_with(self.directory.read())
+        world = self.world_with(self.directory.read())
+        if world != self.world:  # an equal one keeps the indexes that it has built
+            self.world = world
+            errors = (finding for finding in validate.findings(world) if finding.level is Level.ERROR)
+            self.contradictions = tuple(map(str, errors))
         return self.world
 
     def world_with(self, policies: Sequence[Policy]) -> World:
@@ -40,18 +54,25 @@ class State:
         )
 
     def problems(self) -> list[str]:
-        """What is wrong with the sources."""
-        return [*self.inventory_problem.splitlines(), *self.directory.problems]
+        """What is wrong with the sources: files that cannot be used, and policies that contradict each other."""
+        return [*self.inventory_problem.splitlines(), *self.directory.problems, *self.contradictions]
 
-    def check(self, owner: str, text: str) -> tuple[list[Policy], list[Finding]]:
-        """The policies of a stream of documents as the new set of ``owner``, and what is found about them.
+    def check(self, owner: str, text: str) -> Candidate:
+        """The policies of a stream of documents as the new set of ``owner``, and what is found: everything about them, and
+        the errors that they bring to the policies of others.
 
         Raises :class:`PolicyError` for documents that are no valid policies.
         """
         policies = load_documents(text, "set")
         kept = [p for other in self.directory.owners() if other != owner for p in self.directory.of_owner(other)]
-        taken = {policy.key: policy for policy in kept}
-        mine = {policy.key for policy in policies}
-        found = validate.findings(self.world_with([*kept, *policies]), only=mine)
+        world = self.world_with([*kept, *policies])
+        mine = {validate.subject(policy) for policy in policies}
+        known = validate.findings(self.world)
+        found = [
+            finding
+            for finding in validate.findings(world)
+            if finding.subject in mine or (finding.level is Level.ERROR and finding not in known)
+        ]
+        taken = {policy.key for policy in kept}
         found += [validate.belongs_to_other(policy) for policy in policies if policy.key in taken]
-        return policies, found
+        return Candidate(policies, world, found)

@@ -13,25 +13,28 @@ from mesh_policy import (
     Policy,
     ServiceEntry,
     VirtualService,
+    WorkloadEntry,
+    WorkloadEntrySpec,
     check,
 )
 from mesh_policy.check import subject
 from mesh_policy.destination_rule import TrafficPolicy
 
-Key = tuple[str, str, str]
+REMOVE = "is not supported yet; remove it"
+
+__all__ = ["belongs_to_other", "findings", "subject", "unsupported"]
 
 
-def findings(world: World, only: set[Key]) -> list[Finding]:
-    """Everything found about the objects of a new set (their kinds, namespaces and names), errors first."""
+def findings(world: World) -> list[Finding]:
+    """Everything found about the policies of a world, errors first."""
     services = [KnownService(s.hostname, tuple(port.number for port in s.ports)) for s in world.services]
     workloads = [
         KnownWorkload(workload.namespace, workload.labels, hostname)
         for hostname, members in world.members.items()
         for workload in members
     ]
-    subjects = {f"{kind} {namespace}/{name}" for kind, namespace, name in only}
-    found = [f for f in check(world.policies, services, workloads) if f.subject in subjects]
-    found += [f for policy in world.policies if policy.key in only for f in unsupported(policy)]
+    found = check(world.policies, services, workloads)
+    found += [finding for policy in world.policies for finding in unsupported(policy)]
     return sorted(found, key=lambda finding: -finding.level)
 
 
@@ -53,11 +56,35 @@ def _unsupported(policy: Policy) -> Iterator[tuple[str, str]]:
             if server.port.protocol.upper() not in ("HTTP", "HTTP2", "GRPC"):
                 yield f"spec.servers[{place}].port.protocol", f"{server.port.protocol} is not supported yet; use HTTP"
             elif server.tls is not None:
-                yield f"spec.servers[{place}].tls", "is not supported yet; remove it"
+                yield f"spec.servers[{place}].tls", REMOVE
+            elif server.bind is not None:
+                yield f"spec.servers[{place}].bind", REMOVE
+            elif server.default_endpoint is not None:
+                yield f"spec.servers[{place}].defaultEndpoint", REMOVE
     elif isinstance(policy, VirtualService):
         yield from _virtual_service(policy)
-    elif isinstance(policy, ServiceEntry) and policy.spec.resolution == "DYNAMIC_DNS":
+    elif isinstance(policy, ServiceEntry):
+        yield from _service_entry(policy)
+    elif isinstance(policy, WorkloadEntry):
+        yield from _workload("spec", policy.spec)
+
+
+def _service_entry(policy: ServiceEntry) -> Iterator[tuple[str, str]]:
+    spec = policy.spec
+    if spec.resolution == "DYNAMIC_DNS":
         yield "spec.resolution", "DYNAMIC_DNS is not supported yet; use DNS"
+    for place, address in enumerate(spec.addresses or ()):
+        if "/" in address:
+            yield f"spec.addresses[{place}]", f"{address} is a network, not supported yet; list addresses"
+    for place, endpoint in enumerate(spec.endpoints or ()):
+        yield from _workload(f"spec.endpoints[{place}]", endpoint)
+
+
+def _workload(path: str, spec: WorkloadEntrySpec) -> Iterator[tuple[str, str]]:
+    if spec.network:
+        yield f"{path}.network", "several networks are not supported yet; remove it"
+    if (spec.address or "").startswith("unix://"):
+        yield f"{path}.address", "Unix sockets are not supported yet; give an IP address"
 
 
 def _virtual_service(policy: VirtualService) -> Iterator[tuple[str, str]]:
@@ -66,10 +93,20 @@ def _virtual_service(policy: VirtualService) -> Iterator[tuple[str, str]]:
     for place, rule in enumerate(policy.spec.http or ()):
         if rule.delegate is not None:
             yield f"spec.http[{place}].delegate", "is not supported yet; write the rules here"
+        if rule.retries is not None and rule.retries.retry_remote_localities:
+            yield f"spec.http[{place}].retries.retryRemoteLocalities", REMOVE
         for index, match in enumerate(rule.match or ()):
             claims = [name for name in match.headers or {} if name.startswith("@")]
             if claims:
                 yield f"spec.http[{place}].match[{index}].headers", f"{claims[0]} needs claims, not supported yet"
+    for place, tcp in enumerate(policy.spec.tcp or ()):
+        for index, connection in enumerate(tcp.match or ()):
+            for name, value in (
+                ("destinationSubnets", connection.destination_subnets),
+                ("sourceSubnet", connection.source_subnet),
+            ):
+                if value:
+                    yield f"spec.tcp[{place}].match[{index}].{name}", REMOVE
 
 
 def _rule(policy: DestinationRule) -> Iterator[tuple[str, str]]:
@@ -95,10 +132,13 @@ def _traffic(path: str, traffic: TrafficPolicy) -> Iterator[tuple[str, str]]:
         ("retryBudget", traffic.retry_budget),
     ):
         if value is not None:
-            yield f"{path}.{name}", "is not supported yet; remove it"
+            yield f"{path}.{name}", REMOVE
     outliers = traffic.outlier_detection
     if outliers is not None and outliers.outlier_detection_http_error_codes:
-        yield f"{path}.outlierDetection.outlierDetectionHttpErrorCodes", "is not supported yet; remove it"
+        yield f"{path}.outlierDetection.outlierDetectionHttpErrorCodes", REMOVE
+    http = traffic.connection_pool.http if traffic.connection_pool is not None else None
+    if http is not None and http.http2_keep_alive is not None:
+        yield f"{path}.connectionPool.http.http2KeepAlive", REMOVE
     balancer = traffic.load_balancer
     if balancer is not None and balancer.consistent_hash is not None:
         yield f"{path}.loadBalancer.consistentHash", "is not supported yet; use simple"

@@ -152,14 +152,17 @@ class World:
         }
 
     def _members(self, service: Service) -> list[Workload]:
-        chosen = [
-            workload
-            for workload in self.workloads
-            if service.selector
-            and workload.namespace == service.namespace
-            and service.selector.items() <= workload.labels.items()
-        ]
-        return [*chosen, *service.endpoints]
+        if not service.selector:
+            return list(service.endpoints)
+        near = self._by_namespace.get(service.namespace, ())
+        return [*(w for w in near if service.selector.items() <= w.labels.items()), *service.endpoints]
+
+    @cached_property
+    def _by_namespace(self) -> Mapping[str, list[Workload]]:
+        found: dict[str, list[Workload]] = {}
+        for workload in self.workloads:
+            found.setdefault(workload.namespace, []).append(workload)
+        return found
 
     def services_of(self, workload: Workload) -> list[Service]:
         """The services that a workload belongs to."""

@@ -22,6 +22,11 @@ def compile_proxy(world: World, proxy: Proxy) -> ProxyConfig:
     )
 
 
+def unknown_targets(world: World, proxy: Proxy) -> list[str]:
+    """``HOST:PORT`` of the proxy's egress ports for which there is no service, so that nothing listens there."""
+    return explicit.unknown_targets(Scope(world, proxy))
+
+
 Parts = tuple[list[Listener], list[RouteConfiguration], list[Cluster]]
 
 

@@ -31,6 +31,12 @@ def _reached(scope: Scope) -> list[Reached]:
     return found
 
 
+def unknown_targets(scope: Scope) -> list[str]:
+    """Egress ports for services that are not known (any more): nothing listens there."""
+    known = {target for target, *_ in _reached(scope)}
+    return [target for target in scope.proxy.egress_ports if target not in known]
+
+
 def egress_listeners(scope: Scope) -> list[Listener]:
     """One listener for each service that the application reaches."""
     return [_egress(scope, *item) for item in _reached(scope)]

@@ -16,6 +16,7 @@ from mesh_control.compiler import defaults, filter_chains, names
 from mesh_control.compiler.scope import MESH, Scope
 from mesh_control.compiler.virtual_service import Place, cluster_of
 from mesh_control.world import Protocol, Service, ServicePort
+from mesh_policy.virtual_service import TcpMatch
 
 OUTBOUND = TrafficDirection.OUTBOUND
 
@@ -91,11 +92,10 @@ def _listener(address: str, port: int, chain: FilterChain, inspector: ListenerFi
 def tcp_filter(scope: Scope, service: Service, port: ServicePort) -> TcpProxy:
     """Bytes to a service: by the first TCP rule of its VirtualService that holds here, else to its cluster."""
     owner = scope.virtual_service(service.hostname)
+    place = Place(MESH, port.number)
     for rule in (owner.spec.tcp or ()) if owner is not None else ():
-        matches = rule.match or (None,)
-        if owner is None or not any(match is None or match.port in (None, port.number) for match in matches):
+        if owner is None or not (rule.match is None or any(_holds(scope, match, place) for match in rule.match)):
             continue
-        place = Place(MESH, port.number)
         if len(rule.route) == 1:
             return filter_chains.tcp(cluster_of(scope, owner, rule.route[0].destination, place))
         weighted = tuple(
@@ -106,3 +106,13 @@ def tcp_filter(scope: Scope, service: Service, port: ServicePort) -> TcpProxy:
         prefix = f"{owner.metadata.name}.{owner.metadata.namespace}"
         return TcpProxy(prefix, weighted_clusters=weighted, access_logs=defaults.ACCESS_LOGS)
     return filter_chains.tcp(names.outbound(port.number, "", service.hostname))
+
+
+def _holds(scope: Scope, match: TcpMatch, place: Place) -> bool:
+    """Whether a rule for TCP is meant for this proxy and port."""
+    return (
+        match.port in (None, place.port)
+        and (match.gateways is None or MESH in match.gateways)
+        and match.source_namespace in (None, scope.proxy.namespace)
+        and (match.source_labels or {}).items() <= scope.labels.items()
+    )

@@ -63,21 +63,31 @@ class Scope:
         wildcards = [host for host in found if host.startswith("*") and covers(host, hostname)]
         return found[max(wildcards, key=len)] if wildcards else None
 
-    def destination_rules(self, service: Service) -> list[DestinationRule]:
-        """The rules for a service that count here: those of the client's namespace, else the service's, else the root's."""
-        ranked = [
-            rule
-            for rule in self.world.destination_rules
-            if exported(rule.spec.export_to, rule.metadata.namespace, self.proxy.namespace)
-            and covers(qualify(rule.spec.host, rule.metadata.namespace), service.hostname)
-            and self._selected(rule)
-        ]
+    def destination_rules(self, service: Service) -> tuple[DestinationRule, ...]:
+        """The rules for a service that count here: those of the client's namespace, else the service's, else the root's.
+
+        In a namespace all rules for the very name count (Istio merges them), else those for the longest wildcard.
+        """
         for namespace in (self.proxy.namespace, service.namespace, ROOT_NAMESPACE):
-            chosen = [rule for rule in ranked if rule.metadata.namespace == namespace]
-            exact = [r for r in chosen if qualify(r.spec.host, r.metadata.namespace) == service.hostname]
-            if exact or chosen:
-                return exact or chosen[:1]
-        return []
+            by_host = self._visible_rules.get(namespace, {})
+            if service.hostname in by_host:
+                return by_host[service.hostname]
+            wildcards = [host for host in by_host if host.startswith("*") and covers(host, service.hostname)]
+            if wildcards:
+                return by_host[max(wildcards, key=len)]
+        return ()
+
+    @cached_property
+    def _visible_rules(self) -> Mapping[str, Mapping[str, tuple[DestinationRule, ...]]]:
+        """Namespace to host to the rules that are exported to the proxy and meant for it, oldest first."""
+        found: dict[str, dict[str, tuple[DestinationRule, ...]]] = {}
+        for rule in self.world.destination_rules:
+            namespace = rule.metadata.namespace
+            if exported(rule.spec.export_to, namespace, self.proxy.namespace) and self._selected(rule):
+                by_host = found.setdefault(namespace, {})
+                host = qualify(rule.spec.host, namespace)
+                by_host[host] = (*by_host.get(host, ()), rule)
+        return found
 
     def _selected(self, rule: DestinationRule) -> bool:
         selector = rule.spec.workload_selector

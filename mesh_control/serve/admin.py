@@ -5,7 +5,6 @@ from typing import Any
 
 from aiohttp import web
 
-from mesh_control import metrics
 from mesh_control.control import Control, Refused
 from mesh_policy import dump
 
@@ -51,7 +50,7 @@ class Pages:
         return _json({"version": self._version, "component": "meshwright"})
 
     async def _metrics(self, _request: web.Request) -> web.Response:
-        return web.Response(text=metrics.exposition(self._control), content_type="text/plain")
+        return web.Response(text=self._control.exposition(self._version), content_type="text/plain")
 
     async def _status(self, _request: web.Request) -> web.Response:
         return _json(self._control.status())

@@ -78,7 +78,7 @@ class XdsServer:
         stream = f"s{next(self._ids)}"
         outbox: asyncio.Queue[Response | None] = asyncio.Queue()
         self._outboxes[stream] = outbox
-        self._control.hub.open(stream, self._control.clock())
+        self._control.hub.open(stream)
         reader = asyncio.create_task(self._read(stream, requests, outbox), name=f"xds {stream}")
         try:
             while (response := await outbox.get()) is not _END:

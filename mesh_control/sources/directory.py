@@ -1,33 +1,60 @@
-"""Policies in a directory: ``OWNER/KIND.NAMESPACE.NAME.yaml``, one object a file.
+"""Policies in a directory: ``policies/OWNER/KIND.NAMESPACE.NAME.yaml``, one object a file.
 
-A file that cannot be read keeps what it held the last time that it could; the problem is reported with file and line. A
-set of an owner is replaced file by file, each atomically, so a crash halfway leaves whole files and the next write mends.
+People may edit the files. One that cannot be used keeps what it last held, also over a restart (``accepted/`` has a copy
+of every file that was good); the problem is told with file and line. A whole set of an owner is replaced at once: a crash
+halfway leaves the former set or the new one.
 """
 
 import os
-from collections.abc import Sequence
+import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mesh_policy import Policy, PolicyError, dump, load_documents
 
+Texts = dict[str, str]
+"""File name to content."""
+
 
 @dataclass(slots=True)
 class PolicyDirectory:
-    """The directory and what was last read from it."""
+    """The directory below ``root`` and what was last read from it.
 
-    path: Path
+    ``refuse`` says why a policy that is valid cannot be honoured; an empty list takes it.
+    """
+
+    root: Path
+    refuse: Callable[[Policy], list[str]] = lambda policy: []
     problems: tuple[str, ...] = ()
     _last_good: dict[Path, tuple[str, list[Policy]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._accepted.mkdir(exist_ok=True)
+        self._recover()
+
+    @property
+    def path(self) -> Path:
+        """Where the files are."""
+        return self.root / "policies"
+
+    @property
+    def _accepted(self) -> Path:
+        return self.root / "accepted"
 
     def read(self) -> tuple[Policy, ...]:
         """The policies of every owner. Never raises for a broken file; see :attr:`problems`."""
         problems: list[str] = []
         found: dict[Path, tuple[str, list[Policy]]] = {}
         for file in sorted(self.path.glob("*/*.yaml")):
+            if file.parent.name.startswith("."):
+                continue
             entry = self._read_file(file, problems)
             if entry is not None:
                 found[file] = entry
+        for gone in self._last_good.keys() - found.keys():
+            self._copy_of(gone).unlink(missing_ok=True)
         self._last_good = found
         self.problems = tuple(problems)
         return tuple(policy for _, policies in found.values() for policy in policies)
@@ -38,10 +65,27 @@ class PolicyDirectory:
             text = file.read_text()
             if known is not None and known[0] == text:
                 return known
-            return text, load_documents(text, str(file))
+            policies = load_documents(text, str(file))
         except (PolicyError, OSError, UnicodeDecodeError) as error:
             problems += str(error).splitlines()
-            return known
+            return known or self._former(file)
+        reasons = [f"{file}: {reason}" for policy in policies for reason in self.refuse(policy)]
+        if reasons:
+            problems += reasons
+            return known or self._former(file)
+        _write(self._copy_of(file), text)
+        return text, policies
+
+    def _former(self, file: Path) -> tuple[str, list[Policy]] | None:
+        """What an earlier process accepted of a file that is broken now."""
+        try:
+            text = self._copy_of(file).read_text()
+            return text, load_documents(text, str(file))
+        except (PolicyError, OSError, UnicodeDecodeError):
+            return None
+
+    def _copy_of(self, file: Path) -> Path:
+        return self._accepted / file.relative_to(self.path)
 
     def of_owner(self, owner: str) -> list[Policy]:
         """The policies of one owner, as last read."""
@@ -53,17 +97,35 @@ class PolicyDirectory:
         return sorted({file.parent.name for file in self._last_good})
 
     def replace(self, owner: str, policies: Sequence[Policy]) -> None:
-        """Make these the owner's whole set."""
-        folder = self.path / owner
-        folder.mkdir(parents=True, exist_ok=True)
+        """Make these the owner's whole set, at once."""
+        current, new, old = self._places(owner)
         wanted = {file_name(policy): dump([policy]) for policy in policies}
-        for name, text in wanted.items():
-            _write(folder / name, text)
-        for file in folder.glob("*.yaml"):
-            if file.name not in wanted:
-                file.unlink()
-        if not wanted:
-            folder.rmdir()
+        if wanted == _texts(current):
+            return
+        shutil.rmtree(new, ignore_errors=True)
+        if wanted:
+            new.mkdir()
+            for name, text in wanted.items():
+                _write(new / name, text)
+            _sync(new)
+        if current.exists():
+            current.rename(old)
+        if wanted:
+            new.rename(current)
+        _sync(self.path)
+        shutil.rmtree(old, ignore_errors=True)
+
+    def _places(self, owner: str) -> tuple[Path, Path, Path]:
+        return self.path / owner, self.path / f".{owner}.new", self.path / f".{owner}.old"
+
+    def _recover(self) -> None:
+        """Bring a replacement to its end that a crash cut off: the old set is put aside only when the new one is whole."""
+        for left in self.path.glob(".*.old"):
+            current, new, _ = self._places(left.name[1 : -len(".old")])
+            if new.exists() and not current.exists():
+                new.rename(current)
+        for left in [*self.path.glob(".*.old"), *self.path.glob(".*.new")]:
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def file_name(policy: Policy) -> str:
@@ -71,12 +133,24 @@ def file_name(policy: Policy) -> str:
     return f"{policy.kind}.{policy.metadata.namespace}.{policy.metadata.name}.yaml"
 
 
+def _texts(folder: Path) -> Texts:
+    return {file.name: file.read_text(errors="replace") for file in folder.glob("*.yaml")}
+
+
 def _write(path: Path, text: str) -> None:
-    if path.exists() and path.read_text() == text:
-        return
+    """Atomic: a reader sees the old content or the new, also after a loss of power."""
+    path.parent.mkdir(exist_ok=True)
     temporary = path.with_name(f".{path.name}.new")
     with temporary.open("w") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
