@@ -105,5 +105,6 @@ async def _until_stopped(stopping: asyncio.Event, database: Database | None) -> 
             opening.result()
             await stop
     finally:
-        opening.cancel()
+        for task in (stop, opening):
+            task.cancel()
         await asyncio.gather(stop, opening, return_exceptions=True)
