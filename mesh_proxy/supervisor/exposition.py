@@ -20,10 +20,11 @@ _LABELLED: Final = {
 }
 """The first part of a name whose second part becomes a label, as Envoy's tag extraction does."""
 
-# Names of clusters and addresses hold dots, so what follows is found by the words that statistics begin with.
+# Names of clusters and addresses hold dots, so what follows is found by the words that statistics begin with. They hold an
+# underscore, or a fixed word beside them, which DNS names do not.
 _STATISTIC: Final = re.compile(
-    r"\.(?=(?:downstream_|upstream_|membership_|lb_|circuit_breakers\.|outlier_detection\.|retry_|external\.|internal\."
-    r"|original_dst_|no_filter_chain_match|no_route|rq_|bind_|assignment_|default\.|update_|version|http\d\.)\w*)"
+    r"\.(?=(?:(?:downstream|upstream|membership|lb|retry|original_dst|no|rq|bind|assignment|update|cx)_\w+"
+    r"|circuit_breakers\.(?:default|high)\.\w+|outlier_detection\.\w+|(?:external|internal)\.upstream_\w+)$)"
 )
 _RESPONSE_CODE: Final = re.compile(r"(.*_rq)_(\d{3})")
 _RESPONSE_CLASS: Final = re.compile(r"(.*_rq)_(\d)xx")
@@ -106,6 +107,8 @@ def quantiles(histogram: Histogram) -> Iterator[tuple[float, float]]:
 
 
 def _quantile(histogram: Histogram, share: float) -> float:
+    if not histogram.count:
+        return 0.0
     target, seen, lower = share * histogram.count, 0, 0.0
     for bound, count in zip(histogram.bounds, histogram.counts, strict=True):
         if count and seen + count >= target:
