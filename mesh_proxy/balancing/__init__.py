@@ -1,0 +1,1 @@
+"""Which host of a cluster gets the next request. Pure: time and randomness are arguments."""

@@ -1,0 +1,34 @@
+"""HTTP filters: one file, one class each, and the one table of them (:data:`FILTERS`).
+
+A filter looks at a request before it is routed further and may answer it itself. Their order comes from the control plane;
+the router is not among them, it is what the worker does when all have passed.
+"""
+
+from collections.abc import Callable
+
+from mesh_api.config import CorsFilter, FaultFilter, HttpFilter, RouterFilter
+from mesh_proxy.filters.base import Answer, Delay, Filter, Verdict
+from mesh_proxy.filters.cors import Cors
+from mesh_proxy.filters.fault import Fault
+
+__all__ = ["FILTERS", "Answer", "Delay", "Filter", "FilterError", "Verdict", "compile_filters"]
+
+
+class FilterError(ValueError):
+    """A filter that this proxy cannot run."""
+
+
+FILTERS: dict[type, Callable[[], Filter]] = {CorsFilter: Cors, FaultFilter: Fault}
+"""Configuration class to filter."""
+
+
+def compile_filters(configs: tuple[HttpFilter, ...]) -> tuple[Filter, ...]:
+    """The filters before the router. Raises :class:`FilterError`: the router must be there, and be the last."""
+    if not configs or not isinstance(configs[-1], RouterFilter):
+        raise FilterError("the last HTTP filter must be the router")
+    made = []
+    for config in configs[:-1]:
+        if type(config) not in FILTERS:
+            raise FilterError(f"the HTTP filter {type(config).__name__} is not supported before the router")
+        made.append(FILTERS[type(config)]())
+    return tuple(made)

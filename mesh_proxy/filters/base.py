@@ -1,0 +1,39 @@
+"""What filters are told and may say."""
+
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+from mesh_proxy.errors import LocalReply
+from mesh_proxy.protocol.http1 import Field, Head
+from mesh_proxy.routing.table import CompiledRoute
+
+
+class Answer(NamedTuple):
+    """The filter answers by itself, with further fields."""
+
+    reply: LocalReply
+    fields: tuple[tuple[bytes, bytes], ...] = ()
+
+
+class Delay(NamedTuple):
+    """The request waits ``seconds`` and goes on; ``then`` answers it afterwards. ``flag`` is for the access log."""
+
+    seconds: float
+    flag: str
+    then: Answer | None = None
+
+
+Verdict = Answer | Delay | None
+"""``None``: go on."""
+
+
+class Filter(Protocol):
+    """One HTTP filter; it keeps nothing between requests."""
+
+    def on_request(self, head: Head, route: CompiledRoute, random: Callable[[], float]) -> Verdict:
+        """Look at a request whose route is known."""
+        ...
+
+    def on_response(self, head: Head, route: CompiledRoute, fields: list[Field]) -> list[Field]:
+        """Look at the fields of the answer to the request with that head."""
+        ...

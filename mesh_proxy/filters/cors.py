@@ -1,0 +1,63 @@
+"""Cross-origin requests (Envoy's ``envoy.filters.http.cors``): answers preflights, adds the fields to answers."""
+
+from collections.abc import Callable
+
+from mesh_api.config import CorsPolicy
+from mesh_proxy.errors import LocalReply
+from mesh_proxy.filters.base import Answer, Verdict
+from mesh_proxy.protocol.http1 import PASS, Field, Head
+from mesh_proxy.routing.matchers import string_test
+from mesh_proxy.routing.table import CompiledRoute
+
+
+class Cors:
+    """Acts where the route carries a policy and the request an ``Origin``."""
+
+    def on_request(self, head: Head, route: CompiledRoute, random: Callable[[], float]) -> Verdict:
+        """A preflight of an allowed origin is answered here; one of another goes on unless the policy stops it."""
+        policy = route.config.cors
+        origin = head.get(b"origin")
+        if policy is None or origin is None or head.method != b"OPTIONS":
+            return None
+        if head.get(b"access-control-request-method") is None:
+            return None
+        if not _allowed(policy, origin):
+            if policy.forward_unmatched_preflights:
+                return None
+            return Answer(LocalReply(200, "", "cors_response"))
+        fields = _fields(policy, origin)
+        for name, value in (
+            (b"access-control-allow-methods", policy.allow_methods),
+            (b"access-control-allow-headers", policy.allow_headers),
+            (b"access-control-max-age", policy.max_age),
+        ):
+            if value:
+                fields.append((name, value.encode()))
+        return Answer(LocalReply(200, "", "cors_response"), tuple(fields))
+
+    def on_response(self, head: Head, route: CompiledRoute, fields: list[Field]) -> list[Field]:
+        """The answer to an allowed origin says so."""
+        policy = route.config.cors
+        origin = head.get(b"origin")
+        if policy is None or origin is None or not _allowed(policy, origin):
+            return fields
+        added = _fields(policy, origin)
+        names = {name for name, _ in added}
+        kept = [field for field in fields if field[1] not in names]
+        return kept + [(PASS, name, value, name + b": " + value + b"\r\n") for name, value in added]
+
+
+def _allowed(policy: CorsPolicy, origin: bytes) -> bool:
+    return any(
+        (match.kind.value == "exact" and match.value == "*") or string_test(match)(origin)
+        for match in policy.allow_origins
+    )
+
+
+def _fields(policy: CorsPolicy, origin: bytes) -> list[tuple[bytes, bytes]]:
+    found = [(b"access-control-allow-origin", origin)]
+    if policy.allow_credentials:
+        found.append((b"access-control-allow-credentials", b"true"))
+    if policy.expose_headers:
+        found.append((b"access-control-expose-headers", policy.expose_headers.encode()))
+    return found

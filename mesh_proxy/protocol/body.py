@@ -1,0 +1,146 @@
+"""Bodies of HTTP/1.1 messages: where one ends, and its content without the framing (RFC 9112 6 and 7)."""
+
+from mesh_proxy.protocol.http1 import BadMessage
+
+_HEX = frozenset(b"0123456789abcdefABCDEF")
+_MAX_LINE = 4096
+_MAX_TRAILERS = 32 * 1024
+
+
+class Body:
+    """Takes bytes, gives content. ``done`` when the message is over; what follows it is left in the buffer."""
+
+    __slots__ = ("done",)
+
+    def __init__(self) -> None:
+        self.done = False
+
+    def take(self, buffer: bytearray) -> bytes:
+        """Removes what belongs to the body from the front of ``buffer`` and returns its content.
+
+        Raises :class:`BadMessage`.
+        """
+        raise NotImplementedError
+
+
+class Empty(Body):
+    """No body."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.done = True
+
+    def take(self, buffer: bytearray) -> bytes:
+        """Nothing."""
+        return b""
+
+
+class Sized(Body):
+    """A body of a declared length."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self, length: int) -> None:
+        super().__init__()
+        self._left = length
+        self.done = length == 0
+
+    def take(self, buffer: bytearray) -> bytes:
+        """Up to the declared length."""
+        if len(buffer) <= self._left:
+            content = bytes(buffer)
+            buffer.clear()
+        else:
+            content = bytes(buffer[: self._left])
+            del buffer[: self._left]
+        self._left -= len(content)
+        self.done = self._left == 0
+        return content
+
+
+class UntilClose(Body):
+    """A body that ends with its connection."""
+
+    __slots__ = ()
+
+    def take(self, buffer: bytearray) -> bytes:
+        """Everything."""
+        content = bytes(buffer)
+        buffer.clear()
+        return content
+
+
+_SIZE, _DATA, _DATA_END, _TRAILERS = range(4)
+
+
+class Chunked(Body):
+    """A body in chunks. Extensions are dropped; trailers are kept in ``trailers`` as whole lines."""
+
+    __slots__ = ("_left", "_state", "trailers")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._state = _SIZE
+        self._left = 0
+        self.trailers = b""
+
+    def take(self, buffer: bytearray) -> bytes:
+        """The content of the chunks, as far as it is there."""
+        parts: list[bytes] = []
+        while buffer and not self.done:
+            if self._state == _DATA:
+                piece = bytes(buffer[: self._left])
+                del buffer[: len(piece)]
+                self._left -= len(piece)
+                parts.append(piece)
+                if self._left == 0:
+                    self._state = _DATA_END
+            elif not self._take_line(buffer):
+                break
+        return b"".join(parts)
+
+    def _take_line(self, buffer: bytearray) -> bool:
+        """One line of framing; ``False`` when it is not complete yet."""
+        end = buffer.find(b"\n")
+        if end < 0:
+            if len(buffer) > _MAX_LINE:
+                raise BadMessage("http1.codec_error")
+            return False
+        if end == 0 or buffer[end - 1] != 13 or end > _MAX_LINE:
+            # A line that ends in a bare line feed is read differently by different servers.
+            raise BadMessage("http1.codec_error")
+        line = bytes(buffer[: end - 1])
+        del buffer[: end + 1]
+        if self._state == _SIZE:
+            self._start_chunk(line)
+        elif self._state == _DATA_END:
+            if line:
+                raise BadMessage("http1.codec_error")
+            self._state = _SIZE
+        elif line:
+            self._trailer(line)
+        else:
+            self.done = True
+        return True
+
+    def _start_chunk(self, line: bytes) -> None:
+        size, _, extension = line.partition(b";")
+        size = size.rstrip(b" \t")
+        if not size or len(size) > 16 or not _HEX.issuperset(size) or b"\r" in extension:
+            raise BadMessage("http1.codec_error")
+        self._left = int(size, 16)
+        self._state = _DATA if self._left else _TRAILERS
+
+    def _trailer(self, line: bytes) -> None:
+        if b":" not in line or line[:1] in b" \t" or b"\r" in line or b"\x00" in line:
+            raise BadMessage("http1.codec_error")
+        self.trailers += line + b"\r\n"
+        if len(self.trailers) > _MAX_TRAILERS:
+            raise BadMessage("http1.headers_too_large")
+
+
+def chunk(content: bytes) -> bytes:
+    """Content as one chunk."""
+    return b"%x\r\n%b\r\n" % (len(content), content)

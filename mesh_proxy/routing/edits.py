@@ -1,0 +1,53 @@
+"""Header edits, compiled: values with Envoy's command operators become functions of the request's record."""
+
+from collections.abc import Callable
+
+from mesh_api.config import HeaderEdits, HeaderValue
+from mesh_proxy.protocol.http1 import PASS, Field
+from mesh_proxy.telemetry.access_log import compile_text
+from mesh_proxy.telemetry.record import Record
+
+Value = Callable[[Record], bytes]
+
+
+class Edits:
+    """Removes, then writes, the fields of one head."""
+
+    __slots__ = ("_remove", "_set", "empty")
+
+    def __init__(self, values: tuple[HeaderValue, ...], remove: tuple[str, ...]) -> None:
+        self._set: list[tuple[bytes, Value, bool]] = [
+            (item.name.lower().encode(), _value(item.value), item.append) for item in values
+        ]
+        self._remove = frozenset(name.lower().encode() for name in remove)
+        self.empty = not self._set and not self._remove
+
+    def apply(self, fields: list[Field], record: Record) -> list[Field]:
+        """The fields after the edits."""
+        if self._remove:
+            fields = [field for field in fields if field[1] not in self._remove]
+        for name, make, append in self._set:
+            value = make(record)
+            if not append:
+                fields = [field for field in fields if field[1] != name]
+            fields.append((PASS, name, value, name + b": " + value + b"\r\n"))
+        return fields
+
+
+def _value(text: str) -> Value:
+    if "%" in text:
+        return compile_text(text)
+    constant = text.encode()
+    return lambda record: constant
+
+
+def request_edits(*edits: HeaderEdits) -> tuple[Edits, ...]:
+    """The edits of requests, most specific first as Envoy applies them; empty ones left out."""
+    made = [Edits(edit.request_set, edit.request_remove) for edit in edits]
+    return tuple(edit for edit in made if not edit.empty)
+
+
+def response_edits(*edits: HeaderEdits) -> tuple[Edits, ...]:
+    """As :func:`request_edits`, of responses."""
+    made = [Edits(edit.response_set, edit.response_remove) for edit in edits]
+    return tuple(edit for edit in made if not edit.empty)

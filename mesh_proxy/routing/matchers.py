@@ -1,0 +1,121 @@
+"""Matchers of strings, headers and query parameters, compiled once."""
+
+from collections.abc import Callable
+
+import re2
+
+from mesh_api.config import HeaderMatch, QueryParameterMatch, StringMatch, StringMatchKind
+from mesh_proxy.protocol.http1 import Head
+
+Test = Callable[[bytes], bool]
+
+
+class MatcherError(ValueError):
+    """A matcher that cannot be compiled."""
+
+
+def full_match(pattern: str) -> Test:
+    """Whether RE2 matches the whole value."""
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        compiled = re2.compile(pattern.encode(), options=options)
+    except re2.error as error:
+        raise MatcherError(f"{pattern!r} is not a regular expression of RE2: {error}") from None
+    return lambda value: compiled.fullmatch(value) is not None
+
+
+def string_test(match: StringMatch) -> Test:
+    """The comparison as a function of the value."""
+    if match.kind is StringMatchKind.REGEX:
+        return full_match(match.value)
+    expected = match.value.encode()
+    if match.ignore_case:
+        inner = _plain_test(match.kind, expected.lower())
+        return lambda value: inner(value.lower())
+    return _plain_test(match.kind, expected)
+
+
+def _plain_test(kind: StringMatchKind, expected: bytes) -> Test:
+    if kind is StringMatchKind.EXACT:
+        return expected.__eq__
+    if kind is StringMatchKind.PREFIX:
+        return lambda value: value.startswith(expected)
+    if kind is StringMatchKind.SUFFIX:
+        return lambda value: value.endswith(expected)
+    return lambda value: expected in value
+
+
+class HeaderTest:
+    """One condition on a request's head. Pseudo headers are ``:method``, ``:path``, ``:authority`` and ``:scheme``."""
+
+    __slots__ = ("_invert", "_missing_as_empty", "_name", "_present", "_test")
+
+    def __init__(self, match: HeaderMatch) -> None:
+        self._name = match.name.encode()
+        self._invert = match.invert
+        self._missing_as_empty = match.treat_missing_as_empty
+        self._present = match.present
+        self._test: Test | None = None
+        if match.match is not None:
+            self._test = string_test(match.match)
+        elif match.range_start is not None and match.range_end is not None:
+            self._test = _range_test(match.range_start, match.range_end)
+
+    def holds(self, head: Head) -> bool:
+        """Whether the condition is met."""
+        value = self._value(head)
+        if self._test is None:
+            return ((value is not None) == self._present) is not self._invert
+        if value is None:
+            # Without a value nothing is compared, inverted or not (Envoy, HeaderMatcher).
+            if not self._missing_as_empty:
+                return False
+            value = b""
+        return self._test(value) is not self._invert
+
+    def _value(self, head: Head) -> bytes | None:
+        name = self._name
+        if name[:1] != b":":
+            return head.get(name)
+        if name == b":method":
+            return head.method
+        if name == b":authority":
+            return head.host
+        return head.target if name == b":path" else b"http"
+
+
+def _range_test(start: int, end: int) -> Test:
+    def test(value: bytes) -> bool:
+        digits = value.removeprefix(b"-")
+        return digits.isdigit() and start <= int(value) < end
+
+    return test
+
+
+class ParameterTest:
+    """One condition on the query."""
+
+    __slots__ = ("_name", "_present", "_test")
+
+    def __init__(self, match: QueryParameterMatch) -> None:
+        self._name = match.name.encode()
+        self._present = match.present
+        self._test = None if match.match is None else string_test(match.match)
+
+    def holds(self, query: dict[bytes, bytes]) -> bool:
+        """Whether the condition is met."""
+        value = query.get(self._name)
+        if self._test is None:
+            return (value is not None) == self._present
+        return value is not None and self._test(value)
+
+
+def parse_query(query: bytes) -> dict[bytes, bytes]:
+    """Parameters as they stand (Envoy compares them undecoded); of several with one name the first counts."""
+    found: dict[bytes, bytes] = {}
+    for part in query.split(b"&"):
+        name, _, value = part.partition(b"=")
+        if name:
+            found.setdefault(name, value)
+    return found

@@ -1,0 +1,187 @@
+"""A route configuration, compiled: virtual host by host, route by path, headers and query, first match wins."""
+
+from bisect import bisect_right
+from collections.abc import Callable
+from itertools import accumulate
+
+from mesh_api.config import (
+    DirectResponse,
+    HeaderEdits,
+    PathMatch,
+    PathMatchKind,
+    Redirect,
+    RetryPolicy,
+    Route,
+    RouteAction,
+    RouteConfiguration,
+    VirtualHost,
+)
+from mesh_api.config.routes import MILLION
+from mesh_proxy.protocol.http1 import Head
+from mesh_proxy.routing.matchers import HeaderTest, MatcherError, ParameterTest, full_match, parse_query
+from mesh_proxy.routing.paths import RegexReplacement
+
+PathTest = Callable[[bytes], bool]
+_CACHE_LIMIT = 4096
+
+
+class CompiledRoute:
+    """One rule with everything that can be prepared."""
+
+    __slots__ = (
+        "action", "clusters", "config", "cumulative", "direct", "edits", "headers", "name", "parameters", "path", "prefix",
+        "redirect", "regex_rewrite", "retry", "timeout", "total", "vhost_edits",
+    )  # fmt: skip
+
+    def __init__(self, route: Route, host: VirtualHost) -> None:
+        self.config = route
+        self.name = route.name.encode()
+        self.path = path_test(route.match.path)
+        self.prefix = route.match.path.value.encode() if route.match.path.kind is not PathMatchKind.REGEX else b""
+        self.headers = tuple(HeaderTest(match) for match in route.match.headers)
+        self.parameters = tuple(ParameterTest(match) for match in route.match.query_parameters)
+        self.edits: HeaderEdits = route.edits
+        self.vhost_edits: HeaderEdits = host.edits
+        action = route.action
+        self.action: RouteAction | None = action if isinstance(action, RouteAction) else None
+        self.redirect: Redirect | None = action if isinstance(action, Redirect) else None
+        self.direct: DirectResponse | None = action if isinstance(action, DirectResponse) else None
+        self.timeout: float = 0.0
+        self.retry: RetryPolicy | None = None
+        self.regex_rewrite: RegexReplacement | None = None
+        self.clusters: tuple[str, ...] = ()
+        self.cumulative: tuple[int, ...] = ()
+        self.total: int = 0
+        if self.action is not None:
+            self._action(self.action)
+
+    def _action(self, action: RouteAction) -> None:
+        self.timeout = 15.0 if action.timeout is None else action.timeout  # Envoy's own default
+        self.retry = action.retry
+        if action.regex_rewrite is not None:
+            self.regex_rewrite = RegexReplacement(action.regex_rewrite)
+        self.clusters = tuple(item.name for item in action.weighted_clusters) or (action.cluster,)
+        weights = [item.weight for item in action.weighted_clusters]
+        self.cumulative = tuple(accumulate(weights))
+        self.total = sum(weights)
+
+    def choose(self, random: float) -> int:
+        """Place of the destination for a random number in [0, 1)."""
+        if not self.total:
+            return 0
+        return bisect_right(self.cumulative, int(random * self.total))
+
+
+def path_test(match: PathMatch) -> PathTest:
+    """The condition on the path as a function of it."""
+    if match.kind is PathMatchKind.REGEX:
+        return full_match(match.value)
+    expected = match.value.encode()
+    if not match.case_sensitive:
+        inner = _plain(match.kind, expected.lower())
+        return lambda path: inner(path.lower())
+    return _plain(match.kind, expected)
+
+
+def _plain(kind: PathMatchKind, expected: bytes) -> PathTest:
+    if kind is PathMatchKind.EXACT:
+        return expected.__eq__
+    if kind is PathMatchKind.PREFIX:
+        return lambda path: path.startswith(expected)
+    below = expected + b"/"
+    return lambda path: path == expected or path.startswith(below)
+
+
+class CompiledHost:
+    """A virtual host. The routes that a path can take are remembered by path, for paths repeat."""
+
+    __slots__ = ("_by_path", "config", "routes")
+
+    def __init__(self, config: VirtualHost) -> None:
+        self.config = config
+        self.routes = tuple(CompiledRoute(route, config) for route in config.routes)
+        self._by_path: dict[bytes, tuple[CompiledRoute, ...]] = {}
+
+    def find(self, head: Head, path: bytes, query: bytes, random: Callable[[], float]) -> CompiledRoute | None:
+        """The first route that holds; ``path`` is normalised and without its query."""
+        candidates = self._by_path.get(path)
+        if candidates is None:
+            candidates = tuple(route for route in self.routes if route.path(path))
+            if len(self._by_path) >= _CACHE_LIMIT:
+                self._by_path.clear()
+            self._by_path[path] = candidates
+        for route in candidates:
+            if _holds(route, head, query, random):
+                return route
+        return None
+
+
+def _holds(route: CompiledRoute, head: Head, query: bytes, random: Callable[[], float]) -> bool:
+    for test in route.headers:
+        if not test.holds(head):
+            return False
+    if route.parameters:
+        parameters = parse_query(query)
+        for parameter in route.parameters:
+            if not parameter.holds(parameters):
+                return False
+    match = route.config.match
+    if match.grpc_only and not (head.get(b"content-type") or b"").startswith(b"application/grpc"):
+        return False
+    return match.runtime_fraction is None or random() * MILLION < match.runtime_fraction
+
+
+class RouteTable:
+    """Virtual hosts by domain: exact, then the longest ``*.suffix``, then the longest ``prefix.*``, then ``*`` (Envoy)."""
+
+    __slots__ = ("_any", "_exact", "_ignore_port", "_prefixes", "_suffixes", "config")
+
+    def __init__(self, config: RouteConfiguration) -> None:
+        self.config = config
+        self._exact: dict[bytes, CompiledHost] = {}
+        self._suffixes: list[tuple[bytes, CompiledHost]] = []
+        self._prefixes: list[tuple[bytes, CompiledHost]] = []
+        self._any: CompiledHost | None = None
+        self._ignore_port = config.ignore_port_in_host_matching
+        for host in config.virtual_hosts:
+            try:
+                self._add(CompiledHost(host))
+            except MatcherError as error:
+                raise MatcherError(f"virtual host {host.name}: {error}") from None
+        self._suffixes.sort(key=lambda item: -len(item[0]))
+        self._prefixes.sort(key=lambda item: -len(item[0]))
+
+    def _add(self, host: CompiledHost) -> None:
+        for domain in host.config.domains:
+            name = domain.lower().encode()
+            if name == b"*":
+                self._any = host
+            elif name.startswith(b"*"):
+                self._suffixes.append((name[1:], host))
+            elif name.endswith(b"*"):
+                self._prefixes.append((name[:-1], host))
+            else:
+                self._exact[name] = host
+
+    def host(self, authority: bytes) -> CompiledHost | None:
+        """The virtual host for a ``Host`` field."""
+        name = authority.lower()
+        found = self._exact.get(name)
+        if found is None and self._ignore_port:
+            name = without_port(name)
+            found = self._exact.get(name)
+        if found is not None:
+            return found
+        for suffix, host in self._suffixes:
+            if name.endswith(suffix) and len(name) > len(suffix):
+                return host
+        for prefix, host in self._prefixes:
+            if name.startswith(prefix) and len(name) > len(prefix):
+                return host
+        return self._any
+
+
+def without_port(authority: bytes) -> bytes:
+    """The host of an authority."""
+    host, colon, port = authority.rpartition(b":")
+    return host if colon and port.isdigit() and (b":" not in host or host.endswith(b"]")) else authority

@@ -1,0 +1,225 @@
+"""A configuration, compiled: complete or not at all. Swapped by one assignment; requests under way keep the one before.
+
+What has a life of its own (hosts with their connections, counters, ejections) is carried over by name, so a swap loses
+nothing.
+"""
+
+import ipaddress
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+from mesh_api.config import (
+    AccessLog,
+    FilterChain,
+    FilterChainMatch,
+    HttpConnectionManager,
+    Listener,
+    ListenerFilter,
+    PipeAddress,
+    ProxyConfig,
+    TcpProxy,
+)
+from mesh_proxy.cluster import ClusterError, ClusterRuntime
+from mesh_proxy.filters import FilterError, compile_filters
+from mesh_proxy.routing.matchers import MatcherError
+from mesh_proxy.routing.table import RouteTable
+from mesh_proxy.telemetry.access_log import FormatError, Operator, compile_log
+from mesh_proxy.telemetry.stats import Counters
+
+T = TypeVar("T")
+LogLine = tuple[str, Operator]
+"""File and the function that makes its line."""
+
+
+class SnapshotError(ValueError):
+    """A resource that cannot be run: its name and why."""
+
+    def __init__(self, resource: str, reason: str) -> None:
+        super().__init__(f"{resource}: {reason}")
+        self.resource = resource
+        self.reason = reason
+
+
+class HttpChain:
+    """What a connection manager needs at run time."""
+
+    def __init__(
+        self, config: HttpConnectionManager, table: RouteTable, logs: tuple[LogLine, ...], stats: Counters
+    ) -> None:
+        self.config = config
+        self.table = table
+        self.logs = logs
+        self.stats = stats
+        self.filters = compile_filters(config.http_filters)
+        self.server_name = config.server_name.encode()
+        self.upgrades = frozenset(name.lower().encode() for name in config.upgrades)
+        self.max_head = config.max_request_headers_kb * 1024
+
+
+class TcpChain:
+    """What a TCP proxy needs at run time."""
+
+    def __init__(self, config: TcpProxy, logs: tuple[LogLine, ...], stats: Counters) -> None:
+        self.config = config
+        self.logs = logs
+        self.stats = stats
+        self.clusters = tuple((item.name, item.weight) for item in config.weighted_clusters) or ((config.cluster, 1),)
+        self.total = sum(weight for _, weight in self.clusters)
+
+    def choose(self, random: float) -> str:
+        """The cluster for a random number in [0, 1)."""
+        point = random * self.total
+        for name, weight in self.clusters:
+            point -= weight
+            if point < 0:
+                return name
+        return self.clusters[-1][0]
+
+
+Chain = HttpChain | TcpChain
+
+
+class ListenerRuntime:
+    """A listener: its chains by the port that was dialled."""
+
+    def __init__(
+        self, config: Listener, compile_chain: Callable[[FilterChain], Chain], logs: tuple[LogLine, ...]
+    ) -> None:
+        self.config = config
+        self.name = config.name
+        self.logs = logs
+        self.chains = tuple((chain.match, compile_chain(chain)) for chain in config.filter_chains)
+        default = config.default_filter_chain
+        self.default = None if default is None else compile_chain(default)
+        filters = config.listener_filters
+        self.wants_original = config.use_original_dst or ListenerFilter.ORIGINAL_DST in filters
+
+    def chain(self, destination: tuple[str, int], source: str) -> Chain | None:
+        """The chain for a connection, by Envoy's order: the destination's port, its address, the source's address."""
+        best: Chain | None = None
+        best_rank = (-1, -1, -1)
+        for match, chain in self.chains:
+            rank = _rank(match, destination, source)
+            if rank is not None and rank > best_rank:
+                best, best_rank = chain, rank
+        return best if best is not None else self.default
+
+
+def _rank(match: FilterChainMatch, destination: tuple[str, int], source: str) -> tuple[int, int, int] | None:
+    """How closely a match fits; ``None``: it does not."""
+    port = 0
+    if match.destination_port is not None:
+        if match.destination_port != destination[1]:
+            return None
+        port = 1
+    address = _longest(match.prefix_ranges, destination[0])
+    origin = _longest(match.source_prefix_ranges, source)
+    return None if address is None or origin is None else (port, address, origin)
+
+
+def _longest(ranges: tuple[str, ...], address: str) -> int | None:
+    if not ranges:
+        return 0
+    try:
+        value = ipaddress.ip_address(address)
+    except ValueError:
+        return None
+    fits = [
+        net.prefixlen + 1 for net in map(ipaddress.ip_network, ranges) if value.version == net.version and value in net
+    ]
+    return max(fits, default=None)
+
+
+class Snapshot:
+    """Everything that a worker runs."""
+
+    def __init__(self) -> None:
+        self.clusters: dict[str, ClusterRuntime] = {}
+        self.listeners: dict[str, ListenerRuntime] = {}
+        self.by_destination: dict[tuple[str, int], ListenerRuntime] = {}
+        """Listeners that are not bound, by the address that connections are handed over for."""
+        self.counters: dict[str, Counters] = {}
+
+    def hand_over(self, destination: tuple[str, int]) -> ListenerRuntime | None:
+        """The listener for an original destination: its very address, else its port on any."""
+        found = self.by_destination.get(destination)
+        return found or self.by_destination.get(("0.0.0.0", destination[1]))  # noqa: S104 (a listener's name)
+
+
+class Builder:
+    """Makes a snapshot of a configuration, with what lives on from the one before."""
+
+    def __init__(self, before: Snapshot, random: Callable[[], float]) -> None:
+        self._before = before
+        self._random = random
+        self._made = Snapshot()
+        self._tables: dict[str, RouteTable] = {}
+
+    def build(self, config: ProxyConfig) -> Snapshot:
+        """The snapshot. Raises :class:`SnapshotError`; the one before is untouched then."""
+        missing = config.missing()
+        if missing:
+            raise SnapshotError(missing[0], "is referred to and not there")
+        for route in config.routes:
+            self._tables[route.name] = _guard(f"route configuration {route.name}", partial(RouteTable, route))
+        for listener in config.listeners:
+            self._listener(listener)
+        self._clusters(config)
+        return self._made
+
+    def _clusters(self, config: ProxyConfig) -> None:
+        """Last, as it touches what lives on: every cluster is tried on a copy before one is changed."""
+        assignments = {assignment.cluster_name: assignment for assignment in config.endpoints}
+        for cluster in config.clusters:
+            assignment = assignments.get(cluster.assignment_name)
+            _guard(f"cluster {cluster.name}", partial(ClusterRuntime, cluster, assignment, self._random))
+        for cluster in config.clusters:
+            assignment = assignments.get(cluster.assignment_name)
+            known = self._before.clusters.get(cluster.name)
+            if known is not None and known.config.type is cluster.type:
+                known.configure(cluster, assignment)
+            else:
+                known = ClusterRuntime(cluster, assignment, self._random)
+            self._made.clusters[cluster.name] = known
+
+    def _listener(self, listener: Listener) -> None:
+        name = f"listener {listener.name}"
+        for wanted in listener.listener_filters:
+            if wanted in (ListenerFilter.TLS_INSPECTOR, ListenerFilter.PROXY_PROTOCOL):
+                raise SnapshotError(name, f"the listener filter {wanted.value} is not supported yet")
+        made = _guard(name, lambda: ListenerRuntime(listener, self._chain, _logs(listener.access_logs)))
+        self._made.listeners[listener.name] = made
+        if not listener.bind_to_port and not isinstance(listener.address, PipeAddress):
+            self._made.by_destination[listener.address.address, listener.address.port] = made
+
+    def _chain(self, chain: FilterChain) -> Chain:
+        match = chain.match
+        if match.server_names or match.transport_protocol == "tls" or match.application_protocols:
+            raise FilterError("filter chains chosen by TLS or application protocol are not supported yet")
+        config = chain.filter
+        logs = _logs(config.access_logs)
+        if isinstance(config, TcpProxy):
+            return TcpChain(config, logs, self._counters(f"tcp.{config.stat_prefix}"))
+        return HttpChain(config, self._table(config), logs, self._counters(f"http.{config.stat_prefix}"))
+
+    def _table(self, config: HttpConnectionManager) -> RouteTable:
+        if config.codec == "HTTP2":
+            raise FilterError("HTTP/2 from clients is not supported yet")
+        return self._tables[config.rds_name] if config.route_config is None else RouteTable(config.route_config)
+
+    def _counters(self, scope: str) -> Counters:
+        known = self._made.counters.get(scope) or self._before.counters.get(scope) or Counters(scope)
+        self._made.counters[scope] = known
+        return known
+
+
+def _logs(configs: tuple[AccessLog, ...]) -> tuple[LogLine, ...]:
+    return tuple((config.path, compile_log(config)) for config in configs)
+
+
+def _guard(resource: str, make: Callable[[], T]) -> T:
+    try:
+        return make()
+    except (MatcherError, FormatError, FilterError, ClusterError) as error:
+        raise SnapshotError(resource, str(error)) from None

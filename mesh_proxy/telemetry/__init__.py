@@ -1,0 +1,1 @@
+"""What the proxy tells: access logs and statistics. Pure formatting; files are opened by the worker."""

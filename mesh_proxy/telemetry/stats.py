@@ -1,0 +1,47 @@
+"""Counters and gauges under Envoy's names, and histograms with fixed bounds."""
+
+from bisect import bisect_left
+
+from mesh_proxy.ipc import Histogram
+
+BOUNDS = (0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000, 600000, 1800000, 3600000)
+"""Envoy's default bounds, milliseconds."""
+
+
+class Timing:
+    """A histogram of milliseconds."""
+
+    __slots__ = ("_counts", "_number", "_sum")
+
+    def __init__(self) -> None:
+        self._counts = [0] * (len(BOUNDS) + 1)
+        self._sum = 0.0
+        self._number = 0
+
+    def add(self, milliseconds: float) -> None:
+        """One value."""
+        self._counts[bisect_left(BOUNDS, milliseconds)] += 1
+        self._sum += milliseconds
+        self._number += 1
+
+    def read(self) -> Histogram:
+        """For the supervisor."""
+        return Histogram((*BOUNDS, float("inf")), tuple(self._counts), self._sum, self._number)
+
+
+class Counters:
+    """Numbers that only grow, by name; ``scope`` is put before each."""
+
+    __slots__ = ("scope", "values")
+
+    def __init__(self, scope: str) -> None:
+        self.scope = scope
+        self.values: dict[str, int] = {}
+
+    def add(self, name: str, amount: int = 1) -> None:
+        """Count."""
+        self.values[name] = self.values.get(name, 0) + amount
+
+    def named(self) -> dict[str, int]:
+        """All of them with their whole names."""
+        return {f"{self.scope}.{name}": value for name, value in self.values.items()}

@@ -1,0 +1,270 @@
+"""A connection from a client that speaks HTTP/1.1: requests in their order, one at a time."""
+
+import ipaddress
+import socket
+
+from mesh_proxy import errors
+from mesh_proxy.protocol.body import Body, Chunked, Empty, Sized
+from mesh_proxy.protocol.http1 import BadMessage, Head
+from mesh_proxy.snapshot import HttpChain
+from mesh_proxy.telemetry.record import Record
+from mesh_proxy.worker import heads
+from mesh_proxy.worker.connection import HIGH, Connection, address_text
+from mesh_proxy.worker.context import Context
+from mesh_proxy.worker.exchange import Exchange
+
+_IDLE = 3600.0
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class Downstream:
+    """See the module's docstring. Fulfils :class:`~mesh_proxy.worker.exchange.Client`."""
+
+    __slots__ = (
+        "_body", "_buffer", "_chain", "_connection", "_context", "_ended", "_exchange", "_finishing", "_processing",
+        "_tunnel",
+        "deadline", "local_address", "original_destination", "remote_address", "remote_is_internal",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        context: Context,
+        sock: socket.socket,
+        chain: HttpChain,
+        peer: tuple[str, int],
+        destination: tuple[str, int],
+    ) -> None:
+        self._context = context
+        self._chain = chain
+        self._buffer = bytearray()
+        self._body: Body = Empty()
+        self._exchange: Exchange | None = None
+        self._ended = False
+        self._finishing = False
+        self._tunnel = False
+        self._processing = False
+        self.deadline = 0.0
+        self.remote_address = address_text(peer)
+        self.remote_is_internal = is_internal(peer[0])
+        self.local_address = address_text(destination)
+        self.original_destination: tuple[str, int] | None = destination
+        self._connection = Connection(context.loop, sock, self)
+        context.connections[self] = None
+        chain.stats.add("downstream_cx_total")
+        self._rest()
+
+    # What the client sends.
+
+    def on_connected(self, connection: Connection) -> None:
+        """Never: it stands already."""
+
+    def on_data(self, connection: Connection, data: bytes) -> None:
+        """See :class:`~mesh_proxy.worker.connection.Owner`."""
+        if not data:
+            self._on_end()
+        elif self._tunnel and self._exchange is not None:
+            self._exchange.on_request_data(data)
+        else:
+            self._buffer += data
+            self._process()
+
+    def _on_end(self) -> None:
+        """The client has ended its side: the request under way is abandoned, as Envoy does."""
+        self._ended = True
+        if self._exchange is not None:
+            self._exchange.on_client_gone()
+        self.close()
+
+    def _process(self) -> None:
+        """Everything that can be done with what is in the buffer."""
+        if self._processing:
+            return  # an answer given at once: the loop below goes on with what follows
+        self._processing = True
+        try:
+            self._process_all()
+        finally:
+            self._processing = False
+
+    def _process_all(self) -> None:
+        while not self._connection.closed:
+            if self._exchange is None:
+                if self._finishing or not self._take_head():
+                    return
+            elif self._body.done:
+                # The next request waits its turn; its bytes stay where they are until this one is answered.
+                if len(self._buffer) > HIGH:
+                    self._connection.pause()
+                return
+            if self._exchange is not None and not self._take_body(self._exchange):
+                return
+
+    def _take_head(self) -> bool:
+        """Begin the next request; ``False`` when its head is not complete."""
+        buffer = self._buffer
+        while buffer[:2] == b"\r\n":
+            del buffer[:2]  # an empty line before a request is to be ignored (RFC 9112 2.2)
+        if not buffer:
+            return False
+        end = buffer.find(b"\r\n\r\n")
+        if end < 0 and len(buffer) <= self._chain.max_head:
+            return False
+        self._context.loop.watch(self, 0.0)
+        record = self._record()
+        if end < 0 or end > self._chain.max_head:
+            self._refuse(record, errors.HEADERS_TOO_LARGE)
+            return False
+        try:
+            head = self._context.parser.request(bytes(buffer[:end]))
+        except BadMessage as error:
+            self._refuse(record, errors.bad_request(str(error)))
+            return False
+        del buffer[: end + 4]
+        self._begin(head, record)
+        return True
+
+    def _record(self) -> Record:
+        record = Record(self._context.loop.now, self._context.wall())
+        record.downstream_remote, record.downstream_local = self.remote_address, self.local_address
+        return record
+
+    def _begin(self, head: Head, record: Record) -> None:
+        if head.minor == 0:
+            record.protocol = b"HTTP/1.0"
+        self._body = Chunked() if head.chunked else Sized(head.length) if head.length > 0 else Empty()
+        self._exchange = exchange = Exchange(self._context, self._chain, self, head, record)
+        if head.expect and not self._body.done:
+            # Envoy answers by itself and hands the body on.
+            head.fields = [field for field in head.fields if field[1] != b"expect"]
+            self._connection.send(_CONTINUE)
+        if self._body.done:
+            exchange.on_request_end(b"")
+        exchange.start()
+
+    def _take_body(self, exchange: Exchange) -> bool:
+        """Hand on what there is of the body; ``False`` when more is needed."""
+        if self._body.done:
+            return True
+        try:
+            content = self._body.take(self._buffer)
+        except BadMessage as error:
+            self._finishing = True
+            exchange.on_malformed_request(str(error))
+            return False
+        if content:
+            exchange.on_request_data(content)
+        if self._body.done and self._exchange is exchange:
+            trailers = self._body.trailers if isinstance(self._body, Chunked) else b""
+            exchange.on_request_end(trailers)
+            return True
+        return self._body.done
+
+    def _refuse(self, record: Record, reply: errors.LocalReply) -> None:
+        """Answer what is no request, and end the connection: nothing that follows can be trusted."""
+        self._finishing = True
+        record.status, record.details = reply.status, reply.details
+        record.flag(reply.flags)
+        record.bytes_sent = len(reply.body)
+        head, body = heads.local(reply, self._chain.server_name, [], True)
+        self._connection.send(head + body)
+        self._context.logs.write(self._chain.logs, record)
+        self._chain.stats.add("downstream_cx_protocol_error")
+        self._buffer.clear()
+        self._close_gently()
+
+    # What the exchange says.
+
+    def send(self, data: bytes) -> None:
+        """See :class:`~mesh_proxy.worker.exchange.Client`."""
+        self._connection.send(data)
+
+    def congested(self) -> bool:
+        """See :class:`~mesh_proxy.worker.exchange.Client`."""
+        return self._connection.queued > HIGH
+
+    def switch(self) -> None:
+        """See :class:`~mesh_proxy.worker.exchange.Client`."""
+        self._tunnel = True
+        if self._buffer and self._exchange is not None:
+            rest = bytes(self._buffer)
+            self._buffer.clear()
+            self._exchange.on_request_data(rest)
+
+    def pause(self) -> None:
+        """See :class:`~mesh_proxy.worker.exchange.Client`."""
+        self._connection.pause()
+
+    def resume(self) -> None:
+        """See :class:`~mesh_proxy.worker.exchange.Client`."""
+        if not self._ended:
+            self._connection.resume()
+
+    def finished(self, close: bool) -> None:
+        """See :class:`~mesh_proxy.worker.exchange.Client`."""
+        self._exchange = None
+        if close or self._context.draining:
+            self._finishing = True
+            self._close_gently()
+            return
+        self._rest()
+        self.resume()
+        if self._buffer and self._body.done:
+            self._process()
+
+    def abort(self) -> None:
+        """See :class:`~mesh_proxy.worker.exchange.Client`."""
+        self._exchange = None
+        self.close()
+
+    # The connection.
+
+    def on_drained(self, connection: Connection) -> None:
+        """See :class:`~mesh_proxy.worker.connection.Owner`."""
+        if self._exchange is not None:
+            self._exchange.on_client_drained()
+
+    def on_lost(self, connection: Connection, reason: str) -> None:
+        """See :class:`~mesh_proxy.worker.connection.Owner`."""
+        self._forget()
+        if self._exchange is not None:
+            self._exchange.on_client_gone()
+
+    def on_deadline(self, now: float) -> None:
+        """Nothing was asked for long, or the client did not close after the last answer."""
+        self.close()
+
+    def _rest(self) -> None:
+        """Wait for the next request."""
+        idle = self._chain.config.idle_timeout
+        limit = _IDLE if idle is None else idle
+        self._context.loop.watch(self, self._context.loop.now + limit if limit else 0.0)
+
+    def _close_gently(self) -> None:
+        """End our side and give the client a moment to read: closing at once could destroy the answer (RFC 9112 9.6)."""
+        if self._connection.closed:
+            self._forget()
+            return
+        self._connection.end()
+        self._context.loop.watch(self, self._context.loop.now + 1.0)
+        self._connection.resume()
+
+    def drain(self) -> None:
+        """Close when idle; a request under way is answered first."""
+        if self._exchange is None:
+            self.close()
+
+    def close(self) -> None:
+        """Close at once."""
+        self._connection.close()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._context.connections.pop(self, None)
+        self._context.loop.watch(self, 0.0)
+
+
+def is_internal(address: str) -> bool:
+    """Whether an address is of a private network: whom Envoy trusts by default."""
+    try:
+        return ipaddress.ip_address(address).is_private
+    except ValueError:
+        return True

@@ -1,0 +1,176 @@
+"""Sockets that accept: bound with SO_REUSEPORT, one for each worker, kept across configurations while their address stays."""
+
+import errno
+import os
+import socket
+import struct
+
+from mesh_api.config import Listener, PipeAddress, SocketAddress
+from mesh_proxy.snapshot import HttpChain, ListenerRuntime, Snapshot, SnapshotError
+from mesh_proxy.telemetry.record import Record
+from mesh_proxy.telemetry.stats import Counters
+from mesh_proxy.worker.connection import address_text
+from mesh_proxy.worker.context import Context
+from mesh_proxy.worker.downstream import Downstream
+from mesh_proxy.worker.loop import READ
+from mesh_proxy.worker.tcp import TcpSession
+
+_SO_ORIGINAL_DST = 80
+_IPPROTO_IPV6 = 41
+_BACKLOG = 1024
+_BATCH = 64
+Address = tuple[str, int]
+
+
+class Listeners:
+    """All bound sockets of a worker."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._sockets: dict[str, tuple[SocketAddress | PipeAddress, socket.socket]] = {}
+        self._names: dict[int, str] = {}
+        self.counters: dict[str, Counters] = {}
+
+    def prepare(self, snapshot: Snapshot) -> dict[str, socket.socket]:
+        """Bind what the snapshot needs beyond what is bound. Raises :class:`SnapshotError`; nothing is kept then."""
+        made: dict[str, socket.socket] = {}
+        try:
+            for name, runtime in snapshot.listeners.items():
+                known = self._sockets.get(name)
+                if runtime.config.bind_to_port and (known is None or known[0] != runtime.config.address):
+                    made[name] = _bind(runtime.config)
+        except SnapshotError:
+            for sock in made.values():
+                sock.close()
+            raise
+        return made
+
+    def commit(self, snapshot: Snapshot, made: dict[str, socket.socket]) -> None:
+        """Accept on the new sockets, and no more on those that the snapshot does not have."""
+        for name in list(self._sockets):
+            runtime = snapshot.listeners.get(name)
+            if name in made or runtime is None or not runtime.config.bind_to_port:
+                self._close(name)
+        for name, sock in made.items():
+            self._sockets[name] = (snapshot.listeners[name].config.address, sock)
+            self._names[sock.fileno()] = name
+            self.counters.setdefault(name, Counters(f"listener.{name}"))
+            self._context.loop.add(sock.fileno(), READ, _Acceptor(self, name, sock).on_event)
+
+    def _close(self, name: str) -> None:
+        address, sock = self._sockets.pop(name)
+        del self._names[sock.fileno()]
+        self._context.loop.remove(sock.fileno())
+        sock.close()
+        if isinstance(address, PipeAddress) and not address.path.startswith("@") and os.path.exists(address.path):
+            os.unlink(address.path)
+
+    def close_all(self) -> None:
+        """Accept nothing more."""
+        for name in list(self._sockets):
+            self._close(name)
+
+    def addresses(self) -> dict[str, str]:
+        """Name of each bound listener to its address."""
+        return {name: address_text(sock.getsockname()).decode() for name, (_, sock) in self._sockets.items()}
+
+    def accepted(self, name: str, sock: socket.socket, peer: Address) -> None:
+        """A connection came: find who serves it."""
+        runtime = self._context.snapshot.listeners.get(name)
+        if runtime is None:
+            sock.close()
+            return
+        counters = self.counters[name]
+        counters.add("downstream_cx_total")
+        local = _address(sock.getsockname())
+        destination = (_original_destination(sock) or local) if runtime.wants_original else local
+        if runtime.config.use_original_dst and destination != local:
+            runtime = self._context.snapshot.hand_over(destination) or runtime
+        chain = runtime.chain(destination, peer[0])
+        if chain is None:
+            counters.add("no_filter_chain_match")
+            self._refuse(runtime, sock, peer, destination)
+        elif isinstance(chain, HttpChain):
+            Downstream(self._context, sock, chain, peer, destination)
+        else:
+            TcpSession(self._context, sock, chain, peer, destination)
+
+    def _refuse(self, runtime: ListenerRuntime, sock: socket.socket, peer: Address, destination: Address) -> None:
+        sock.close()
+        record = Record(self._context.loop.now, self._context.wall())
+        record.protocol = b""
+        record.downstream_remote, record.downstream_local = address_text(peer), address_text(destination)
+        record.flag("NR")
+        record.details = "filter_chain_not_found"
+        self._context.logs.write(runtime.logs, record)
+
+
+class _Acceptor:
+    """One listening socket's handler."""
+
+    __slots__ = ("_listeners", "_name", "_sock")
+
+    def __init__(self, listeners: Listeners, name: str, sock: socket.socket) -> None:
+        self._listeners = listeners
+        self._name = name
+        self._sock = sock
+
+    def on_event(self, _event: int) -> None:
+        """Accept what waits."""
+        for _ in range(_BATCH):
+            try:
+                accepted, peer = self._sock.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in (errno.ECONNABORTED, errno.EINTR):
+                    continue
+                return  # out of descriptors: they wait in the backlog, the loop tells again
+            accepted.setblocking(False)
+            if accepted.family != socket.AF_UNIX:
+                accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._listeners.accepted(self._name, accepted, _address(peer))
+
+
+def _address(address: object) -> Address:
+    if isinstance(address, tuple) and len(address) >= 2:
+        host, port = str(address[0]), int(address[1])
+        return (host.removeprefix("::ffff:") if "." in host else host), port
+    return "unix", 0
+
+
+def _bind(listener: Listener) -> socket.socket:
+    address = listener.address
+    family = socket.AF_UNIX
+    if isinstance(address, SocketAddress):
+        family = socket.AF_INET6 if ":" in address.address else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        if isinstance(address, SocketAddress):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            sock.bind((address.address, address.port))
+        else:
+            sock.bind("\0" + address.path[1:] if address.path.startswith("@") else address.path)
+        sock.listen(_BACKLOG)
+    except OSError as error:
+        sock.close()
+        reason = f"{address} cannot be bound: {error.strerror}"
+        raise SnapshotError(f"listener {listener.name}", reason) from None
+    return sock
+
+
+def _original_destination(sock: socket.socket) -> Address | None:
+    """Where the connection was going before it was redirected (``SO_ORIGINAL_DST``); ``None``: it was not."""
+    try:
+        if sock.family == socket.AF_INET:
+            raw = sock.getsockopt(socket.SOL_IP, _SO_ORIGINAL_DST, 16)
+            port, packed = struct.unpack_from("!2xH4s", raw)
+            return socket.inet_ntop(socket.AF_INET, packed), port
+        if sock.family == socket.AF_INET6:
+            raw = sock.getsockopt(_IPPROTO_IPV6, _SO_ORIGINAL_DST, 28)
+            port, packed = struct.unpack_from("!2xH4x16s", raw)
+            return socket.inet_ntop(socket.AF_INET6, packed).removeprefix("::ffff:"), port
+    except OSError:
+        return None
+    return None

@@ -1,0 +1,123 @@
+"""The worker: takes configurations from the supervisor, runs them, says how it does."""
+
+import logging
+import random
+import socket
+from collections.abc import Callable
+
+from mesh_proxy import ipc
+from mesh_proxy.snapshot import Builder, SnapshotError
+from mesh_proxy.worker.context import Context
+from mesh_proxy.worker.listeners import Listeners
+from mesh_proxy.worker.loop import READ, WRITE, Loop
+from mesh_proxy.worker.resolver import Resolver
+from mesh_proxy.worker.stats import collect
+
+log = logging.getLogger("mesh_proxy.worker")
+
+
+class Worker:
+    """One worker on one connection to its supervisor; it ends with that connection."""
+
+    def __init__(self, channel: socket.socket, pid: int, chance: Callable[[], float] = random.random) -> None:
+        self.loop = Loop()
+        self.context = Context(self.loop, chance)
+        self.listeners = Listeners(self.context)
+        self._resolver = Resolver(self.loop, lambda: self.context.snapshot.clusters)
+        self._channel = channel
+        self._decoder = ipc.Decoder()
+        self._out = bytearray()
+        self._drain_until = 0.0
+        channel.setblocking(False)
+        self.loop.add(channel.fileno(), READ, self._on_channel)
+        self.loop.every_second(self.context.logs.flush)
+        self.loop.every_second(self._sweep)
+        self.loop.every_second(self._resolver.check)
+        self.loop.every_second(self._check_drained)
+        self._say(ipc.Ready(pid))
+
+    def run(self) -> None:
+        """Until the supervisor is gone."""
+        self.loop.run()
+        self.context.logs.flush()
+        self._resolver.close()
+        self.listeners.close_all()
+
+    def _on_channel(self, event: int) -> None:
+        if event & WRITE:
+            self._write()
+        if not event & ~WRITE:
+            return
+        try:
+            data = self._channel.recv(1 << 20)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self.loop.stop()
+            return
+        for message in self._decoder.feed(data):
+            self._take(message)
+
+    def _take(self, message: ipc.Message) -> None:
+        if isinstance(message, ipc.Apply):
+            self._apply(message)
+        elif isinstance(message, ipc.StatsRequest):
+            self._say(ipc.StatsReply(message.id, collect(self.context, self.listeners)))
+        elif isinstance(message, ipc.Drain):
+            self._drain(message.seconds)
+        elif isinstance(message, ipc.SetLogLevel):
+            logging.getLogger().setLevel(message.level.upper())
+        elif isinstance(message, ipc.Reopen):
+            self.context.logs.reopen()
+
+    def _apply(self, message: ipc.Apply) -> None:
+        """Build, bind, swap; when one of these fails, what was there before goes on."""
+        try:
+            snapshot = Builder(self.context.snapshot, self.context.random).build(message.config)
+            made = self.listeners.prepare(snapshot)
+        except SnapshotError as error:
+            log.warning("configuration %d is refused: %s", message.version, error)
+            self._say(ipc.Rejected(message.version, error.resource, error.reason))
+            return
+        self.context.snapshot = snapshot
+        self.listeners.commit(snapshot, made)
+        self._resolver.check(self.loop.now)
+        self._say(ipc.Applied(message.version))
+
+    def _sweep(self, now: float) -> None:
+        for cluster in self.context.snapshot.clusters.values():
+            cluster.sweep(now)
+
+    def _drain(self, seconds: float) -> None:
+        self.context.draining = True
+        self.listeners.close_all()
+        self._drain_until = self.loop.now + seconds
+        for connection in list(self.context.connections):
+            connection.drain()  # type: ignore[attr-defined]
+        self._check_drained(self.loop.now)
+
+    def _check_drained(self, now: float) -> None:
+        if not self._drain_until:
+            return
+        if self.context.connections and now < self._drain_until:
+            return
+        self._drain_until = 0.0
+        self.context.logs.flush()
+        self._say(ipc.Drained())
+
+    def _say(self, message: ipc.Message) -> None:
+        self._out += ipc.encode(message)
+        self._write()
+
+    def _write(self) -> None:
+        try:
+            sent = self._channel.send(self._out)
+            del self._out[:sent]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self.loop.stop()
+            return
+        self.loop.modify(self._channel.fileno(), READ | (WRITE if self._out else 0))

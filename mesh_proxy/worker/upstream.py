@@ -1,0 +1,315 @@
+"""Connections to hosts: HTTP/1.1 with keep-alive, pooled per host, within the cluster's limits."""
+
+from typing import Any, Protocol
+
+from mesh_proxy.balancing.host import Host
+from mesh_proxy.cluster import ClusterRuntime
+from mesh_proxy.protocol.body import Body, Chunked, Empty, Sized, UntilClose
+from mesh_proxy.protocol.http1 import BadMessage, Head
+from mesh_proxy.resilience.retry import Failure
+from mesh_proxy.worker.connection import HIGH, Connection, address_text, connect
+from mesh_proxy.worker.context import Context
+
+_MAX_HEAD = 96 * 1024
+_IDLE = 3600.0
+"""Seconds that an unused connection is kept (Envoy's default)."""
+
+
+class User(Protocol):
+    """The request that a connection works for."""
+
+    head: Head
+
+    def on_begun(self, upstream: "Upstream") -> None:
+        """This connection is on its way."""
+        ...
+
+    def on_ready(self, upstream: "Upstream") -> None:
+        """The connection stands: send the request."""
+        ...
+
+    def on_interim(self, head: Head) -> None:
+        """An interim answer (1xx) came."""
+        ...
+
+    def on_switched(self, head: Head, rest: bytes) -> None:
+        """101: from now on the connection carries bytes of another protocol."""
+        ...
+
+    def on_response(self, head: Head, ended: bool) -> None:
+        """The answer's head came."""
+        ...
+
+    def on_response_data(self, content: bytes) -> None:
+        """A part of its body came."""
+        ...
+
+    def on_response_end(self, trailers: bytes) -> None:
+        """The answer is complete."""
+        ...
+
+    def on_failure(self, failure: Failure, reason: str, timed_out: bool) -> None:
+        """The attempt failed before an answer."""
+        ...
+
+    def on_aborted(self) -> None:
+        """The answer broke off."""
+        ...
+
+    def on_malformed(self, details: str) -> None:
+        """The answer breaks the protocol."""
+        ...
+
+    def on_upstream_drained(self) -> None:
+        """Everything sent to the host has gone out."""
+        ...
+
+    def request_complete(self) -> bool:
+        """Whether the whole request was handed over."""
+        ...
+
+
+class Upstream:
+    """One connection to a host."""
+
+    __slots__ = (
+        "_body", "_buffer", "_cluster", "_context", "_head", "_requests", "_tunnel", "connecting", "connection", "deadline",
+        "host", "local_address", "sent", "user",
+    )  # fmt: skip
+
+    def __init__(self, context: Context, cluster: ClusterRuntime, host: Host, user: User) -> None:
+        """Begins to connect. Raises :class:`OSError` when that fails at once."""
+        self._context = context
+        self._cluster = cluster
+        self._buffer = bytearray()
+        self._head: Head | None = None
+        self._body: Body = Empty()
+        self._requests = 0
+        self._tunnel = False
+        self.host = host
+        self.user: User | None = user
+        self.connecting = True
+        self.deadline = 0.0
+        self.sent = 0
+        self.local_address = b""
+        self.connection = connect(context.loop, host.target, self, cluster.config.bind_address)
+        host.active_connections += 1
+        cluster.active_connections += 1
+        cluster.counters.add("upstream_cx_total")
+        context.loop.watch(self, context.loop.now + cluster.config.connect_timeout)
+
+    def assign(self, user: User) -> None:
+        """An idle connection gets a request."""
+        self.user = user
+        self._context.loop.watch(self, 0.0)
+        user.on_ready(self)
+
+    def send(self, data: bytes) -> None:
+        """Bytes of the request."""
+        self.sent += len(data)
+        self.connection.send(data)
+
+    @property
+    def congested(self) -> bool:
+        """Whether more is queued than should be."""
+        return self.connection.queued > HIGH
+
+    def on_connected(self, connection: Connection) -> None:
+        """See :class:`~mesh_proxy.worker.connection.Owner`."""
+        self.connecting = False
+        self._context.loop.watch(self, 0.0)
+        self.local_address = address_text(connection.sock.getsockname())
+        if self.user is not None:
+            self.user.on_ready(self)
+        else:
+            self._release()
+
+    def on_data(self, connection: Connection, data: bytes) -> None:
+        """See :class:`~mesh_proxy.worker.connection.Owner`."""
+        user = self.user
+        if user is None:
+            # Nobody asked for anything: the end of an idle connection, or a host that talks out of turn.
+            self.close()
+        elif self._tunnel:
+            if data:
+                user.on_response_data(data)
+            else:
+                user.on_response_end(b"")
+        elif data:
+            self._buffer += data
+            self._process(user)
+        else:
+            self._ended(user)
+
+    def _ended(self, user: User) -> None:
+        if self._head is not None and isinstance(self._body, UntilClose):
+            self._finish(user)
+            return
+        self.close()
+        if self._head is not None:
+            user.on_aborted()
+        else:
+            user.on_failure(Failure.RESET if self.sent else Failure.UNSENT, "connection termination", False)
+
+    def on_drained(self, connection: Connection) -> None:
+        """See :class:`~mesh_proxy.worker.connection.Owner`."""
+        if self.user is not None:
+            self.user.on_upstream_drained()
+
+    def on_lost(self, connection: Connection, reason: str) -> None:
+        """See :class:`~mesh_proxy.worker.connection.Owner`."""
+        user, connecting, head = self.user, self.connecting, self._head
+        self._forget()
+        if connecting:
+            self._cluster.counters.add("upstream_cx_connect_fail")
+        if user is None:
+            return
+        if connecting:
+            user.on_failure(Failure.REFUSED, reason, False)
+        elif head is not None:
+            user.on_aborted()
+        else:
+            user.on_failure(Failure.RESET if self.sent else Failure.UNSENT, "connection termination", False)
+
+    def on_deadline(self, now: float) -> None:
+        """Connecting took too long, or nobody needed the connection for long."""
+        user, connecting = self.user, self.connecting
+        self.close()
+        if connecting:
+            self._cluster.counters.add("upstream_cx_connect_timeout")
+            if user is not None:
+                user.on_failure(Failure.REFUSED, "connection timeout", True)
+
+    def _process(self, user: User) -> None:
+        try:
+            while self.user is user:
+                if self._head is None and not self._take_head(user):
+                    return
+                if self._tunnel or self.user is not user:
+                    return
+                content = self._body.take(self._buffer)
+                if content:
+                    user.on_response_data(content)
+                if self.user is user and self._body.done:
+                    self._finish(user)
+                    return
+                if not self._buffer or not content:
+                    return
+        except BadMessage as error:
+            self.close()
+            if self._head is None:
+                user.on_malformed(str(error))
+            else:
+                user.on_aborted()
+
+    def _take_head(self, user: User) -> bool:
+        """The next head; ``False`` when it is not complete."""
+        end = self._buffer.find(b"\r\n\r\n")
+        if end < 0:
+            if len(self._buffer) > _MAX_HEAD:
+                raise BadMessage("http1.headers_too_large")
+            return False
+        head = self._context.parser.response(bytes(self._buffer[:end]))
+        del self._buffer[: end + 4]
+        if head.status == 101:
+            self._tunnel = True
+            rest = bytes(self._buffer)
+            self._buffer.clear()
+            user.on_switched(head, rest)
+            return True
+        if head.status < 200:
+            user.on_interim(head)
+            return self._take_head(user)
+        self._head = head
+        self._body = _body_of(head, user.head.method)
+        user.on_response(head, self._body.done)
+        return True
+
+    def _finish(self, user: User) -> None:
+        head, body = self._head, self._body
+        self._head, self._body, self.user = None, Empty(), None
+        trailers = body.trailers if isinstance(body, Chunked) else b""
+        # Envoy closes what it cannot trust: an unfinished request, bytes nobody asked for, a host that says so.
+        reusable = head is not None and not head.close and not isinstance(body, UntilClose)
+        reusable = reusable and not self._buffer and user.request_complete()
+        self._requests += 1
+        limit = self._cluster.config.http.max_requests_per_connection
+        if not reusable or (limit and self._requests >= limit):
+            self.close()
+        user.on_response_end(trailers)
+        if not self.connection.closed:
+            self._release()
+
+    def _release(self) -> None:
+        """To the next request that waits, or among the idle ones."""
+        self.sent = 0
+        pending = self.host.pending
+        if pending:
+            self._cluster.pending_requests -= 1
+            self.assign(pending.pop(0))
+            return
+        self.host.idle.append(self)
+        idle = self._cluster.config.http.idle_timeout
+        self._context.loop.watch(self, self._context.loop.now + (idle if idle else _IDLE))
+
+    def detach(self) -> None:
+        """Its request gives up on it: what comes back would be for nobody, so it is closed."""
+        self.user = None
+        self.close()
+
+    def close(self) -> None:
+        """Close it and forget it."""
+        if not self.connection.closed:
+            self.connection.close()
+            self._forget()
+
+    def _forget(self) -> None:
+        self.user = None
+        self._context.loop.watch(self, 0.0)
+        if self in self.host.idle:
+            self.host.idle.remove(self)
+        self.host.active_connections -= 1
+        self._cluster.active_connections -= 1
+        self._cluster.counters.add("upstream_cx_destroy")
+        if self.host.pending:
+            self._cluster.pending_requests -= 1
+            begin(self._context, self._cluster, self.host, self.host.pending.pop(0))
+
+
+def _body_of(head: Head, method: bytes) -> Body:
+    """How the body of an answer ends (RFC 9112 6.3)."""
+    if method == b"HEAD" or head.status in (204, 304):
+        return Empty()
+    if head.chunked:
+        return Chunked()
+    return Sized(head.length) if head.length >= 0 else UntilClose()
+
+
+def acquire(context: Context, cluster: ClusterRuntime, host: Host, user: Any) -> bool:
+    """Gets the user a connection, now or later; ``False`` when the cluster's limits forbid to wait."""
+    while host.idle:
+        upstream: Upstream = host.idle.pop()
+        if not upstream.connection.closed:
+            upstream.assign(user)
+            return True
+    # One connection to a host is always allowed, or a limit of 0 would stop everything (Envoy does the same).
+    if cluster.active_connections >= cluster.thresholds.max_connections and host.active_connections:
+        if cluster.pending_requests >= cluster.thresholds.max_pending_requests:
+            cluster.counters.add("upstream_rq_pending_overflow")
+            return False
+        cluster.pending_requests += 1
+        host.pending.append(user)
+        return True
+    begin(context, cluster, host, user)
+    return True
+
+
+def begin(context: Context, cluster: ClusterRuntime, host: Host, user: User) -> None:
+    """A new connection for a request."""
+    try:
+        upstream = Upstream(context, cluster, host, user)
+    except OSError as error:
+        cluster.counters.add("upstream_cx_connect_fail")
+        user.on_failure(Failure.REFUSED, error.strerror or str(error), False)
+    else:
+        user.on_begun(upstream)
