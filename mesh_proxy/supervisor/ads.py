@@ -1,6 +1,7 @@
 """The stream to the control plane: a thin shell of gRPC around what :mod:`~mesh_proxy.supervisor.config_store` decides."""
 
 import asyncio
+import logging
 import os
 import random
 import stat
@@ -14,6 +15,8 @@ import grpc.aio
 from mesh_api.xds.grpc import METHOD, request_to_bytes, response_from_bytes
 from mesh_api.xds.session import Request, Response
 from mesh_proxy.bootstrap import ControlPlane
+
+log = logging.getLogger(__name__)
 
 BACK_OFF_BASE: Final = 0.5
 BACK_OFF_MAX: Final = 30.0
@@ -102,6 +105,10 @@ class AdsStream:
             return f"{error.code().name}: {error.details()}"
         except ValueError as error:
             return str(error)
+        except Exception as error:
+            # What goes wrong here must not take the traffic with it, which needs no control plane.
+            log.exception("the stream to the control plane failed")
+            return f"{type(error).__name__}: {error}"
         finally:
             self._outgoing = None
             await channel.close()

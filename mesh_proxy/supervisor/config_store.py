@@ -214,6 +214,9 @@ class ConfigStore:
                 known[data] = known.get(data) or decode_resource(type_url, data)
             except DecodeError as error:
                 findings.append(str(error))
+            except Exception as error:
+                # Our own fault; all the same nothing that could be applied, and the control plane is told which it was.
+                findings.append(f"{BY_TYPE_URL[type_url].noun} {name}: {type(error).__name__}: {error}")
         if findings:
             raise DecodeError("; ".join(findings))
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import signal
 import socket
 import subprocess
 import sys
@@ -119,17 +118,13 @@ class WorkerProcess:
             self._writer.write(ipc.encode(message))
 
     def terminate(self) -> None:
-        """Closes the connection, which ends an idle worker, and asks with SIGTERM besides."""
+        """Closes the connection, whereupon a worker ends as it does when the supervisor is gone."""
         self._writer.close()
-        self._signal(signal.SIGTERM)
 
     def kill(self) -> None:
         """Ends it at once."""
-        self._signal(signal.SIGKILL)
-
-    def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
-            self._process.send_signal(number)
+            self._process.kill()
 
     def _future(self, key: object) -> asyncio.Future[Any]:
         future = self._waiting.get(key)
