@@ -87,6 +87,9 @@ def installer_settings(environment: Mapping[str, str]) -> dict[str, str]:
     ):
         if settings.get(pip):
             settings.setdefault(uv, settings[pip])
+    settings.setdefault(
+        "UV_SYSTEM_CERTS", "true"
+    )  # as pip of Debian: a company's own authority is in the system's store
     settings.update(UV_PYTHON_DOWNLOADS="never", UV_NO_PROGRESS="1", PIP_DISABLE_PIP_VERSION_CHECK="1")
     settings.pop("VIRTUAL_ENV", None)
     return settings

@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import secrets
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -30,10 +31,23 @@ class Pulumi:
     stack: str
 
     def run(self, *arguments: str) -> int:
-        """Run a command with its output streaming; returns its status."""
+        """Run a command with its output streaming; returns its status. Our signals are passed on, each once.
+
+        Pulumi runs in a session of its own: a Ctrl-C that reached it from the terminal and from us would count as the
+        second, by which Pulumi gives up at once instead of finishing what is under way.
+        """
         sys.stdout.flush()
         command = [str(self.program), *arguments, "--stack", self.stack, "--non-interactive"]
-        return subprocess.run(command, cwd=self.directory, env=self.environment, check=False).returncode
+        process = subprocess.Popen(
+            command, cwd=self.directory, env=self.environment, stdin=subprocess.DEVNULL, start_new_session=True
+        )
+        signals = (signal.SIGINT, signal.SIGTERM)
+        previous = [signal.signal(number, lambda *_: process.send_signal(signal.SIGINT)) for number in signals]
+        try:
+            return process.wait()
+        finally:
+            for number, handler in zip(signals, previous):
+                signal.signal(number, handler)
 
     def read(self, *arguments: str, of_stack: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command and return what it says."""
@@ -143,28 +157,36 @@ def pending_operations(state: Mapping[str, Any]) -> list[Any]:
     return list(deployment.get("pending_operations") or [])
 
 
-def up(checkout: Checkout, name: str, progress: Progress) -> int:
-    """Bring the stack up; returns Pulumi's status."""
+def up(checkout: Checkout, name: str, progress: Progress) -> None:
+    """Bring the stack up; raises :class:`StepError` when Pulumi fails or is interrupted."""
     ensure_vault_password(checkout.root)
     pulumi = open_stack(checkout, name, progress)
     selected = pulumi.read("stack", "select", "--create", name, of_stack=False)
     if selected.returncode:
         raise StepError(f"pulumi stack select {name}: {selected.stderr.strip()}")
     recover(pulumi, progress)
-    with progress.step(f"pulumi up: stack {name}"):
-        return pulumi.run("up", "--yes", "--skip-preview")
+    _must(pulumi, progress, "up", "--yes", "--skip-preview")
 
 
-def down(checkout: Checkout, name: str, progress: Progress) -> int:
+def down(checkout: Checkout, name: str, progress: Progress) -> None:
     """Destroy the stack and forget it; a stack that does not exist is no error."""
     pulumi = open_stack(checkout, name, progress)
     if not pulumi.exists():
         progress.say(f"==> There is no stack {name}")
-        return 0
+        return
     recover(pulumi, progress)
-    with progress.step(f"pulumi destroy: stack {name}"):
-        status = pulumi.run("destroy", "--yes", "--skip-preview")
-    return status or pulumi.run("stack", "rm", "--yes", "--preserve-config")
+    _must(pulumi, progress, "destroy", "--yes", "--skip-preview")
+    _must(pulumi, progress, "stack", "rm", "--yes", "--preserve-config")
+
+
+def _must(pulumi: Pulumi, progress: Progress, *arguments: str) -> None:
+    """Run a command that changes the stack, as a step."""
+    title = f"pulumi {' '.join(word for word in arguments if not word.startswith('-'))}: stack {pulumi.stack}"
+    with progress.step(title):
+        if pulumi.run(*arguments):
+            raise StepError(
+                f"{title} did not end well (see above); once that is mended, run it again: it goes on from here"
+            )
 
 
 def existing(checkout: Checkout, progress: Progress) -> list[str]:
@@ -184,14 +206,17 @@ def main() -> int:
     asked = arguments.stack or os.environ.get("STACK")
     try:
         if arguments.command == "up":
-            return up(checkout, chosen(os.environ, asked, progress), progress)
+            up(checkout, chosen(os.environ, asked, progress), progress)
+            return 0
         names = [asked] if asked else existing(checkout, progress)
         if not names:
             progress.say("==> Neither of the stacks local and laptop exists")
-        return max((down(checkout, name, progress) for name in names), default=0)
+        for name in names:
+            down(checkout, name, progress)
     except StepError as error:
         print(f"tools/stack: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("tools/stack: interrupted; run it again to go on", file=sys.stderr)
         return 130
+    return 0

@@ -90,17 +90,17 @@ def test_up_after_a_killed_update_completes_it_and_down_leaves_nothing(
     assert len(stack.pending_operations(json.loads(exported))) == 1
     capfd.readouterr()
 
-    assert stack.up(checkout, "try", Progress()) == 0
+    stack.up(checkout, "try", Progress())
     said = capfd.readouterr().err
     assert "was killed: releasing its lock" in said
     assert "was interrupted: looking at what is really there" in said
     assert drawers(checkout) == ["first", "second", "third"]
     assert pulumi.run("preview", "--expect-no-changes") == 0
 
-    assert stack.down(checkout, "try", Progress()) == 0
+    stack.down(checkout, "try", Progress())
     assert drawers(checkout) == []
     assert not pulumi.exists()
-    assert stack.down(checkout, "try", Progress()) == 0, "a stack that is gone is no error"
+    stack.down(checkout, "try", Progress())  # a stack that is gone is no error
 
 
 def test_an_update_that_is_really_under_way_is_left_alone(checkout: Checkout) -> None:
@@ -117,3 +117,43 @@ def test_an_update_that_is_really_under_way_is_left_alone(checkout: Checkout) ->
     with gate.open("w"), pytest.raises(StepError, match=rf"under way \(process {update.pid}\)"):
         stack.up(checkout, "try", Progress())
     assert update.wait() == 0
+
+
+UP = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[3])
+from meshwright_tools import stack
+from meshwright_tools.checkout import Checkout
+from meshwright_tools.progress import Progress, StepError
+try:
+    stack.up(Checkout(Path(sys.argv[1]), Path(sys.argv[2])), "try", Progress())
+except StepError as error:
+    sys.exit(str(error))
+"""
+
+
+def test_an_interrupted_up_finishes_what_is_under_way_and_the_next_completes_it(checkout: Checkout) -> None:
+    gate = checkout.root / "gate"
+    os.mkfifo(gate)
+    pulumi = stack.open_stack(checkout, "try", Progress())
+    assert pulumi.run("config", "set", "gate", str(gate)) == 0
+    command = [sys.executable, "-c", UP, str(checkout.root), str(checkout.cache), str(here().root / "tools")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert process.stdout is not None
+    output = ""
+    with gate.open("w"):
+        process.send_signal(signal.SIGINT)
+        for line in process.stdout:
+            output += line
+            if "cancelling" in line:
+                break
+    output += process.stdout.read()
+    assert process.wait() == 1, output
+    assert "did not end well" in output
+    assert "Traceback" not in output
+    assert drawers(checkout) == ["first", "second"], "what was under way is done, nothing new was begun"
+    assert not stack.stack_locks(pulumi.environment["PULUMI_BACKEND_URL"], "try")
+    gate.unlink()
+    stack.up(checkout, "try", Progress())
+    assert drawers(checkout) == ["first", "second", "third"]

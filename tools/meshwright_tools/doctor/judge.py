@@ -115,7 +115,7 @@ def _namespaces(facts: Facts) -> Iterator[Finding]:
         "nf_tables",
         reason or "tried: works",
         "local: redirect rules",
-        "a kernel with nf_tables",
+        "a kernel with nf_tables" if facts.root else mend,
         LOCAL,
     )
     missing = {"cpu", "memory"} - facts.controllers
