@@ -157,7 +157,10 @@ def _download(checkout: Checkout, own: Path, progress: Progress, environment: Ma
     version = pinned_version(checkout)
     base = environment.get("MESHWRIGHT_PULUMI_RELEASES", RELEASES).format(version=version).rstrip("/")
     name = _archive_name(version)
-    if not base or name is None or not _answers(base):
+    if not base or name is None:
+        return False
+    if not _answers(base):
+        progress.say(f"==> Pulumi {version}: no way to {urllib.parse.urlsplit(base).hostname}; building it instead")
         return False
     with progress.step(f"Pulumi {version}: official release"):
         try:
