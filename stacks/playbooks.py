@@ -45,18 +45,18 @@ class Outcome:
 
 
 def run(
-    inventory: Mapping[str, Any],
+    inventory: str,
     secrets: Mapping[str, str],
     tags: tuple[str, ...],
     *,
     check: bool = False,
     say: Say = lambda line: None,
 ) -> Outcome:
-    """Run ``mesh.yml`` for the plays with these tags. Raises :class:`PlaybookError`."""
+    """Run ``mesh.yml`` for the plays with these tags on an inventory given as JSON. Raises :class:`PlaybookError`."""
     WORK.mkdir(mode=0o700, exist_ok=True)
     directory = Path(tempfile.mkdtemp(prefix="playbook-", dir=WORK))
     try:
-        (directory / "inventory.json").write_text(json.dumps(inventory))
+        (directory / "inventory.json").write_text(inventory)
         (directory / "secrets.json").touch(mode=0o600)
         (directory / "secrets.json").write_text(json.dumps(dict(secrets)))
         (directory / "events").touch()

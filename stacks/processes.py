@@ -19,8 +19,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 BACK_OFF = (0.2, 5.0)
 """First and longest pause before a dead process is started again, in seconds."""
 PR_SET_PDEATHSIG = 1
@@ -33,8 +31,7 @@ class ProcessError(RuntimeError):
 def start(state: Path, spec: Mapping[str, Any], seconds: float = 60.0) -> None:
     """Write the files of a process, start its keeper and wait until it is ready.
 
-    ``spec``: ``name``, ``command`` (list), ``environment``, ``files`` (path to text or to a value written as YAML), ``ready``
-    (URL or empty). One that runs already with the same spec is left alone; one with another spec is ended first.
+    ``spec``: ``name``, ``command`` (list), ``environment``, ``files`` (path to text), ``ready`` (URL or empty). One that runs already with the same spec is left alone; one with another spec is ended first.
     """
     name = str(spec["name"])
     if (
@@ -45,9 +42,8 @@ def start(state: Path, spec: Mapping[str, Any], seconds: float = 60.0) -> None:
         return _await_ready(state, spec, seconds)
     stop(state, name)
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for path, content in spec["files"].items():
-        text = content if isinstance(content, str) else yaml.safe_dump(content, sort_keys=False)
-        _write_private(Path(path), text)
+    for path, text in spec["files"].items():
+        _write_private(Path(path), str(text))
     _write_private(_spec_file(state, name), json.dumps(spec))
     with _log_file(state, name).open("ab") as log:
         keeper = subprocess.Popen(
@@ -59,7 +55,11 @@ def start(state: Path, spec: Mapping[str, Any], seconds: float = 60.0) -> None:
             cwd=Path(__file__).resolve().parent.parent,
         )
     _write_private(_pid_file(state, name), f"{keeper.pid} {_start_time(keeper.pid)}\n")
-    return _await_ready(state, spec, seconds)
+    try:
+        return _await_ready(state, spec, seconds)
+    except ProcessError:
+        stop(state, name)  # nothing half-made stays behind
+        raise
 
 
 def stop(state: Path, name: str, seconds: float = 15.0) -> None:

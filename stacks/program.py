@@ -1,5 +1,6 @@
 """Builds the environment of the selected stack, layer by layer."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,6 @@ from stacks.environment import Environment, InvalidEnvironmentError, parse
 from stacks.environments import ENVIRONMENTS
 from stacks.layers.installed import PARTS, Installed
 from stacks.layers.local_processes import LocalProcesses
-from stacks.layers.machines import Machines
 from stacks.layers.policies import Policies
 
 PLAYBOOK_FILES = ("roles", "templates", "mesh.yml", "ansible.cfg")
@@ -72,8 +72,11 @@ def _processes(
 def _machines(
     root: Path, environment: Environment, secrets: Mapping[str, str]
 ) -> tuple[pulumi.Input[dict[str, Any]], pulumi.Resource]:
+    # Not above: the stack without machines must not need what makes them.
+    from stacks.layers.machines import Machines
+
     machines = Machines(environment, root=root)
-    inventory = machines.connections.apply(lambda found: ansible_inventory.inventory(environment, found))
+    inventory = machines.connections.apply(lambda found: json.dumps(ansible_inventory.inventory(environment, found)))
     content = digest.of_files(root, (*PLAYBOOK_FILES, *PACKAGES))
     archive = wheels(root)
     last: pulumi.Resource = machines

@@ -7,6 +7,8 @@ from mesh_proxy.protocol import http1
 from mesh_proxy.protocol.http1 import CONNECTION, ENCODING, HOP, HOST, INTERNAL, LENGTH, PASS, UPGRADE, Field, Head
 
 _CHUNKED: Field = (ENCODING, b"transfer-encoding", b"chunked", b"transfer-encoding: chunked\r\n")
+_REPLACED = frozenset({b"server", b"x-envoy-upstream-service-time"})
+"""Fields of an answer that this hop writes anew."""
 _REASONS = {
     200: b"OK", 201: b"Created", 204: b"No Content", 301: b"Moved Permanently", 302: b"Found", 303: b"See Other",
     307: b"Temporary Redirect", 308: b"Permanent Redirect", 400: b"Bad Request", 403: b"Forbidden", 404: b"Not Found",
@@ -40,7 +42,7 @@ def forwarded_response(head: Head, upgrade: bool) -> list[Field]:
     """The fields of an answer that go on."""
     dropped = http1.named_by_connection(head)
     kinds = (CONNECTION, HOP, LENGTH, ENCODING, UPGRADE)
-    fields = [f for f in head.fields if f[0] not in kinds and f[1] not in dropped and f[1] != b"server"]
+    fields = [f for f in head.fields if f[0] not in kinds and f[1] not in dropped and f[1] not in _REPLACED]
     if upgrade:
         fields += [field(b"connection", b"upgrade"), field(b"upgrade", head.upgrade)]
     return fields

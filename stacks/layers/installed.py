@@ -1,7 +1,6 @@
 """Hosts, mesh and workloads: the parts of the playbook, each a component that depends on the one before."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import pulumi
 
@@ -19,7 +18,7 @@ class Installed(pulumi.ComponentResource):
         part: str,
         *,
         environment: str,
-        inventory: pulumi.Input[Mapping[str, Any]],
+        inventory: pulumi.Input[str],
         secrets: Mapping[str, str],
         digest: str,
         opts: pulumi.ResourceOptions | None = None,
@@ -30,7 +29,7 @@ class Installed(pulumi.ComponentResource):
             environment=environment,
             part=part,
             tags=[part],
-            inventory=inventory,  # type: ignore[arg-type]
+            inventory=inventory,
             secrets=dict(secrets),
             digest=digest,
             opts=pulumi.ResourceOptions(parent=self),

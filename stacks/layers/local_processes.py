@@ -3,12 +3,19 @@
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pulumi
+import yaml
 
 from stacks import laptop
 from stacks.environment import Environment
 from stacks.providers.process import Directory, Process
+
+
+def as_text(content: Any) -> str:
+    """The content of a file; values become YAML, for the engine would turn their whole numbers into floats."""
+    return content if isinstance(content, str) else yaml.safe_dump(content, sort_keys=False)
 
 
 class LocalProcesses(pulumi.ComponentResource):
@@ -32,7 +39,7 @@ class LocalProcesses(pulumi.ComponentResource):
                 state=str(state),
                 command=[sys.executable, "-m", process.module, *process.arguments],
                 environment=dict(process.environment),
-                files=dict(process.files),
+                files={path: as_text(content) for path, content in process.files.items()},
                 ready=process.ready,
                 digest=digest,
                 opts=pulumi.ResourceOptions(

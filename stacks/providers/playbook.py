@@ -48,7 +48,7 @@ class PlaybookProvider(ResourceProvider):
 class Playbook(Resource):
     """The plays with ``tags`` of ``mesh.yml``, run for the ``part`` of an environment.
 
-    ``digest`` stands for everything that the run depends on and the inventory does not tell: roles, templates, wheels.
+    ``inventory`` is JSON, as the engine knows no whole numbers. ``digest`` stands for everything that the run depends on and the inventory does not tell: roles, templates, wheels.
     """
 
     hosts: pulumi.Output[list[str]]
@@ -60,7 +60,7 @@ class Playbook(Resource):
         environment: str,
         part: str,
         tags: list[str],
-        inventory: pulumi.Input[Values],
+        inventory: pulumi.Input[str],
         secrets: pulumi.Input[dict[str, str]],
         digest: str,
         opts: pulumi.ResourceOptions | None = None,

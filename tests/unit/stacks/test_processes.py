@@ -23,7 +23,7 @@ def free_port() -> int:
 def spec(tmp_path: Path) -> Any:
     port = free_port()
     command = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1", "--directory", str(tmp_path)]
-    value = {"name": "web", "command": command, "environment": {}, "files": {str(tmp_path / "f.yml"): {"a": 1}}}
+    value = {"name": "web", "command": command, "environment": {}, "files": {str(tmp_path / "f.yml"): "a: 1\n"}}
     yield value | {"ready": f"http://127.0.0.1:{port}/"}
     processes.stop(tmp_path / "state", "web")
 
