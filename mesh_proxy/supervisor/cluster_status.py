@@ -54,7 +54,8 @@ def _host_lines(host: HostStats) -> Iterator[str]:
     yield f"hostname::{host.hostname}"
     yield f"health_flags::{_health_flags(host)}"
     yield f"weight::{host.weight}"
-    yield f"locality::{host.locality}"
+    for part, place in zip(("region", "zone", "sub_zone"), (*host.locality.split("/"), "", ""), strict=False):
+        yield f"{part}::{place}"
     yield f"priority::{host.priority}"
     yield f"times_ejected::{host.times_ejected}"
 

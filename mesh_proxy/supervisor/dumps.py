@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from mesh_api.config import Listener, PipeAddress, ProxyConfig, SocketAddress
+from mesh_api.config import HttpConnectionManager, Listener, PipeAddress, ProxyConfig, SocketAddress
+from mesh_api.config.proxy_config import filter_chains
 from mesh_api.xds.json import resource_to_json
 from mesh_api.xds.resources import BY_CONFIG, Resource
 from mesh_api.xds.type_urls import CLUSTER, ENDPOINT, LISTENER, PREFIX, ROUTE
@@ -40,7 +41,8 @@ def config_dump(dumped: Dumped, *, include_endpoints: bool = False, keep: Callab
         _listeners(dumped, chosen),
         _routes(dumped, chosen),
     ]
-    return {"configs": configs}
+    # Protobuf's JSON leaves out what is empty.
+    return {"configs": [{name: value for name, value in config.items() if value} for config in configs]}
 
 
 def config_dump_of(dumped: Dumped, resource: str, keep: Callable[[str], bool] | None = None) -> Json:
@@ -62,6 +64,7 @@ _ITEM_TYPES: Final = {
     "dynamic_active_clusters": "ClustersConfigDump.DynamicCluster",
     "static_listeners": "ListenersConfigDump.StaticListener",
     "dynamic_listeners": "ListenersConfigDump.DynamicListener",
+    "static_route_configs": "RoutesConfigDump.StaticRouteConfig",
     "dynamic_route_configs": "RoutesConfigDump.DynamicRouteConfig",
     "dynamic_endpoint_configs": "EndpointsConfigDump.DynamicEndpointConfig",
 }
@@ -137,9 +140,17 @@ def _listeners(dumped: Dumped, keep: Callable[[str], bool]) -> Json:
 
 
 def _routes(dumped: Dumped, keep: Callable[[str], bool]) -> Json:
+    """Routes that stand inside of a listener are static, whoever the listener came from."""
     version = dumped.versions.get(ROUTE, "")
+    inline = [
+        chain.filter.route_config
+        for listener in dumped.config.listeners
+        for chain in filter_chains(listener)
+        if isinstance(chain.filter, HttpConnectionManager) and chain.filter.route_config is not None
+    ]
     return {
         "@type": ADMIN + "RoutesConfigDump",
+        "static_route_configs": [{"route_config": typed_json(each)} for each in inline if keep(each.name)],
         "dynamic_route_configs": [
             {"version_info": version, "route_config": typed_json(each)}
             for each in dumped.config.routes

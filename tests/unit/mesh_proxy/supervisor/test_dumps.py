@@ -9,10 +9,12 @@ from mesh_api.config import (
     ClusterLoadAssignment,
     ClusterType,
     FilterChain,
+    HttpConnectionManager,
     Listener,
     PipeAddress,
     ProxyConfig,
     RouteConfiguration,
+    RouterFilter,
     SocketAddress,
     TcpProxy,
 )
@@ -59,6 +61,20 @@ def test_static_and_dynamic_are_apart() -> None:
     assert [each["name"] for each in dump["ListenersConfigDump"]["dynamic_listeners"]] == ["pipe", "virtual"]
     assert dump["RoutesConfigDump"]["dynamic_route_configs"][0]["version_info"] == "9"
     assert dump["BootstrapConfigDump"]["bootstrap"] == {"node": {"id": "n"}}
+
+
+def test_what_is_empty_is_left_out() -> None:
+    assert by_type(config_dump(DUMPED, keep=lambda name: name == "s"))["ListenersConfigDump"].keys() == {
+        "@type",
+        "version_info",
+    }
+
+
+def test_inline_routes_are_static() -> None:
+    manager = HttpConnectionManager("h", (RouterFilter(),), route_config=RouteConfiguration("inline"))
+    config = ProxyConfig(listeners=(Listener("l", SocketAddress("127.0.0.1", 80), (FilterChain(manager),)),))
+    (item,) = config_dump_of(Dumped(DUMPED.bootstrap, config, {}), "static_route_configs")["configs"]
+    assert item["route_config"]["name"] == "inline"
 
 
 def test_endpoints_are_shown_when_asked_for() -> None:
