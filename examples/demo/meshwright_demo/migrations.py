@@ -34,7 +34,7 @@ class Migration:
 def load(schema: str) -> tuple[Migration, ...]:
     """The migrations of a schema in order. Raises :class:`MigrationError` for a wrong name or a gap in the versions."""
     found = []
-    for entry in files("meshwright_demo").joinpath("migrations", schema).iterdir():
+    for entry in files("meshwright_demo").joinpath("sql", schema).iterdir():
         match = NAME.fullmatch(entry.name)
         if match is None:
             raise MigrationError(f"{schema}/{entry.name}: not a name like V1__create_tables.sql")
