@@ -147,6 +147,19 @@ class AdsServer:
         state.version_acked = state.version_sent
         return [Acked(request.type_url, state.version_acked)]
 
+    def _forget_endpoints(self, clusters: Mapping[str, bytes]) -> None:
+        """A cluster that changes is built anew and waits for its endpoints, even when they are the same as before (Envoy's
+        xDS protocol, "Resource warming"); until they come Envoy does not acknowledge the clusters either.
+
+        An assignment has the name of its cluster here.
+        """
+        known, endpoints = self._types[CLUSTER].acked or {}, self._types[ENDPOINT]
+        changed = {name for name, data in clusters.items() if known.get(name, data) != data}
+        if changed & (endpoints.in_flight or {}).keys():
+            _supersede(ENDPOINT, endpoints)
+        if endpoints.acked is not None:
+            endpoints.acked = {name: data for name, data in endpoints.acked.items() if name not in changed}
+
     def _subscribe(self, request: Request, state: _Stream) -> None:
         names = frozenset(request.resource_names)
         added = names - state.names
@@ -197,6 +210,8 @@ class AdsServer:
         state.nonce = f"{self._stream}-{self._counter}"
         state.version_sent = self._target.version or ""
         state.in_flight, state.sent_at = payload, now
+        if type_url == CLUSTER:
+            self._forget_endpoints(payload)
         return Response(type_url, state.version_sent, state.nonce, tuple(sorted(payload.items())))
 
     def _outdated(self, type_url: str, state: _Stream) -> bool:

@@ -103,6 +103,25 @@ def test_wildcard_type_is_answered_even_with_nothing() -> None:
     assert proxy.ack(CLUSTER) == [Acked(CLUSTER, "1")]
 
 
+def test_a_changed_cluster_gets_its_endpoints_again() -> None:
+    """Envoy builds it anew, and acknowledges no clusters before the endpoints have come."""
+    proxy = connected()
+    changed = WORLD | {CLUSTER: WORLD[CLUSTER] | {"a": b"cluster a, other"}}
+    assert proxy.push(changed, "2") == [(CLUSTER, changed[CLUSTER]), (ENDPOINT, {"a": b"hosts a"})]
+    assert proxy.ack(ENDPOINT) == [Acked(ENDPOINT, "2")]
+    assert proxy.ack(CLUSTER) == [Acked(CLUSTER, "2"), Synced("2")]
+
+
+def test_endpoints_under_way_are_sent_again_with_a_changed_cluster() -> None:
+    proxy = connected()
+    hosts = WORLD | {ENDPOINT: WORLD[ENDPOINT] | {"a": b"hosts a, one more"}}
+    assert proxy.push(hosts, "2") == [(ENDPOINT, {"a": b"hosts a, one more"})]
+    changed = hosts | {CLUSTER: WORLD[CLUSTER] | {"a": b"cluster a, other"}}
+    assert proxy.push(changed, "3") == [(CLUSTER, changed[CLUSTER]), (ENDPOINT, {"a": b"hosts a, one more"})]
+    assert proxy.ack(CLUSTER) == [Acked(CLUSTER, "3")]
+    assert proxy.ack(ENDPOINT) == [Acked(ENDPOINT, "3"), Synced("3")]
+
+
 def test_only_what_changed_is_sent() -> None:
     proxy = connected()
     assert proxy.push(WORLD, "2") == [Synced("2")]
