@@ -221,14 +221,21 @@ class Supervisor:
         if self._delivery.failure:
             self._stop.set()
         if status != self._told:
-            quiet = status.standing in (Standing.STATIC, Standing.CURRENT, Standing.WAITING, Standing.NO_POLICY)
-            log.log(logging.INFO if quiet else logging.WARNING, "control plane: %s", status)
+            log.log(_level(status, self._told), "control plane: %s", status)
         if (state, status) != (self._told_state, self._told):
             notify(f"STATUS={state}; control plane: {status}".replace("\n", " "))
         if state == "LIVE" and self._told_state in ("PRE_INITIALIZING", "INITIALIZING"):
             log.info("ready: %d workers run configuration %d", self._workers.running, self._delivery.in_force.number)
             notify("READY=1")
         self._told, self._told_state = status, state
+
+
+def _level(status: Status, before: Status | None) -> int:
+    """How loud a new status is; what is waited for changes with every response, so only the first one counts."""
+    if status.standing in (Standing.INVALID, Standing.UNREACHABLE):
+        return logging.WARNING
+    still_waiting = before is not None and before.standing is status.standing is Standing.WAITING
+    return logging.DEBUG if still_waiting else logging.INFO
 
 
 def _version() -> str:

@@ -91,7 +91,8 @@ def family_of(name: str) -> tuple[str, dict[str, str]]:
         match = _STATISTIC.search(rest)
         place = match.start() if match else rest.rfind(".")
         if place > 0:
-            labels[_LABELLED[head]] = rest[:place]
+            # Istio ends the names of its clusters in statistics with a semicolon, to find their end.
+            labels[_LABELLED[head]] = rest[:place].rstrip(";")
             name = f"{head}.{rest[place + 1 :]}"
     if match := _RESPONSE_CODE.fullmatch(name):
         name, labels["envoy_response_code"] = match.groups()

@@ -145,6 +145,7 @@ class Workers:
             self._settle(index)
             back_off = BACK_OFF_BASE if loop.time() - begin > BACK_OFF_MAX else min(back_off * 2, BACK_OFF_MAX)
             self.restarts += 1
+            self._on_change()
             await asyncio.sleep(back_off)
 
     async def _live(self, index: int) -> None:
