@@ -30,6 +30,7 @@ def main() -> int:
     if arguments.check:
         return 0
     logging.basicConfig(level=found.log_level.upper(), format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)  # it tells every change of every file
     try:
         asyncio.run(app.run(found, token))
     except OSError as error:

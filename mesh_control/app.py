@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 from aiohttp import web
-from watchfiles import awatch
+from watchfiles import Change, awatch
 
 from mesh_api.notify import notify
 from mesh_control import validate
@@ -72,9 +72,12 @@ async def _until(stop: asyncio.Event, tasks: list["asyncio.Task[None]"]) -> None
 async def _watch(control: Control, settings: Settings) -> None:
     """Tell the control plane when a source changes on disk."""
     paths = [settings.state_dir / "policies", *([settings.inventory.parent] if settings.inventory else [])]
-    async for changes in awatch(*paths, debounce=50, step=50, recursive=True):
-        if any(paths[0] in Path(path).parents or Path(path) == settings.inventory for _, path in changes):
-            control.touch()
+
+    def matters(_change: Change, path: str) -> bool:
+        return paths[0] in Path(path).parents or Path(path) == settings.inventory
+
+    async for _ in awatch(*paths, watch_filter=matters, debounce=50, step=50, recursive=True):
+        control.touch()
 
 
 @contextlib.asynccontextmanager
@@ -102,7 +105,8 @@ async def _api(control: Control, path: Path) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        await runner.cleanup()  # removes the socket, too
+        await runner.cleanup()
+        path.unlink(missing_ok=True)
 
 
 def _unix_socket(path: Path) -> socket.socket:

@@ -1,0 +1,302 @@
+"""A real Envoy, driven by our control plane: it takes everything, and traffic goes where the policies say."""
+
+import asyncio
+import contextlib
+import json
+import subprocess
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from tests.integration.mesh_control.harness import LIMIT, TOKEN, ControlPlane, control_plane, free_port
+
+pytestmark = pytest.mark.integration
+
+ORDER = "order.default.svc.cluster.local"
+CANARY = """
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: order}
+spec:
+  host: order
+  trafficPolicy:
+    connectionPool: {tcp: {maxConnections: 100, connectTimeout: 1s}, http: {http1MaxPendingRequests: 100}}
+    outlierDetection: {consecutive5xxErrors: 10, interval: 1s, baseEjectionTime: 30s, maxEjectionPercent: 100}
+  subsets: [{name: v1, labels: {version: v1}}, {name: v2, labels: {version: v2}}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: order}
+spec:
+  hosts: [order]
+  http:
+  - match: [{uri: {prefix: /api/v1}}]
+    redirect: {uri: /api/v2, redirectCode: 301}
+  - match: [{headers: {x-user: {exact: beta}}}]
+    route: [{destination: {host: order, subset: v2}}]
+    timeout: 15s
+  - route:
+    - {destination: {host: order, subset: v1}, weight: 50}
+    - {destination: {host: order, subset: v2}, weight: 50}
+"""
+GATEWAY = """
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: shop}
+spec:
+  selector: {istio: ingressgateway}
+  servers: [{port: {number: PORT, name: http, protocol: HTTP}, hosts: ["*.services.local"]}]
+"""
+BOUND = """
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: shop}
+spec:
+  hosts: [order.services.local]
+  gateways: [shop]
+  http: [{route: [{destination: {host: order}}]}]
+"""
+EVERYTHING = """
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: outside}
+spec:
+  hosts: [outside.example.com]
+  resolution: DNS
+  ports: [{number: 443, name: https, protocol: HTTPS}, {number: 80, name: http, protocol: HTTP}]
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: other}
+spec:
+  hosts: [other.example.com]
+  resolution: NONE
+  ports: [{number: 443, name: https, protocol: HTTPS}, {number: 80, name: http, protocol: HTTP}]
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: grpc}
+spec:
+  hosts: [grpc.default.svc.cluster.local]
+  addresses: [10.96.0.30]
+  location: MESH_INTERNAL
+  resolution: STATIC
+  ports: [{number: 50051, name: grpc, protocol: GRPC}, {number: 3306, name: mysql, protocol: TCP}]
+  endpoints: [{address: 127.0.0.31, weight: 3}, {address: 127.0.0.32, locality: a/b/c}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: other}
+spec:
+  hosts: [api.example.com]
+  http:
+  - match: [{uri: {regex: "/v[0-9]+/.*"}, queryParams: {q: {exact: "1"}}, withoutHeaders: {x: {prefix: y}}}]
+    rewrite: {uriRegexRewrite: {match: "^/v[0-9]+/(.*)$", rewrite: '/\\1'}, authority: order}
+    route: [{destination: {host: order, port: {number: 8380}}}]
+    retries: {attempts: 3, perTryTimeout: 2s, retryOn: "5xx,503"}
+    fault: {delay: {fixedDelay: 1s, percentage: {value: 0.1}}, abort: {httpStatus: 503, percentage: {value: 1}}}
+    corsPolicy: {allowOrigins: [{exact: "https://a.example"}], allowMethods: [GET], maxAge: 1h}
+    headers: {request: {set: {x-a: b}, remove: [x-c]}, response: {add: {x-d: e}}}
+    mirrors: [{destination: {host: order}, percentage: {value: 10}}]
+  - directResponse: {status: 418, body: {string: teapot}}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: postgres}
+spec:
+  hosts: [postgres]
+  tcp:
+  - match: [{port: 5432}]
+    route: [{destination: {host: postgres}, weight: 1}, {destination: {host: order}, weight: 2}]
+"""
+
+
+def bootstrap(plane: ControlPlane, node: str, admin: int, metadata: dict[str, Any]) -> dict[str, Any]:
+    """As a machine gets it."""
+    authorization = {"key": "authorization", "value": f"Bearer {TOKEN}"}
+    service = {"envoy_grpc": {"cluster_name": "xds-grpc"}, "initial_metadata": [authorization]}
+    http2 = {
+        "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+        "explicit_http_config": {"http2_protocol_options": {}},
+    }
+    address = {"socket_address": {"address": "127.0.0.1", "port_value": plane.xds_port}}
+    cluster = {
+        "name": "xds-grpc",
+        "type": "STATIC",
+        "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": http2},
+        "load_assignment": {
+            "cluster_name": "xds-grpc",
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
+        },
+    }
+    ads = {"api_type": "GRPC", "transport_api_version": "V3", "grpc_services": [service]}
+    source = {"ads": {}, "resource_api_version": "V3"}
+    return {
+        "node": {"id": node, "cluster": "test", "metadata": metadata},
+        "admin": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": admin}}},
+        "dynamic_resources": {"ads_config": ads, "cds_config": source, "lds_config": source},
+        "static_resources": {"clusters": [cluster]},
+    }
+
+
+def start(program: Path, file: Path) -> subprocess.Popen[bytes]:
+    command = [program, "-c", file, "--use-dynamic-base-id", "--concurrency", "1", "-l", "warning"]
+    with file.with_suffix(".log").open("wb") as log:
+        return subprocess.Popen(command, stdout=log, stderr=log)
+
+
+@contextlib.asynccontextmanager
+async def running(program: Path, plane: ControlPlane, node: str, metadata: dict[str, Any]) -> AsyncIterator[None]:
+    """An Envoy that has taken everything, and is gone at the end."""
+    name = node.split("~")[2]
+    file = plane.folder / f"{name}.json"
+    file.write_text(json.dumps(bootstrap(plane, node, free_port(), metadata)))
+    process = start(program, file)
+    try:
+        async with asyncio.timeout(LIMIT):
+            while name not in (await plane.client.status())["proxies"]:
+                await asyncio.sleep(0.05)  # Envoy tells nobody when it has connected
+        assert (await plane.client.wait(LIMIT))["waiting"] == []
+        yield
+    finally:
+        process.kill()
+        process.wait(LIMIT)
+
+
+@contextlib.asynccontextmanager
+async def application(name: str) -> AsyncIterator[int]:
+    """A workload that says its name and what it was asked; yields its port."""
+
+    async def answer(request: web.Request) -> web.Response:
+        return web.json_response(
+            {
+                "name": name,
+                "path": request.path,
+                "headers": {name.lower(): value for name, value in request.headers.items()},
+            }
+        )
+
+    application = web.Application()
+    application.router.add_route("*", "/{tail:.*}", answer)
+    runner = web.AppRunner(application, access_log=None)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()
+
+
+def inventory(v1: int, v2: int, store: int) -> dict[str, Any]:
+    def workload(name: str, app: str, version: str, port: int) -> dict[str, Any]:
+        return {
+            "name": name,
+            "address": "127.0.0.1",
+            "labels": {"app": app, "version": version},
+            "ports": {"http": port},
+            "sidecar": False,
+        }
+
+    return {
+        "services": [
+            {"name": "order", "ports": [{"name": "http", "port": 8380}], "selector": {"app": "order"}},
+            {"name": "store", "ports": [{"name": "http", "port": 8480}], "selector": {"app": "store"}},
+            {"name": "postgres", "ports": [{"name": "tcp-pg", "port": 5432}], "selector": {"app": "postgres"}},
+        ],
+        "workloads": [
+            workload("order-v1", "order", "v1", v1),
+            workload("order-v2", "order", "v2", v2),
+            workload("store", "store", "v1", store),
+        ],
+    }
+
+
+async def get(session: aiohttp.ClientSession, port: int, path: str = "/", **headers: str) -> tuple[int, Any, Any]:
+    url = f"http://127.0.0.1:{port}{path}"
+    async with session.get(url, headers=headers, allow_redirects=False) as answer:
+        body = await answer.json() if answer.content_type == "application/json" else await answer.text()
+        return answer.status, body, answer.headers
+
+
+async def test_a_sidecar_without_interception_routes_by_policy(tmp_path: Path, envoy: Path) -> None:
+    egress, ingress = free_port(), free_port()
+    node = "sidecar~127.0.0.1~store.default~default.svc.cluster.local"
+    async with contextlib.AsyncExitStack() as stack:
+        v1, v2 = await stack.enter_async_context(application("v1")), await stack.enter_async_context(application("v2"))
+        store = await stack.enter_async_context(application("store"))
+        hosts = inventory(v1, v2, ingress)
+        plane = stack.enter_context(control_plane(tmp_path, inventory=hosts))
+        metadata = {
+            "INTERCEPTION_MODE": "NONE",
+            "EGRESS_PORTS": {f"{ORDER}:8380": egress},
+            "INGRESS_PORTS": {str(ingress): store},
+        }
+        await stack.enter_async_context(running(envoy, plane, node, metadata))
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+
+        status, body, headers = await get(session, ingress)
+        assert (status, body["name"], headers["server"]) == (200, "store", "istio-envoy")
+
+        applied = await plane.client.apply("demo", CANARY, LIMIT)
+        assert applied["proxies"] == {"store.default": {"state": "acknowledged"}}
+        seen = Counter([(await get(session, egress))[1]["name"] for _ in range(60)])
+        assert set(seen) == {"v1", "v2"}
+        assert [(await get(session, egress, **{"x-user": "beta"}))[1]["name"] for _ in range(10)] == ["v2"] * 10
+        status, _, headers = await get(session, egress, "/api/v1/books")
+        assert (status, headers["location"]) == (301, f"http://127.0.0.1:{egress}/api/v2")
+
+        only_v1 = CANARY.replace("weight: 50", "weight: 100", 1).replace("weight: 50", "weight: 0")
+        await plane.client.apply("demo", only_v1, LIMIT)
+        assert [(await get(session, egress))[1]["name"] for _ in range(20)] == ["v1"] * 20
+
+        plane.kill()
+        assert (await get(session, egress))[0] == 200  # traffic needs no control plane
+
+
+async def test_a_gateway_serves_what_is_bound_to_it(tmp_path: Path, envoy: Path) -> None:
+    port = free_port()
+    node = "router~127.0.0.1~gateway.istio-system~istio-system.svc.cluster.local"
+    async with contextlib.AsyncExitStack() as stack:
+        v1, v2 = await stack.enter_async_context(application("v1")), await stack.enter_async_context(application("v2"))
+        plane = stack.enter_context(control_plane(tmp_path, inventory=inventory(v1, v2, free_port())))
+        await plane.client.apply("demo", GATEWAY.replace("PORT", str(port)), LIMIT)
+        await stack.enter_async_context(running(envoy, plane, node, {"LABELS": {"istio": "ingressgateway"}}))
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+
+        assert (await get(session, port, Host="order.services.local"))[0] == 404
+        await plane.client.apply("demo", GATEWAY.replace("PORT", str(port)) + BOUND, LIMIT)
+        status, body, headers = await get(session, port, Host="order.services.local")
+        assert (status, headers["server"]) == (200, "istio-envoy")
+        assert body["headers"]["x-forwarded-for"]  # what is not believed from outside is written anew
+        assert (await get(session, port, Host="other.services.local"))[0] == 404
+
+
+async def test_everything_is_taken_with_interception(tmp_path: Path, envoy: Path) -> None:
+    node = "sidecar~127.0.0.1~order-v1.default~default.svc.cluster.local"
+    capture = {"outbound": free_port(), "inbound": free_port()}
+    with control_plane(tmp_path, inventory=inventory(free_port(), free_port(), free_port())) as plane:
+        async with running(envoy, plane, node, {"CAPTURE_PORTS": capture}):
+            for text in (CANARY, f"{CANARY}---{EVERYTHING}", CANARY):
+                applied = await plane.client.apply("demo", text, LIMIT)
+                assert applied["proxies"] == {"order-v1.default": {"state": "acknowledged"}}, applied
+
+
+async def test_a_port_that_is_taken_is_told_as_the_proxy_tells_it(tmp_path: Path, envoy: Path) -> None:
+    """Envoy's own words reach whoever applies the policy, and the former set is back."""
+    node = "router~127.0.0.1~gateway.istio-system~istio-system.svc.cluster.local"
+    async with contextlib.AsyncExitStack() as stack:
+        taken = await stack.enter_async_context(application("other"))
+        plane = stack.enter_context(control_plane(tmp_path, inventory=inventory(1, 2, 3)))
+        await stack.enter_async_context(running(envoy, plane, node, {"LABELS": {"istio": "ingressgateway"}}))
+        with pytest.raises(
+            Exception, match=f"gateway.istio-system refused LDS: .*0.0.0.0_{taken}.*Address already in use"
+        ):
+            await plane.client.apply("demo", GATEWAY.replace("PORT", str(taken)), LIMIT)
+        assert await plane.client.get("demo") == ""

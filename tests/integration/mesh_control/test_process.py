@@ -1,0 +1,108 @@
+"""The process: settings that cannot be used, pages for everyone, and a socket for a few."""
+
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import yaml
+
+from mesh_control.client import ControlClient, ControlError
+from tests.integration.mesh_control.harness import LIMIT, STORE, ControlPlane, Peer, connected, control_plane
+
+pytestmark = pytest.mark.integration
+
+BAD_SETTINGS = {
+    "unknown": ({"xds_adress": "127.0.0.1:1"}, "control.yml: xds_adress: there is no such setting"),
+    "address": (
+        {"xds_address": "15010"},
+        "control.yml: xds_address: '15010' is not ADDRESS:PORT, for example 127.0.0.1:15010",
+    ),
+    "open": ({"xds_address": "0.0.0.0:0", "join_token_file": None}, "anyone could join; set join_token_file"),
+    "token": ({"join_token_file": "/nonexistent/token"}, "join_token_file: [Errno 2] No such file or directory"),
+    "level": ({"log_level": "loud"}, "control.yml: log_level: Input should be 'debug', 'info', 'warning' or 'error'"),
+    "inventory": ({"inventory": "/nonexistent/inventory.yml"}, "/nonexistent/inventory.yml: [Errno 2]"),
+}
+
+
+def run(plane: ControlPlane, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "mesh_control", "--config", str(plane.config), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=False)
+
+
+@pytest.mark.parametrize("name", BAD_SETTINGS)
+def test_settings_that_cannot_be_used_are_named(tmp_path: Path, name: str) -> None:
+    changes, message = BAD_SETTINGS[name]
+    plane = ControlPlane(tmp_path)
+    plane.config.write_text(yaml.safe_dump({**yaml.safe_load(plane.config.read_text()), **changes}))
+    result = run(plane)
+    assert result.returncode == 64
+    assert message in result.stderr
+    assert not plane.socket.exists()
+
+
+def test_check_opens_nothing(tmp_path: Path) -> None:
+    plane = ControlPlane(tmp_path)
+    assert run(plane, "--check").returncode == 0
+    assert not (tmp_path / "state").exists()
+    plane.write_inventory({"services": [{"name": "order", "ports": [{"name": "http", "port": 0}]}]})
+    result = run(plane, "--check")
+    assert result.returncode == 64
+    assert "inventory.yml: services.0.ports.0.port: Input should be greater than or equal to 1" in result.stderr
+
+
+def test_a_port_in_use_is_named(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    with control_plane(tmp_path / "one") as plane:
+        result = run(ControlPlane(tmp_path / "two", xds_port=plane.xds_port))
+        assert result.returncode == 1
+        assert f"xds_address: 127.0.0.1:{plane.xds_port} cannot be bound" in result.stderr
+        result = run(ControlPlane(tmp_path / "two", monitoring_port=plane.monitoring_port))
+        assert result.returncode == 1
+        assert f"monitoring_address: 127.0.0.1:{plane.monitoring_port} cannot be bound" in result.stderr
+
+
+async def test_pages_are_for_reading(tmp_path: Path) -> None:
+    with control_plane(tmp_path) as plane:
+        async with (
+            connected(Peer(STORE), plane),
+            aiohttp.ClientSession(f"http://127.0.0.1:{plane.monitoring_port}") as http,
+        ):
+
+            async def page(path: str) -> Any:
+                async with http.get(path) as answer:
+                    assert answer.status == 200, path
+                    return await (answer.json() if answer.content_type == "application/json" else answer.text())
+
+            assert await page("/ready") == await page("/healthz") == "ok\n"
+            assert (await page("/version"))["component"] == "meshwright"
+            assert (await page("/debug/syncz"))["proxies"]["store.default"]["state"] == "acknowledged"
+            assert [service["hostname"].partition(".")[0] for service in await page("/debug/registryz")] == [
+                "order",
+                "postgres",
+                "store",
+            ]
+            assert await page("/debug/configz") == []
+            metrics = (await page("/metrics")).splitlines()
+            assert "pilot_xds 1" in metrics
+            assert 'pilot_xds_pushes{type="rds"} 1' in metrics
+            assert "pilot_proxy_convergence_time_count 1" in metrics
+            for method, path in (("PUT", "/policies/demo"), ("GET", "/policies/demo"), ("GET", "/status")):
+                async with http.request(method, path) as answer:
+                    assert answer.status == 404
+
+
+async def test_the_socket_is_for_owner_and_group(tmp_path: Path) -> None:
+    with control_plane(tmp_path) as plane:
+        assert stat.S_IMODE(plane.socket.stat().st_mode) == 0o660
+        for owner in ("..", "A", "a/b", "-a"):
+            with pytest.raises(ControlError):
+                await plane.client.apply(owner, "", 0)
+        assert plane.end() == 0
+        assert not plane.socket.exists()
+    with pytest.raises(ControlError, match=r"does not answer on .*; does mesh-control run, and may you open it\?"):
+        await ControlClient(plane.socket).status()
