@@ -31,7 +31,8 @@ class ProcessError(RuntimeError):
 def start(state: Path, spec: Mapping[str, Any], seconds: float = 60.0) -> None:
     """Write the files of a process, start its keeper and wait until it is ready.
 
-    ``spec``: ``name``, ``command`` (list), ``environment``, ``files`` (path to text), ``ready`` (URL or empty). One that runs already with the same spec is left alone; one with another spec is ended first.
+    ``spec``: ``name``, ``command`` (list), ``environment``, ``files`` (path to text), ``ready`` (URL or empty). One that runs
+    already with the same spec is left alone; one with another spec is ended first.
     """
     name = str(spec["name"])
     if (

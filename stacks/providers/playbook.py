@@ -48,7 +48,8 @@ class PlaybookProvider(ResourceProvider):
 class Playbook(Resource):
     """The plays with ``tags`` of ``mesh.yml``, run for the ``part`` of an environment.
 
-    ``inventory`` is JSON, as the engine knows no whole numbers. ``digest`` stands for everything that the run depends on and the inventory does not tell: roles, templates, wheels.
+    ``inventory`` is JSON, as the engine knows no whole numbers. ``digest`` stands for everything that the run depends on and
+    the inventory does not tell: roles, templates, wheels.
     """
 
     hosts: pulumi.Output[list[str]]

@@ -1,0 +1,123 @@
+"""What a machine driver does. Every step can be repeated, also after one that was cut off halfway."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+
+
+class DriverError(RuntimeError):
+    """A step failed; the message names the machine and the mend."""
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkSpec:
+    """The network of an environment's machines; its first address is the host's end."""
+
+    environment: str
+    cidr: str
+
+
+@dataclass(frozen=True, slots=True)
+class MachineSpec:
+    """What a machine is to be. ``public_key`` may log in as ``user``, who may become root."""
+
+    environment: str
+    name: str
+    address: str
+    cidr: str
+    public_key: str
+    user: str = "ansible"
+    ssh_port: int = 22
+    cores: int = 2
+    memory_mib: int = 2048
+    suite: str = "bookworm"
+    mirror: str | None = None
+    host_key: str | None = None
+
+    def digest(self) -> str:
+        """Changes when anything about the machine does."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class MachineState:
+    """What a machine is: whether it runs, how SSH reaches it (``ssh_arguments`` beside user, address and port).
+
+    ``host_key`` is its public host key; ``digest`` that of the specification that it was made from.
+    """
+
+    name: str
+    running: bool
+    address: str
+    ssh_port: int
+    user: str
+    ssh_arguments: tuple[str, ...] = ()
+    host_key: str = ""
+    digest: str = ""
+
+    def to_values(self) -> dict[str, Any]:
+        """Plain values, for the stack's state."""
+        return {**asdict(self), "ssh_arguments": list(self.ssh_arguments)}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that stands in the way, and how to mend it."""
+
+    what: str
+    mend: str
+
+    def __str__(self) -> str:
+        return f"{self.what}; {self.mend}"
+
+
+@dataclass(slots=True)
+class Problems:
+    """Collects problems."""
+
+    found: list[Problem] = field(default_factory=list)
+
+    def need(self, condition: bool, what: str, mend: str) -> None:
+        """Note a problem unless the condition holds."""
+        if not condition:
+            self.found.append(Problem(what, mend))
+
+
+class Driver(Protocol):
+    """Makes machines, looks at them, takes them away."""
+
+    notice: str
+    """What users must know before they rely on it; empty when there is nothing."""
+
+    def preflight(self, machines: Sequence[MachineSpec]) -> list[Problem]:
+        """Everything that stands in the way of these machines, without changing anything."""
+        ...
+
+    def ensure_network(self, network: NetworkSpec) -> None:
+        """Have the network."""
+        ...
+
+    def ensure(self, machine: MachineSpec) -> MachineState:
+        """Have the machine, running and answering SSH. Raises :class:`DriverError`."""
+        ...
+
+    def read(self, machine: MachineSpec) -> MachineState | None:
+        """The machine as it is; ``None`` when there is none."""
+        ...
+
+    def delete(self, environment: str, name: str) -> None:
+        """Take a machine away with everything that is its own, from any state."""
+        ...
+
+    def delete_network(self, environment: str) -> None:
+        """Take the network away."""
+        ...
+
+
+def check(driver: Driver, machines: Sequence[MachineSpec]) -> None:
+    """Raise :class:`DriverError` with every problem, each on its line."""
+    problems = driver.preflight(machines)
+    if problems:
+        raise DriverError("these machines cannot be made here:\n" + "\n".join(f"- {problem}" for problem in problems))

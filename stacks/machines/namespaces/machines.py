@@ -1,0 +1,172 @@
+"""The driver: puts image, disk, network, limits and launcher together."""
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from stacks.machines.driver import DriverError, MachineSpec, MachineState, NetworkSpec, Problem, Problems
+from stacks.machines.namespaces import apt_proxy, cgroups, disk, image, names, network
+from stacks.machines.namespaces.system import end, read_pid, run, socket_in, write_pid
+
+TOOLS = {
+    "mmdebstrap": "mmdebstrap",
+    "ip": "iproute2",
+    "nsenter": "util-linux",
+    "unshare": "util-linux",
+    "ssh-keygen": "openssh-client",
+}
+ROOT = Path(__file__).resolve().parents[3]
+SSH_SECONDS = 60.0
+
+
+class NamespaceDriver:
+    """See :class:`~stacks.machines.driver.Driver`; files are kept below ``state/ENVIRONMENT``."""
+
+    notice = "machines made of namespaces share this host's kernel and are no security boundary"
+
+    def __init__(self, state: Path) -> None:
+        self._state = state
+
+    def preflight(self, machines: Sequence[MachineSpec]) -> list[Problem]:
+        """See :class:`~stacks.machines.driver.Driver`."""
+        problems = Problems()
+        root = os.geteuid() == 0
+        problems.need(root, "namespaces can only be made by root", "run as root, or use the stack laptop")
+        for tool, package in TOOLS.items():
+            problems.need(shutil.which(tool) is not None, f"{tool} is missing", f"apt-get install {package}")
+        if root and shutil.which("unshare"):
+            trial = subprocess.run(
+                ["unshare", "--mount", "--pid", "--net", "--fork", "true"], capture_output=True, check=False
+            )
+            problems.need(
+                trial.returncode == 0,
+                f"namespaces are forbidden here: {trial.stderr.decode().strip()}",
+                "use the stack laptop",
+            )
+        problems.need(self._overlay_works(), f"{self._state} is itself on an overlay", "set another state directory")
+        wanted = sum(machine.memory_mib for machine in machines)
+        there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
+        problems.need(
+            wanted <= there, f"the machines want {wanted} MiB and this host has {there}", "set machines.memory_mib"
+        )
+        return problems.found
+
+    def _overlay_works(self) -> bool:
+        existing = next(path for path in (self._state, *self._state.parents) if path.exists())
+        return run("stat", "--file-system", "--format=%T", str(existing)).strip() not in ("overlayfs", "overlay")
+
+    def ensure_network(self, wanted: NetworkSpec) -> None:
+        """See :class:`~stacks.machines.driver.Driver`."""
+        network.ensure(wanted)
+
+    def ensure(self, machine: MachineSpec) -> MachineState:
+        """See :class:`~stacks.machines.driver.Driver`."""
+        directory = self._directory(machine.environment, machine.name)
+        known = self.read(machine)
+        if known is not None and known.digest != machine.digest():
+            self.delete(machine.environment, machine.name)
+        tree = image.ensure(machine)
+        self._ensure_apt_proxy(machine, tree)
+        if read_pid(directory / "launcher.pid") is None:
+            disk.prepare(machine, directory, tree)
+            (directory / "image").write_text(f"{tree}\n")
+            (directory / "spec.json").write_text(json.dumps(asdict(machine)))
+            self._launch(directory)
+        self._await_ssh(machine, directory)
+        state = self.read(machine)
+        if state is None:
+            raise DriverError(f"machine {machine.name} vanished while it was made")
+        return state
+
+    def _launch(self, directory: Path) -> None:
+        with (directory / "launcher.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "stacks.machines.namespaces.launcher", str(directory)],
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        write_pid(directory / "launcher.pid", process.pid)
+
+    def _ensure_apt_proxy(self, machine: MachineSpec, tree: Path) -> None:
+        pid_file = self._state / machine.environment / "apt-proxy.pid"
+        pid_file.parent.mkdir(parents=True, exist_ok=True)
+        if read_pid(pid_file) is not None:
+            return
+        place = [names.bridge_namespace(machine.environment), names.gateway(machine.cidr), str(apt_proxy.PORT)]
+        command = [sys.executable, "-m", "stacks.machines.namespaces.apt_proxy", *place, *sorted(image.apt_hosts(tree))]
+        with (pid_file.parent / "apt-proxy.log").open("ab") as log:
+            process = subprocess.Popen(
+                command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+        write_pid(pid_file, process.pid)
+
+    def _await_ssh(self, machine: MachineSpec, directory: Path) -> None:
+        deadline = time.monotonic() + SSH_SECONDS
+        namespace = names.bridge_namespace(machine.environment)
+        while time.monotonic() < deadline:
+            if read_pid(directory / "launcher.pid") is None:
+                log = (directory / "launcher.log").read_text()[-1000:]
+                raise DriverError(f"machine {machine.name} did not start: {log}")
+            with contextlib.suppress(OSError), socket_in(namespace) as probe:
+                probe.settimeout(2)
+                probe.connect((machine.address, machine.ssh_port))
+                if probe.recv(4) == b"SSH-":
+                    return
+            time.sleep(0.1)
+        raise DriverError(f"machine {machine.name} runs and does not answer SSH within {SSH_SECONDS:.0f} s")
+
+    def read(self, machine: MachineSpec) -> MachineState | None:
+        """See :class:`~stacks.machines.driver.Driver`."""
+        directory = self._directory(machine.environment, machine.name)
+        if not (directory / "spec.json").exists():
+            return None
+        made = MachineSpec(**json.loads((directory / "spec.json").read_text()))
+        key = directory / "upper/etc/ssh/ssh_host_ed25519_key.pub"
+        host_key = " ".join(key.read_text().split()[:2]) if key.exists() else ""
+        return MachineState(
+            name=made.name,
+            running=read_pid(directory / "launcher.pid") is not None,
+            address=made.address,
+            ssh_port=made.ssh_port,
+            user=made.user,
+            ssh_arguments=self.ssh_arguments(made, host_key),
+            host_key=host_key,
+            digest=made.digest(),
+        )
+
+    def ssh_arguments(self, machine: MachineSpec, host_key: str) -> tuple[str, ...]:
+        """Through the bridge's namespace, and only to the machine with this host key."""
+        known = self._state / machine.environment / f"known_hosts.{machine.name}"
+        if host_key:
+            known.write_text(f"{machine.address} {host_key}\n")
+        relay = Path(__file__).with_name("relay.py")
+        proxy = f"{sys.executable} -SE {relay} {names.bridge_namespace(machine.environment)} %h %p"
+        return ("-o", f"ProxyCommand={proxy}", "-o", f"UserKnownHostsFile={known}", "-o", "StrictHostKeyChecking=yes")
+
+    def delete(self, environment: str, name: str) -> None:
+        """See :class:`~stacks.machines.driver.Driver`."""
+        directory = self._directory(environment, name)
+        end(directory / "launcher.pid")
+        network.unplug(environment, name)
+        cgroups.remove(environment, name)
+        shutil.rmtree(directory, ignore_errors=True)
+        (self._state / environment / f"known_hosts.{name}").unlink(missing_ok=True)
+
+    def delete_network(self, environment: str) -> None:
+        """See :class:`~stacks.machines.driver.Driver`."""
+        end(self._state / environment / "apt-proxy.pid")
+        network.delete(environment)
+        shutil.rmtree(self._state / environment, ignore_errors=True)
+
+    def _directory(self, environment: str, name: str) -> Path:
+        return self._state / environment / name
