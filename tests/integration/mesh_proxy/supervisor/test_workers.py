@@ -14,7 +14,7 @@ from mesh_proxy.supervisor.workers import Workers
 
 pytestmark = pytest.mark.integration
 
-FAKE = (sys.executable, str(Path(__file__).with_name("fake_worker.py")))
+FAKE = str(Path(__file__).with_name("fake_worker.py"))
 
 
 class Pools:
@@ -72,8 +72,8 @@ async def test_program_that_is_not_there(pools: Pools, caplog: pytest.LogCapture
 
 async def test_one_that_does_not_come_up_does_not_hold_up_the_others(pools: Pools) -> None:
     # Whoever has index 1 ends; index 0 is a sound one.
-    execute = f"os.execv({FAKE[0]!r}, [{FAKE[0]!r}, {FAKE[1]!r}, *sys.argv[1:]])"
-    command = (sys.executable, "-c", f"import os, sys; sys.argv[4] == '1' and sys.exit(1); {execute}")
+    go_on = f"runpy.run_path({FAKE!r}, run_name='__main__')"
+    command = (sys.executable, "-c", f"import runpy, sys; sys.argv[4] == '1' and sys.exit(1); {go_on}")
     workers = pools.make(2, *command)
     assert await workers.apply(1, ProxyConfig()) is None
     assert (len(workers.up), workers.running) == (1, 1)
