@@ -1,0 +1,1 @@
+"""The data plane: the sidecar beside a workload, a supervisor and its workers."""
