@@ -16,6 +16,7 @@ from stacks.environments import ENVIRONMENTS
 from stacks.layers.installed import PARTS, Installed
 from stacks.layers.local_processes import LocalProcesses
 from stacks.layers.policies import Policies
+from stacks.machines.namespaces import names
 
 PLAYBOOK_FILES = ("roles", "templates", "mesh.yml", "ansible.cfg")
 PACKAGES = ("mesh_api", "mesh_cli", "mesh_control", "mesh_policy", "mesh_proxy", "examples/demo/meshwright_demo")
@@ -42,7 +43,9 @@ def run(root: Path) -> None:
     gateway = environment.mesh.gateway
     address = environment.machine(gateway.machine).address
     pulumi.export("gateway", f"http://{address}:{gateway.http_port}")
+    pulumi.export("scenario", environment.scenario)
     pulumi.export("control", control)
+    pulumi.export("enter", entrance(environment))
 
 
 def declared(stack: str, overrides: Mapping[str, Any]) -> tuple[Environment, Sequence[Policy]]:
@@ -95,6 +98,13 @@ def _machines(
         lambda found: {"place": found["place"], "command": REMOTE_COMMAND, "socket": REMOTE_SOCKET}
     )
     return control, last
+
+
+def entrance(environment: Environment) -> list[str]:
+    """The command to put before another that must reach the machines; empty when everything reaches them."""
+    if environment.machines.driver != "namespaces":
+        return []
+    return ["nsenter", f"--net=/run/netns/{names.bridge_namespace(environment.name)}"]
 
 
 def wheels(root: Path) -> Path:

@@ -9,7 +9,6 @@ import tempfile
 from pathlib import Path
 
 from stacks.machines.driver import DriverError, MachineSpec
-from stacks.machines.namespaces.system import run
 
 PACKAGES = (
     "systemd", "systemd-sysv", "dbus", "libpam-systemd", "openssh-server", "sudo", "python3", "python3-apt", "python3-venv",
@@ -18,7 +17,7 @@ PACKAGES = (
 OFFICIAL = "http://deb.debian.org/debian"
 _HOOKS = (
     'chroot "$1" useradd --create-home --shell /bin/bash --password "*" ansible',
-    'rm -f "$1"/etc/ssh/ssh_host_*',
+    'rm -f "$1"/etc/ssh/ssh_host_* "$1"/etc/hostname',
     'chroot "$1" systemctl mask console-getty.service getty@.service systemd-networkd-wait-online.service',
     'chroot "$1" systemctl disable apt-daily.timer apt-daily-upgrade.timer nftables.service || true',
 )
@@ -88,8 +87,6 @@ def _build(suite: str, source: str, target: Path) -> None:
     done = subprocess.run([*command, suite, str(target), source], capture_output=True, text=True, check=False)
     if done.returncode:
         raise DriverError(f"the machines' image could not be made from {source}: {done.stderr.strip()[-1500:]}")
-    run("rm", "-rf", f"{target}/var/lib/apt/lists", f"{target}/var/cache/apt")
-    (target / "etc/hostname").unlink(missing_ok=True)
 
 
 def apt_hosts(tree: Path) -> set[str]:
