@@ -45,6 +45,7 @@ async def run(settings: Settings, token: str | None) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(_pages(control, settings.monitoring_address))
+        stack.callback(settings.socket.unlink, missing_ok=True)
         await stack.enter_async_context(_api(control, settings.socket))
         await server.start()
         tasks = [
@@ -106,7 +107,6 @@ async def _api(control: Control, path: Path) -> AsyncIterator[None]:
         yield
     finally:
         await runner.cleanup()
-        path.unlink(missing_ok=True)
 
 
 def _unix_socket(path: Path) -> socket.socket:

@@ -53,9 +53,9 @@ def gateway_http(stat_prefix: str, rds_name: str) -> HttpConnectionManager:
     )
 
 
-def tcp(cluster: str) -> TcpProxy:
-    """Bytes to one cluster."""
-    return TcpProxy(stat_prefix=cluster, cluster=cluster, access_logs=defaults.ACCESS_LOGS)
+def tcp(cluster: str, idle_timeout: float | None = None) -> TcpProxy:
+    """Bytes to one cluster; ``idle_timeout`` in seconds."""
+    return TcpProxy(stat_prefix=cluster, cluster=cluster, access_logs=defaults.ACCESS_LOGS, idle_timeout=idle_timeout)
 
 
 def black_hole(name: str, port: int) -> FilterChain:

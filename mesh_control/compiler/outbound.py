@@ -12,7 +12,7 @@ from mesh_api.config import (
     TrafficDirection,
     WeightedCluster,
 )
-from mesh_control.compiler import defaults, filter_chains, names
+from mesh_control.compiler import defaults, filter_chains, names, traffic_policies
 from mesh_control.compiler.scope import MESH, Scope
 from mesh_control.compiler.virtual_service import Place, cluster_of
 from mesh_control.world import Protocol, Service, ServicePort
@@ -92,20 +92,26 @@ def _listener(address: str, port: int, chain: FilterChain, inspector: ListenerFi
 def tcp_filter(scope: Scope, service: Service, port: ServicePort) -> TcpProxy:
     """Bytes to a service: by the first TCP rule of its VirtualService that holds here, else to its cluster."""
     owner = scope.virtual_service(service.hostname)
-    place = Place(MESH, port.number)
+    place, idle = Place(MESH, port.number), _idle_timeout(scope, service, port)
     for rule in (owner.spec.tcp or ()) if owner is not None else ():
         if owner is None or not (rule.match is None or any(_holds(scope, match, place) for match in rule.match)):
             continue
         if len(rule.route) == 1:
-            return filter_chains.tcp(cluster_of(scope, owner, rule.route[0].destination, place))
+            return filter_chains.tcp(cluster_of(scope, owner, rule.route[0].destination, place), idle)
         weighted = tuple(
             WeightedCluster(cluster_of(scope, owner, item.destination, place), item.weight)
             for item in rule.route
             if item.weight
         )
         prefix = f"{owner.metadata.name}.{owner.metadata.namespace}"
-        return TcpProxy(prefix, weighted_clusters=weighted, access_logs=defaults.ACCESS_LOGS)
-    return filter_chains.tcp(names.outbound(port.number, "", service.hostname))
+        return TcpProxy(prefix, weighted_clusters=weighted, access_logs=defaults.ACCESS_LOGS, idle_timeout=idle)
+    return filter_chains.tcp(names.outbound(port.number, "", service.hostname), idle)
+
+
+def _idle_timeout(scope: Scope, service: Service, port: ServicePort) -> float | None:
+    pool = traffic_policies.settings(scope.destination_rules(service), port.number).connection_pool
+    timeout = pool.tcp.idle_timeout if pool is not None and pool.tcp is not None else None
+    return None if timeout is None else timeout.total_seconds()
 
 
 def _holds(scope: Scope, match: TcpMatch, place: Place) -> bool:
