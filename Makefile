@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SCENARIO ?= timeout
 
-.PHONY: help up down demo test lint doctor setup setup-python setup-tests lock wheel clean
+.PHONY: help up down demo test lint doctor secrets setup setup-python setup-tests lock wheel clean
 
 help: ## print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,7 +17,10 @@ down: ## destroy the stack
 	@tools/stack down $(STACK)
 
 demo: setup-python ## show one scenario: SCENARIO=timeout|routing|canary|circuit-breaker
-	@$(BIN)/mesh demo $(SCENARIO)
+	@tools/stack demo $(STACK) --scenario $(SCENARIO)
+
+secrets: setup-python ## make .vault_pass, the vault and the SSH key of an environment (STACK, default local)
+	@$(BIN)/python -m stacks.vault $(if $(STACK),$(STACK),local)
 
 test: setup-tests ## run the whole test suite
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)

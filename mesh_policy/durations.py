@@ -45,3 +45,8 @@ PositiveDuration = Annotated[
     timedelta, BeforeValidator(_at_least_a_millisecond), PlainSerializer(format_duration, return_type=str)
 ]
 """A duration of at least 1 ms, as Istio's webhook asks for."""
+
+Span = Annotated[
+    timedelta | str, BeforeValidator(_at_least_a_millisecond), PlainSerializer(format_duration, return_type=str)
+]
+"""As :data:`PositiveDuration`, for what people write in Python: text or a ``timedelta`` in, always a ``timedelta`` kept."""

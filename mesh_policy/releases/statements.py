@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mesh_policy.base import Labels, Name, Percent, Port
-from mesh_policy.durations import PositiveDuration
+from mesh_policy.durations import Span
 from mesh_policy.hosts import CLUSTER_DOMAIN, Host
 
 PathPrefix = Annotated[str, Field(pattern=r"^/")]
@@ -54,7 +54,7 @@ class Route(Statement):
 class Timeout(Statement):
     """Requests below ``path`` (all, when unset) end in 504 when they take longer than ``after``, retries included."""
 
-    after: PositiveDuration
+    after: Span
     path: PathPrefix | None = None
 
 
@@ -63,7 +63,7 @@ class Retry(Statement):
 
     attempts: Annotated[int, Field(ge=0, le=100)]
     on: str = "connect-failure,refused-stream,unavailable,cancelled"
-    per_try: PositiveDuration | None = None
+    per_try: Span | None = None
     path: PathPrefix | None = None
 
 
@@ -83,8 +83,8 @@ class CircuitBreaker(Statement):
     """
 
     errors: Annotated[int, Field(ge=1)] = 5
-    ejection: PositiveDuration = Field(default="30s", validate_default=True)
-    interval: PositiveDuration = Field(default="10s", validate_default=True)
+    ejection: Span = Field(default="30s", validate_default=True)
+    interval: Span = Field(default="10s", validate_default=True)
     max_ejection_percent: Percent = 100
 
 

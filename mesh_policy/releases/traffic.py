@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from mesh_policy.base import Policy
 from mesh_policy.destination_rule import DestinationRule, DestinationRuleSpec, OutlierDetection, Subset, TrafficPolicy
+from mesh_policy.durations import parse_duration
 from mesh_policy.gateway import Gateway, GatewaySpec, Server, ServerPort
 from mesh_policy.matchers import StringMatch
 from mesh_policy.releases import statements as said
@@ -109,8 +110,8 @@ class _Service:
         return TrafficPolicy(
             outlier_detection=OutlierDetection(
                 consecutive_5xx_errors=self._breaker.errors,
-                interval=self._breaker.interval,
-                base_ejection_time=self._breaker.ejection,
+                interval=parse_duration(self._breaker.interval),
+                base_ejection_time=parse_duration(self._breaker.ejection),
                 max_ejection_percent=self._breaker.max_ejection_percent,
             )
         )
@@ -186,10 +187,14 @@ def _nearest(found: dict[str, S], path: str) -> S | None:
 
 
 def _after(timeout: said.Timeout | None) -> timedelta | None:
-    return None if timeout is None else timeout.after
+    return None if timeout is None else parse_duration(timeout.after)
 
 
 def _retries(retry: said.Retry | None) -> Retries | None:
     if retry is None:
         return None
-    return Retries(attempts=retry.attempts, retry_on=retry.on, per_try_timeout=retry.per_try)
+    return Retries(
+        attempts=retry.attempts,
+        retry_on=retry.on,
+        per_try_timeout=parse_duration(retry.per_try) if retry.per_try else None,
+    )

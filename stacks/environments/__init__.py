@@ -4,7 +4,7 @@ A module declares ``ENVIRONMENT`` (its settings, over which the stack's configur
 traffic policies in typed Python). To add an environment: a module here and a line in the table.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from mesh_policy import Policy
@@ -15,8 +15,14 @@ from stacks.environments import laptop, local, static
 class Declaration(Protocol):
     """What a module of this package declares."""
 
-    ENVIRONMENT: Environment
-    policies: Callable[[Environment], Sequence[Policy]]
+    @property
+    def ENVIRONMENT(self) -> Environment:  # noqa: N802 (a constant of the module)
+        """Its settings."""
+        ...
+
+    def policies(self, environment: Environment) -> Sequence[Policy]:
+        """Its traffic policies."""
+        ...
 
 
 ENVIRONMENTS: dict[str, Declaration] = {"laptop": laptop, "local": local, "static": static}

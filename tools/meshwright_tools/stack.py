@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import secrets
 import signal
 import subprocess
 import sys
@@ -76,14 +75,12 @@ def chosen(environment: Mapping[str, str], asked: str | None, progress: Progress
     return LAPTOP
 
 
-def ensure_vault_password(root: Path) -> None:
-    """Make ``.vault_pass`` (0600) where it is missing."""
-    try:
-        descriptor = os.open(root / ".vault_pass", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return
-    with os.fdopen(descriptor, "w") as file:
-        file.write(secrets.token_urlsafe(32) + "\n")
+def ensure_secrets(checkout: Checkout, name: str) -> None:
+    """Make the vault's password, the vault of the environment and the SSH key where they are missing."""
+    command = [str(checkout.venv / "bin" / "python"), "-m", "stacks.vault", name]
+    done = subprocess.run(command, cwd=checkout.root, check=False, stderr=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise StepError(f"the secrets of {name} cannot be made: {done.stderr.strip()}")
 
 
 def open_stack(checkout: Checkout, name: str, progress: Progress) -> Pulumi:
@@ -159,7 +156,7 @@ def pending_operations(state: Mapping[str, Any]) -> list[Any]:
 
 def up(checkout: Checkout, name: str, progress: Progress) -> None:
     """Bring the stack up; raises :class:`StepError` when Pulumi fails or is interrupted."""
-    ensure_vault_password(checkout.root)
+    ensure_secrets(checkout, name)
     pulumi = open_stack(checkout, name, progress)
     selected = pulumi.read("stack", "select", "--create", name, of_stack=False)
     if selected.returncode:
@@ -196,11 +193,12 @@ def existing(checkout: Checkout, progress: Progress) -> list[str]:
 
 def main() -> int:
     """Entry point."""
-    parser = argparse.ArgumentParser(prog="tools/stack", description="Bring a stack up, or destroy it.")
-    parser.add_argument("command", choices=("up", "down"))
+    parser = argparse.ArgumentParser(prog="tools/stack", description="Bring a stack up, show it, or destroy it.")
+    parser.add_argument("command", choices=("up", "demo", "down"))
     parser.add_argument(
         "stack", nargs="?", help="default: $STACK, else local where namespaces can be made, else laptop"
     )
+    parser.add_argument("--scenario", default="timeout", help="what demo shows")
     arguments = parser.parse_args()
     checkout, progress = here(), Progress()
     asked = arguments.stack or os.environ.get("STACK")
@@ -209,6 +207,12 @@ def main() -> int:
             up(checkout, chosen(os.environ, asked, progress), progress)
             return 0
         names = [asked] if asked else existing(checkout, progress)
+        if arguments.command == "demo":
+            from meshwright_tools.demo import demo
+
+            if not names:
+                raise StepError("there is no stack to show; run `make up` first")
+            return demo(checkout, names[0], arguments.scenario, progress)
         if not names:
             progress.say("==> Neither of the stacks local and laptop exists")
         for name in names:

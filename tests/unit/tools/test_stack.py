@@ -3,7 +3,6 @@
 import io
 import json
 import os
-import stat
 from pathlib import Path
 
 import pytest
@@ -69,12 +68,3 @@ def test_locks_are_those_of_the_stack_alone(tmp_path: Path) -> None:
 )
 def test_pending_operations_of_an_exported_state(state: dict, count: int) -> None:
     assert len(stack.pending_operations(state)) == count
-
-
-def test_the_vault_password_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
-    stack.ensure_vault_password(tmp_path)
-    first = (tmp_path / ".vault_pass").read_text()
-    stack.ensure_vault_password(tmp_path)
-    assert (tmp_path / ".vault_pass").read_text() == first
-    assert len(first.strip()) >= 32
-    assert stat.S_IMODE((tmp_path / ".vault_pass").stat().st_mode) == 0o600

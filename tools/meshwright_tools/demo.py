@@ -1,0 +1,48 @@
+"""``tools/stack demo SCENARIO``: puts one scenario's policies in force, looks at the mesh from outside, and goes back."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+from meshwright_tools.checkout import Checkout
+from meshwright_tools.progress import Progress, StepError
+from meshwright_tools.stack import Pulumi, open_stack, recover
+
+SCENARIOS = ("timeout", "routing", "canary", "circuit-breaker")
+STEADY = "steady"
+KEY = "environment.scenario"
+
+
+def demo(checkout: Checkout, stack: str, scenario: str, progress: Progress) -> int:
+    """Show one scenario; returns 0 when everything was seen that must be seen."""
+    if scenario not in SCENARIOS:
+        raise StepError(f"there is no scenario {scenario!r}; allowed: {', '.join(SCENARIOS)}")
+    pulumi = open_stack(checkout, stack, progress)
+    if not pulumi.exists():
+        raise StepError(f"the stack {stack} does not exist; run `make up` first")
+    recover(pulumi, progress)
+    try:
+        switch(pulumi, scenario, progress)
+        return observe(checkout, pulumi, scenario)
+    finally:
+        switch(pulumi, STEADY, progress)
+
+
+def switch(pulumi: Pulumi, scenario: str, progress: Progress) -> None:
+    """Put the policies of a scenario in force, for every proxy."""
+    with progress.step(f"policies of {scenario}, until every proxy has taken them"):
+        changed = pulumi.read("config", "set", "--path", KEY, scenario)
+        done = changed if changed.returncode else pulumi.read("up", "--yes", "--skip-preview")
+        if done.returncode:
+            raise StepError(f"the policies of {scenario} are not in force:\n{done.stdout}{done.stderr}")
+
+
+def observe(checkout: Checkout, pulumi: Pulumi, scenario: str) -> int:
+    """Make the scenario's requests from where the gateway can be reached."""
+    outputs = json.loads(pulumi.read("stack", "output", "--json").stdout or "{}")
+    mesh = checkout.venv / "bin" / "mesh"
+    command = [*outputs.get("enter", []), str(mesh), "observe", scenario, "--gateway", outputs["gateway"]]
+    sys.stdout.flush()
+    return subprocess.run(command, cwd=checkout.root, check=False).returncode
