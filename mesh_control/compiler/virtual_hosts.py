@@ -3,7 +3,7 @@
 from mesh_api.config import Route, RouteAction, RouteConfiguration, VirtualHost
 from mesh_control.compiler import defaults, names
 from mesh_control.compiler.scope import MESH, Scope
-from mesh_control.compiler.virtual_service import EVERYTHING, Place, hash_policies_of, outbound_retries, routes
+from mesh_control.compiler.virtual_service import EVERYTHING, Place, hash_policies, outbound_retries, routes
 from mesh_control.world import Service, ServicePort
 from mesh_policy.hosts import CLUSTER_DOMAIN, covers
 
@@ -62,9 +62,11 @@ def virtual_host(scope: Scope, service: Service, port: ServicePort, names_: tupl
 
 def _routes(scope: Scope, service: Service, port: ServicePort) -> tuple[Route, ...]:
     owner = scope.virtual_service(service.hostname)
-    if owner is not None and owner.spec.http:
-        return routes(scope, owner, Place(MESH, port.number))
-    hashed = hash_policies_of(scope, service)
+    found = routes(scope, owner, Place(MESH, port.number)) if owner is not None else ()
+    if found:
+        return found
+    # Without a rule that is meant for this proxy and port the service is reached as ever (Istio).
+    hashed = hash_policies(scope, service, port.number)
     action = RouteAction(
         cluster=names.outbound(port.number, "", service.hostname),
         timeout=0.0,

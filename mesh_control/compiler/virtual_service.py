@@ -165,18 +165,18 @@ def _action(scope: Scope, service: VirtualService, rule: policy.HttpRoute, place
     timeout = rule.timeout.total_seconds() if rule.timeout is not None else 0.0
     single = used[0] if len(used) == 1 and used[0].headers is None else None
     clusters = () if single else tuple(_weighted(scope, service, item, place) for item in used)
-    hashed = used[0].destination if used else None
+    hashed = _hash_policies(scope, service, used[0].destination, place) if used else ()
     rewrite = rule.rewrite
     return RouteAction(
         cluster=cluster_of(scope, service, single.destination, place) if single else "",
         weighted_clusters=clusters,
         timeout=timeout,
         max_grpc_timeout=timeout,
-        retry=_retries(scope, service, rule, hashed),
+        retry=_retries(rule.retries, hashed=bool(hashed)),
         prefix_rewrite=(rewrite.uri or "") if rewrite else "",
         regex_rewrite=_regex_rewrite(rewrite),
         host_rewrite=_host_rewrite(rule),
-        hash_policies=hash_policies(scope, service, hashed),
+        hash_policies=hashed,
         mirrors=_mirrors(scope, service, rule, place),
     )
 
@@ -201,24 +201,11 @@ def _port(scope: Scope, host: str, destination: policy.Destination, place: Place
     return known.ports[0].number if known is not None and len(known.ports) == 1 else place.port
 
 
-def hash_policies(
-    scope: Scope, service: VirtualService | None, destination: policy.Destination | None
-) -> tuple[HashPolicy, ...]:
-    """What the destination's DestinationRule hashes by; nothing without a consistent hash."""
-    if destination is None:
-        return ()
-    namespace = service.metadata.namespace if service is not None else ""
-    known = scope.world.service_by_host.get(qualify(destination.host, namespace))
-    if known is None:
-        return ()
-    return hash_policies_of(scope, known, destination.subset or "")
-
-
-def hash_policies_of(scope: Scope, service: Service, subset_name: str = "") -> tuple[HashPolicy, ...]:
-    """As :func:`hash_policies`, for a service."""
+def hash_policies(scope: Scope, service: Service, port: int, subset_name: str = "") -> tuple[HashPolicy, ...]:
+    """What the DestinationRule of a service's port and subset hashes by; nothing without a consistent hash."""
     rules = scope.destination_rules(service)
     subset = next((s for s in traffic_policies.subsets(rules) if s.name == subset_name), None)
-    balancer = traffic_policies.settings(rules, service.ports[0].number, subset).load_balancer
+    balancer = traffic_policies.settings(rules, port, subset).load_balancer
     hashed = balancer.consistent_hash if balancer is not None else None
     if hashed is None:
         return ()
@@ -233,11 +220,17 @@ def hash_policies_of(scope: Scope, service: Service, subset_name: str = "") -> t
     return (HashPolicy(source_ip=True),)
 
 
-def _retries(
-    scope: Scope, service: VirtualService, rule: policy.HttpRoute, destination: policy.Destination | None
-) -> RetryPolicy | None:
-    asked = rule.retries
-    hashed = bool(hash_policies(scope, service, destination))
+def _hash_policies(
+    scope: Scope, service: VirtualService, destination: policy.Destination, place: Place
+) -> tuple[HashPolicy, ...]:
+    host = qualify(destination.host, service.metadata.namespace)
+    known = scope.world.service_by_host.get(host)
+    if known is None:
+        return ()
+    return hash_policies(scope, known, _port(scope, host, destination, place), destination.subset or "")
+
+
+def _retries(asked: policy.Retries | None, *, hashed: bool) -> RetryPolicy | None:
     base = defaults.OUTBOUND_RETRIES
     if asked is None:
         return outbound_retries(hashed)

@@ -1,0 +1,154 @@
+"""What holds of every world: equal worlds give equal bytes, all is complete, and what a proxy cannot see leaves it alone."""
+
+import random
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mesh_api.node import Node
+from mesh_api.xds.decode import decode_resource
+from mesh_api.xds.encode import encode_resources
+from mesh_control.compiler import compile_proxy
+from mesh_control.proxies import proxy_of
+from mesh_control.world import Service, ServicePort, Workload, World, protocol_of
+from mesh_policy import DestinationRule, Gateway, Policy, VirtualService
+
+NAMESPACES = ("default", "shop")
+NAMES = ("a", "b", "c")
+NODES = [
+    *(
+        Node(f"sidecar~10.0.{x}.{y}~{name}-1.{namespace}~x", metadata={"LABELS": {"app": name}})
+        for x, namespace in enumerate(NAMESPACES)
+        for y, name in enumerate(NAMES)
+    ),
+    Node("router~10.0.9.9~gateway.edge~x", metadata={"LABELS": {"istio": "ingressgateway"}}),
+    Node(
+        "sidecar~127.0.0.1~a-1.default~x",
+        metadata={"INTERCEPTION_MODE": "NONE", "EGRESS_PORTS": {"b.default.svc.cluster.local:80": 23000}},
+    ),
+]
+
+ports = st.builds(
+    lambda name, number: ServicePort(name, number, protocol_of(name), number),
+    st.sampled_from(["http", "grpc", "tcp-x", "https"]),
+    st.sampled_from([80, 443, 8080]),
+)
+
+
+@st.composite
+def services(draw: st.DrawFn) -> list[Service]:
+    names = draw(st.sets(st.tuples(st.sampled_from(NAMES), st.sampled_from(NAMESPACES)), max_size=6))
+    return [
+        Service(
+            f"{name}.{namespace}.svc.cluster.local",
+            namespace,
+            tuple(draw(st.lists(ports, max_size=2, unique_by=lambda port: port.number))),
+            addresses=draw(st.sampled_from([(), (f"10.96.{place}.1",)])),
+            selector={"app": name},
+            export_to=draw(st.sampled_from([("*",), (".",)])),
+        )
+        for place, (name, namespace) in enumerate(sorted(names))
+    ]
+
+
+@st.composite
+def workloads(draw: st.DrawFn) -> list[Workload]:
+    return [
+        Workload(f"{name}-{copy}", namespace, f"10.0.{x}.{y + 10 * copy}", {"app": name, "version": f"v{copy}"})
+        for x, namespace in enumerate(NAMESPACES)
+        for y, name in enumerate(NAMES)
+        for copy in range(draw(st.integers(0, 2)))
+    ]
+
+
+destinations = st.builds(
+    lambda host, subset: {"host": host} | ({"subset": subset} if subset else {}),
+    st.sampled_from(NAMES),
+    st.sampled_from([None, "v1", "v2"]),
+)
+rules = st.builds(
+    lambda match, route, timeout: {"match": match, "route": route, "timeout": timeout},
+    st.sampled_from(
+        [None, [{"uri": {"prefix": "/x"}}], [{"headers": {"a": {"exact": "b"}}}, {"sourceLabels": {"app": "a"}}]]
+    ),
+    st.lists(destinations, min_size=1, max_size=2).map(
+        lambda found: [{"destination": to, "weight": 50} for to in found]
+    ),
+    st.sampled_from([None, "15s"]),
+)
+
+
+@st.composite
+def policies(draw: st.DrawFn) -> list[Policy]:
+    found: list[Policy] = []
+    for namespace in NAMESPACES:
+        for name in draw(st.sets(st.sampled_from(NAMES))):
+            subsets = [{"name": v, "labels": {"version": v}} for v in ("v1", "v2")]
+            found.append(DestinationRule.of(name, {"host": name, "subsets": subsets}, namespace))
+        for name in draw(st.sets(st.sampled_from(NAMES))):
+            gateways = draw(st.sampled_from([None, ["default/gw"], ["mesh", "default/gw"]]))
+            spec: dict[str, Any] = {
+                "hosts": [name],
+                "gateways": gateways,
+                "http": draw(st.lists(rules, min_size=1, max_size=2)),
+            }
+            found.append(VirtualService.of(name, spec, namespace))
+    server = {"port": {"number": 80, "name": "http", "protocol": "HTTP"}, "hosts": ["*"]}
+    found.append(Gateway.of("gw", {"selector": {"istio": "ingressgateway"}, "servers": [server]}))
+    return found
+
+
+worlds = st.tuples(services(), workloads(), policies())
+nodes = st.sampled_from(NODES)
+few = settings(max_examples=60, deadline=None)
+
+
+@few
+@given(worlds, nodes, st.integers(0, 2**16))
+def test_the_same_world_gives_the_same_bytes(parts: tuple[Any, Any, Any], node: Node, seed: int) -> None:
+    dice = random.Random(seed)
+    mixed = [dice.sample(part, len(part)) for part in parts]
+    one, other = (compile_proxy(World.of(*given), proxy_of(node)) for given in (parts, mixed))
+    assert one == other
+    assert encode_resources(one) == encode_resources(other)
+
+
+@few
+@given(worlds, nodes)
+def test_what_is_compiled_is_complete_unambiguous_and_survives_the_wire(
+    parts: tuple[Any, Any, Any], node: Node
+) -> None:
+    config = compile_proxy(World.of(*parts), proxy_of(node))
+    assert config.missing() == ()
+    for table in config.routes:
+        domains = [domain for host in table.virtual_hosts for domain in host.domains]
+        assert len(domains) == len(set(domains))  # Envoy refuses the table otherwise
+    for section in (config.listeners, config.routes, config.clusters):
+        names = [resource.name for resource in section]
+        assert names == sorted(set(names))
+    addresses = [str(listener.address) for listener in config.listeners]
+    assert len(addresses) == len(set(addresses))
+    for type_url, resources in encode_resources(config).items():
+        for data in resources.values():
+            decode_resource(type_url, data)
+
+
+@few
+@given(worlds, nodes)
+def test_what_a_proxy_cannot_see_changes_nothing_for_it(parts: tuple[Any, Any, Any], node: Node) -> None:
+    found, hosts, rules_ = parts
+    hidden = Service(
+        "hidden.secret.svc.cluster.local",
+        "secret",
+        (ServicePort("http", 9999, protocol_of("http"), 9999),),
+        selector={"app": "hidden"},
+        export_to=(".",),
+    )
+    more = VirtualService.of(
+        "hidden", {"hosts": ["hidden"], "exportTo": ["."], "http": [{"directResponse": {"status": 200}}]}, "secret"
+    )
+    before = compile_proxy(World.of(found, hosts, rules_), proxy_of(node))
+    guest = Workload("hidden-1", "secret", "10.1.1.1", {"app": "hidden"})
+    after = compile_proxy(World.of([*found, hidden], [*hosts, guest], [*rules_, more]), proxy_of(node))
+    assert encode_resources(after) == encode_resources(before)

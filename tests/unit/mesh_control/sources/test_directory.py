@@ -1,0 +1,104 @@
+"""Policies on disk: replaced at once, kept when broken, whole after a crash."""
+
+from pathlib import Path
+
+import pytest
+
+from mesh_control.sources.directory import PolicyDirectory, file_name
+from mesh_policy import Policy, load_documents
+
+GATEWAY = (
+    "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: NAME}\n"
+    "spec: {servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: [a.example]}]}\n"
+)
+
+
+def gateways(*names: str) -> list[Policy]:
+    return load_documents("---\n".join(GATEWAY.replace("NAME", name) for name in names))
+
+
+def names(directory: PolicyDirectory) -> list[str]:
+    return [policy.metadata.name for policy in directory.read()]
+
+
+def test_a_set_is_replaced_and_taken_away(tmp_path: Path) -> None:
+    directory = PolicyDirectory(tmp_path)
+    directory.replace("demo", gateways("a", "b"))
+    assert names(directory) == ["a", "b"]
+    assert sorted(f.name for f in (tmp_path / "policies/demo").iterdir()) == [
+        "Gateway.default.a.yaml",
+        "Gateway.default.b.yaml",
+    ]
+    directory.replace("demo", gateways("b", "c"))
+    directory.replace("other", gateways("d"))
+    assert names(directory) == ["b", "c", "d"]
+    assert (directory.owners(), directory.of_owner("other")) == (["demo", "other"], gateways("d"))
+    directory.replace("demo", [])
+    assert names(directory) == ["d"]
+    assert sorted(f.name for f in (tmp_path / "policies").iterdir()) == ["other"]
+
+
+def test_an_equal_set_touches_nothing(tmp_path: Path) -> None:
+    directory = PolicyDirectory(tmp_path)
+    directory.replace("demo", gateways("a"))
+    file = tmp_path / "policies/demo" / file_name(gateways("a")[0])
+    before = file.stat().st_ino
+    directory.replace("demo", gateways("a"))
+    assert file.stat().st_ino == before
+
+
+@pytest.mark.parametrize(
+    "broken", ["spec: [", "kind: Gateway\n", GATEWAY.replace("hosts", "hosst"), "\x00", GATEWAY.replace("NAME", "-")]
+)
+def test_a_broken_file_keeps_what_it_held_also_over_a_restart(tmp_path: Path, broken: str) -> None:
+    directory = PolicyDirectory(tmp_path)
+    directory.replace("demo", gateways("a", "b"))
+    assert names(directory) == ["a", "b"]
+    file = tmp_path / "policies/demo/Gateway.default.a.yaml"
+    file.write_text(broken)
+    for process in (directory, PolicyDirectory(tmp_path)):
+        assert names(process) == ["a", "b"]
+        assert any(problem.startswith(str(file)) for problem in process.problems), process.problems
+    file.unlink()
+    assert names(PolicyDirectory(tmp_path)) == ["b"]
+
+
+def test_what_is_refused_keeps_what_was_there(tmp_path: Path) -> None:
+    directory = PolicyDirectory(tmp_path, lambda policy: ["no b"] if policy.metadata.name == "b" else [])
+    directory.replace("demo", gateways("a"))
+    assert names(directory) == ["a"]
+    file = tmp_path / "policies/demo/Gateway.default.a.yaml"
+    file.write_text(GATEWAY.replace("NAME", "b"))
+    assert names(directory) == ["a"]
+    assert directory.problems == (f"{file}: no b",)
+
+
+def test_a_crash_between_the_steps_leaves_one_of_the_two_sets(tmp_path: Path) -> None:
+    directory = PolicyDirectory(tmp_path)
+    directory.replace("demo", gateways("a"))
+    policies = tmp_path / "policies"
+    new, old = policies / ".demo.new", policies / ".demo.old"
+
+    new.mkdir()  # still being written
+    (new / "Gateway.default.b.yaml").write_text("apiVer")
+    assert names(PolicyDirectory(tmp_path)) == ["a"]
+    assert not new.exists()
+
+    new.mkdir()
+    (new / "Gateway.default.b.yaml").write_text(GATEWAY.replace("NAME", "b"))
+    (policies / "demo").rename(old)  # put aside: from here on it is the new one
+    assert names(PolicyDirectory(tmp_path)) == ["b"]
+    assert sorted(f.name for f in policies.iterdir()) == ["demo"]
+
+    (policies / "demo").rename(old)  # being taken away
+    assert names(PolicyDirectory(tmp_path)) == []
+    assert list(policies.iterdir()) == []
+
+
+def test_a_leftover_copy_does_not_bring_a_file_back(tmp_path: Path) -> None:
+    directory = PolicyDirectory(tmp_path)
+    directory.replace("demo", gateways("a"))
+    directory.read()
+    directory.replace("demo", [])
+    assert names(directory) == []
+    assert list((tmp_path / "accepted").rglob("*.yaml")) == []

@@ -1,0 +1,168 @@
+"""Streams and worlds, without sockets: who is sent what, and what counts as taken."""
+
+from collections.abc import Callable
+
+import pytest
+
+from mesh_api.node import Node
+from mesh_api.xds.session import Request, Response
+from mesh_api.xds.type_urls import ADS_ORDER, CLUSTER, ENDPOINT, LISTENER, ROUTE, SHORT_NAMES
+from mesh_control.metrics import Metrics
+from mesh_control.proxies import ProxyError
+from mesh_control.push import CompileError, Debounce, Hub, Progress
+from mesh_control.world import World
+from tests.unit.mesh_control import worlds
+
+TIMEOUT = (
+    "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: order}\n"
+    "spec: {hosts: [order], http: [{route: [{destination: {host: order}}], timeout: 15s}]}\n"
+)
+FOR_STORE = TIMEOUT.replace("{route:", "{match: [{sourceLabels: {app: store}}], route:")
+
+
+class Proxies:
+    """Proxies at one hub that take what they are sent when they are told to."""
+
+    def __init__(self, world: World) -> None:
+        self.events: list[str] = []
+        self.metrics = Metrics()
+        self.hub = Hub(world, "1", self.metrics, self.events.append)
+        self.under_way: dict[str, list[Response]] = {}
+        self.names: dict[str, dict[str, tuple[str, ...]]] = {}
+        self.now = 0.0
+
+    def connect(self, key: str, node: Node) -> None:
+        self.hub.open(key)
+        self.under_way[key], self.names[key] = [], {}
+        for type_url in ADS_ORDER:
+            names = () if type_url in (CLUSTER, LISTENER) else self._all(type_url)
+            self.names[key][type_url] = names
+            self._say(key, Request(type_url, resource_names=names, node=node if type_url == CLUSTER else None))
+
+    def _all(self, type_url: str) -> tuple[str, ...]:
+        known = {
+            ENDPOINT: "outbound|8380||{0}.{1} outbound|8480||store.{1} outbound|5432||postgres.{1}",
+            ROUTE: "8380 8480",
+        }
+        return tuple(known[type_url].format("order", "default.svc.cluster.local").split())
+
+    def _say(self, key: str, request: Request) -> None:
+        self.under_way[key] += self.hub.on_request(key, request, self.now)
+
+    def answer(self, key: str, judge: Callable[[Response], str | None] = lambda response: None) -> list[str]:
+        """Takes (or refuses) all that is under way until nothing more comes; the short names of what was sent."""
+        seen = []
+        while self.under_way[key]:
+            response = self.under_way[key].pop(0)
+            seen.append(SHORT_NAMES[response.type_url])
+            error = judge(response)
+            version = "" if error else response.version_info
+            names = self.names[key][response.type_url]
+            self._say(key, Request(response.type_url, version, response.nonce, names, error))
+        return seen
+
+    def world(self, world: World, version: str) -> frozenset[str]:
+        sent, affected = self.hub.set_world(world, version, self.now)
+        for key, responses in sent.items():
+            self.under_way[key] += responses
+        return affected
+
+
+def connected() -> Proxies:
+    proxies = Proxies(worlds.world())
+    for key, node in (("s1", worlds.STORE), ("s2", worlds.ORDER_V1)):
+        proxies.connect(key, node)
+        assert sorted(proxies.answer(key)) == ["CDS", "EDS", "LDS", "RDS"]
+    assert set(proxies.hub.progress().values()) == {Progress.ACKNOWLEDGED}
+    return proxies
+
+
+def test_only_what_changed_goes_to_whom_it_concerns() -> None:
+    proxies = connected()
+    assert proxies.world(worlds.world(FOR_STORE), "2") == {"store.default"}
+    assert proxies.hub.progress()["store.default"] is Progress.PENDING
+    assert proxies.answer("s1") == ["RDS"]
+    assert proxies.hub.progress()["store.default"] is Progress.ACKNOWLEDGED
+    assert proxies.world(worlds.world(FOR_STORE), "3") == frozenset()
+
+
+def test_a_refusal_is_told_with_its_reason_and_ends_with_what_was_refused() -> None:
+    proxies = connected()
+    proxies.world(worlds.world(TIMEOUT), "2")
+    proxies.answer("s1", lambda response: "8380: too long")
+    (refusal,) = proxies.hub.refusals()
+    assert str(refusal) == "store.default refused RDS: 8380: too long"
+    assert proxies.hub.progress()["store.default"] is Progress.REFUSED
+    proxies.answer("s2")
+    proxies.world(worlds.world(), "3")
+    proxies.answer("s1")
+    proxies.answer("s2")
+    assert proxies.hub.refusals() == []
+    assert set(proxies.hub.progress().values()) == {Progress.ACKNOWLEDGED}
+    assert proxies.metrics.value("pilot_total_xds_rejects", type="rds") == 1
+
+
+def test_a_proxy_that_still_works_is_sent_the_newest_only() -> None:
+    proxies = connected()
+    for number in range(2, 9):
+        proxies.world(worlds.world(TIMEOUT.replace("15s", f"{number}s")), str(number))
+    assert len(proxies.under_way["s1"]) == 1
+    assert proxies.answer("s1") == ["RDS", "RDS"]
+    assert proxies.hub.status()["store.default"]["RDS"].version_acked == "8"
+
+
+def test_of_two_streams_of_one_proxy_the_newer_counts() -> None:
+    proxies = connected()
+    proxies.connect("s3", worlds.STORE)
+    assert proxies.hub.progress()["store.default"] is Progress.PENDING
+    proxies.answer("s3")
+    proxies.hub.close("s1")
+    assert proxies.hub.progress()["store.default"] is Progress.ACKNOWLEDGED
+    proxies.hub.close("s3")
+    assert list(proxies.hub.progress()) == ["order-v1.default"]
+
+
+def test_convergence_is_measured_from_the_change_to_the_last_acknowledgement() -> None:
+    proxies = connected()
+    proxies.now = 10.0
+    proxies.world(worlds.world(TIMEOUT), "2")
+    proxies.now = 12.0
+    proxies.answer("s1")
+    lines = proxies.metrics.exposition().splitlines()
+    assert "pilot_proxy_convergence_time_sum 2" in lines
+    assert 'pilot_proxy_convergence_time_bucket{le="1"} 2' in lines
+    assert 'pilot_proxy_convergence_time_bucket{le="3"} 3' in lines
+
+
+def test_a_node_that_cannot_be_served_is_told_why() -> None:
+    hub = Hub(worlds.world(), "1", Metrics())
+    hub.open("s1")
+    bad = Node(worlds.STORE.id, metadata={"CAPTURE_PORTS": {"outbound": 0}})
+    with pytest.raises(ProxyError, match=r"CAPTURE_PORTS\.outbound must be a port from 1 to 65535, not 0"):
+        hub.on_request("s1", Request(CLUSTER, node=bad), 0.0)
+    assert hub.progress() == {}
+
+
+def test_a_world_that_cannot_be_compiled_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    proxies = connected()
+    broken = World.of((worlds.service("x", worlds.ServicePort("http", 80, worlds.HTTP, -1)),), worlds.WORKLOADS)
+    hosts = World.of(broken.services, (worlds.workload("x", "x", "10.0.0.1"),))
+    with pytest.raises(CompileError, match="default cannot be configured: "):
+        proxies.world(hosts, "2")
+    assert proxies.hub.version == "1"
+    assert proxies.world(worlds.world(), "2") == frozenset()
+
+
+def test_debounce() -> None:
+    debounce = Debounce(quiet=0.1, latest=10.0)
+    assert debounce.deadline is None
+    assert debounce.take(0.0) is None
+    debounce.touch(1.0)
+    debounce.touch(1.05)
+    assert debounce.deadline == pytest.approx(1.15)
+    assert debounce.take(1.1) is None
+    assert debounce.take(1.2) == pytest.approx(0.2)
+    assert debounce.deadline is None
+    for step in range(200):
+        debounce.touch(2.0 + step * 0.09)
+    assert debounce.deadline == 12.0
