@@ -8,8 +8,8 @@ from mesh_api.node import Node, NodeKind
 
 OUTBOUND_PORT, INBOUND_PORT = 15001, 15006
 
-WITHOUT_INSPECTION = ("meshwright",)
-"""Software, by the beginning of its name, whose listeners cannot look into connections yet."""
+LIMITED = ("meshwright",)
+"""Software, by the beginning of its name, for which :attr:`Proxy.limited` holds as yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +32,8 @@ class Proxy:
     inbound_port: int = INBOUND_PORT
     egress_ports: Mapping[str, int] = field(default_factory=dict)
     ingress_ports: Mapping[int, int] = field(default_factory=dict)
-    inspects: bool = True
-    """Whether it can choose a filter chain by what a connection carries (HTTP, the server name of TLS)."""
+    limited: bool = False
+    """Whether it speaks HTTP/1.1 only and cannot look into connections (for HTTP, for the server name of TLS)."""
 
     @property
     def is_gateway(self) -> bool:
@@ -73,7 +73,7 @@ def proxy_of(node: Node) -> Proxy:
             _number(key, "INGRESS_PORTS"): _number(value, f"INGRESS_PORTS.{key}")
             for key, value in sorted(_mapping(metadata, "INGRESS_PORTS").items())
         },
-        inspects=not node.user_agent.startswith(WITHOUT_INSPECTION),
+        limited=node.user_agent.startswith(LIMITED),
     )
 
 

@@ -40,7 +40,12 @@ def _sidecar(scope: Scope) -> Parts:
         listeners = [*explicit.egress_listeners(scope), *explicit.ingress_listeners(scope)]
         return listeners, explicit.routes(scope), [clusters.black_hole(), *explicit.inbound_clusters(scope)]
     listeners = [*outbound.listeners(scope), *inbound.listeners(scope)]
-    own = [clusters.black_hole(), clusters.passthrough(), clusters.inbound_passthrough(), *inbound.clusters(scope)]
+    own = [
+        clusters.black_hole(),
+        clusters.passthrough(scope),
+        clusters.inbound_passthrough(scope),
+        *inbound.clusters(scope),
+    ]
     return listeners, virtual_hosts.route_configurations(scope), own
 
 

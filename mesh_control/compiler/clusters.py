@@ -208,20 +208,21 @@ def black_hole() -> Cluster:
     )
 
 
-def passthrough() -> Cluster:
+def passthrough(scope: Scope) -> Cluster:
     """Whatever address was dialled."""
+    protocol = "http1" if scope.proxy.limited else "downstream"
     return Cluster(
         defaults.PASSTHROUGH,
         ClusterType.ORIGINAL_DST,
         defaults.CONNECT_TIMEOUT,
         LbPolicy.CLUSTER_PROVIDED,
         thresholds=defaults.THRESHOLDS,
-        http=HttpProtocolOptions("downstream", idle_timeout=defaults.IDLE_CONNECTION_TTL),
+        http=HttpProtocolOptions(protocol, idle_timeout=defaults.IDLE_CONNECTION_TTL),
         cleanup_interval=defaults.IDLE_ENDPOINT_TTL,
         alt_stat_name=names.statistics(defaults.PASSTHROUGH),
     )
 
 
-def inbound_passthrough() -> Cluster:
+def inbound_passthrough(scope: Scope) -> Cluster:
     """A port of the application that no service names."""
-    return replace(passthrough(), name=defaults.INBOUND_PASSTHROUGH, bind_address=defaults.LOOP_BREAKER)
+    return replace(passthrough(scope), name=defaults.INBOUND_PASSTHROUGH, bind_address=defaults.LOOP_BREAKER)

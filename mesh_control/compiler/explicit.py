@@ -22,12 +22,12 @@ Reached = tuple[str, int, Service, ServicePort]
 def _reached(scope: Scope) -> list[Reached]:
     """``HOST:PORT``, the loopback port, the service and its port, for every egress port that names a known service."""
     found = []
+    known = {
+        f"{service.hostname}:{port.number}": (service, port) for service in scope.services for port in service.ports
+    }
     for target, number in scope.proxy.egress_ports.items():
-        host, _, port_text = target.rpartition(":")
-        service = scope.world.service_by_host.get(host)
-        port = next((p for p in service.ports if str(p.number) == port_text), None) if service else None
-        if service is not None and port is not None and service.visible_from(scope.proxy.namespace):
-            found.append((target, number, service, port))
+        if target in known:
+            found.append((target, number, *known[target]))
     return found
 
 

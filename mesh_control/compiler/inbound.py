@@ -30,7 +30,7 @@ def served(scope: Scope) -> list[Served]:
     if workload is None:
         return []
     found: dict[int, Served] = {}
-    for service in scope.world.services_of(workload):
+    for service in scope.own_services:
         for port in service.ports:
             number = workload.port(port)
             found.setdefault(number, (number, service, port))

@@ -62,7 +62,7 @@ def _listeners(scope: Scope, service: Service, port: ServicePort) -> list[Listen
     if not port.tcp:
         name = f"{defaults.WILDCARD}_{port.number}"
         manager = filter_chains.outbound_http(f"outbound_{name}", str(port.number))
-        if not scope.proxy.inspects:
+        if scope.proxy.limited:
             return [_listener(defaults.WILDCARD, port.number, FilterChain(manager))]
         plain = FilterChainMatch(transport_protocol="raw_buffer", application_protocols=defaults.HTTP_PROTOCOLS)
         chain = FilterChain(manager, match=plain)
@@ -72,7 +72,7 @@ def _listeners(scope: Scope, service: Service, port: ServicePort) -> list[Listen
         return [_listener(address, port.number, chain) for address in service.addresses]
     if port.protocol is not Protocol.TLS:
         return [_listener(defaults.WILDCARD, port.number, chain)]
-    if not scope.proxy.inspects:
+    if scope.proxy.limited:
         return []  # nothing tells the services on this port apart: all of it goes where it was dialled
     named = replace(chain, match=FilterChainMatch(server_names=(service.hostname,)))
     return [_listener(defaults.WILDCARD, port.number, named, ListenerFilter.TLS_INSPECTOR)]

@@ -1,11 +1,11 @@
 """What one proxy may see of the world, looked up once."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from mesh_control.proxies import Proxy
-from mesh_control.world import Service, Workload, World
+from mesh_control.world import Protocol, Service, Workload, World
 from mesh_policy import DestinationRule, VirtualService
 from mesh_policy.hosts import covers, qualify
 
@@ -23,8 +23,22 @@ class Scope:
 
     @cached_property
     def services(self) -> tuple[Service, ...]:
-        """The services that are exported to the proxy's namespace."""
-        return tuple(s for s in self.world.services if s.visible_from(self.proxy.namespace))
+        """The services that are exported to the proxy's namespace, as the proxy can serve them."""
+        return tuple(self._served(s) for s in self.world.services if s.visible_from(self.proxy.namespace))
+
+    @cached_property
+    def own_services(self) -> tuple[Service, ...]:
+        """The services that the proxy's workload belongs to."""
+        workload = self.workload
+        return () if workload is None else tuple(map(self._served, self.world.services_of(workload)))
+
+    def _served(self, service: Service) -> Service:
+        """For a proxy that cannot read HTTP/2, gRPC is what TLS is: bytes for somebody else to read."""
+        if not self.proxy.limited:
+            return service
+        http2 = (Protocol.HTTP2, Protocol.GRPC)
+        ports = (replace(p, protocol=Protocol.TLS) if p.protocol in http2 else p for p in service.ports)
+        return replace(service, ports=tuple(ports))
 
     @cached_property
     def workload(self) -> Workload | None:

@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from mesh_api.config import FilterChainMatch, ListenerFilter
-from tests.unit.mesh_control.worlds import STORE, by_name, compiled
+from mesh_control.world import Protocol
+from tests.unit.mesh_control.worlds import STORE, ServicePort, by_name, compiled, service
 
 OUTSIDE = "---\n".join(
     f"apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {{name: {name}}}\n"
@@ -27,6 +28,18 @@ def test_a_proxy_that_does_not_inspect_takes_every_connection_of_a_port_alike() 
     http = listeners["0.0.0.0_8380"]
     assert [chain.match for chain in http.filter_chains] == [FilterChainMatch()]
     assert (http.listener_filters, http.default_filter_chain) == ((), None)
+
+
+def test_a_proxy_without_http2_carries_grpc_as_bytes() -> None:
+    grpc = service("grpc", ServicePort("grpc", 50051, Protocol.GRPC, 50051), addresses=("10.96.0.1",))
+    config = compiled(node=PLAIN, services=(grpc,))
+    assert by_name(config.clusters)["outbound|50051||grpc.default.svc.cluster.local"].http.protocol == "http1"
+    listener = by_name(config.listeners)["10.96.0.1_50051"]
+    assert listener.filter_chains[0].filter.cluster == "outbound|50051||grpc.default.svc.cluster.local"
+    assert config.routes == ()
+    full = compiled(services=(grpc,))
+    assert by_name(full.clusters)["outbound|50051||grpc.default.svc.cluster.local"].http.protocol == "http2"
+    assert [table.name for table in full.routes] == ["50051"]
 
 
 def test_the_capture_port_leads_nowhere() -> None:
