@@ -13,6 +13,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from mesh_policy import CanaryRelease, CircuitBreaker, Exposed, Redirect, Route, Timeout, Traffic, dump
+from mesh_policy.releases import Statement
 from tests.integration.mesh_control.harness import LIMIT, TOKEN, ControlPlane, control_plane, free_port
 
 pytestmark = pytest.mark.integration
@@ -171,9 +173,15 @@ async def running(program: Path, plane: ControlPlane, node: str, metadata: dict[
 
 @contextlib.asynccontextmanager
 async def application(name: str) -> AsyncIterator[int]:
-    """A workload that says its name and what it was asked; yields its port."""
+    """A workload that says its name and what it was asked, does not answer ``/slow``, and as ``v2`` fails ``/ping``."""
+
+    over = asyncio.Event()
 
     async def answer(request: web.Request) -> web.Response:
+        if request.path == "/slow":
+            await over.wait()
+        if request.path == "/ping" and name == "v2":
+            return web.Response(status=500)
         return web.json_response(
             {
                 "name": name,
@@ -191,6 +199,7 @@ async def application(name: str) -> AsyncIterator[int]:
         await site.start()
         yield runner.addresses[0][1]
     finally:
+        over.set()
         await runner.cleanup()
 
 
@@ -286,6 +295,50 @@ async def test_everything_is_taken_with_interception(tmp_path: Path, envoy: Path
             for text in (CANARY, f"{CANARY}---{EVERYTHING}", CANARY):
                 applied = await plane.client.apply("demo", text, LIMIT)
                 assert applied["proxies"] == {"order-v1.default": {"state": "acknowledged"}}, applied
+
+
+async def test_the_four_scenarios(tmp_path: Path, envoy: Path) -> None:
+    """What the demo shows, with shorter times: timeout, redirect, canary, circuit breaker."""
+    port = free_port()
+    node = "router~127.0.0.1~gateway.default~default.svc.cluster.local"
+    async with contextlib.AsyncExitStack() as stack:
+        v1, v2 = await stack.enter_async_context(application("v1")), await stack.enter_async_context(application("v2"))
+        plane = stack.enter_context(control_plane(tmp_path, inventory=inventory(v1, v2, free_port())))
+        published = Exposed(service="order", hostname="books.local", port=port)
+
+        async def scenario(*statements: Statement) -> None:
+            await plane.client.apply("demo", dump(Traffic(published, *statements).expand()), LIMIT)
+
+        await scenario()
+        await stack.enter_async_context(running(envoy, plane, node, {"LABELS": {"istio": "ingressgateway"}}))
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+
+        async def ask(path: str, **headers: str) -> tuple[int, Any, Any]:
+            return await get(session, port, path, Host="books.local", **headers)
+
+        await scenario(
+            Route(service="order", path="/", version="v1"), Timeout(service="order", path="/slow", after="300ms")
+        )
+        assert (await ask("/slow"))[:2] == (504, "upstream request timeout")
+        assert (await ask("/quick"))[0] == 200
+
+        moved = Redirect(service="order", path="/api/v1", to="/api/v2", headers={"x-api-version": "v2"})
+        await scenario(Route(service="order", path="/", version="v1"), moved)
+        status, _, headers = await ask("/api/v1", **{"x-api-version": "v2"})
+        assert (status, headers["location"]) == (301, "http://books.local/api/v2")
+        assert (await ask("/api/v1"))[0] == 200
+
+        await scenario(CanaryRelease(service="order", stable="v1", candidate="v2", weight=50))
+        assert set(Counter([(await ask("/ping"))[0] for _ in range(60)])) == {200, 500}
+
+        breaker = CircuitBreaker(service="order", errors=10, ejection="1s", interval="100ms")
+        await scenario(Route(service="order", path="/", version="v2"), breaker)
+        answers = [(await ask("/ping"))[:2] for _ in range(11)]
+        assert [status for status, _ in answers[:10]] == [500] * 10
+        assert answers[10] == (503, "no healthy upstream")
+        async with asyncio.timeout(LIMIT):
+            while (await ask("/quick"))[0] == 503:
+                await asyncio.sleep(0.1)  # the host comes back when its time is over; nothing tells when
 
 
 async def test_a_port_that_is_taken_is_told_as_the_proxy_tells_it(tmp_path: Path, envoy: Path) -> None:
