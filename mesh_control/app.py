@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from importlib import metadata
 from pathlib import Path
 
@@ -54,12 +54,14 @@ async def run(settings: Settings, token: str | None) -> None:
         ]
         notify("READY=1", f"STATUS=serving {settings.xds_address}")
         log.info("ready: configuration on %s, pages on %s", settings.xds_address, settings.monitoring_address)
-        await _until(stop, tasks)
-        notify("STOPPING=1")
-        log.info("ending")
-        await server.stop()
-        for task in tasks:
-            task.cancel()
+        try:
+            await _until(stop, tasks)
+        finally:
+            notify("STOPPING=1")
+            log.info("ending")
+            await server.stop()
+            for task in tasks:
+                task.cancel()
 
 
 async def _until(stop: asyncio.Event, tasks: list["asyncio.Task[None]"]) -> None:
@@ -71,13 +73,23 @@ async def _until(stop: asyncio.Event, tasks: list["asyncio.Task[None]"]) -> None
 
 
 async def _watch(control: Control, settings: Settings) -> None:
-    """Tell the control plane when a source changes on disk."""
-    paths = [settings.state_dir / "policies", *([settings.inventory.parent] if settings.inventory else [])]
+    """Tell the control plane when a source changes on disk: the policies' tree, and the inventory's own folder alone.
 
-    def matters(_change: Change, path: str) -> bool:
-        return paths[0] in Path(path).parents or Path(path) == settings.inventory
+    What lies deeper beside the inventory may belong to others and need not even be readable.
+    """
+    policies = settings.state_dir / "policies"
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_touch(control, policies, lambda path: policies in path.parents, recursive=True))
+        if settings.inventory is not None:
+            folder = settings.inventory.parent
+            group.create_task(_touch(control, folder, lambda path: path == settings.inventory, recursive=False))
 
-    async for _ in awatch(*paths, watch_filter=matters, debounce=50, step=50, recursive=True):
+
+async def _touch(control: Control, folder: Path, matters: Callable[[Path], bool], *, recursive: bool) -> None:
+    def wanted(_change: Change, path: str) -> bool:
+        return matters(Path(path))
+
+    async for _ in awatch(folder, watch_filter=wanted, debounce=50, step=50, recursive=recursive):
         control.touch()
 
 

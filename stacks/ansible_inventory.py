@@ -11,6 +11,8 @@ from stacks import plan
 from stacks.environment import Environment, Machine, Workload
 
 Variables = dict[str, Any]
+PROXY_USER = "mesh-proxy"
+"""The unprivileged user of every proxy."""
 
 
 def inventory(environment: Environment, connections: Mapping[str, Variables] | None = None) -> dict[str, Any]:
@@ -75,6 +77,8 @@ def host(environment: Environment, machine: Machine) -> Variables:
     proxies = {proxy.name: proxy for proxy in plan.proxies(environment) if proxy.machine == machine}
     workloads = [workload for workload in environment.workloads if workload.machine == machine.name]
     return {
+        # Before the redirect rules, which name them.
+        "host_users": [PROXY_USER, *map(user, workloads)],
         "mesh_proxy_instances": [_proxy(environment, proxy) for proxy in proxies.values()],
         "redirect_workloads": [_redirect(environment, w, proxies[w.name]) for w in workloads],
         "workload_instances": [_workload(environment, w) for w in workloads],

@@ -44,12 +44,12 @@ else
     done
 fi
 # Programs read the size of the memory here, not from the control group.
-mkdir -p "$root/run/meshwright"
+mkdir -p "$root/run/machine"
 awk -v limit="$memory" '
     /^MemTotal:/ { printf "%-15s %d kB\n", $1, limit; next }
     /^(MemFree|MemAvailable):/ { printf "%-15s %d kB\n", $1, ($2 < limit * 0.8) ? $2 : limit * 0.8; next }
-    { print }' /proc/meminfo > "$root/run/meshwright/meminfo"
-mount --bind "$root/run/meshwright/meminfo" "$root/proc/meminfo"
+    { print }' /proc/meminfo > "$root/run/machine/meminfo"
+mount --bind "$root/run/machine/meminfo" "$root/proc/meminfo"
 mount -t tmpfs -o ro,mode=000 none "$root/sys/firmware" 2>/dev/null || true
 mkdir -p "$root/.old"
 cd "$root"
