@@ -7,9 +7,12 @@ nothing. Time is an argument.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
+from mesh_api.config import ProxyConfig
 from mesh_api.node import Node
-from mesh_api.xds.encode import encode_resources
+from mesh_api.xds.encode import encode_resource
+from mesh_api.xds.resources import KINDS, resource_name
 from mesh_api.xds.session import AdsServer, Nacked, Output, Request, Response, Synced, TypeStatus
 from mesh_api.xds.type_urls import SHORT_NAMES
 from mesh_control.compiler import compile_proxy, unknown_targets
@@ -96,6 +99,27 @@ class Refusal:
         return f"{self.proxy} refused {self.type_name}: {self.reason}"
 
 
+class Encoder:
+    """Serializes what is compiled of one world. Resources that proxies share are serialized once, and their bytes shared."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[Any, bytes]] = {}
+
+    def __call__(self, config: ProxyConfig) -> Resources:
+        """By type URL and name."""
+        return {
+            kind.type_url: {resource_name(item): self._bytes(item) for item in getattr(config, kind.section)}
+            for kind in KINDS
+        }
+
+    def _bytes(self, resource: Any) -> bytes:
+        known = self._known.get(id(resource))
+        if known is None:
+            # The resource is kept with its bytes, so that its identity stays taken.
+            known = self._known[id(resource)] = (resource, encode_resource(resource))
+        return known[1]
+
+
 class CompileError(ValueError):
     """A world from which the configuration of some proxy cannot be made; the message names the proxy."""
 
@@ -111,7 +135,8 @@ class Hub:
         self._metrics = metrics
         self._event = event
         self._streams: dict[str, Stream] = {}
-        self._prepared: tuple[World, dict[str, Resources]] = (world, {})
+        self._encode = Encoder()
+        self._prepared: tuple[World, dict[str, Resources], Encoder] = (world, {}, self._encode)
 
     def open(self, stream: str) -> None:
         """A connection was made; who it is comes with its first request."""
@@ -135,17 +160,18 @@ class Hub:
             for target in unknown_targets(self._world, state.proxy):
                 self._event(f"{state.name}: nothing listens for {target}: there is no such service")
             self._metrics.count("pilot_push_triggers", type="proxyrequest")
-            state.resources, state.changed_at = _compile(self._world, state.proxy), now
+            state.resources, state.changed_at = _compile(self._world, state.proxy, self._encode), now
             outputs += state.session.push(state.resources, self.version, now)
         outputs += state.session.on_request(request, now)
         return self._sent(state, outputs, now)
 
     def prepare(self, world: World) -> None:
         """Compiles a world for every connected proxy, changing nothing. Raises :class:`CompileError`."""
-        self._prepared = (
-            world,
-            {key: _compile(world, state.proxy) for key, state in self._streams.items() if state.proxy is not None},
-        )
+        encode = Encoder()
+        compiled = {
+            key: _compile(world, state.proxy, encode) for key, state in self._streams.items() if state.proxy is not None
+        }
+        self._prepared = (world, compiled, encode)
 
     def set_world(self, world: World, version: str, now: float) -> tuple[Sent, frozenset[str]]:
         """Makes a world the newest: what to send to each stream, and the names of the proxies whose resources changed.
@@ -155,9 +181,9 @@ class Hub:
         """
         if self._prepared[0] != world or self._prepared[1].keys() != self._identified():
             self.prepare(world)
-        compiled = self._prepared[1]
-        self._prepared = (world, {})
-        self._world, self.version = world, version
+        self._world, compiled, self._encode = self._prepared
+        self._prepared = (self._world, {}, self._encode)
+        self.version = version
         self._metrics.count("pilot_push_triggers", type="config")
         sent: Sent = {}
         affected = set()
@@ -241,8 +267,8 @@ class Hub:
         self._event(f"{state.name} is sent {kind} {response.version_info}: {len(response.resources)} resources")
 
 
-def _compile(world: World, proxy: Proxy) -> Resources:
+def _compile(world: World, proxy: Proxy, encode: Encoder) -> Resources:
     try:
-        return encode_resources(compile_proxy(world, proxy))
+        return encode(compile_proxy(world, proxy))
     except Exception as error:  # whatever is wrong with one proxy must not take the others' control plane away
         raise CompileError(f"{proxy.name}.{proxy.namespace} cannot be configured: {error!r}") from error

@@ -1,10 +1,10 @@
 """The world: everything that configuration is compiled from, as one immutable value."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from mesh_policy import DestinationRule, Gateway, Policy, VirtualService
 
@@ -190,6 +190,11 @@ class World:
     def gateways(self) -> Mapping[str, Gateway]:
         """Every Gateway by ``NAMESPACE/NAME``."""
         return {f"{g.metadata.namespace}/{g.metadata.name}": g for g in self.of_kind(Gateway)}
+
+    @cached_property
+    def memo(self) -> dict[Hashable, Any]:
+        """Where compilation keeps parts that many proxies have alike, each by all that it is made from besides the world."""
+        return {}
 
 
 def _age(policy: Policy) -> tuple[str, str, str, str]:

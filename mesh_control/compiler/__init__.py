@@ -17,7 +17,7 @@ def compile_proxy(world: World, proxy: Proxy) -> ProxyConfig:
     return ProxyConfig(
         listeners=tuple(sorted(listeners, key=lambda listener: listener.name)),
         routes=tuple(sorted(routes, key=lambda route: route.name)),
-        clusters=tuple(sorted([*own, *clusters.outbound(scope)], key=lambda cluster: cluster.name)),
+        clusters=tuple(sorted([*own, *_clusters(scope)], key=lambda cluster: cluster.name)),
         endpoints=_assignments(scope),
     )
 
@@ -39,15 +39,24 @@ def _sidecar(scope: Scope) -> Parts:
     if not scope.proxy.intercepted:
         listeners = [*explicit.egress_listeners(scope), *explicit.ingress_listeners(scope)]
         return listeners, explicit.routes(scope), [clusters.black_hole(), *explicit.inbound_clusters(scope)]
-    listeners = [*outbound.listeners(scope), *inbound.listeners(scope)]
+    reached = scope.once("listeners", lambda: tuple(outbound.listeners(scope)))
+    listeners = [outbound.virtual(scope), *reached, *inbound.listeners(scope)]
     own = [
         clusters.black_hole(),
         clusters.passthrough(scope),
         clusters.inbound_passthrough(scope),
         *inbound.clusters(scope),
     ]
-    return listeners, virtual_hosts.route_configurations(scope), own
+    routes = scope.once("routes", lambda: tuple(virtual_hosts.route_configurations(scope)))
+    return listeners, list(routes), own
+
+
+def _clusters(scope: Scope) -> tuple[Cluster, ...]:
+    return scope.once("clusters", lambda: tuple(clusters.outbound(scope)))
 
 
 def _assignments(scope: Scope) -> tuple[ClusterLoadAssignment, ...]:
-    return tuple(sorted(endpoints.assignments(scope), key=lambda assignment: assignment.cluster_name))
+    def made() -> tuple[ClusterLoadAssignment, ...]:
+        return tuple(sorted(endpoints.assignments(scope), key=lambda assignment: assignment.cluster_name))
+
+    return scope.once("endpoints", made)

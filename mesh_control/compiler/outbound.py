@@ -22,14 +22,14 @@ OUTBOUND = TrafficDirection.OUTBOUND
 
 
 def listeners(scope: Scope) -> list[Listener]:
-    """The listener that everything is redirected to, and one for each port on which services are reached."""
+    """One for each address and port on which services are reached."""
     made: dict[str, Listener] = {}
     for service in scope.services:
         for port in service.ports:
             for listener in _listeners(scope, service, port):
                 known = made.get(listener.name)
                 made[listener.name] = listener if known is None else _joined(known, listener)
-    return [_virtual_outbound(scope), *made.values()]
+    return list(made.values())
 
 
 def _joined(known: Listener, other: Listener) -> Listener:
@@ -43,7 +43,8 @@ def _joined(known: Listener, other: Listener) -> Listener:
     return replace(known, filter_chains=known.filter_chains + new)
 
 
-def _virtual_outbound(scope: Scope) -> Listener:
+def virtual(scope: Scope) -> Listener:
+    """The listener that everything is redirected to."""
     port = scope.proxy.outbound_port
     return Listener(
         name="virtualOutbound",

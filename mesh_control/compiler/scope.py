@@ -1,14 +1,16 @@
 """What one proxy may see of the world, looked up once."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TypeVar
 
 from mesh_control.proxies import Proxy
 from mesh_control.world import Protocol, Service, Workload, World
 from mesh_policy import DestinationRule, VirtualService
 from mesh_policy.hosts import covers, qualify
 
+T = TypeVar("T")
 ROOT_NAMESPACE = "istio-system"
 MESH = "mesh"
 """The gateway name that stands for every sidecar."""
@@ -39,6 +41,29 @@ class Scope:
         http2 = (Protocol.HTTP2, Protocol.GRPC)
         ports = (replace(p, protocol=Protocol.TLS) if p.protocol in http2 else p for p in service.ports)
         return replace(service, ports=tuple(ports))
+
+    def once(self, what: str, make: Callable[[], tuple[T, ...]]) -> tuple[T, ...]:
+        """A part that depends on nothing but the world and :attr:`view`, made for the first proxy that sees it so."""
+        key = (what, self.view)
+        if key not in self.world.memo:
+            self.world.memo[key] = make()
+        made: tuple[T, ...] = self.world.memo[key]
+        return made
+
+    @cached_property
+    def view(self) -> Hashable:
+        """All that decides what a sidecar sees of services and rules: its namespace, what it can read, and its labels, if
+        any rule asks for them."""
+        labels = tuple(sorted(self.labels.items())) if self._labels_matter else ()
+        return self.proxy.namespace, self.proxy.limited, labels
+
+    @property
+    def _labels_matter(self) -> bool:
+        memo = self.world.memo
+        if "labels matter" not in memo:
+            rules = any(rule.spec.workload_selector is not None for rule in self.world.destination_rules)
+            memo["labels matter"] = rules or any(map(_asks_for_labels, self.world.virtual_services))
+        return bool(memo["labels matter"])
 
     @cached_property
     def workload(self) -> Workload | None:
@@ -109,6 +134,12 @@ class Scope:
             return True
         same = rule.metadata.namespace == self.proxy.namespace
         return same and (selector.match_labels or {}).items() <= self.labels.items()
+
+
+def _asks_for_labels(service: VirtualService) -> bool:
+    http = (match.source_labels for route in service.spec.http or () for match in route.match or ())
+    tcp = (match.source_labels for route in service.spec.tcp or () for match in route.match or ())
+    return any(http) or any(tcp)
 
 
 def exported(export_to: tuple[str, ...] | None, owner: str, namespace: str) -> bool:

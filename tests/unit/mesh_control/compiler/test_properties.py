@@ -1,6 +1,7 @@
 """What holds of every world: equal worlds give equal bytes, all is complete, and what a proxy cannot see leaves it alone."""
 
 import random
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given, settings
@@ -85,7 +86,9 @@ def policies(draw: st.DrawFn) -> list[Policy]:
     for namespace in NAMESPACES:
         for name in draw(st.sets(st.sampled_from(NAMES))):
             subsets = [{"name": v, "labels": {"version": v}} for v in ("v1", "v2")]
-            found.append(DestinationRule.of(name, {"host": name, "subsets": subsets}, namespace))
+            selector = draw(st.sampled_from([None, {"matchLabels": {"app": "a"}}]))
+            rule = {"host": name, "subsets": subsets, "workloadSelector": selector}
+            found.append(DestinationRule.of(name, rule, namespace))
         for name in draw(st.sets(st.sampled_from(NAMES))):
             gateways = draw(st.sampled_from([None, ["default/gw"], ["mesh", "default/gw"]]))
             spec: dict[str, Any] = {
@@ -132,6 +135,17 @@ def test_what_is_compiled_is_complete_unambiguous_and_survives_the_wire(
     for type_url, resources in encode_resources(config).items():
         for data in resources.values():
             decode_resource(type_url, data)
+
+
+@few
+@given(worlds, st.permutations(range(len(NODES))))
+def test_what_others_were_given_before_changes_nothing(parts: tuple[Any, Any, Any], order: list[int]) -> None:
+    """Parts that proxies share are made once; whoever shares them would have got the same alone."""
+    shared = World.of(*parts)
+    for place in order:
+        for node in (NODES[place], replace(NODES[place], user_agent="meshwright 0.1.0")):
+            proxy = proxy_of(node)
+            assert compile_proxy(shared, proxy) == compile_proxy(World.of(*parts), proxy)
 
 
 @few
