@@ -3,7 +3,7 @@
 One module for one kind of resource, and one for each policy kind that decides about it; :func:`compile_proxy` lists them.
 """
 
-from mesh_api.config import Cluster, ClusterLoadAssignment, Listener, ProxyConfig, RouteConfiguration
+from mesh_api.config import Cluster, ClusterLoadAssignment, ClusterType, Listener, ProxyConfig, RouteConfiguration
 from mesh_control.compiler import clusters, endpoints, explicit, gateways, inbound, outbound, virtual_hosts
 from mesh_control.compiler.scope import Scope
 from mesh_control.proxies import Proxy
@@ -56,7 +56,11 @@ def _clusters(scope: Scope) -> tuple[Cluster, ...]:
 
 
 def _assignments(scope: Scope) -> tuple[ClusterLoadAssignment, ...]:
+    """Those that a cluster takes its hosts from: others would never be asked for."""
+
     def made() -> tuple[ClusterLoadAssignment, ...]:
-        return tuple(sorted(endpoints.assignments(scope), key=lambda assignment: assignment.cluster_name))
+        wanted = {cluster.assignment_name for cluster in _clusters(scope) if cluster.type is ClusterType.EDS}
+        found = (assignment for assignment in endpoints.assignments(scope) if assignment.cluster_name in wanted)
+        return tuple(sorted(found, key=lambda assignment: assignment.cluster_name))
 
     return scope.once("endpoints", made)

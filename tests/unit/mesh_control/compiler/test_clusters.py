@@ -1,6 +1,6 @@
 """DestinationRules: whose counts, and what they make of a cluster."""
 
-from mesh_api.config import CircuitBreakerThresholds, Cluster, LbPolicy
+from mesh_api.config import CircuitBreakerThresholds, Cluster, ClusterType, LbPolicy
 from mesh_api.config.clusters import UNLIMITED
 from tests.unit.mesh_control import worlds
 from tests.unit.mesh_control.worlds import ORDER, ServicePort, compiled, service
@@ -106,6 +106,12 @@ def test_outlier_detection_has_istios_defaults_and_zero_switches_off() -> None:
     off = cluster(rule("{host: order, trafficPolicy: {outlierDetection: {consecutive5xxErrors: 0}}}")).outlier_detection
     assert off is not None
     assert off.enforcing_consecutive_5xx == 0
+
+
+def test_a_cluster_that_passes_through_has_no_endpoints_to_ask_for() -> None:
+    config = compiled(rule("{host: order, trafficPolicy: {loadBalancer: {simple: PASSTHROUGH}}}"))
+    assert worlds.by_name(config.clusters)[f"outbound|8380||{ORDER}"].type is ClusterType.ORIGINAL_DST
+    assert not any(ORDER in assignment.cluster_name for assignment in config.endpoints)
 
 
 def test_the_idle_time_of_tcp_is_the_tcp_proxys() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mesh_api.config import ClusterType
 from mesh_api.node import Node
 from mesh_api.xds.decode import decode_resource
 from mesh_api.xds.encode import encode_resources
@@ -86,8 +87,9 @@ def policies(draw: st.DrawFn) -> list[Policy]:
     for namespace in NAMESPACES:
         for name in draw(st.sets(st.sampled_from(NAMES))):
             subsets = [{"name": v, "labels": {"version": v}} for v in ("v1", "v2")]
+            balancer = draw(st.sampled_from([None, {"loadBalancer": {"simple": "PASSTHROUGH"}}]))
             selector = draw(st.sampled_from([None, {"matchLabels": {"app": "a"}}]))
-            rule = {"host": name, "subsets": subsets, "workloadSelector": selector}
+            rule = {"host": name, "subsets": subsets, "workloadSelector": selector, "trafficPolicy": balancer}
             found.append(DestinationRule.of(name, rule, namespace))
         for name in draw(st.sets(st.sampled_from(NAMES))):
             gateways = draw(st.sampled_from([None, ["default/gw"], ["mesh", "default/gw"]]))
@@ -124,6 +126,8 @@ def test_what_is_compiled_is_complete_unambiguous_and_survives_the_wire(
 ) -> None:
     config = compile_proxy(World.of(*parts), proxy_of(node))
     assert config.missing() == ()
+    wanted = {cluster.assignment_name for cluster in config.clusters if cluster.type is ClusterType.EDS}
+    assert {assignment.cluster_name for assignment in config.endpoints} == wanted
     for table in config.routes:
         domains = [domain for host in table.virtual_hosts for domain in host.domains]
         assert len(domains) == len(set(domains))  # Envoy refuses the table otherwise
