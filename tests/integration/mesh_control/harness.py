@@ -72,6 +72,7 @@ class ControlPlane:
             "inventory": str(self.folder / "inventory.yml"),
         }
         if self.token is not None:
+            (self.folder / "token").touch(mode=0o600)
             (self.folder / "token").write_text(self.token + "\n")
             settings["join_token_file"] = str(self.folder / "token")
         self.write_inventory(self.inventory)
