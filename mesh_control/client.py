@@ -56,6 +56,12 @@ class ControlClient:
                 f"the control plane does not answer on {self.path}: {error}; does mesh-control run, and may you open it?"
             ) from None
         if answer.status >= 400:
-            problems = content.get("problems") or content.get("waiting") if isinstance(content, dict) else [content]
-            raise ControlError("\n".join(map(str, problems or [answer.reason])), answer.status)
+            raise ControlError("\n".join(_problems(content)) or str(answer.reason), answer.status)
         return content
+
+
+def _problems(content: Any) -> list[str]:
+    if not isinstance(content, dict):
+        return [str(content).strip()]
+    waiting = [f"{name} has not taken the newest configuration" for name in content.get("waiting", ())]
+    return [*map(str, content.get("problems", ())), *waiting]

@@ -205,7 +205,10 @@ class Control:
             if new:
                 self._put(owner, former)
                 raise Refused(409, [*map(str, new), "the former policies are in force again"])
-            waiting = [name for name, progress in self.hub.progress().items() if progress is Progress.PENDING]
+            progress = self.hub.progress()
+            pending = {name for name, state in progress.items() if state is Progress.PENDING}
+            # Who was sent the change and is gone has not taken it; it may be back in time.
+            waiting = sorted(pending | (affected - progress.keys()))
             if not waiting:
                 return
             left = deadline - self.clock()

@@ -127,6 +127,22 @@ async def test_who_does_not_answer_is_named(tmp_path: Path) -> None:
                 await plane.client.apply("demo", TIMEOUT, 0.2)
             assert error.value.status == 504
             assert "timeout: 15s" in await plane.client.get("demo")
+            with pytest.raises(ControlError, match=r"^store\.default has not taken the newest configuration$"):
+                await plane.client.wait(0.1)
+
+
+async def test_who_goes_away_meanwhile_is_waited_for(tmp_path: Path) -> None:
+    with control_plane(tmp_path) as plane:
+        silent = Peer(STORE)
+        async with connected(silent, plane):
+            silent.outbox = asyncio.Queue()
+            applied = asyncio.create_task(plane.client.apply("demo", TIMEOUT, LIMIT))
+            await silent.until(
+                lambda: silent.session.accepted(ROUTE).version != silent.session.accepted(LISTENER).version
+            )
+        assert not applied.done()
+        async with connected(Peer(STORE), plane):  # as after a restart
+            assert (await applied)["proxies"]["store.default"] == {"state": "acknowledged"}
 
 
 @pytest.mark.parametrize("token", [None, "", "wrong-token-of-some-length", "a-join-token-of-some-lengt"])
