@@ -33,6 +33,25 @@ def inventory(environment: Environment, connections: Mapping[str, Variables] | N
     return {"all": {"vars": variables(environment), "hosts": hosts, "children": groups}}
 
 
+def static_connections(environment: Environment) -> dict[str, Variables]:
+    """Connection variables for an inventory in a file: every path is taken from where the inventory stands.
+
+    Machines made of namespaces are reached through the namespace of their bridge.
+    """
+    machines = environment.machines
+    root = "{{ inventory_dir }}/../.."
+    found = {}
+    for node in machines.nodes:
+        found[node.name] = {"ansible_ssh_private_key_file": f"{root}/{machines.ssh_private_key_file}"}
+        if machines.driver == "namespaces":
+            relay = f"/usr/bin/python3 -SE {root}/stacks/machines/namespaces/relay.py mw-{environment.name} %h %p"
+            known = f"/var/lib/meshwright/machines/{environment.name}/known_hosts.{node.name}"
+            found[node.name]["ansible_ssh_common_args"] = (
+                f"-o ProxyCommand='{relay}' -o UserKnownHostsFile={known} -o StrictHostKeyChecking=yes"
+            )
+    return found
+
+
 def _connection(environment: Environment, machine: Machine) -> Variables:
     return {"ansible_host": machine.address, "ansible_port": machine.ssh_port}
 
@@ -77,12 +96,37 @@ def host(environment: Environment, machine: Machine) -> Variables:
     proxies = {proxy.name: proxy for proxy in plan.proxies(environment) if proxy.machine == machine}
     workloads = [workload for workload in environment.workloads if workload.machine == machine.name]
     return {
+        "host_ports": _ports(environment, machine),
         # Before the redirect rules, which name them.
         "host_users": [PROXY_USER, *map(user, workloads)],
         "mesh_proxy_instances": [_proxy(environment, proxy) for proxy in proxies.values()],
         "redirect_workloads": [_redirect(environment, w, proxies[w.name]) for w in workloads],
         "workload_instances": [_workload(environment, w) for w in workloads],
     }
+
+
+def _ports(environment: Environment, machine: Machine) -> list[Variables]:
+    """The ports that the machine's own units listen on, each with the unit and the setting that chooses it."""
+    mesh, database = environment.mesh, environment.postgresql
+    needs: list[tuple[int, str, str]] = []
+    if mesh.control_machine == machine.name:
+        needs.append((mesh.xds_port, "mesh-control.service", "mesh.xds_port"))
+        needs.append((mesh.monitoring_port, "mesh-control.service", "mesh.monitoring_port"))
+    if mesh.gateway.machine == machine.name:
+        needs.append((mesh.gateway.http_port, f"mesh-proxy@{mesh.gateway.name}.service", "mesh.gateway.http_port"))
+    if database is not None and database.machine == machine.name:
+        needs.append((database.port, "postgresql@*-main.service", "postgresql.port"))
+    for workload in environment.workloads:
+        if workload.machine == machine.name:
+            port = environment.service(workload.service).ports[0].port
+            needs.append((port, f"workload-{workload.name}.service", f"services.{workload.service}.ports"))
+    for proxy in plan.proxies(environment):
+        if proxy.machine == machine:
+            unit = f"mesh-proxy@{proxy.name}.service"
+            ports = asdict(proxy.ports)
+            taken = ("admin", "health", "stats") if proxy.kind == "router" else tuple(ports)
+            needs += [(ports[name], unit, f"workloads.{proxy.name}.machine") for name in taken]
+    return [{"port": port, "unit": unit, "setting": setting} for port, unit, setting in needs]
 
 
 def user(workload: Workload) -> str:

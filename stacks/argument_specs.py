@@ -68,6 +68,15 @@ ROLES: dict[str, tuple[str, dict[str, Option]]] = {
         {
             "host_packages": items("Debian packages that every host needs."),
             "host_service_names": mapping("Address to the service names that resolve to it."),
+            "host_ports": records(
+                "TCP ports that must be free, or held by the unit that is to hold them.",
+                {
+                    "port": number("The port.", **REQUIRED),
+                    "unit": text("The unit; a shell pattern.", **REQUIRED),
+                    "setting": text("The setting that chooses the port.", **REQUIRED),
+                },
+                default=[],
+            ),
             "host_users": items("Further unprivileged users.", default=[]),
         },
     ),
@@ -76,16 +85,27 @@ ROLES: dict[str, tuple[str, dict[str, Option]]] = {
         {
             "package_prefix": _PREFIX,
             "package_archive": text("Archive of wheels on the controller; `make wheel` makes it."),
-            "package_system_packages": items("Debian packages that the environments need."),
-            "package_environments": records(
-                "The environments.",
+            "package_name": text("Directory name of the environment below the prefix.", **REQUIRED),
+            "package_requirements": items("What to install, in pip's notation.", **REQUIRED),
+            "package_verify": items("Distributions whose files are compared with their hashes.", default=[]),
+        },
+    ),
+    "service": (
+        "Systemd units enabled, running, and no older than their files",
+        {
+            "service_units": records(
+                "The units; they start and restart together.",
                 {
-                    "name": text("Directory name below the prefix.", **REQUIRED),
-                    "requirements": items("What to install, in pip's notation.", **REQUIRED),
-                    "verify": items("Distributions whose files are compared with their hashes.", default=[]),
+                    "name": text("Full name of the unit.", **REQUIRED),
+                    "files": items("Files that it reads when it starts.", default=[]),
+                    "touched": {
+                        "type": "bool",
+                        "description": ["Whether a task before has changed one of its files."],
+                        "default": False,
+                    },
                 },
+                default=[],
             ),
-            "package_notify": {"type": "raw", "description": ["Handlers to notify on a change."], "default": []},
         },
     ),
     "redirect": (
@@ -139,7 +159,7 @@ ROLES: dict[str, tuple[str, dict[str, Option]]] = {
     "postgresql": (
         "PostgreSQL with one database and its role",
         {
-            "postgresql_version": text("Major version that the host's Debian carries.", default="15"),
+            "postgresql_version": text("Major version; unset: the one that the host's release carries."),
             "postgresql_port": of(Postgresql, "port"),
             "postgresql_address": text("Address that it listens on beside loopback.", default="127.0.0.1"),
             "postgresql_network": text("Network that may log in.", default="127.0.0.1/32"),

@@ -41,8 +41,6 @@ EXAMPLES = r"""
     database: services
     role: program
     password: "{{ vault_postgresql_password }}"
-  become: true
-  become_user: postgres
 """
 
 RETURN = r"""
@@ -56,6 +54,7 @@ missing:
 import base64
 import hashlib
 import hmac
+import os
 import shutil
 import subprocess
 
@@ -72,16 +71,23 @@ class Server:
         """The first column of the first row, or an empty string."""
         return self._psql(["--command", sql], "")
 
+    def answers(self):
+        """Whether it runs."""
+        try:
+            return self.query("SELECT 1") == "1"
+        except RuntimeError:
+            return False
+
     def execute(self, sql):
         """Statements by standard input, so that no secret stands in the process list."""
         self._psql([], sql)
 
     def _psql(self, arguments, stdin):
-        command = ["psql", "--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1"]
+        # The server knows root's processes by the user that they run as.
+        become = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+        command = [*become, "psql", "--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1"]
         command += ["--port", str(self.port), "--dbname", "postgres"]
-        done = subprocess.run(
-            command + arguments, input=stdin.encode(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False
-        )
+        done = subprocess.run(command + arguments, input=stdin.encode(), capture_output=True, check=False, cwd="/")
         if done.returncode:
             raise RuntimeError(done.stderr.decode().strip().splitlines()[0])
         return done.stdout.decode().strip()
@@ -118,9 +124,7 @@ def missing(server, database, role, password):
         found.append("role")
     elif not matches(verifier, password):
         found.append("password")
-    owner = server.query(
-        f"SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = {quoted(database)}"  # noqa: S608 (quoted)
-    )
+    owner = server.query(f"SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = {quoted(database)}")
     if not owner:
         found.append("database")
     elif owner != role:
@@ -157,6 +161,9 @@ def main():
     if shutil.which("psql") is None and module.check_mode:  # a clean host: the server would have been installed before
         module.exit_json(changed=True, missing=["role", "database"], diff={"before": "", "after": "role\ndatabase\n"})
     server = Server(module.params["port"])
+    if module.check_mode and not server.answers():
+        module.warn("PostgreSQL does not run, so its databases cannot be compared")
+        module.exit_json(changed=False, missing=[])
     try:
         found = missing(server, database, role, password)
         if found and not module.check_mode:

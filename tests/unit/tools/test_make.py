@@ -8,7 +8,7 @@ import sys
 import pytest
 from meshwright_tools.checkout import ROOT
 
-TARGETS = {"up", "down", "test", "demo", "doctor", "lint", "setup", "lock", "wheel", "clean", "help"}
+TARGETS = {"up", "down", "test", "demo", "doctor", "lint", "secrets", "setup", "lock", "wheel", "clean", "help"}
 
 
 def test_make_alone_prints_every_target_with_its_meaning() -> None:

@@ -1,0 +1,150 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: Apache-2.0
+"""Ansible module: what keeps a host from carrying its part of the mesh. Changes nothing."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: preflight
+short_description: Find what keeps a host from carrying its part of the mesh
+description:
+  - Returns every problem with its mend and fails on none, so that the problems of all hosts can be shown together.
+options:
+  ports:
+    description: TCP ports that the host needs free, or held by the unit that is to hold them.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      port:
+        description: The port.
+        type: int
+        required: true
+      unit:
+        description: The unit that is to hold it; a shell pattern.
+        type: str
+        required: true
+      setting:
+        description: Where to choose another one.
+        type: str
+        required: true
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+author: Meshwright
+"""
+
+EXAMPLES = r"""
+- name: Look for what stands in the way
+  preflight:
+    ports:
+      - {port: 15010, unit: mesh-control.service, setting: mesh.xds_port}
+"""
+
+RETURN = r"""
+problems:
+  description: What stands in the way, and the mend.
+  type: list
+  elements: dict
+  returned: always
+"""
+
+import fnmatch
+import os
+import sys
+
+from ansible.module_utils.basic import AnsibleModule
+
+LISTEN = "0A"
+OLDEST_PYTHON = (3, 11)
+
+
+def os_release(path="/etc/os-release"):
+    """The fields of ``os-release``."""
+    try:
+        with open(path) as file:
+            lines = [line.strip() for line in file if "=" in line]
+    except OSError:
+        return {}
+    return {name: value.strip("\"'") for name, value in (line.split("=", 1) for line in lines)}
+
+
+def platform_problems(release, systemd, python):
+    """What is wrong with the system itself."""
+    found = []
+    if "debian" not in [release.get("ID", ""), *release.get("ID_LIKE", "").split()]:
+        name = release.get("PRETTY_NAME", "an unknown system")
+        found.append({"what": f"runs {name}", "mend": "use Debian 12 or newer, or Ubuntu 24.04 or newer"})
+    if not systemd:
+        found.append({"what": "is not run by systemd", "mend": "boot it with systemd"})
+    if python < OLDEST_PYTHON:
+        shown = ".".join(map(str, python))
+        found.append({"what": f"has Python {shown}", "mend": "use a release with Python 3.11 or newer"})
+    return found
+
+
+def listeners():
+    """Port to the inodes of the sockets that listen on it."""
+    found = {}
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        if not os.path.exists(table):
+            continue
+        with open(table) as file:
+            for line in list(file)[1:]:
+                fields = line.split()
+                if fields[3] == LISTEN:
+                    found.setdefault(int(fields[1].rsplit(":", 1)[1], 16), set()).add(fields[9])
+    return found
+
+
+def holders(inodes):
+    """Socket inode to ``(process id, name, unit)`` of a process that holds it; needs root to see those of others."""
+    found = {}
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            links = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
+            held = {link[8:-1] for link in links if link.startswith("socket:[")} & inodes
+            if held:
+                with open(f"/proc/{pid}/comm") as comm, open(f"/proc/{pid}/cgroup") as cgroup:
+                    unit = cgroup.read().splitlines()[-1].rsplit("/", 1)[-1]
+                    found.update({inode: (int(pid), comm.read().strip(), unit) for inode in held})
+        except OSError:  # the process has ended meanwhile
+            continue
+    return found
+
+
+def port_problems(wanted, listening, owners):
+    """Ports that somebody else holds."""
+    found = []
+    for need in wanted:
+        for inode in sorted(listening.get(need["port"], ())):
+            pid, name, unit = owners.get(inode, (0, "an unknown process", ""))
+            if not fnmatch.fnmatchcase(unit, need["unit"]):
+                held = f"port {need['port']} is held by {name} (process {pid}{', ' + unit if unit else ''})"
+                mend = f"stop it, or set {need['setting']}; {need['unit']} needs the port"
+                found.append({"what": held, "mend": mend})
+                break
+    return found
+
+
+def main():
+    """Entry point."""
+    port = {
+        name: {"type": kind, "required": True} for name, kind in (("port", "int"), ("unit", "str"), ("setting", "str"))
+    }
+    module = AnsibleModule(
+        argument_spec={"ports": {"type": "list", "elements": "dict", "default": [], "options": port}},
+        supports_check_mode=True,
+    )
+    problems = platform_problems(os_release(), os.path.isdir("/run/systemd/system"), tuple(sys.version_info[:2]))
+    listening = listeners()
+    wanted = module.params["ports"]
+    inodes = {inode for need in wanted for inode in listening.get(need["port"], ())}
+    problems += port_problems(wanted, listening, holders(inodes) if inodes else {})
+    module.exit_json(changed=False, problems=problems)
+
+
+if __name__ == "__main__":
+    main()

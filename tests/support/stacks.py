@@ -1,0 +1,156 @@
+"""A stack of the project, brought up, spoken to and destroyed by a test, with the commands that people use."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+ASK = """
+import http.client, json, sys
+host, port, method, path, fields, body = json.load(sys.stdin)
+c = http.client.HTTPConnection(host, port, timeout=60)
+c.request(method, path, body, fields)
+r = c.getresponse()
+print(json.dumps([r.status, dict((k.lower(), v) for k, v in r.getheaders()), r.read().decode()]))
+"""
+
+
+class Reply:
+    """An answer from the mesh."""
+
+    def __init__(self, status: int, fields: dict[str, str], body: str) -> None:
+        self.status = status
+        self.fields = fields
+        self.body = body
+
+
+class Stack:
+    """One stack. Each command's output is kept for the failure's sake."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def run(
+        self, *command: str, check: bool = True, stdin: str = "", seconds: float = 900
+    ) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True, input=stdin, timeout=seconds, check=False
+        )
+        assert not check or done.returncode == 0, (
+            f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
+        )
+        return done
+
+    def up(self) -> float:
+        """Bring it up; returns the seconds that took."""
+        began = time.monotonic()
+        self.run("tools/stack", "up", self.name)
+        return time.monotonic() - began
+
+    def down(self) -> None:
+        self.run("tools/stack", "down", self.name)
+
+    def demo(self, scenario: str) -> subprocess.CompletedProcess[str]:
+        return self.run("tools/stack", "demo", self.name, "--scenario", scenario, check=False)
+
+    def pulumi(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        return self.run("tools/pulumi", *arguments, "--stack", self.name, "--non-interactive", check=check)
+
+    def outputs(self) -> dict[str, Any]:
+        return dict(json.loads(self.pulumi("stack", "output", "--json").stdout))
+
+    def ask(
+        self, method: str, path: str, host: str, body: Any = None, *, at: str = "", fields: dict[str, str] | None = None
+    ) -> Reply:
+        """A request to the gateway (or to ``at``), made from where it can be reached."""
+        outputs = self.outputs()
+        address, _, port = (at or outputs["gateway"].removeprefix("http://")).rpartition(":")
+        sent = {"Host": host, **(fields or {})}
+        if body is not None:
+            sent["Content-Type"] = "application/json"
+        question = [address, int(port), method, path, sent, None if body is None else json.dumps(body)]
+        done = self.run(*outputs.get("enter", []), sys.executable, "-c", ASK, stdin=json.dumps(question))
+        return Reply(*json.loads(done.stdout))
+
+    def on(self, machine: str, *command: str, check: bool = True) -> str:
+        """Run a command as root on a machine."""
+        place = dict(self.outputs()["control"]["place"])
+        number = machine.removeprefix("node")
+        address = place["address"].rpartition(".")[0] + f".1{number}"
+        arguments = [
+            argument.replace(f"known_hosts.{place['name']}", f"known_hosts.{machine}")
+            for argument in place["arguments"]
+        ]
+        ssh = ["ssh", "-o", "BatchMode=yes", *arguments, f"{place['user']}@{address}", "sudo", *command]
+        return self.run(*ssh, check=check).stdout
+
+    def mesh(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """The ``mesh`` command on the control plane's machine."""
+        control = self.outputs()["control"]
+        command = [control["command"], *arguments, "--socket", control["socket"]]
+        if control["place"]["kind"] == "here":
+            return self.run(*command, check=check)
+        place = control["place"]
+        ssh = [
+            "ssh",
+            "-o",
+            "BatchMode=yes",
+            *place["arguments"],
+            f"{place['user']}@{place['address']}",
+            "sudo",
+            *command,
+        ]
+        return self.run(*ssh, check=check)
+
+
+def leftovers(environment: str) -> list[str]:
+    """What of an environment is still on this machine: processes, namespaces, mounts, control groups, files."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                words = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            except OSError:
+                continue
+            if f"/{environment}/" in words and ("meshwright" in words) and str(os.getpid()) != entry.name:
+                found.append(f"process {entry.name}: {words[:120]}")
+    namespaces = Path("/run/netns")
+    if namespaces.exists():
+        found += [f"network namespace {p.name}" for p in namespaces.iterdir() if p.name.startswith(f"mw-{environment}")]
+    found += [
+        f"mount {line.split()[1]}"
+        for line in Path("/proc/mounts").read_text().splitlines()
+        if f"machines/{environment}" in line
+    ]
+    groups = subprocess.run(
+        ["find", "/sys/fs/cgroup", "-path", f"*meshwright/{environment}*"], capture_output=True, text=True
+    )
+    found += [f"control group {line}" for line in groups.stdout.splitlines()]
+    for directory in (Path("/var/lib/meshwright/machines") / environment, ROOT / ".meshwright" / environment):
+        if directory.exists():
+            found.append(f"directory {directory}")
+    return found
+
+
+def missing() -> str | None:
+    """Why no stack can be brought up here, for a skip; None when one can."""
+    if not (ROOT / ".venv" / "bin" / "mesh").exists():
+        return "the project's environment is not made (make setup)"
+    if shutil.which("ps") is None:
+        return "ps is missing"
+    return None
+
+
+def missing_machines() -> str | None:
+    """Why no machines can be made here; None when they can."""
+    if os.geteuid() != 0:
+        return "machines made of namespaces need root"
+    for tool in ("mmdebstrap", "ip", "nsenter", "unshare"):
+        if shutil.which(tool) is None:
+            return f"{tool} is missing"
+    return None
