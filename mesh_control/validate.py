@@ -1,5 +1,6 @@
 """What is refused before it comes into force: findings between objects, and what this mesh cannot honour yet."""
 
+import ipaddress
 from collections.abc import Iterator
 
 from mesh_control.world import World
@@ -57,8 +58,11 @@ def _unsupported(policy: Policy) -> Iterator[tuple[str, str]]:
                 yield f"spec.servers[{place}].port.protocol", f"{server.port.protocol} is not supported yet; use HTTP"
             elif server.tls is not None:
                 yield f"spec.servers[{place}].tls", REMOVE
-            elif server.bind is not None:
-                yield f"spec.servers[{place}].bind", REMOVE
+            elif server.bind is not None and not _is_address(server.bind):
+                yield (
+                    f"spec.servers[{place}].bind",
+                    f"{server.bind} is no IP address, and Unix sockets are not supported",
+                )
             elif server.default_endpoint is not None:
                 yield f"spec.servers[{place}].defaultEndpoint", REMOVE
     elif isinstance(policy, VirtualService):
@@ -67,6 +71,14 @@ def _unsupported(policy: Policy) -> Iterator[tuple[str, str]]:
         yield from _service_entry(policy)
     elif isinstance(policy, WorkloadEntry):
         yield from _workload("spec", policy.spec)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _service_entry(policy: ServiceEntry) -> Iterator[tuple[str, str]]:

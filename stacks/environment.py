@@ -12,6 +12,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    IPvAnyAddress,
     IPvAnyNetwork,
     StringConstraints,
     ValidationError,
@@ -123,6 +124,7 @@ class Gateway(_Model):
     namespace: Name = Field(default="istio-system", description="Namespace.")
     machine: Name = Field(default="node1", description="Machine that it runs on.")
     http_port: Port = Field(default=80, description="Port for plain HTTP from outside.")
+    bind: IPvAnyAddress | None = Field(default=None, description="Address that it listens on; unset: all of its own.")
 
 
 class Proxy(_Model):

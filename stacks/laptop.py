@@ -81,6 +81,7 @@ def metadata(environment: Environment, proxy: plan.ProxyPlan, state: Path) -> di
             "token_file": str(state / "join-token"),
             "ready_port": proxy.ports.health,
             "stats_port": proxy.ports.stats,
+            "monitoring_address": LOOPBACK,
         },
     }
     del values["CAPTURE_PORTS"]
@@ -96,14 +97,40 @@ def metadata(environment: Environment, proxy: plan.ProxyPlan, state: Path) -> di
     return values
 
 
-def processes(environment: Environment, state: Path, secrets: Mapping[str, str]) -> tuple[ProcessPlan, ...]:
-    """Every process in an order that respects what each needs; ``state`` is the directory for their files."""
+def without_database(environment: Environment) -> Environment:
+    """The environment without its database, and without the workloads and services that cannot be there then."""
+    workloads = tuple(w for w in environment.workloads if not w.database)
+    served = {w.service for w in workloads}
+    services = tuple(service for service in environment.services if service.name in served)
+    return environment.model_copy(update={"postgresql": None, "workloads": workloads, "services": services})
+
+
+def processes(
+    environment: Environment, state: Path, secrets: Mapping[str, str], database: Mapping[str, str] | None = None
+) -> tuple[ProcessPlan, ...]:
+    """Every process in an order that respects what each needs; ``state`` is the directory for their files.
+
+    ``database`` says where PostgreSQL's ``binaries`` are and where its ``data`` goes.
+    """
     proxies = plan.proxies(environment)
     return (
+        *_database(environment, state, secrets, database),
         _control(environment, state, secrets),
         *(_proxy(environment, proxy, state) for proxy in proxies),
         *(_workload(environment, workload, state, secrets) for workload in environment.workloads),
     )
+
+
+def _database(
+    environment: Environment, state: Path, secrets: Mapping[str, str], places: Mapping[str, str] | None
+) -> tuple[ProcessPlan, ...]:
+    wanted = environment.postgresql
+    if wanted is None or places is None:
+        return ()
+    file = str(state / "postgresql.yml")
+    own = {"port": wanted.port, "database": wanted.database, "user": wanted.user}
+    settings = {**places, **own, "password": secrets["vault_postgresql_password"]}
+    return (ProcessPlan("postgresql", "stacks.laptop_database", (file,), {}, {file: settings}),)
 
 
 def _control(environment: Environment, state: Path, secrets: Mapping[str, str]) -> ProcessPlan:

@@ -3,14 +3,13 @@
 import json
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pulumi
 
-from mesh_policy import Policy
-from stacks import ansible_inventory, digest, vault
+from stacks import ansible_inventory, digest, laptop, laptop_database, vault
 from stacks.environment import Environment, InvalidEnvironmentError, parse
 from stacks.environments import ENVIRONMENTS
 from stacks.layers.installed import PARTS, Installed
@@ -27,15 +26,16 @@ REMOTE_SOCKET = "/run/meshwright/control.sock"
 def run(root: Path) -> None:
     """The program: settings, then either machines with the playbook on them, or processes, then policies."""
     stack = pulumi.get_stack()
-    environment, policies = declared(stack, pulumi.Config().get_object("environment") or {})
+    environment = declared(stack, pulumi.Config().get_object("environment") or {})
     secrets = vault.load(root, stack)
     if environment.machines.driver == "processes":
+        environment = _with_what_is_there(environment)
         control, last = _processes(root, environment, secrets)
     else:
         control, last = _machines(root, environment, secrets)
     Policies(
         owner=environment.name,
-        policies=policies,
+        policies=ENVIRONMENTS[stack].policies(environment),
         control=control,
         wait_seconds=environment.mesh.policy_wait_seconds,
         opts=pulumi.ResourceOptions(depends_on=[last]),
@@ -48,8 +48,8 @@ def run(root: Path) -> None:
     pulumi.export("enter", entrance(environment))
 
 
-def declared(stack: str, overrides: Mapping[str, Any]) -> tuple[Environment, Sequence[Policy]]:
-    """The environment of a stack with its configuration laid over, and its policies.
+def declared(stack: str, overrides: Mapping[str, Any]) -> Environment:
+    """The environment of a stack with its configuration laid over.
 
     Raises :class:`InvalidEnvironmentError` naming the wrong key, or the stack that nobody declared.
     """
@@ -58,9 +58,16 @@ def declared(stack: str, overrides: Mapping[str, Any]) -> tuple[Environment, Seq
         raise InvalidEnvironmentError(
             f"no environment is declared for the stack {stack!r}; allowed: {allowed} (stacks/environments lists them)"
         )
-    declaration = ENVIRONMENTS[stack]
-    environment = parse(declaration.ENVIRONMENT, overrides)
-    return environment, declaration.policies(environment)
+    return parse(ENVIRONMENTS[stack].ENVIRONMENT, overrides)
+
+
+def _with_what_is_there(environment: Environment) -> Environment:
+    """Without PostgreSQL on this machine, the shop is left out."""
+    if environment.postgresql is None or laptop_database.binaries() is not None:
+        return environment
+    left_out = ", ".join(workload.name for workload in environment.workloads if workload.database)
+    pulumi.log.warn(f"PostgreSQL is not installed here: without {left_out} (Debian: apt-get install postgresql)")
+    return laptop.without_database(environment)
 
 
 def _processes(

@@ -23,21 +23,26 @@ from mesh_policy.hosts import covers
 
 @dataclass(frozen=True, slots=True)
 class _Bound:
-    """A server of a gateway on this proxy, and the port where the proxy listens for it."""
+    """A server of a gateway on this proxy, and the port and address where the proxy listens for it."""
 
     gateway: str
     server: Server
     namespace: str
     port: int
 
+    @property
+    def place(self) -> tuple[int, str]:
+        """Port and address."""
+        return self.port, self.server.bind or defaults.WILDCARD
+
 
 def listeners(scope: Scope) -> tuple[list[Listener], list[RouteConfiguration]]:
-    """One listener and one table of hosts for each port that gateways on this proxy open for HTTP."""
-    by_port: dict[int, list[_Bound]] = {}
+    """One listener and one table of hosts for each port and address that gateways on this proxy open for HTTP."""
+    found: dict[tuple[int, str], list[_Bound]] = {}
     for bound in _bound(scope):
-        by_port.setdefault(bound.port, []).append(bound)
-    made = [_listener(port) for port in sorted(by_port)]
-    return made, [_routes(scope, port, by_port[port]) for port in sorted(by_port)]
+        found.setdefault(bound.place, []).append(bound)
+    places = sorted(found)
+    return [_listener(*place) for place in places], [_routes(scope, _table(*place), found[place]) for place in places]
 
 
 def _bound(scope: Scope) -> list[_Bound]:
@@ -73,19 +78,24 @@ def _is_self(scope: Scope, member: Workload) -> bool:
     return member.address == proxy.address and bool(member.labels) and member.labels.items() <= scope.labels.items()
 
 
-def _listener(port: int) -> Listener:
-    name = f"{defaults.WILDCARD}_{port}"
-    chain = FilterChain(filter_chains.gateway_http(f"outbound_{name}", f"http.{port}"))
+def _table(port: int, address: str) -> str:
+    """Istio's name of the table of hosts: with the address only where one is set."""
+    return f"http.{port}" if address == defaults.WILDCARD else f"http.{port}.{address}"
+
+
+def _listener(port: int, address: str) -> Listener:
+    name = f"{address}_{port}"
+    chain = FilterChain(filter_chains.gateway_http(f"outbound_{name}", _table(port, address)))
     return Listener(
         name,
-        SocketAddress(defaults.WILDCARD, port),
+        SocketAddress(address, port),
         (chain,),
         traffic_direction=TrafficDirection.OUTBOUND,
         access_logs=defaults.LISTENER_ACCESS_LOGS,
     )
 
 
-def _routes(scope: Scope, port: int, servers: list[_Bound]) -> RouteConfiguration:
+def _routes(scope: Scope, name: str, servers: list[_Bound]) -> RouteConfiguration:
     """Virtual hosts by host name; several VirtualServices for one host are merged, oldest first, catch-alls last."""
     found: dict[str, list[Route]] = {}
     for service in scope.visible_virtual_services:
@@ -98,7 +108,7 @@ def _routes(scope: Scope, port: int, servers: list[_Bound]) -> RouteConfiguratio
                 known += [route for route in made if route not in known]
     number = min(bound.server.port.number for bound in servers)
     hosts = _virtual_hosts(found, number) or (_nothing(number),)
-    return RouteConfiguration(f"http.{port}", hosts, ignore_port_in_host_matching=True)
+    return RouteConfiguration(name, hosts, ignore_port_in_host_matching=True)
 
 
 def _virtual_hosts(found: dict[str, list[Route]], number: int) -> tuple[VirtualHost, ...]:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyAddress, model_validator
 
 from mesh_policy.base import Labels, Name, Percent, Port
 from mesh_policy.durations import Span
@@ -89,8 +89,12 @@ class CircuitBreaker(Statement):
 
 
 class Exposed(Statement):
-    """The service is published as ``hostname`` on ``port`` of the gateway whose workloads carry ``istio: GATEWAY``."""
+    """The service is published as ``hostname`` on ``port`` of the gateway whose workloads carry ``istio: GATEWAY``.
+
+    ``bind`` is the address that the gateway listens on; unset: all of its own.
+    """
 
     hostname: Host
     gateway: Name = "ingressgateway"
     port: Port = 80
+    bind: IPvAnyAddress | None = None

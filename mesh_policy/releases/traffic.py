@@ -47,17 +47,23 @@ class Traffic:
         exposed = [s for s in self._statements if isinstance(s, said.Exposed)]
         made = []
         for name in sorted({s.gateway for s in exposed}):
-            ports = sorted({s.port for s in exposed if s.gateway == name})
-            servers = tuple(
-                Server(
-                    port=ServerPort(number=port, name=f"http-{port}", protocol="HTTP"),
-                    hosts=tuple(sorted({s.hostname for s in exposed if (s.gateway, s.port) == (name, port)})),
-                )
-                for port in ports
-            )
+            own = [s for s in exposed if s.gateway == name]
+            servers = tuple(_server(port, [s for s in own if s.port == port]) for port in sorted({s.port for s in own}))
             spec = GatewaySpec(selector={"istio": name}, servers=servers)
             made.append(Gateway.of(name, spec, GATEWAY_NAMESPACE))
         return made
+
+
+def _server(port: int, exposed: Sequence[said.Exposed]) -> Server:
+    first = exposed[0]
+    for other in exposed:
+        if other.bind != first.bind:
+            raise ConflictError(f"{first!r} and {other!r}: one port is bound to one address")
+    return Server(
+        port=ServerPort(number=port, name=f"http-{port}", protocol="HTTP"),
+        hosts=tuple(sorted({s.hostname for s in exposed})),
+        bind=None if first.bind is None else str(first.bind),
+    )
 
 
 class _Service:

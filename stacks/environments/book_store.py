@@ -7,6 +7,8 @@ from mesh_policy.releases import Statement
 from stacks.environment import Environment
 
 BOOKS = "book-store"
+SHOPS = {BOOKS: "book-store.local", "store": "store.services.local"}
+"""Service to the host name that it is published by."""
 
 SCENARIOS: dict[str, tuple[Statement, ...]] = {
     "steady": (CanaryRelease(service=BOOKS, stable="v1", candidate="v2", weight=0),),
@@ -28,10 +30,12 @@ SCENARIOS: dict[str, tuple[Statement, ...]] = {
 
 
 def policies(environment: Environment) -> Sequence[Policy]:
-    """The policies of the environment's scenario; both shops are always published."""
+    """The policies of the environment's scenario; the shops that are there are always published."""
     gateway = environment.mesh.gateway
-    published = (
-        Exposed(service=BOOKS, hostname="book-store.local", gateway=gateway.name, port=gateway.http_port),
-        Exposed(service="store", hostname="store.services.local", gateway=gateway.name, port=gateway.http_port),
-    )
+    there = {service.name for service in environment.services}
+    published = [
+        Exposed(service=service, hostname=hostname, gateway=gateway.name, port=gateway.http_port, bind=gateway.bind)
+        for service, hostname in SHOPS.items()
+        if service in there
+    ]
     return Traffic(*published, *SCENARIOS[environment.scenario]).expand()

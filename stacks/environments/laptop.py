@@ -1,6 +1,7 @@
 """No machines: the same control plane, proxies and workloads as plain processes on loopback."""
 
 from collections.abc import Sequence
+from ipaddress import IPv4Address
 
 from mesh_policy import Policy
 from stacks.environment import Environment, Gateway, Machine, Machines, Mesh, Postgresql
@@ -9,7 +10,9 @@ from stacks.environments import book_store, demo
 ENVIRONMENT = Environment(
     name="laptop",
     machines=Machines(driver="processes", nodes=(Machine(name="laptop", address="127.0.0.1"),)),
-    mesh=Mesh(control_machine="laptop", gateway=Gateway(machine="laptop", http_port=18080)),
+    mesh=Mesh(
+        control_machine="laptop", gateway=Gateway(machine="laptop", http_port=18080, bind=IPv4Address("127.0.0.1"))
+    ),
     postgresql=Postgresql(machine="laptop", port=15432),
     services=demo.SERVICES,
     workloads=demo.workloads("laptop", "laptop"),

@@ -8,7 +8,7 @@ from typing import Any
 import pulumi
 import yaml
 
-from stacks import laptop
+from stacks import laptop, laptop_database
 from stacks.environment import Environment
 from stacks.providers.process import Directory, Process
 
@@ -33,7 +33,8 @@ class LocalProcesses(pulumi.ComponentResource):
         super().__init__("meshwright:index:LocalProcesses", "processes", None, opts)
         directory = Directory("state", str(state), pulumi.ResourceOptions(parent=self))
         made: dict[str, Process] = {}
-        for process in laptop.processes(environment, state, secrets):
+        database = self._database(environment, state)
+        for process in laptop.processes(environment, state, secrets, database):
             made[process.name] = Process(
                 process.name,
                 state=str(state),
@@ -43,7 +44,17 @@ class LocalProcesses(pulumi.ComponentResource):
                 ready=process.ready,
                 digest=digest,
                 opts=pulumi.ResourceOptions(
-                    parent=self, depends_on=[directory, *(made[name] for name in process.after)]
+                    parent=self, depends_on=[directory, *self._places, *(made[name] for name in process.after)]
                 ),
             )
         self.register_outputs({"processes": sorted(made)})
+
+    def _database(self, environment: Environment, state: Path) -> dict[str, str] | None:
+        """Where PostgreSQL's programs are and where its data goes; the latter is gone when the environment is."""
+        self._places: list[pulumi.Resource] = []
+        programs = laptop_database.binaries()
+        if environment.postgresql is None or programs is None:
+            return None
+        data = str(laptop_database.data_directory(state, environment.name))
+        self._places.append(Directory("database", data, pulumi.ResourceOptions(parent=self)))
+        return {"binaries": str(programs), "data": data}

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from support.stacks import ROOT, Stack, leftovers, missing
 
+from stacks import laptop_database
+
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.timeout(900),
@@ -31,6 +33,12 @@ def laptop() -> Iterator[Stack]:
 def test_a_scenario_is_seen_through_the_gateway(laptop: Stack, scenario: str) -> None:
     shown = laptop.demo(scenario)
     assert shown.returncode == 0, shown.stdout + shown.stderr
+
+
+@pytest.mark.skipif(laptop_database.binaries() is None, reason="PostgreSQL is not installed here")
+def test_a_purchase_passes_through_the_sidecars(laptop: Stack) -> None:
+    path = "/api/v1/store/6d2cb5a0-943c-4b96-9aa6-89eac7bdfd2b/purchase"
+    assert laptop.ask("POST", path, "store.services.local", {"model": "Lego 8070", "size": "M"}).status == 201
 
 
 def test_a_second_up_changes_nothing(laptop: Stack) -> None:

@@ -131,7 +131,8 @@ def leftovers(environment: str) -> list[str]:
         ["find", "/sys/fs/cgroup", "-path", f"*meshwright/{environment}*"], capture_output=True, text=True
     )
     found += [f"control group {line}" for line in groups.stdout.splitlines()]
-    for directory in (Path("/var/lib/meshwright/machines") / environment, ROOT / ".meshwright" / environment):
+    places = [Path("/var/lib/meshwright") / kind / environment for kind in ("machines", "processes")]
+    for directory in (*places, ROOT / ".meshwright" / environment):
         if directory.exists():
             found.append(f"directory {directory}")
     return found

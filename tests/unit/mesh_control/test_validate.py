@@ -57,7 +57,10 @@ REFUSED = [
         GATEWAY % "{port: {number: 80, name: a, protocol: HTTP}, hosts: ['*'], tls: {httpsRedirect: true}}",
         "spec.servers[0].tls: is not supported yet",
     ),
-    (GATEWAY % "{port: {number: 80, name: a, protocol: HTTP}, hosts: ['*'], bind: 127.0.0.1}", "servers[0].bind: is"),
+    (
+        GATEWAY % "{port: {number: 80, name: a, protocol: HTTP}, hosts: ['*'], bind: 'unix:///run/a'}",
+        "servers[0].bind: unix:///run/a is no IP address",
+    ),
     (
         GATEWAY % "{port: {number: 80, name: a, protocol: HTTP}, hosts: ['*'], defaultEndpoint: x}",
         "defaultEndpoint: is",

@@ -51,6 +51,14 @@ def test_the_listener_is_open_to_everyone() -> None:
     assert (manager.rds_name, manager.use_remote_address, manager.server_name) == ("http.80", True, "istio-envoy")
 
 
+def test_a_server_may_be_bound_to_one_address() -> None:
+    found = compiled(shop().replace("{port:", "{bind: 127.0.0.1, port:"), GATEWAY)
+    assert [(listener.name, str(listener.address)) for listener in found.listeners] == [
+        ("127.0.0.1_80", "127.0.0.1:80")
+    ]
+    assert [table.name for table in found.routes] == ["http.80.127.0.0.1"]
+
+
 def test_hosts_meet_those_of_the_server() -> None:
     assert hosts(shop("'*.example'") + bound("a", "a.example", TO_ORDER)) == {"a.example:80": ("a.example",)}
     assert hosts(shop("'*.example'") + bound("a", "example", TO_ORDER)) == {"blackhole:80": ("*",)}
