@@ -42,7 +42,11 @@ def static_connections(environment: Environment) -> dict[str, Variables]:
     root = "{{ inventory_dir }}/../.."
     found = {}
     for node in machines.nodes:
-        found[node.name] = {"ansible_ssh_private_key_file": f"{root}/{machines.ssh_private_key_file}"}
+        found[node.name] = {
+            "ansible_ssh_private_key_file": f"{root}/{machines.ssh_private_key_file}",
+            # Machines of two environments may have the same address.
+            "ansible_control_path_dir": f"~/.ansible/cp/meshwright-{environment.name}",
+        }
         if machines.driver == "namespaces":
             relay = f"/usr/bin/python3 -SE {root}/stacks/machines/namespaces/relay.py mw-{environment.name} %h %p"
             known = f"/var/lib/meshwright/machines/{environment.name}/known_hosts.{node.name}"

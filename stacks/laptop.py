@@ -22,7 +22,7 @@ class ProcessPlan:
     """One process. ``module`` is run by the project's interpreter; ``files`` are written (0600) before it starts.
 
     ``ready`` is a URL that answers 200 when it serves (empty: running is enough), ``after`` names those that must be ready
-    before.
+    before. ``ports`` are those of loopback that it takes.
     """
 
     name: str
@@ -32,6 +32,7 @@ class ProcessPlan:
     files: Mapping[str, Any] = field(default_factory=dict)
     ready: str = ""
     after: tuple[str, ...] = ()
+    ports: tuple[int, ...] = ()
 
 
 def ingress_port(environment: Environment, workload: Workload, place: int = 0) -> int:
@@ -130,7 +131,7 @@ def _database(
     file = str(state / "postgresql.yml")
     own = {"port": wanted.port, "database": wanted.database, "user": wanted.user}
     settings = {**places, **own, "password": secrets["vault_postgresql_password"]}
-    return (ProcessPlan("postgresql", "stacks.laptop_database", (file,), {}, {file: settings}),)
+    return (ProcessPlan("postgresql", "stacks.laptop_database", (file,), {}, {file: settings}, ports=(wanted.port,)),)
 
 
 def _control(environment: Environment, state: Path, secrets: Mapping[str, str]) -> ProcessPlan:
@@ -150,7 +151,10 @@ def _control(environment: Environment, state: Path, secrets: Mapping[str, str]) 
         str(state / "join-token"): secrets["vault_join_token"] + "\n",
     }
     ready = f"http://{LOOPBACK}:{mesh.monitoring_port}/ready"
-    return ProcessPlan("control", "mesh_control", ("--config", str(state / "control.yml")), {}, files, ready)
+    arguments = ("--config", str(state / "control.yml"))
+    return ProcessPlan(
+        "control", "mesh_control", arguments, {}, files, ready, ports=(mesh.xds_port, mesh.monitoring_port)
+    )
 
 
 def _proxy(environment: Environment, proxy: plan.ProxyPlan, state: Path) -> ProcessPlan:
@@ -158,8 +162,25 @@ def _proxy(environment: Environment, proxy: plan.ProxyPlan, state: Path) -> Proc
     bootstrap = bootstrap_values(proxy, metadata(environment, proxy, state), LOOPBACK, environment.mesh.xds_port)
     ready = f"http://{LOOPBACK}:{proxy.ports.health}/healthz/ready"
     return ProcessPlan(
-        f"proxy-{proxy.name}", "mesh_proxy", ("--bootstrap", file), {}, {file: bootstrap}, ready, ("control",)
+        f"proxy-{proxy.name}",
+        "mesh_proxy",
+        ("--bootstrap", file),
+        {},
+        {file: bootstrap},
+        ready,
+        ("control",),
+        _proxy_ports(environment, proxy),
     )
+
+
+def _proxy_ports(environment: Environment, proxy: plan.ProxyPlan) -> tuple[int, ...]:
+    own = (proxy.ports.admin, proxy.ports.health, proxy.ports.stats)
+    workload = {w.name: w for w in environment.workloads}.get(proxy.name)
+    if workload is None:
+        return (*own, environment.mesh.gateway.http_port)
+    served = environment.service(workload.service).ports
+    taken = (ingress_port(environment, workload, place) for place, _ in enumerate(served))
+    return (*own, *taken, *egress_ports(environment, workload).values())
 
 
 def bootstrap_values(
@@ -224,4 +245,5 @@ def _workload(environment: Environment, workload: Workload, state: Path, secrets
         files,
         "",
         (f"proxy-{workload.name}",),
+        (application_port(environment, workload),),
     )

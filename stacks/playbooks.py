@@ -60,9 +60,19 @@ def run(
         (directory / "secrets.json").touch(mode=0o600)
         (directory / "secrets.json").write_text(json.dumps(dict(secrets)))
         (directory / "events").touch()
+        # Connections of its own: machines of two environments may have the same address. The name of a socket must be short.
+        (directory / "ssh").symlink_to(tempfile.mkdtemp(prefix="meshwright-ssh-"))
         return _execute(directory, tags, check, say)
     finally:
+        _end_connections(directory)
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def _end_connections(directory: Path) -> None:
+    """SSH keeps connections open for later commands; those of this run end with it."""
+    for control in (directory / "ssh").resolve().glob("*"):
+        subprocess.run(["ssh", "-O", "exit", "-o", f"ControlPath={control}", "any"], capture_output=True, check=False)
+    shutil.rmtree((directory / "ssh").resolve(), ignore_errors=True)
 
 
 def _execute(directory: Path, tags: tuple[str, ...], check: bool, say: Say) -> Outcome:
@@ -74,6 +84,7 @@ def _execute(directory: Path, tags: tuple[str, ...], check: bool, say: Say) -> O
         "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "stacks" / "callbacks"),
         "ANSIBLE_CALLBACKS_ENABLED": "meshwright_events",
         "ANSIBLE_NOCOLOR": "1",
+        "ANSIBLE_SSH_CONTROL_PATH_DIR": str((directory / "ssh").resolve()),
         "MESHWRIGHT_EVENTS": str(directory / "events"),
         "PYTHONWARNINGS": "ignore",
     }

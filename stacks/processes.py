@@ -10,17 +10,19 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 BACK_OFF = (0.2, 5.0)
 """First and longest pause before a dead process is started again, in seconds."""
+LOOPBACK = "127.0.0.1"
 PR_SET_PDEATHSIG = 1
 
 
@@ -31,8 +33,9 @@ class ProcessError(RuntimeError):
 def start(state: Path, spec: Mapping[str, Any], seconds: float = 60.0) -> None:
     """Write the files of a process, start its keeper and wait until it is ready.
 
-    ``spec``: ``name``, ``command`` (list), ``environment``, ``files`` (path to text), ``ready`` (URL or empty). One that runs
-    already with the same spec is left alone; one with another spec is ended first.
+    ``spec``: ``name``, ``command`` (list), ``environment``, ``files`` (path to text), ``ready`` (URL or empty), ``ports`` (of
+    loopback, that it takes). One that runs already with the same spec is left alone; one with another spec is ended first.
+    Raises :class:`ProcessError`, before anything is written when somebody else holds a port.
     """
     name = str(spec["name"])
     if (
@@ -42,6 +45,7 @@ def start(state: Path, spec: Mapping[str, Any], seconds: float = 60.0) -> None:
     ):
         return _await_ready(state, spec, seconds)
     stop(state, name)
+    _check_ports(name, [int(port) for port in spec["ports"]])
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
     for path, text in spec["files"].items():
         _write_private(Path(path), str(text))
@@ -61,6 +65,22 @@ def start(state: Path, spec: Mapping[str, Any], seconds: float = 60.0) -> None:
     except ProcessError:
         stop(state, name)  # nothing half-made stays behind
         raise
+
+
+def _check_ports(name: str, ports: Sequence[int]) -> None:
+    taken = []
+    for port in ports:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((LOOPBACK, port))
+            except OSError:
+                taken.append(str(port))
+    if taken:
+        raise ProcessError(
+            f"{name} needs port {', '.join(taken)} of {LOOPBACK}, which another program holds (`ss -lntp` tells which); stop "
+            f"that, or choose other ports in the stack's configuration (docs/reference/environment.md)"
+        )
 
 
 def stop(state: Path, name: str, seconds: float = 15.0) -> None:

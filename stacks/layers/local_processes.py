@@ -42,6 +42,7 @@ class LocalProcesses(pulumi.ComponentResource):
                 environment=dict(process.environment),
                 files={path: as_text(content) for path, content in process.files.items()},
                 ready=process.ready,
+                ports=list(process.ports),
                 digest=digest,
                 opts=pulumi.ResourceOptions(
                     parent=self, depends_on=[directory, *self._places, *(made[name] for name in process.after)]

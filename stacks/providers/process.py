@@ -10,7 +10,7 @@ from stacks import processes
 from stacks.providers import progress
 
 Values = dict[str, Any]
-SPEC = ("name", "command", "environment", "files", "ready")
+SPEC = ("name", "command", "environment", "files", "ready", "ports")
 
 
 class ProcessProvider(ResourceProvider):
@@ -60,6 +60,7 @@ class Process(Resource):
         environment: dict[str, str],
         files: dict[str, Any],
         ready: str,
+        ports: list[int],
         digest: str,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
@@ -70,6 +71,7 @@ class Process(Resource):
             "environment": environment,
             "files": pulumi.Output.secret(files),
             "ready": ready,
+            "ports": ports,
             "digest": digest,
             "running": None,
         }

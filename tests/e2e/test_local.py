@@ -1,10 +1,15 @@
 """From nothing to a mesh on three machines, and what is promised of it, in the order in which people meet it."""
 
 import json
+import shutil
+import signal
+import subprocess
+from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from support.stacks import ROOT, Stack, leftovers, missing, missing_machines
+from support.stacks import ROOT, Stack, leftovers, missing, missing_machines, watched_processes
 
 REASON = missing() or missing_machines()
 pytestmark = [
@@ -17,22 +22,34 @@ SHOP = "store.services.local"
 
 
 class Environment:
-    """The stack and how long its first ``up`` took."""
+    """The stack, and what its commands said."""
 
     def __init__(self) -> None:
         self.stack = Stack("local")
-        self.seconds = 0.0
+        self.said: list[str] = []
+        self.command_lines: set[str] = set()
 
 
 @pytest.fixture(scope="module")
 def local() -> Iterator[Environment]:
+    """Brought up in three goes: the first is killed, the second interrupted, and the third ends well."""
     environment = Environment()
+    stack = environment.stack
     try:
-        environment.seconds = environment.stack.up()
+        with watched_processes(environment.command_lines):
+            environment.said.append(stack.interrupted_up("node1 creating", signal.SIGKILL))
+            environment.said.append(stack.interrupted_up("node1: host : Install the base packages", signal.SIGINT))
+            environment.said.append(stack.run("tools/stack", "up", "local").stdout)
         yield environment
     finally:
-        environment.stack.down()
+        stack.down()
     assert leftovers("local") == []
+
+
+def test_an_up_that_was_cut_off_is_gone_on_with(local: Environment) -> None:
+    _killed, interrupted, last = local.said
+    assert "interrupted" in interrupted or "did not end well" in interrupted
+    assert "errored" not in last
 
 
 def test_every_proxy_has_taken_its_configuration(local: Environment) -> None:
@@ -65,20 +82,54 @@ def test_a_scenario_is_seen_through_the_gateway(local: Environment, scenario: st
     assert shown.returncode == 0, shown.stdout + shown.stderr
 
 
+def test_the_timeout_is_seen_under_the_load_of_yandex_tank(local: Environment, tmp_path: Path) -> None:
+    stack = local.stack
+    tank = stack.run("tools/env", "yandextank").stdout.splitlines()[-1]
+    shutil.copytree(ROOT / "examples" / "load-test", tmp_path, dirs_exist_ok=True)
+    stack.pulumi("config", "set", "--path", "environment.scenario", "timeout")
+    try:
+        stack.up()
+        profile = json.dumps({"bfg": {"load_profile": {"schedule": "const(20, 10s)"}}})
+        command = [*stack.outputs()["enter"], f"{tank}/bin/yandex-tank", "-c", "load.yaml", "-p", profile]
+        shot = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert shot.returncode == 0, shot.stdout + shot.stderr
+    finally:
+        stack.pulumi("config", "set", "--path", "environment.scenario", "steady")
+        stack.up()
+    (results,) = tmp_path.glob("logs/*/bfgout.log")
+    shots = [line.split("\t") for line in results.read_text().splitlines()]
+    statuses = Counter(shot[-1] for shot in shots)
+    assert set(statuses) == {"200", "504"}
+    assert 0.1 < statuses["504"] / len(shots) < 0.3
+    slow = [int(shot[2]) / 1e6 for shot in shots if shot[-1] == "504"]
+    assert all(14.5 < seconds < 20 for seconds in slow)
+
+
+@pytest.mark.parametrize("inventory", ["static.yml", "pulumi_stack.yml"])
+def test_ansible_alone_finds_nothing_to_do(local: Environment, inventory: str) -> None:
+    command = [str(ROOT / ".venv/bin/ansible-playbook"), "-i", f"inventories/local/{inventory}"]
+    played = local.stack.run(*command, "--vault-password-file=.vault_pass", "mesh.yml")
+    recap = played.stdout.rpartition("PLAY RECAP")[2]
+    assert [line.split()[0] for line in recap.splitlines() if " changed=0 " in line] == ["node1", "node2", "node3"]
+
+
 def test_a_second_up_changes_nothing_and_is_quick(local: Environment) -> None:
     local.stack.pulumi("preview", "--expect-no-changes")
     assert "unchanged" in local.stack.run("tools/stack", "up", "local").stdout
 
 
-def test_no_secret_stands_in_the_state(local: Environment) -> None:
+def test_no_secret_stands_in_state_output_or_process_lists(local: Environment) -> None:
     state = local.stack.pulumi("stack", "export").stdout
+    journals = "".join(local.stack.on(node, "journalctl", "--no-pager") for node in ("node1", "node2", "node3"))
+    processes = "".join(local.stack.on(node, "ps", "-eww", "-o", "args") for node in ("node1", "node2", "node3"))
+    seen = [state, journals, processes, *local.said, *local.command_lines]
     secrets = local.stack.run(
         str(ROOT / ".venv/bin/python"),
         "-c",
         "import json; from stacks import vault; print(json.dumps(vault.load(vault.ROOT, 'local')))",
     )
     for value in json.loads(secrets.stdout).values():
-        assert value not in state
+        assert not [text[:200] for text in seen if value in text]
 
 
 def test_traffic_goes_on_without_the_control_plane_and_after_a_restart_of_the_proxy(local: Environment) -> None:

@@ -1,11 +1,15 @@
 """A stack of the project, brought up, spoken to and destroyed by a test, with the commands that people use."""
 
+import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +36,10 @@ class Reply:
 class Stack:
     """One stack. Each command's output is kept for the failure's sake."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, enter: tuple[str, ...] = ()) -> None:
         self.name = name
+        self.enter = enter
+        """What to put before a command, where the stack is made from another network namespace."""
 
     def run(
         self, *command: str, check: bool = True, stdin: str = "", seconds: float = 900
@@ -49,17 +55,42 @@ class Stack:
     def up(self) -> float:
         """Bring it up; returns the seconds that took."""
         began = time.monotonic()
-        self.run("tools/stack", "up", self.name)
+        self.run(*self.enter, "tools/stack", "up", self.name)
         return time.monotonic() - began
 
+    def interrupted_up(self, word: str, how: signal.Signals) -> str:
+        """Begin to bring it up, and send the signal (a kill to all of its processes) when the word is said."""
+        update = subprocess.Popen(
+            ["tools/stack", "up", self.name],
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        assert update.stdout is not None
+        said = ""
+        for line in update.stdout:
+            said += line
+            if word in line:
+                break
+        for process in descendants(update.pid) if how is signal.SIGKILL else [update.pid]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, how)
+        said += update.stdout.read()
+        assert update.wait() != 0, said
+        return said
+
     def down(self) -> None:
-        self.run("tools/stack", "down", self.name)
+        self.run(*self.enter, "tools/stack", "down", self.name)
 
     def demo(self, scenario: str) -> subprocess.CompletedProcess[str]:
-        return self.run("tools/stack", "demo", self.name, "--scenario", scenario, check=False)
+        return self.run(*self.enter, "tools/stack", "demo", self.name, "--scenario", scenario, check=False)
 
     def pulumi(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        return self.run("tools/pulumi", *arguments, "--stack", self.name, "--non-interactive", check=check)
+        command = [*self.enter, "tools/pulumi", *arguments, "--stack", self.name, "--non-interactive"]
+        return self.run(*command, check=check)
 
     def outputs(self) -> dict[str, Any]:
         return dict(json.loads(self.pulumi("stack", "output", "--json").stdout))
@@ -74,7 +105,7 @@ class Stack:
         if body is not None:
             sent["Content-Type"] = "application/json"
         question = [address, int(port), method, path, sent, None if body is None else json.dumps(body)]
-        done = self.run(*outputs.get("enter", []), sys.executable, "-c", ASK, stdin=json.dumps(question))
+        done = self.run(*self.enter, *outputs.get("enter", []), sys.executable, "-c", ASK, stdin=json.dumps(question))
         return Reply(*json.loads(done.stdout))
 
     def on(self, machine: str, *command: str, check: bool = True) -> str:
@@ -106,6 +137,37 @@ class Stack:
             *command,
         ]
         return self.run(*ssh, check=check)
+
+
+def descendants(process: int) -> list[int]:
+    """A process and everything that it started and that still is its descendant, from the top."""
+    try:
+        threads = list(Path(f"/proc/{process}/task").iterdir())
+        children = [int(child) for thread in threads for child in (thread / "children").read_text().split()]
+    except OSError:
+        return []
+    return [process, *(found for child in children for found in descendants(child))]
+
+
+@contextlib.contextmanager
+def watched_processes(seen: set[str]) -> Iterator[None]:
+    """Collects the command lines of all processes of this machine, twenty times a second."""
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(0.05):
+            for entry in Path("/proc").iterdir():
+                if entry.name.isdigit():
+                    with contextlib.suppress(OSError):
+                        seen.add((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join()
 
 
 def leftovers(environment: str) -> list[str]:

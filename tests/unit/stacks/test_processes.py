@@ -24,7 +24,7 @@ def spec(tmp_path: Path) -> Any:
     port = free_port()
     command = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1", "--directory", str(tmp_path)]
     value = {"name": "web", "command": command, "environment": {}, "files": {str(tmp_path / "f.yml"): "a: 1\n"}}
-    yield value | {"ready": f"http://127.0.0.1:{port}/"}
+    yield value | {"ready": f"http://127.0.0.1:{port}/", "ports": [port]}
     processes.stop(tmp_path / "state", "web")
 
 
@@ -69,3 +69,15 @@ def test_one_that_never_gets_ready_is_told_with_its_log(tmp_path: Path, spec: di
     broken = spec | {"command": [sys.executable, "-c", "raise SystemExit('no port for me')"]}
     with pytest.raises(processes.ProcessError, match="no port for me"):
         processes.start(tmp_path / "state", broken, seconds=1.5)
+
+
+def test_a_port_that_another_program_holds_is_told_before_anything_is_written(
+    tmp_path: Path, spec: dict[str, Any]
+) -> None:
+    with (
+        socket.create_server(("127.0.0.1", spec["ports"][0])),
+        pytest.raises(processes.ProcessError, match=f"web needs port {spec['ports'][0]} of 127.0.0.1, which another"),
+    ):
+        processes.start(tmp_path / "state", spec)
+    assert not (tmp_path / "state").exists()
+    assert not (tmp_path / "f.yml").exists()
