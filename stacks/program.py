@@ -88,7 +88,7 @@ def _machines(
     machines = Machines(environment, root=root)
     inventory = machines.connections.apply(lambda found: json.dumps(ansible_inventory.inventory(environment, found)))
     content = digest.of_files(root, (*PLAYBOOK_FILES, *PACKAGES))
-    pulumi.export("inventory", inventory)
+    pulumi.export("inventory", pulumi.Output.secret(inventory))  # long, and for programs
     archive = wheels(root)
     last: pulumi.Resource = machines
     for part in PARTS:

@@ -38,7 +38,7 @@ def local() -> Iterator[Environment]:
     try:
         with watched_processes(environment.command_lines):
             environment.said.append(stack.interrupted_up("node1 creating", signal.SIGKILL))
-            environment.said.append(stack.interrupted_up("node1: host : Install the base packages", signal.SIGINT))
+            environment.said.append(stack.interrupted_up("node1: host : Have a group", signal.SIGINT))
             environment.said.append(stack.run("tools/stack", "up", "local").stdout)
         yield environment
     finally:

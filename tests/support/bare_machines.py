@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,6 +41,7 @@ def bare_machines(name: str) -> Iterator[BareMachines]:
     environment = local.ENVIRONMENT.model_copy(update={"name": name})
     key = vault.ROOT / environment.machines.ssh_private_key_file
     vault.ensure(vault.ROOT, local.ENVIRONMENT.name, key)
+    subprocess.run([str(vault.ROOT / "tools" / "wheelhouse")], stdout=subprocess.DEVNULL, check=True)
     made = driver("namespaces", state_directory(vault.ROOT))
     specs = specifications(environment, Path(f"{key}.pub").read_text().strip())
     try:

@@ -156,13 +156,27 @@ def pending_operations(state: Mapping[str, Any]) -> list[Any]:
 
 def up(checkout: Checkout, name: str, progress: Progress) -> None:
     """Bring the stack up; raises :class:`StepError` when Pulumi fails or is interrupted."""
-    ensure_secrets(checkout, name)
     pulumi = open_stack(checkout, name, progress)
     selected = pulumi.read("stack", "select", "--create", name, of_stack=False)
     if selected.returncode:
         raise StepError(f"pulumi stack select {name}: {selected.stderr.strip()}")
     recover(pulumi, progress)
-    _must(pulumi, progress, "up", "--yes", "--skip-preview")
+    _must(pulumi, progress, "up", "--yes", "--skip-preview", "--suppress-outputs", "--suppress-progress")
+    outputs = json.loads(pulumi.read("stack", "output", "--json").stdout or "{}")
+    if "gateway" in outputs:
+        progress.say(outlook(outputs, name))
+
+
+def outlook(outputs: Mapping[str, Any], name: str) -> str:
+    """What people can do with a stack that stands and has a gateway."""
+    enter = "".join(f"{word} " for word in outputs.get("enter", []))
+    return "\n".join(
+        (
+            f"==> The stack {name} stands. Ask the book store through the gateway:",
+            f"    {enter}curl -i -H 'Host: book-store.local' {outputs['gateway']}/api/v1/ping",
+            f"    make demo STACK={name} SCENARIO=timeout    (or routing, canary, circuit-breaker)",
+        )
+    )
 
 
 def down(checkout: Checkout, name: str, progress: Progress) -> None:
@@ -172,7 +186,7 @@ def down(checkout: Checkout, name: str, progress: Progress) -> None:
         progress.say(f"==> There is no stack {name}")
         return
     recover(pulumi, progress)
-    _must(pulumi, progress, "destroy", "--yes", "--skip-preview")
+    _must(pulumi, progress, "destroy", "--yes", "--skip-preview", "--suppress-progress")
     _must(pulumi, progress, "stack", "rm", "--yes", "--preserve-config")
 
 
@@ -204,7 +218,9 @@ def main() -> int:
     asked = arguments.stack or os.environ.get("STACK")
     try:
         if arguments.command == "up":
-            up(checkout, chosen(os.environ, asked, progress), progress)
+            name = chosen(os.environ, asked, progress)
+            ensure_secrets(checkout, name)
+            up(checkout, name, progress)
             return 0
         names = [asked] if asked else existing(checkout, progress)
         if arguments.command == "demo":
