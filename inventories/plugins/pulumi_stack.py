@@ -74,7 +74,15 @@ class InventoryModule(BaseInventoryPlugin):
     @staticmethod
     def _output(stack, path):
         root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-        command = [os.path.join(root, "tools", "pulumi"), "stack", "output", "inventory", "--show-secrets", "--stack", stack]
+        command = [
+            os.path.join(root, "tools", "pulumi"),
+            "stack",
+            "output",
+            "inventory",
+            "--show-secrets",
+            "--stack",
+            stack,
+        ]
         done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
         if done.returncode:
             raise AnsibleParserError(f"{path}: the stack {stack} has no inventory to give: {done.stderr.strip()}")
