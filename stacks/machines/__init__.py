@@ -1,6 +1,7 @@
 """Machine drivers: where machines come from, behind one protocol (:class:`~stacks.machines.driver.Driver`).
 
-To add one: a module here and a line in :func:`driver`.
+To add one: a module or package here, its name in ``DRIVERS`` and a line in :func:`driver`. What drivers share stands beside
+them: images, a machine's identity, addresses, processes that outlive their starter. ``docs/machines.md`` compares them.
 """
 
 from pathlib import Path

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+import os
+import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
@@ -84,12 +86,27 @@ class Problems:
         if not condition:
             self.found.append(Problem(what, mend))
 
+    def need_tools(self, tools: Mapping[str, str]) -> None:
+        """Note each program that is not there; ``tools`` says by program which package of Debian has it."""
+        for tool, package in tools.items():
+            self.need(shutil.which(tool) is not None, f"{tool} is missing", f"apt-get install {package}")
+
+    def need_memory(self, machines: Sequence[MachineSpec]) -> None:
+        """Note that this host is too small for all of the machines."""
+        wanted = sum(machine.memory_mib for machine in machines)
+        there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
+        self.need(
+            wanted <= there, f"the machines want {wanted} MiB and this host has {there}", "set machines.memory_mib"
+        )
+
 
 class Driver(Protocol):
     """Makes machines, looks at them, takes them away."""
 
-    notice: str
-    """What users must know before they rely on it; empty when there is nothing."""
+    @property
+    def notice(self) -> str:
+        """What users must know before they rely on it; empty when there is nothing."""
+        ...
 
     def preflight(self, machines: Sequence[MachineSpec]) -> list[Problem]:
         """Everything that stands in the way of these machines, without changing anything."""

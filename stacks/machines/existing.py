@@ -31,8 +31,7 @@ class ExistingDriver:
     def preflight(self, machines: Sequence[MachineSpec]) -> list[Problem]:
         """See :class:`~stacks.machines.driver.Driver`. Whether they answer is asked when each is taken over."""
         problems = Problems()
-        for tool, package in TOOLS.items():
-            problems.need(shutil.which(tool) is not None, f"{tool} is missing", f"apt-get install {package}")
+        problems.need_tools(TOOLS)
         for machine in machines:
             parts = (machine.host_key or "ssh-ed25519 AAAA").split()
             problems.need(

@@ -9,7 +9,7 @@ import contextlib
 import sys
 from urllib.parse import urlsplit
 
-from stacks.machines.namespaces.system import socket_in
+from stacks.machines.namespaces.sockets import socket_in
 
 PORT = 3142
 

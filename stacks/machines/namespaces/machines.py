@@ -11,9 +11,11 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from stacks.machines import addresses, daemon, identity
 from stacks.machines.driver import DriverError, MachineSpec, MachineState, NetworkSpec, Problem, Problems
 from stacks.machines.namespaces import apt_proxy, cgroups, disk, image, names, network
-from stacks.machines.namespaces.system import end, read_pid, run, socket_in, write_pid
+from stacks.machines.namespaces.sockets import socket_in
+from stacks.machines.system import end, read_pid, run
 
 TOOLS = {
     "mmdebstrap": "mmdebstrap",
@@ -22,7 +24,6 @@ TOOLS = {
     "unshare": "util-linux",
     "ssh-keygen": "openssh-client",
 }
-ROOT = Path(__file__).resolve().parents[3]
 SSH_SECONDS = 60.0
 
 
@@ -39,8 +40,7 @@ class NamespaceDriver:
         problems = Problems()
         root = os.geteuid() == 0
         problems.need(root, "namespaces can only be made by root", "run as root, or use the stack laptop")
-        for tool, package in TOOLS.items():
-            problems.need(shutil.which(tool) is not None, f"{tool} is missing", f"apt-get install {package}")
+        problems.need_tools(TOOLS)
         if root and shutil.which("unshare"):
             trial = subprocess.run(
                 ["unshare", "--mount", "--pid", "--net", "--fork", "true"], capture_output=True, check=False
@@ -51,11 +51,7 @@ class NamespaceDriver:
                 "use the stack laptop",
             )
         problems.need(self._overlay_works(), f"{self._state} is itself on an overlay", "set another state directory")
-        wanted = sum(machine.memory_mib for machine in machines)
-        there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
-        problems.need(
-            wanted <= there, f"the machines want {wanted} MiB and this host has {there}", "set machines.memory_mib"
-        )
+        problems.need_memory(machines)
         return problems.found
 
     def _overlay_works(self) -> bool:
@@ -86,29 +82,14 @@ class NamespaceDriver:
         return state
 
     def _launch(self, directory: Path) -> None:
-        with (directory / "launcher.log").open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "stacks.machines.namespaces.launcher", str(directory)],
-                cwd=ROOT,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        write_pid(directory / "launcher.pid", process.pid)
+        command = [sys.executable, "-m", "stacks.machines.namespaces.launcher", str(directory)]
+        daemon.start(directory / "launcher.pid", command, log=directory / "launcher.log")
 
     def _ensure_apt_proxy(self, machine: MachineSpec, tree: Path) -> None:
         pid_file = self._state / machine.environment / "apt-proxy.pid"
-        pid_file.parent.mkdir(parents=True, exist_ok=True)
-        if read_pid(pid_file) is not None:
-            return
-        place = [names.bridge_namespace(machine.environment), names.gateway(machine.cidr), str(apt_proxy.PORT)]
+        place = [names.bridge_namespace(machine.environment), addresses.gateway(machine.cidr), str(apt_proxy.PORT)]
         command = [sys.executable, "-m", "stacks.machines.namespaces.apt_proxy", *place, *sorted(image.apt_hosts(tree))]
-        with (pid_file.parent / "apt-proxy.log").open("ab") as log:
-            process = subprocess.Popen(
-                command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-            )
-        write_pid(pid_file, process.pid)
+        daemon.start(pid_file, command, log=pid_file.with_suffix(".log"))
 
     def _await_ssh(self, machine: MachineSpec, directory: Path) -> None:
         deadline = time.monotonic() + SSH_SECONDS
@@ -131,8 +112,7 @@ class NamespaceDriver:
         if not (directory / "spec.json").exists():
             return None
         made = MachineSpec(**json.loads((directory / "spec.json").read_text()))
-        key = directory / "upper/etc/ssh/ssh_host_ed25519_key.pub"
-        host_key = " ".join(key.read_text().split()[:2]) if key.exists() else ""
+        host_key = identity.public_host_key(directory / "upper")
         return MachineState(
             name=made.name,
             running=read_pid(directory / "launcher.pid") is not None,

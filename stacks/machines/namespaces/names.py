@@ -1,7 +1,6 @@
 """Names of what belongs to a machine on the host, so that everything can be found again from the names alone."""
 
 import hashlib
-import ipaddress
 from pathlib import Path
 
 
@@ -20,21 +19,6 @@ def link(environment: str, name: str) -> str:
     return "mw" + hashlib.sha256(f"{environment}/{name}".encode()).hexdigest()[:10]
 
 
-def hardware_address(address: str) -> str:
-    """A fixed address for a machine's interface: a changed one would leave stale neighbours behind for half a minute."""
-    return "02:77:" + ":".join(f"{byte:02x}" for byte in ipaddress.IPv4Address(address).packed)
-
-
 def namespace_path(name: str) -> Path:
     """Where ``ip netns`` keeps a namespace."""
     return Path("/run/netns") / name
-
-
-def gateway(cidr: str) -> str:
-    """The host's end of a network: its first address."""
-    return str(next(ipaddress.ip_network(cidr).hosts()))
-
-
-def prefix(cidr: str) -> int:
-    """Length of the network's prefix."""
-    return ipaddress.ip_network(cidr).prefixlen

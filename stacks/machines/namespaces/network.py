@@ -1,8 +1,9 @@
 """The network: a bridge in a namespace of its own, a cable to each machine, nothing of the host's own network touched."""
 
+from stacks.machines import addresses
 from stacks.machines.driver import MachineSpec, NetworkSpec
 from stacks.machines.namespaces import names
-from stacks.machines.namespaces.system import run
+from stacks.machines.system import run
 
 BRIDGE = "br0"
 
@@ -15,7 +16,7 @@ def ensure(network: NetworkSpec) -> None:
     links = run("ip", "-n", namespace, "-o", "link", "show")
     if f": {BRIDGE}:" not in links:
         run("ip", "-n", namespace, "link", "add", BRIDGE, "type", "bridge")
-    address = f"{names.gateway(network.cidr)}/{names.prefix(network.cidr)}"
+    address = f"{addresses.gateway(network.cidr)}/{addresses.prefix(network.cidr)}"
     if f" {address} " not in run("ip", "-n", namespace, "-o", "addr", "show", "dev", BRIDGE):
         run("ip", "-n", namespace, "addr", "add", address, "dev", BRIDGE)
     run("ip", "-n", namespace, "link", "set", "lo", "up")
@@ -34,14 +35,14 @@ def plug_in(machine: MachineSpec) -> None:
     bridge = names.bridge_namespace(machine.environment)
     cable = names.link(machine.environment, machine.name)
     run("ip", "netns", "add", own)
-    hardware = names.hardware_address(machine.address)
+    hardware = addresses.hardware_address(machine.address)
     peer = ("peer", "name", "eth0", "address", hardware, "netns", own)
     run("ip", "link", "add", cable, "netns", bridge, "type", "veth", *peer)
     run("ip", "-n", bridge, "link", "set", cable, "master", BRIDGE, "up")
     run("ip", "-n", own, "link", "set", "lo", "up")
-    run("ip", "-n", own, "addr", "add", f"{machine.address}/{names.prefix(machine.cidr)}", "dev", "eth0")
+    run("ip", "-n", own, "addr", "add", f"{machine.address}/{addresses.prefix(machine.cidr)}", "dev", "eth0")
     run("ip", "-n", own, "link", "set", "eth0", "up")
-    run("ip", "-n", own, "route", "add", "default", "via", names.gateway(machine.cidr))
+    run("ip", "-n", own, "route", "add", "default", "via", addresses.gateway(machine.cidr))
 
 
 def unplug(environment: str, name: str) -> None:

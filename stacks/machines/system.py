@@ -1,18 +1,15 @@
-"""Commands of the host, and processes that are known by id and start time."""
+"""Commands of the host, a lock, and processes that are known by id and start time."""
 
 import contextlib
-import ctypes
+import fcntl
 import os
 import signal
-import socket
 import subprocess
-import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from stacks.machines.driver import DriverError
-
-CLONE_NEWNET = 0x40000000
 
 
 def run(*command: str, check: bool = True, **kwargs: str) -> str:
@@ -22,6 +19,21 @@ def run(*command: str, check: bool = True, **kwargs: str) -> str:
         said = (done.stderr.strip() or done.stdout.strip())[-2000:]
         raise DriverError(f"`{' '.join(command)}` ended with {done.returncode}: {said}")
     return done.stdout
+
+
+@contextlib.contextmanager
+def locked(directory: Path) -> Iterator[int]:
+    """Nobody else who asks for this directory's lock has it meanwhile; the kernel gives it back when its owner dies.
+
+    The descriptor holds it: a child that inherits it holds the lock too, to its own end.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def start_time(pid: int) -> str:
@@ -61,35 +73,6 @@ def end(path: Path, seconds: float = 10.0) -> None:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)
             time.sleep(0.02)
+        with contextlib.suppress(ChildProcessError):  # where it was ours, its remains
+            os.waitpid(pid, os.WNOHANG)
     path.unlink(missing_ok=True)
-
-
-def enter_network(name: str) -> None:
-    """Move the calling thread into a network namespace. Raises :class:`OSError`."""
-    descriptor = os.open(f"/run/netns/{name}", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        libc = ctypes.CDLL(None, use_errno=True)
-        if libc.setns(descriptor, CLONE_NEWNET):
-            code = ctypes.get_errno()
-            raise OSError(code, os.strerror(code))
-    finally:
-        os.close(descriptor)
-
-
-def socket_in(name: str) -> socket.socket:
-    """A TCP socket that lives in a network namespace, made in a thread of its own so that no other code moves there."""
-    made: list[socket.socket | OSError] = []
-
-    def make() -> None:
-        try:
-            enter_network(name)
-            made.append(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
-        except OSError as error:
-            made.append(error)
-
-    thread = threading.Thread(target=make)
-    thread.start()
-    thread.join()
-    if isinstance(made[0], OSError):
-        raise made[0]
-    return made[0]
