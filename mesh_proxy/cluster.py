@@ -92,9 +92,11 @@ class ClusterRuntime:
             self.outliers = None
             for host in hosts:
                 host.ejected_until = 0.0
+            self.ejections.pop("ejections_active", None)
             self.balancer.refresh()
         else:
-            self.outliers = Outliers(detection, hosts, self._random, self.balancer.refresh, self.ejections)
+            swept_at = 0.0 if self.outliers is None else self.outliers.swept_at
+            self.outliers = Outliers(detection, hosts, self._random, self.balancer.refresh, self.ejections, swept_at)
 
     def pick(self, destination: tuple[str, int] | None, avoid: list[Host], attempts: int) -> Host | None:
         """A host for a request; ``destination`` is where the connection was going, for clusters that follow it."""

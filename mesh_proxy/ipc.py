@@ -139,6 +139,13 @@ def encode(message: Message) -> bytes:
     return _LENGTH.pack(len(body)) + body
 
 
+def _load(body: bytes) -> object:
+    try:
+        return pickle.loads(body)  # noqa: S301 (from our own process, see the module's docstring)
+    except Exception as error:  # pickle raises whatever a class in it raises
+        raise ProtocolError(f"a message that cannot be read: {error}") from None
+
+
 class Decoder:
     """Bytes in, messages out."""
 
@@ -157,7 +164,7 @@ class Decoder:
                 return
             body = bytes(self._buffer[_LENGTH.size : end])
             del self._buffer[:end]
-            message = pickle.loads(body)  # noqa: S301 (from our own process, see the module's docstring)
+            message = _load(body)
             if not isinstance(message, Message):
                 raise ProtocolError(f"a {type(message).__name__} is no message")
             yield message

@@ -12,7 +12,8 @@ class Balancer:
     """Chooses hosts of one cluster.
 
     The list of hosts that may be chosen is made again only when one becomes available or unavailable (:meth:`refresh`).
-    With fewer than ``panic`` percent of them available every host counts again (Envoy's panic threshold; 0: never).
+    With fewer than ``panic`` percent of them available in every priority, every host counts again (Envoy's panic threshold;
+    0: never).
     """
 
     __slots__ = ("_available", "_choices", "_current", "_cursor", "_panic", "_pick", "_random", "_weighted", "hosts")
@@ -32,18 +33,21 @@ class Balancer:
 
     def refresh(self) -> None:
         """To be called when a host was ejected or came back."""
-        chosen: tuple[Host, ...] = ()
+        self._available = chosen = self._chosen()
+        self._weighted = len({host.weight for host in chosen}) > 1
+        self._current = dict.fromkeys(chosen, 0.0) if self._weighted else {}
+
+    def _chosen(self) -> tuple[Host, ...]:
+        """Panic is the last resort: while a priority has enough hosts left, it is taken instead (Envoy)."""
+        short: list[tuple[Host, ...]] = []
+        empty: list[tuple[Host, ...]] = []
         for priority in sorted({host.priority for host in self.hosts}):
             members = tuple(host for host in self.hosts if host.priority == priority)
             healthy = tuple(host for host in members if host.available)
-            if members and len(healthy) * 100 < self._panic * len(members):
-                healthy = members
-            if healthy:
-                chosen = healthy
-                break
-        self._available = chosen
-        self._weighted = len({host.weight for host in chosen}) > 1
-        self._current = dict.fromkeys(chosen, 0.0) if self._weighted else {}
+            if healthy and len(healthy) * 100 >= self._panic * len(members):
+                return healthy
+            (short if healthy else empty).append(members)
+        return next(iter(short + empty), ()) if self._panic else ()
 
     def pick(self, avoid: Sequence[Host] = (), attempts: int = 1) -> Host | None:
         """The next host; up to ``attempts`` further tries to find one that is not to be avoided. ``None``: there is none."""

@@ -6,22 +6,21 @@ from mesh_api.config import CorsPolicy
 from mesh_proxy.errors import LocalReply
 from mesh_proxy.filters.base import Answer, Verdict
 from mesh_proxy.protocol.http1 import PASS, Field, Head
-from mesh_proxy.routing.matchers import string_test
 from mesh_proxy.routing.table import CompiledRoute
 
 
 class Cors:
-    """Acts where the route carries a policy and the request an ``Origin``."""
+    """Acts where the route, or else its virtual host, carries a policy and the request an ``Origin``."""
 
     def on_request(self, head: Head, route: CompiledRoute, random: Callable[[], float]) -> Verdict:
         """A preflight of an allowed origin is answered here; one of another goes on unless the policy stops it."""
-        policy = route.config.cors
+        policy = route.cors
         origin = head.get(b"origin")
         if policy is None or origin is None or head.method != b"OPTIONS":
             return None
         if head.get(b"access-control-request-method") is None:
             return None
-        if not _allowed(policy, origin):
+        if not _allowed(route, origin):
             if policy.forward_unmatched_preflights:
                 return None
             return Answer(LocalReply(200, "", "cors_response"))
@@ -37,9 +36,9 @@ class Cors:
 
     def on_response(self, head: Head, route: CompiledRoute, fields: list[Field]) -> list[Field]:
         """The answer to an allowed origin says so."""
-        policy = route.config.cors
+        policy = route.cors
         origin = head.get(b"origin")
-        if policy is None or origin is None or not _allowed(policy, origin):
+        if policy is None or origin is None or not _allowed(route, origin):
             return fields
         added = _fields(policy, origin)
         names = {name for name, _ in added}
@@ -47,11 +46,8 @@ class Cors:
         return kept + [(PASS, name, value, name + b": " + value + b"\r\n") for name, value in added]
 
 
-def _allowed(policy: CorsPolicy, origin: bytes) -> bool:
-    return any(
-        (match.kind.value == "exact" and match.value == "*") or string_test(match)(origin)
-        for match in policy.allow_origins
-    )
+def _allowed(route: CompiledRoute, origin: bytes) -> bool:
+    return any(test(origin) for test in route.origins)
 
 
 def _fields(policy: CorsPolicy, origin: bytes) -> list[tuple[bytes, bytes]]:

@@ -6,7 +6,7 @@ from mesh_api.config import FaultPolicy
 from mesh_api.config.routes import MILLION
 from mesh_proxy.errors import LocalReply
 from mesh_proxy.filters.base import Answer, Delay, Verdict
-from mesh_proxy.protocol.http1 import Field, Head
+from mesh_proxy.protocol.http1 import Field, Head, is_grpc
 from mesh_proxy.routing.table import CompiledRoute
 
 
@@ -38,7 +38,7 @@ def _abort(policy: FaultPolicy, head: Head) -> Answer | None:
     if policy.abort_grpc_status is None:
         return None
     reply = LocalReply(200, "FI", "fault_filter_abort", b"fault filter abort")
-    if not (head.get(b"content-type") or b"").startswith(b"application/grpc"):
+    if not is_grpc(head):
         return Answer(reply)
     status = (b"grpc-status", b"%d" % policy.abort_grpc_status)
     return Answer(

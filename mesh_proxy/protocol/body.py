@@ -1,6 +1,6 @@
 """Bodies of HTTP/1.1 messages: where one ends, and its content without the framing (RFC 9112 6 and 7)."""
 
-from mesh_proxy.protocol.http1 import BadMessage
+from mesh_proxy.protocol.http1 import PASS, BadMessage, parse_field
 
 _HEX = frozenset(b"0123456789abcdefABCDEF")
 _MAX_LINE = 4096
@@ -76,14 +76,18 @@ _SIZE, _DATA, _DATA_END, _TRAILERS = range(4)
 
 
 class Chunked(Body):
-    """A body in chunks. Extensions are dropped; trailers are kept in ``trailers`` as whole lines."""
+    """A body in chunks. Extensions are dropped; trailers are kept in ``trailers`` as whole lines.
 
-    __slots__ = ("_left", "_state", "trailers")
+    Trailers that would frame, route or vouch for a message had they stood in its head are dropped (RFC 9110 6.5.1).
+    """
+
+    __slots__ = ("_left", "_state", "_trailing", "trailers")
 
     def __init__(self) -> None:
         super().__init__()
         self._state = _SIZE
         self._left = 0
+        self._trailing = 0
         self.trailers = b""
 
     def take(self, buffer: bytearray) -> bytes:
@@ -134,11 +138,12 @@ class Chunked(Body):
         self._state = _DATA if self._left else _TRAILERS
 
     def _trailer(self, line: bytes) -> None:
-        if b":" not in line or line[:1] in b" \t" or b"\r" in line or b"\x00" in line:
-            raise BadMessage("http1.codec_error")
-        self.trailers += line + b"\r\n"
-        if len(self.trailers) > _MAX_TRAILERS:
+        self._trailing += len(line) + 2
+        if self._trailing > _MAX_TRAILERS:
             raise BadMessage("http1.headers_too_large")
+        kind, _, _, sent = parse_field(line)
+        if kind == PASS:
+            self.trailers += sent
 
 
 def chunk(content: bytes) -> bytes:

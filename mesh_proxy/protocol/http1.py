@@ -41,10 +41,23 @@ VARYING: Final = frozenset(
 )  # fmt: skip
 
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
-_REQUEST_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([!-~]+) HTTP/1\.([01])\Z")
-_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: ([^\r\n]*))?\Z")
+# A fragment is never sent (RFC 9112 3.2); servers differ in whether it belongs to the path.
+_REQUEST_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([!\"$-~]+) HTTP/1\.([01])\Z")
+_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: ([\t -~\x80-\xff]*))?\Z")
+_AUTHORITY = re.compile(rb"[-._~!$&'()*+,;=:@%\[\]0-9A-Za-z]*\Z")
 _ALLOWED = bytes(i for i in range(256) if i == 9 or 32 <= i < 127 or i > 127)
 _CACHE_LIMIT, _LINE_LIMIT = 8192, 192
+
+_NOT_FOR_ONE_HOP: Final = frozenset(
+    {b"content-length", b"transfer-encoding", b"host", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"}
+)
+"""Fields that a request's ``Connection`` may not name: what frames and routes it, and what tells where it came from."""
+
+_NO_OPTIONS: Final[frozenset[bytes]] = frozenset()
+_ABOUT_CONNECTION: Final = frozenset({b"close", b"keep-alive", b"upgrade", b"te"})
+_LONE_OPTIONS: Final = {
+    word: frozenset({word.lower()}) for word in (b"keep-alive", b"Keep-Alive", b"close", b"upgrade")
+}
 
 Field = tuple[int, bytes, bytes, bytes]
 """Kind, lower-case name, value, and the line as it is sent on."""
@@ -58,11 +71,12 @@ class Head:
     """A parsed head. For requests ``method`` and ``target`` are set, for responses ``status`` and ``reason``.
 
     ``length`` is the declared length of the body (-1: none), ``chunked`` whether it comes in chunks, ``close`` whether
-    the connection ends after the message.
+    the connection ends after the message, ``options`` what ``Connection`` says, in lower case.
     """
 
     __slots__ = (
-        "chunked", "close", "expect", "fields", "host", "length", "method", "minor", "reason", "status", "target", "upgrade",
+        "chunked", "close", "expect", "fields", "host", "length", "method", "minor", "options", "reason", "status", "target",
+        "upgrade",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -77,6 +91,7 @@ class Head:
         self.chunked: bool = False
         self.close: bool = False
         self.expect: bool = False
+        self.options: frozenset[bytes] = _NO_OPTIONS
         self.upgrade: bytes = b""
 
     def get(self, name: bytes) -> bytes | None:
@@ -103,6 +118,11 @@ class Parser:
         head.method, head.target, head.minor = found[1], found[2], 1 if found[3] == b"1" else 0
         head.close = head.minor == 0
         self._fields(head, lines)
+        if head.options and not head.options.isdisjoint(_NOT_FOR_ONE_HOP):
+            # Without them the next hop would read the request differently (Envoy refuses some, and frames anew).
+            raise BadMessage("http1.connection_header_rejected")
+        if head.upgrade and b"upgrade" not in head.options:
+            head.upgrade = b""  # not asked of this hop (RFC 9110 7.8)
         if head.minor == 0 and head.chunked:
             raise BadMessage("http1.invalid_transfer_encoding")
         if head.method == b"CONNECT" and (head.chunked or head.length > 0):
@@ -119,6 +139,8 @@ class Parser:
         head.status, head.minor, head.reason = int(found[2]), int(found[1]), found[3] or b""
         head.close = head.minor == 0
         self._fields(head, lines)
+        if head.minor == 0 and head.chunked:
+            head.close = True  # its framing cannot be relied on (RFC 9112 6.1)
         return head
 
     def _fields(self, head: Head, lines: list[bytes]) -> None:
@@ -147,24 +169,32 @@ class Parser:
             raise BadMessage("http1.content_length_and_chunked_not_allowed")
 
     def _parse(self, line: bytes) -> Field:
-        name, colon, rest = line.partition(b":")
-        if not colon or _TOKEN.match(name) is None:
-            raise BadMessage("http1.codec_error")
-        value = rest.strip(b" \t")
-        if value.translate(None, _ALLOWED):
-            raise BadMessage("http1.codec_error")
-        lower = name.lower()
-        field = (KINDS.get(lower, PASS), lower, value, lower + b": " + value + b"\r\n")
-        if len(line) <= _LINE_LIMIT and lower not in VARYING:
+        field = parse_field(line)
+        if len(line) <= _LINE_LIMIT and field[1] not in VARYING:
             if len(self._known) >= _CACHE_LIMIT:
                 self._known.clear()
             self._known[line] = field
         return field
 
 
+def parse_field(line: bytes) -> Field:
+    """The field of one line without its end. Raises :class:`BadMessage`."""
+    name, colon, rest = line.partition(b":")
+    if not colon or _TOKEN.match(name) is None:
+        raise BadMessage("http1.codec_error")
+    value = rest.strip(b" \t")
+    if value.translate(None, _ALLOWED):
+        raise BadMessage("http1.codec_error")
+    lower = name.lower()
+    kind = KINDS.get(lower, PASS)
+    if kind == HOST and _AUTHORITY.match(value) is None:
+        raise BadMessage("http.invalid_authority")
+    return (kind, lower, value, lower + b": " + value + b"\r\n")
+
+
 def _special(head: Head, kind: int, value: bytes) -> None:
     if kind == LENGTH:
-        if not value.isdigit() or len(value) > 18 or (head.length >= 0 and head.length != int(value)):
+        if not value.isdigit() or len(value) > 18 or head.length >= 0:
             raise BadMessage("http1.invalid_content_length")
         head.length = int(value)
     elif kind == ENCODING:
@@ -172,8 +202,9 @@ def _special(head: Head, kind: int, value: bytes) -> None:
             raise BadMessage("http1.invalid_transfer_encoding")
         head.chunked = True
     elif kind == CONNECTION:
-        words = value.lower()
-        if b"close" in words:
+        words = _LONE_OPTIONS.get(value) or frozenset(word.strip(b" \t") for word in value.lower().split(b","))
+        head.options = head.options | words if head.options else words
+        if b"close" in head.options:
             head.close = True
         elif b"keep-alive" in words and head.minor == 0:
             head.close = False
@@ -187,8 +218,10 @@ def _special(head: Head, kind: int, value: bytes) -> None:
 
 def named_by_connection(head: Head) -> frozenset[bytes]:
     """The fields that ``Connection`` names; they are for this hop only (RFC 9110 7.6.1)."""
-    for field in head.fields:
-        if field[0] == CONNECTION:
-            words = {word.strip() for f in head.fields if f[0] == CONNECTION for word in f[2].lower().split(b",")}
-            return frozenset(words - {b"close", b"keep-alive", b"upgrade", b"te"})
-    return frozenset()
+    return head.options - _ABOUT_CONNECTION if head.options else head.options
+
+
+def is_grpc(head: Head) -> bool:
+    """Whether it is a call of gRPC; gRPC-Web and the like are not (Envoy)."""
+    kind = head.get(b"content-type") or b""
+    return kind == b"application/grpc" or kind.startswith(b"application/grpc+")

@@ -44,5 +44,5 @@ def on_status(policy: RetryPolicy, status: int) -> bool:
 def back_off(policy: RetryPolicy, attempt: int, random: Callable[[], float]) -> float:
     """Seconds before retry number ``attempt`` (from 1): fully jittered, doubling, at most ten times the base."""
     limit = policy.back_off_base * 10 if policy.back_off_max is None else policy.back_off_max
-    span = min(float((1 << attempt) - 1) * policy.back_off_base, limit)
+    span = min(float((1 << min(attempt, 64)) - 1) * policy.back_off_base, limit)
     return random() * span

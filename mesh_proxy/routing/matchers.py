@@ -1,6 +1,8 @@
 """Matchers of strings, headers and query parameters, compiled once."""
 
+import re
 from collections.abc import Callable
+from typing import Any
 
 import re2
 
@@ -8,20 +10,27 @@ from mesh_api.config import HeaderMatch, QueryParameterMatch, StringMatch, Strin
 from mesh_proxy.protocol.http1 import Head
 
 Test = Callable[[bytes], bool]
+# Bounded: a number of 64 bits has no more digits, and Python refuses to read very long ones.
+_WHOLE_NUMBER = re.compile(rb"[+-]?[0-9]{1,19}\Z")
 
 
 class MatcherError(ValueError):
     """A matcher that cannot be compiled."""
 
 
-def full_match(pattern: str) -> Test:
-    """Whether RE2 matches the whole value."""
+def compile_pattern(pattern: str) -> Any:
+    """The expression, for bytes. Raises :class:`MatcherError`."""
     options = re2.Options()
     options.log_errors = False
     try:
-        compiled = re2.compile(pattern.encode(), options=options)
+        return re2.compile(pattern.encode(), options=options)
     except re2.error as error:
         raise MatcherError(f"{pattern!r} is not a regular expression of RE2: {error}") from None
+
+
+def full_match(pattern: str) -> Test:
+    """Whether RE2 matches the whole value."""
+    compiled = compile_pattern(pattern)
     return lambda value: compiled.fullmatch(value) is not None
 
 
@@ -34,6 +43,12 @@ def string_test(match: StringMatch) -> Test:
         inner = _plain_test(match.kind, expected.lower())
         return lambda value: inner(value.lower())
     return _plain_test(match.kind, expected)
+
+
+def origin_test(match: StringMatch) -> Test:
+    """The comparison of an ``Origin``; of exactly ``*`` every one is (Envoy)."""
+    anything = match.kind is StringMatchKind.EXACT and match.value == "*"
+    return (lambda value: True) if anything else string_test(match)
 
 
 def _plain_test(kind: StringMatchKind, expected: bytes) -> Test:
@@ -66,7 +81,8 @@ class HeaderTest:
         """Whether the condition is met."""
         value = self._value(head)
         if self._test is None:
-            return ((value is not None) == self._present) is not self._invert
+            there = value is not None or self._missing_as_empty
+            return (there == self._present) is not self._invert
         if value is None:
             # Without a value nothing is compared, inverted or not (Envoy, HeaderMatcher).
             if not self._missing_as_empty:
@@ -86,11 +102,7 @@ class HeaderTest:
 
 
 def _range_test(start: int, end: int) -> Test:
-    def test(value: bytes) -> bool:
-        digits = value.removeprefix(b"-")
-        return digits.isdigit() and start <= int(value) < end
-
-    return test
+    return lambda value: _WHOLE_NUMBER.match(value) is not None and start <= int(value) < end
 
 
 class ParameterTest:

@@ -3,18 +3,19 @@
 import re
 from typing import Final
 
-import re2
-
 from mesh_api.config import RegexRewrite
+from mesh_proxy.routing.matchers import MatcherError, compile_pattern
 
 _UNRESERVED: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _ESCAPE = re.compile(rb"%([0-9a-fA-F]{2})")
 _BAD_ESCAPE = re.compile(rb"%(?![0-9a-fA-F]{2})")
+_REFERENCE = re.compile(r"\\(.?)", re.DOTALL)
 
 
 def normalize(path: bytes) -> bytes | None:
     """The path (without query) after RFC 3986 6.2.2: unreserved characters unescaped, dot segments removed.
 
+    As in Envoy, other escapes keep their case, and a dot segment with parameters (``..;x``) is one: some servers drop them.
     ``None`` for a path that cannot be: a broken escape, or a NUL.
     """
     if b"%" in path:
@@ -28,12 +29,13 @@ def normalize(path: bytes) -> bytes | None:
     segments = path.split(b"/")[1:]
     for position, segment in enumerate(segments):
         last = position == len(segments) - 1
-        if segment == b"..":
+        plain = segment.partition(b";")[0]
+        if plain == b"..":
             if kept:
                 kept.pop()
             if last:
                 kept.append(b"")
-        elif segment == b".":
+        elif plain == b".":
             if last:
                 kept.append(b"")
         else:
@@ -43,7 +45,7 @@ def normalize(path: bytes) -> bytes | None:
 
 def _unescape(found: "re.Match[bytes]") -> bytes:
     byte = int(found[1], 16)
-    return bytes([byte]) if byte in _UNRESERVED else found[0].upper()
+    return bytes([byte]) if byte in _UNRESERVED else found[0]
 
 
 def merge_slashes(path: bytes) -> bytes:
@@ -52,14 +54,30 @@ def merge_slashes(path: bytes) -> bytes:
 
 
 class RegexReplacement:
-    """Replaces everything that an RE2 expression finds."""
+    """Replaces everything that an RE2 expression finds; in the substitution ``\\0`` is all of it, ``\\1`` its first group.
+
+    Raises :class:`~mesh_proxy.routing.matchers.MatcherError`.
+    """
 
     __slots__ = ("_pattern", "_substitution")
 
     def __init__(self, rewrite: RegexRewrite) -> None:
-        self._pattern = re2.compile(rewrite.pattern.encode())
-        self._substitution = rewrite.substitution.encode()
+        self._pattern = compile_pattern(rewrite.pattern)
+        self._substitution = _template(rewrite, self._pattern.groups).encode()
 
     def apply(self, path: bytes) -> bytes:
         """The path with every match replaced."""
         return bytes(self._pattern.sub(self._substitution, path))
+
+
+def _template(rewrite: RegexRewrite, groups: int) -> str:
+    """RE2's form of a substitution in Python's, which reads ``\\0`` and ``\\10`` otherwise."""
+
+    def reference(found: "re.Match[str]") -> str:
+        if found[1] == "\\":
+            return r"\\"
+        if not found[1].isascii() or not found[1].isdigit() or int(found[1]) > groups:
+            raise MatcherError(f"the substitution {rewrite.substitution!r} does not fit {rewrite.pattern!r}")
+        return rf"\g<{found[1]}>"
+
+    return _REFERENCE.sub(reference, rewrite.substitution)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from itertools import accumulate
 
 from mesh_api.config import (
+    CorsPolicy,
     DirectResponse,
     HeaderEdits,
     PathMatch,
@@ -17,20 +18,27 @@ from mesh_api.config import (
     VirtualHost,
 )
 from mesh_api.config.routes import MILLION
-from mesh_proxy.protocol.http1 import Head
-from mesh_proxy.routing.matchers import HeaderTest, MatcherError, ParameterTest, full_match, parse_query
+from mesh_proxy.protocol.http1 import Head, is_grpc
+from mesh_proxy.routing.matchers import (
+    HeaderTest,
+    MatcherError,
+    ParameterTest,
+    full_match,
+    origin_test,
+    parse_query,
+)
 from mesh_proxy.routing.paths import RegexReplacement
 
 PathTest = Callable[[bytes], bool]
-_CACHE_LIMIT = 4096
+_CACHE_LIMIT, _CACHED_PATH = 4096, 512
 
 
 class CompiledRoute:
     """One rule with everything that can be prepared."""
 
     __slots__ = (
-        "action", "clusters", "config", "cumulative", "direct", "edits", "headers", "name", "parameters", "path", "prefix",
-        "redirect", "regex_rewrite", "retry", "timeout", "total", "vhost_edits",
+        "action", "clusters", "config", "cors", "cumulative", "direct", "edits", "headers", "name", "origins", "parameters",
+        "path", "prefix", "redirect", "regex_rewrite", "retry", "timeout", "total", "vhost_edits",
     )  # fmt: skip
 
     def __init__(self, route: Route, host: VirtualHost) -> None:
@@ -46,6 +54,8 @@ class CompiledRoute:
         self.action: RouteAction | None = action if isinstance(action, RouteAction) else None
         self.redirect: Redirect | None = action if isinstance(action, Redirect) else None
         self.direct: DirectResponse | None = action if isinstance(action, DirectResponse) else None
+        self.cors: CorsPolicy | None = host.cors if route.cors is None else route.cors
+        self.origins = () if self.cors is None else tuple(origin_test(match) for match in self.cors.allow_origins)
         self.timeout: float = 0.0
         self.retry: RetryPolicy | None = None
         self.regex_rewrite: RegexReplacement | None = None
@@ -54,6 +64,8 @@ class CompiledRoute:
         self.total: int = 0
         if self.action is not None:
             self._action(self.action)
+        if self.redirect is not None and self.redirect.regex_rewrite is not None:
+            self.regex_rewrite = RegexReplacement(self.redirect.regex_rewrite)
 
     def _action(self, action: RouteAction) -> None:
         self.timeout = 15.0 if action.timeout is None else action.timeout  # Envoy's own default
@@ -107,9 +119,10 @@ class CompiledHost:
         candidates = self._by_path.get(path)
         if candidates is None:
             candidates = tuple(route for route in self.routes if route.path(path))
-            if len(self._by_path) >= _CACHE_LIMIT:
-                self._by_path.clear()
-            self._by_path[path] = candidates
+            if len(path) <= _CACHED_PATH:
+                if len(self._by_path) >= _CACHE_LIMIT:
+                    self._by_path.clear()
+                self._by_path[path] = candidates
         for route in candidates:
             if _holds(route, head, query, random):
                 return route
@@ -126,7 +139,7 @@ def _holds(route: CompiledRoute, head: Head, query: bytes, random: Callable[[], 
             if not parameter.holds(parameters):
                 return False
     match = route.config.match
-    if match.grpc_only and not (head.get(b"content-type") or b"").startswith(b"application/grpc"):
+    if match.grpc_only and not is_grpc(head):
         return False
     return match.runtime_fraction is None or random() * MILLION < match.runtime_fraction
 
@@ -134,7 +147,7 @@ def _holds(route: CompiledRoute, head: Head, query: bytes, random: Callable[[], 
 class RouteTable:
     """Virtual hosts by domain: exact, then the longest ``*.suffix``, then the longest ``prefix.*``, then ``*`` (Envoy)."""
 
-    __slots__ = ("_any", "_exact", "_ignore_port", "_prefixes", "_suffixes", "config")
+    __slots__ = ("_any", "_domains", "_exact", "_ignore_port", "_prefixes", "_suffixes", "config")
 
     def __init__(self, config: RouteConfiguration) -> None:
         self.config = config
@@ -142,6 +155,7 @@ class RouteTable:
         self._suffixes: list[tuple[bytes, CompiledHost]] = []
         self._prefixes: list[tuple[bytes, CompiledHost]] = []
         self._any: CompiledHost | None = None
+        self._domains: set[bytes] = set()
         self._ignore_port = config.ignore_port_in_host_matching
         for host in config.virtual_hosts:
             try:
@@ -154,6 +168,10 @@ class RouteTable:
     def _add(self, host: CompiledHost) -> None:
         for domain in host.config.domains:
             name = domain.lower().encode()
+            if name in self._domains or b"*" in name[1:-1]:
+                # Which of two hosts is meant, nobody can say; Envoy refuses both.
+                raise MatcherError(f"the domain {domain} is taken, or has its * in the middle")
+            self._domains.add(name)
             if name == b"*":
                 self._any = host
             elif name.startswith(b"*"):

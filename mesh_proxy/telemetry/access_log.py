@@ -13,12 +13,12 @@ from mesh_proxy.protocol.http1 import Head
 from mesh_proxy.telemetry.record import Record
 
 Operator = Callable[[Record], bytes]
-_OPERATOR = re.compile(r"%([A-Z_]+)(?:\(([^)]*)\))?(?::(\d+))?%")
+_OPERATOR = re.compile(r"%(?:%|([A-Z_]+)(?:\(([^)]*)\))?(?::(\d+))?%)")
 _ABSENT = b"-"
 
 
 class FormatError(ValueError):
-    """A format with an operator that is not known."""
+    """A format with an operator that is not known, or that is not used as it must be."""
 
 
 def _or_absent(value: bytes) -> bytes:
@@ -36,7 +36,7 @@ def _duration(record: Record) -> bytes:
 
 
 def _port_less(address: bytes) -> bytes:
-    return address.rpartition(b":")[0]
+    return address.rpartition(b":")[0].strip(b"[]")
 
 
 _SIMPLE: dict[str, Operator] = {
@@ -62,6 +62,9 @@ _SIMPLE: dict[str, Operator] = {
 }
 
 
+_NUMBERS = frozenset({"RESPONSE_CODE", "BYTES_RECEIVED", "BYTES_SENT", "DURATION"})
+
+
 def operator(name: str, argument: str, limit: int | None) -> Operator:
     """One operator. Raises :class:`FormatError`."""
     if name in ("REQ", "RESP"):
@@ -70,6 +73,8 @@ def operator(name: str, argument: str, limit: int | None) -> Operator:
         found = _SIMPLE[name]
     else:
         raise FormatError(f"the access log operator %{name}% is not supported")
+    if bool(argument) is not (name in ("REQ", "RESP")) or (limit is not None and name in _NUMBERS):
+        raise FormatError(f"the access log operator %{name}% is not supported in this form")
     if limit is None:
         return found
     return lambda record: found(record)[:limit]
@@ -106,23 +111,30 @@ def _field(head: Head, name: bytes) -> bytes | None:
 
 
 def compile_text(text: str) -> Operator:
-    """A format as a function of a record."""
+    """A format as a function of a record. Raises :class:`FormatError`."""
     parts: list[bytes | Operator] = []
     end = 0
     for found in _OPERATOR.finditer(text):
-        parts.append(text[end : found.start()].replace("%%", "%").encode())
-        parts.append(operator(found[1], found[2] or "", int(found[3]) if found[3] else None))
+        parts.append(_constant(text, text[end : found.start()]))
+        name, argument, limit = found.groups()
+        parts.append(b"%" if name is None else operator(name, argument or "", int(limit) if limit else None))
         end = found.end()
-    parts.append(text[end:].replace("%%", "%").encode())
+    parts.append(_constant(text, text[end:]))
     return lambda record: b"".join(part if isinstance(part, bytes) else part(record) for part in parts)
+
+
+def _constant(text: str, part: str) -> bytes:
+    if "%" in part:
+        raise FormatError(f"{text!r} has a % that begins no operator (%% writes one)")
+    return part.encode()
 
 
 def compile_log(config: AccessLog) -> Operator:
     """The line of one record; an empty one when the log does not want it."""
     if config.json_format:
-        fields = [(key, compile_text(text)) for key, text in config.json_format]
+        fields = [(key, _json_value(text)) for key, text in config.json_format]
         line: Operator = lambda record: (  # noqa: E731 (one expression of the same form as the text's)
-            json.dumps({key: _json_value(make(record)) for key, make in fields}, separators=(",", ":")).encode() + b"\n"
+            json.dumps({key: make(record) for key, make in fields}, separators=(",", ":")).encode() + b"\n"
         )
     else:
         line = compile_text(config.text_format)
@@ -132,7 +144,18 @@ def compile_log(config: AccessLog) -> Operator:
     return lambda record: b"" if wanted.isdisjoint(record.flags.split(",")) else line(record)
 
 
-def _json_value(value: bytes) -> str | int | None:
-    if value == _ABSENT:
-        return None
-    return int(value) if value.isdigit() else value.decode(errors="replace")
+def _json_value(text: str) -> Callable[[Record], str | int | None]:
+    """One operator alone keeps its type: a number, or null for what is not there; all else is a string (Envoy, measured)."""
+    make = compile_text(text)
+    alone = _OPERATOR.fullmatch(text)
+    name = None if alone is None else alone[1]
+    if name in _NUMBERS:
+        return lambda record: int(make(record))
+    # That there are no flags is known, and Envoy writes it as "-".
+    absent = None if name in (None, "RESPONSE_FLAGS") else _ABSENT
+
+    def value(record: Record) -> str | None:
+        found = make(record)
+        return None if found == absent else found.decode(errors="replace")
+
+    return value
