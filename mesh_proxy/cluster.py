@@ -1,6 +1,7 @@
 """A cluster at run time: its hosts, who chooses among them, what is counted. It owns no socket."""
 
 from collections.abc import Callable, Iterable
+from functools import cache
 
 from mesh_api.config import (
     CircuitBreakerThresholds,
@@ -136,3 +137,9 @@ def target_of(endpoint: Endpoint) -> tuple[str, int] | str:
     if isinstance(address, PipeAddress):
         return "\0" + address.path[1:] if address.path.startswith("@") else address.path
     return address.address, address.port
+
+
+@cache
+def status_counters(status: int) -> tuple[str, str, str]:
+    """The counters of a cluster that an answer with that status adds to."""
+    return f"upstream_rq_{status}", f"upstream_rq_{status // 100}xx", "upstream_rq_completed"

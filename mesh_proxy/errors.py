@@ -31,6 +31,7 @@ OVERFLOW: Final = LocalReply(
     overloaded=True,
 )
 HEADERS_TOO_LARGE: Final = LocalReply(431, "DPE", "http1.headers_too_large", b"")
+TOO_MANY_HEADERS: Final = LocalReply(431, "DPE", "http1.too_many_headers", b"")
 UPGRADE_REQUIRED: Final = LocalReply(426, "DPE", "low_version", b"")
 MISSING_HOST: Final = LocalReply(400, "DPE", "missing_host_header")
 UPGRADE_FAILED: Final = LocalReply(403, "-", "upgrade_failed")
@@ -66,7 +67,7 @@ def connection_termination(retried: bool) -> LocalReply:
 def protocol_error(details: str) -> LocalReply:
     """The host's answer breaks the protocol."""
     body = CONNECT_ERROR.format(retried="", reason="protocol error")
-    return LocalReply(502, "UPE", f"upstream_reset_before_response_started{{protocol_error|{details}}}", body.encode())
+    return LocalReply(502, "UPE", _before_headers(f"protocol_error|{details}"), body.encode())
 
 
 def _before_headers(reason: str) -> str:

@@ -22,9 +22,11 @@ from mesh_api.config import (
     TcpProxy,
 )
 from mesh_proxy.cluster import ClusterError, ClusterRuntime
-from mesh_proxy.filters import FilterError, compile_filters
+from mesh_proxy.filters import Filter, FilterError, compile_filters
+from mesh_proxy.protocol.http1 import field_of
 from mesh_proxy.routing.matchers import MatcherError
-from mesh_proxy.routing.table import RouteTable
+from mesh_proxy.routing.table import CompiledRoute, RouteTable
+from mesh_proxy.support import refused
 from mesh_proxy.telemetry.access_log import FormatError, Operator, compile_log
 from mesh_proxy.telemetry.stats import Counters
 
@@ -55,9 +57,17 @@ class HttpChain:
         self.logs = logs
         self.stats = stats
         self.filters = compile_filters(config.http_filters)
-        self.server_name = config.server_name.encode()
+        self._concerned: dict[CompiledRoute, tuple[Filter, ...]] = {}
+        self.server_field = field_of(b"server", config.server_name.encode())
         self.upgrades = frozenset(name.lower().encode() for name in config.upgrades)
         self.max_head = config.max_request_headers_kb * 1024
+
+    def filters_for(self, route: CompiledRoute) -> tuple[Filter, ...]:
+        """Those that have something to do with the route, in their order."""
+        found = self._concerned.get(route)
+        if found is None:
+            found = self._concerned[route] = tuple(item for item in self.filters if item.concerns(route))
+        return found
 
 
 class TcpChain:
@@ -189,12 +199,23 @@ class Builder:
         missing = config.missing()
         if missing:
             raise SnapshotError(missing[0], "is referred to and not there")
+        self._refuse(config)
         for route in config.routes:
             self._tables[route.name] = _guard(f"route configuration {route.name}", partial(RouteTable, route))
         for listener in config.listeners:
             self._listener(listener)
         self._clusters(config)
         return self._made
+
+    @staticmethod
+    def _refuse(config: ProxyConfig) -> None:
+        """Raises for what would have to be passed over."""
+        for kind, resources in (
+            ("listener", config.listeners), ("route configuration", config.routes), ("cluster", config.clusters)
+        ):  # fmt: skip
+            for resource in resources:
+                for problem in refused(resource):
+                    raise SnapshotError(f"{kind} {resource.name}", problem)
 
     def _clusters(self, config: ProxyConfig) -> None:
         """Last, as it touches what lives on: every cluster is tried on a copy before one is changed."""

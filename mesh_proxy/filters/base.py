@@ -30,6 +30,10 @@ Verdict = Answer | Delay | None
 class Filter(Protocol):
     """One HTTP filter; it keeps nothing between requests."""
 
+    def concerns(self, route: CompiledRoute) -> bool:
+        """Whether it has anything to do with requests of that route; it is not asked otherwise."""
+        ...
+
     def on_request(self, head: Head, route: CompiledRoute, random: Callable[[], float]) -> Verdict:
         """Look at a request whose route is known."""
         ...

@@ -5,12 +5,16 @@ from collections.abc import Callable
 from mesh_api.config import CorsPolicy
 from mesh_proxy.errors import LocalReply
 from mesh_proxy.filters.base import Answer, Verdict
-from mesh_proxy.protocol.http1 import PASS, Field, Head
+from mesh_proxy.protocol.http1 import Field, Head, field_of
 from mesh_proxy.routing.table import CompiledRoute
 
 
 class Cors:
     """Acts where the route, or else its virtual host, carries a policy and the request an ``Origin``."""
+
+    def concerns(self, route: CompiledRoute) -> bool:
+        """Where there is a policy."""
+        return route.cors is not None
 
     def on_request(self, head: Head, route: CompiledRoute, random: Callable[[], float]) -> Verdict:
         """A preflight of an allowed origin is answered here; one of another goes on unless the policy stops it."""
@@ -43,7 +47,7 @@ class Cors:
         added = _fields(policy, origin)
         names = {name for name, _ in added}
         kept = [field for field in fields if field[1] not in names]
-        return kept + [(PASS, name, value, name + b": " + value + b"\r\n") for name, value in added]
+        return kept + [field_of(name, value) for name, value in added]
 
 
 def _allowed(route: CompiledRoute, origin: bytes) -> bool:

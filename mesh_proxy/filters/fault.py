@@ -13,6 +13,10 @@ from mesh_proxy.routing.table import CompiledRoute
 class Fault:
     """Acts where the route carries a policy."""
 
+    def concerns(self, route: CompiledRoute) -> bool:
+        """Where there is a policy."""
+        return route.config.fault is not None
+
     def on_request(self, head: Head, route: CompiledRoute, random: Callable[[], float]) -> Verdict:
         """A delay, an abort, or a delay and then an abort."""
         policy = route.config.fault

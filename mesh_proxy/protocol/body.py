@@ -22,6 +22,10 @@ class Body:
         """
         raise NotImplementedError
 
+    def direct(self, data: bytes) -> bool:
+        """Whether all of ``data``, with nothing before it in the buffer, is content; it counts as taken then."""
+        return False
+
 
 class Empty(Body):
     """No body."""
@@ -59,6 +63,14 @@ class Sized(Body):
         self.done = self._left == 0
         return content
 
+    def direct(self, data: bytes) -> bool:
+        """As long as the declared length reaches."""
+        if len(data) > self._left:
+            return False
+        self._left -= len(data)
+        self.done = self._left == 0
+        return True
+
 
 class UntilClose(Body):
     """A body that ends with its connection."""
@@ -70,6 +82,10 @@ class UntilClose(Body):
         content = bytes(buffer)
         buffer.clear()
         return content
+
+    def direct(self, data: bytes) -> bool:
+        """Always."""
+        return True
 
 
 _SIZE, _DATA, _DATA_END, _TRAILERS = range(4)

@@ -7,10 +7,17 @@ vary by request (ids, cookies, traces) are kept out of that table, so that it st
 import re
 from typing import Final
 
-PASS, HOST, CONNECTION, LENGTH, ENCODING, HOP, EXPECT, UPGRADE, REQUEST_ID, FORWARDED_FOR, FORWARDED_PROTO, INTERNAL = (
-    range(12)
+(
+    PASS, REQUEST_ID, FORWARDED_FOR, FORWARDED_PROTO, LENGTH, EXPECT, DATE, REPLACED, INTERNAL, HOST, CONNECTION, HOP,
+    ENCODING, UPGRADE,
+) = range(14)  # fmt: skip
+"""Kinds of fields: what the proxy has to do with one. Those before ``INTERNAL`` go on in requests; those from ``CONNECTION``
+on never do."""
+
+_SAYS_NOTHING: Final = tuple(
+    kind in (PASS, REQUEST_ID, FORWARDED_FOR, FORWARDED_PROTO, REPLACED, INTERNAL, HOP) for kind in range(UPGRADE + 1)
 )
-"""Kinds of fields: what the proxy has to do with one."""
+"""Whether a field of this kind says nothing about the message itself."""
 
 KINDS: Final[dict[bytes, int]] = {
     b"host": HOST,
@@ -21,6 +28,9 @@ KINDS: Final[dict[bytes, int]] = {
     b"transfer-encoding": ENCODING,
     b"content-length": LENGTH,
     b"expect": EXPECT,
+    b"date": DATE,
+    b"server": REPLACED,
+    b"x-envoy-upstream-service-time": REPLACED,
     b"upgrade": UPGRADE,
     b"x-request-id": REQUEST_ID,
     b"x-forwarded-for": FORWARDED_FOR,
@@ -41,12 +51,16 @@ VARYING: Final = frozenset(
 )  # fmt: skip
 
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
-# A fragment is never sent (RFC 9112 3.2); servers differ in whether it belongs to the path.
-_REQUEST_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([!\"$-~]+) HTTP/1\.([01])\Z")
-_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: ([\t -~\x80-\xff]*))?\Z")
 _AUTHORITY = re.compile(rb"[-._~!$&'()*+,;=:@%\[\]0-9A-Za-z]*\Z")
 _ALLOWED = bytes(i for i in range(256) if i == 9 or 32 <= i < 127 or i > 127)
 _CACHE_LIMIT, _LINE_LIMIT = 8192, 192
+_NAME_LIMIT = 64
+_MAX_FIELDS = 100
+"""Envoy's ``max_headers_count``."""
+_LINE_ENDS: Final = tuple(b"\r\n" * (number - 1) for number in range(_MAX_FIELDS + 2))
+_VERSIONS: Final = frozenset({b"HTTP/1.1", b"HTTP/1.0"})
+_METHODS: Final = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"})
+_AFTER_STATUS: Final = (b" ", b"")
 
 _NOT_FOR_ONE_HOP: Final = frozenset(
     {b"content-length", b"transfer-encoding", b"host", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"}
@@ -63,6 +77,9 @@ Field = tuple[int, bytes, bytes, bytes]
 """Kind, lower-case name, value, and the line as it is sent on."""
 
 
+TOO_MANY_FIELDS: Final = "http1.too_many_headers"
+
+
 class BadMessage(Exception):  # noqa: N818 (said of the peer's message)
     """The message breaks the rules; the text is Envoy's ``%RESPONSE_CODE_DETAILS%``."""
 
@@ -70,18 +87,24 @@ class BadMessage(Exception):  # noqa: N818 (said of the peer's message)
 class Head:
     """A parsed head. For requests ``method`` and ``target`` are set, for responses ``status`` and ``reason``.
 
+    ``path`` and ``query`` are the parts of a target that has been looked at (:mod:`mesh_proxy.worker.admission`).
+
     ``length`` is the declared length of the body (-1: none), ``chunked`` whether it comes in chunks, ``close`` whether
-    the connection ends after the message, ``options`` what ``Connection`` says, in lower case.
+    the connection ends after the message, ``options`` what ``Connection`` says, in lower case, ``dated`` whether there is a
+    date.
     """
 
     __slots__ = (
-        "chunked", "close", "expect", "fields", "host", "length", "method", "minor", "options", "reason", "status", "target",
-        "upgrade",
+        "_index", "chunked", "close", "dated", "expect", "fields", "host", "length", "method", "minor", "options", "path",
+        "query", "reason", "status", "target", "upgrade",
     )  # fmt: skip
 
     def __init__(self) -> None:
+        self._index: dict[bytes, bytes] | None = None
         self.method: bytes = b""
         self.target: bytes = b""
+        self.path: bytes = b""
+        self.query: bytes = b""
         self.status: int = 0
         self.reason: bytes = b""
         self.minor: int = 1
@@ -91,32 +114,72 @@ class Head:
         self.chunked: bool = False
         self.close: bool = False
         self.expect: bool = False
+        self.dated: bool = False
         self.options: frozenset[bytes] = _NO_OPTIONS
         self.upgrade: bytes = b""
 
     def get(self, name: bytes) -> bytes | None:
         """The value of a field by its lower-case name, several joined by commas; ``None`` when there is none."""
-        values = [field[2] for field in self.fields if field[1] == name]
-        return b",".join(values) if values else None
+        index = self._index
+        if index is None:
+            index = self._index = _index_of(self.fields)
+        return index.get(name)
+
+    def values(self, name: bytes) -> list[bytes]:
+        """The values of every field of that name."""
+        return [field[2] for field in self.fields if field[1] == name]
+
+    def add(self, field: Field) -> None:
+        """One more field."""
+        self.fields.append(field)
+        index = self._index
+        if index is not None:
+            _, name, value, _ = field
+            index[name] = index[name] + b"," + value if name in index else value
+
+    def drop(self, *names: bytes) -> None:
+        """Without the fields of these names."""
+        self.replace([field for field in self.fields if field[1] not in names])
+
+    def replace(self, fields: list[Field]) -> None:
+        """Other fields."""
+        self.fields = fields
+        self._index = None
+
+
+def _index_of(fields: list[Field]) -> dict[bytes, bytes]:
+    index = {field[1]: field[2] for field in fields}
+    if len(index) != len(fields):
+        index.clear()
+        for _, name, value, _ in fields:
+            index[name] = index[name] + b"," + value if name in index else value
+    return index
 
 
 class Parser:
-    """Parses heads; the table of known lines belongs to it, so two proxies in one process share nothing."""
+    """Parses heads; the tables of known lines and names belong to it, so two proxies in one process share nothing."""
 
-    __slots__ = ("_known",)
+    __slots__ = ("_known", "_names")
 
     def __init__(self) -> None:
         self._known: dict[bytes, Field] = {}
+        self._names: dict[bytes, tuple[int, bytes, bytes]] = {}
 
     def request(self, data: bytes) -> Head:
         """The request whose head (without the empty line) is ``data``."""
-        lines = data.split(b"\r\n")
-        found = _REQUEST_LINE.match(lines[0])
-        if found is None:
+        lines = _lines(data)
+        words = lines[0].split(b" ")
+        if len(words) != 3 or words[2] not in _VERSIONS:
             raise BadMessage("http1.codec_error")
         head = Head()
-        head.method, head.target, head.minor = found[1], found[2], 1 if found[3] == b"1" else 0
-        head.close = head.minor == 0
+        head.method, head.target, version = words
+        if head.method not in _METHODS and _TOKEN.match(head.method) is None:
+            raise BadMessage("http1.codec_error")
+        # A fragment is never sent (RFC 9112 3.2); servers differ in whether it belongs to the path.
+        if not head.target or b"#" in head.target or b"\t" in head.target or not head.target.isascii():
+            raise BadMessage("http1.codec_error")
+        if version == b"HTTP/1.0":
+            head.minor, head.close = 0, True
         self._fields(head, lines)
         if head.options and not head.options.isdisjoint(_NOT_FOR_ONE_HOP):
             # Without them the next hop would read the request differently (Envoy refuses some, and frames anew).
@@ -131,13 +194,17 @@ class Parser:
 
     def response(self, data: bytes) -> Head:
         """The response whose head (without the empty line) is ``data``."""
-        lines = data.split(b"\r\n")
-        found = _STATUS_LINE.match(lines[0])
-        if found is None:
+        lines = _lines(data)
+        line = lines[0]
+        version, status = line[:8], line[9:12]
+        if version not in _VERSIONS or line[8:9] != b" " or line[12:13] not in _AFTER_STATUS or not status.isdigit():
             raise BadMessage("http1.codec_error")
         head = Head()
-        head.status, head.minor, head.reason = int(found[2]), int(found[1]), found[3] or b""
-        head.close = head.minor == 0
+        head.status, head.reason = int(status), line[13:]
+        if head.status < 100:
+            raise BadMessage("http1.codec_error")
+        if version == b"HTTP/1.0":
+            head.minor, head.close = 0, True
         self._fields(head, lines)
         if head.minor == 0 and head.chunked:
             head.close = True  # its framing cannot be relied on (RFC 9112 6.1)
@@ -147,21 +214,20 @@ class Parser:
         known = self._known
         fields = head.fields
         hosts = 0
-        for position in range(1, len(lines)):
-            line = lines[position]
+        del lines[0]
+        for line in lines:
             field = known.get(line)
             if field is None:
                 field = self._parse(line)
+            fields.append(field)
             kind = field[0]
-            if kind == PASS:
-                fields.append(field)
+            if not kind or _SAYS_NOTHING[kind]:
                 continue
             if kind == HOST:
                 hosts += 1
                 head.host = field[2]
-            elif kind != HOP:
+            else:
                 _special(head, kind, field[2])
-            fields.append(field)
         if hosts > 1:
             raise BadMessage("http1.multiple_host")
         if head.chunked and head.length >= 0:
@@ -169,12 +235,50 @@ class Parser:
             raise BadMessage("http1.content_length_and_chunked_not_allowed")
 
     def _parse(self, line: bytes) -> Field:
-        field = parse_field(line)
-        if len(line) <= _LINE_LIMIT and field[1] not in VARYING:
+        """A line that is not known; its characters have been looked at."""
+        name, colon, value = line.partition(b":")
+        named = self._names.get(name)
+        if named is None:
+            named = self._name(name)
+        kind, lower, prefix = named
+        value = value.strip(b" \t")
+        if not colon:
+            raise BadMessage("http1.codec_error")
+        if kind == HOST and _AUTHORITY.match(value) is None:
+            raise BadMessage("http.invalid_authority")
+        field = (kind, lower, value, b"%b%b\r\n" % (prefix, value))
+        if len(line) <= _LINE_LIMIT and lower not in VARYING:
             if len(self._known) >= _CACHE_LIMIT:
                 self._known.clear()
             self._known[line] = field
         return field
+
+    def _name(self, name: bytes) -> tuple[int, bytes, bytes]:
+        """Kind, lower-case name and what is written before the value."""
+        if _TOKEN.match(name) is None:
+            raise BadMessage("http1.codec_error")
+        lower = name.lower()
+        found = (KINDS.get(lower, PASS), lower, lower + b": ")
+        if len(name) <= _NAME_LIMIT:
+            if len(self._names) >= _CACHE_LIMIT:
+                self._names.clear()
+            self._names[name] = found
+        return found
+
+
+def _lines(data: bytes) -> list[bytes]:
+    """The lines of a head, of which no character but those that end lines controls anything."""
+    lines = data.split(b"\r\n")
+    if len(lines) > _MAX_FIELDS + 1:
+        raise BadMessage(TOO_MANY_FIELDS)
+    if data.translate(None, _ALLOWED) != _LINE_ENDS[len(lines)]:
+        raise BadMessage("http1.codec_error")
+    return lines
+
+
+def field_of(name: bytes, value: bytes) -> Field:
+    """A field as the proxy writes it; ``name`` in lower case."""
+    return (PASS, name, value, name + b": " + value + b"\r\n")
 
 
 def parse_field(line: bytes) -> Field:
@@ -214,11 +318,14 @@ def _special(head: Head, kind: int, value: bytes) -> None:
         head.expect = True
     elif kind == UPGRADE:
         head.upgrade = value.lower()
+    else:
+        head.dated = True
 
 
 def named_by_connection(head: Head) -> frozenset[bytes]:
     """The fields that ``Connection`` names; they are for this hop only (RFC 9110 7.6.1)."""
-    return head.options - _ABOUT_CONNECTION if head.options else head.options
+    options = head.options
+    return _NO_OPTIONS if options <= _ABOUT_CONNECTION else options - _ABOUT_CONNECTION
 
 
 def is_grpc(head: Head) -> bool:

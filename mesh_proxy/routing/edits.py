@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from mesh_api.config import HeaderEdits, HeaderValue
-from mesh_proxy.protocol.http1 import PASS, Field
+from mesh_proxy.protocol.http1 import Field, field_of
 from mesh_proxy.telemetry.access_log import compile_text
 from mesh_proxy.telemetry.record import Record
 
@@ -30,7 +30,7 @@ class Edits:
             value = make(record)
             if not append:
                 fields = [field for field in fields if field[1] != name]
-            fields.append((PASS, name, value, name + b": " + value + b"\r\n"))
+            fields.append(field_of(name, value))
         return fields
 
 

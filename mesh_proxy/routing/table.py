@@ -18,7 +18,8 @@ from mesh_api.config import (
     VirtualHost,
 )
 from mesh_api.config.routes import MILLION
-from mesh_proxy.protocol.http1 import Head, is_grpc
+from mesh_proxy.protocol.http1 import Field, Head, field_of, is_grpc
+from mesh_proxy.routing.edits import request_edits, response_edits
 from mesh_proxy.routing.matchers import (
     HeaderTest,
     MatcherError,
@@ -28,6 +29,7 @@ from mesh_proxy.routing.matchers import (
     parse_query,
 )
 from mesh_proxy.routing.paths import RegexReplacement
+from mesh_proxy.telemetry.access_log import FormatError
 
 PathTest = Callable[[bytes], bool]
 _CACHE_LIMIT, _CACHED_PATH = 4096, 512
@@ -37,19 +39,21 @@ class CompiledRoute:
     """One rule with everything that can be prepared."""
 
     __slots__ = (
-        "action", "clusters", "config", "cors", "cumulative", "direct", "edits", "headers", "name", "origins", "parameters",
-        "path", "prefix", "redirect", "regex_rewrite", "retry", "timeout", "total", "vhost_edits",
+        "action", "attempt_count", "config", "cors", "cumulative", "destinations", "direct", "headers", "name", "origins",
+        "parameters", "path", "prefix", "prefix_rewrite", "redirect", "regex_rewrite", "reply_edits", "retry", "timeout",
+        "timeout_field", "total",
     )  # fmt: skip
 
-    def __init__(self, route: Route, host: VirtualHost) -> None:
+    def __init__(self, route: Route, host: VirtualHost, table_edits: HeaderEdits) -> None:
         self.config = route
         self.name = route.name.encode()
         self.path = path_test(route.match.path)
         self.prefix = route.match.path.value.encode() if route.match.path.kind is not PathMatchKind.REGEX else b""
         self.headers = tuple(HeaderTest(match) for match in route.match.headers)
         self.parameters = tuple(ParameterTest(match) for match in route.match.query_parameters)
-        self.edits: HeaderEdits = route.edits
-        self.vhost_edits: HeaderEdits = host.edits
+        edits = (route.edits, host.edits, table_edits)
+        self.reply_edits = response_edits(*edits)
+        self.attempt_count = host.include_request_attempt_count
         action = route.action
         self.action: RouteAction | None = action if isinstance(action, RouteAction) else None
         self.redirect: Redirect | None = action if isinstance(action, Redirect) else None
@@ -58,30 +62,54 @@ class CompiledRoute:
         self.origins = () if self.cors is None else tuple(origin_test(match) for match in self.cors.allow_origins)
         self.timeout: float = 0.0
         self.retry: RetryPolicy | None = None
+        self.timeout_field: Field | None = None
         self.regex_rewrite: RegexReplacement | None = None
-        self.clusters: tuple[str, ...] = ()
+        self.prefix_rewrite: bytes = b""
+        self.destinations: tuple[Destination, ...] = ()
         self.cumulative: tuple[int, ...] = ()
         self.total: int = 0
         if self.action is not None:
-            self._action(self.action)
+            self._action(self.action, edits)
         if self.redirect is not None and self.redirect.regex_rewrite is not None:
             self.regex_rewrite = RegexReplacement(self.redirect.regex_rewrite)
 
-    def _action(self, action: RouteAction) -> None:
+    def _action(self, action: RouteAction, edits: tuple[HeaderEdits, ...]) -> None:
         self.timeout = 15.0 if action.timeout is None else action.timeout  # Envoy's own default
+        if self.timeout:
+            self.timeout_field = field_of(b"x-envoy-expected-rq-timeout-ms", b"%d" % int(self.timeout * 1000))
         self.retry = action.retry
         if action.regex_rewrite is not None:
             self.regex_rewrite = RegexReplacement(action.regex_rewrite)
-        self.clusters = tuple(item.name for item in action.weighted_clusters) or (action.cluster,)
+        self.prefix_rewrite = action.prefix_rewrite.encode()
+        self.destinations = tuple(
+            Destination(item.name, item.host_rewrite or action.host_rewrite, (item.edits, *edits))
+            for item in action.weighted_clusters
+        ) or (Destination(action.cluster, action.host_rewrite, edits),)
         weights = [item.weight for item in action.weighted_clusters]
         self.cumulative = tuple(accumulate(weights))
         self.total = sum(weights)
 
-    def choose(self, random: float) -> int:
-        """Place of the destination for a random number in [0, 1)."""
+    def choose(self, random: float) -> "Destination":
+        """The destination for a random number in [0, 1)."""
         if not self.total:
-            return 0
-        return bisect_right(self.cumulative, int(random * self.total))
+            return self.destinations[0]
+        return self.destinations[bisect_right(self.cumulative, int(random * self.total))]
+
+
+class Destination:
+    """A cluster that a route may send to, with what is done to heads on the way there and back.
+
+    Edits are applied from the most to the least specific (Envoy): destination, route, virtual host, route configuration.
+    """
+
+    __slots__ = ("cluster", "host_rewrite", "label", "request_edits", "response_edits")
+
+    def __init__(self, cluster: str, host_rewrite: str, edits: tuple[HeaderEdits, ...]) -> None:
+        self.cluster = cluster
+        self.label = cluster.encode()
+        self.host_rewrite = host_rewrite.encode()
+        self.request_edits = request_edits(*edits)
+        self.response_edits = response_edits(*edits)
 
 
 def path_test(match: PathMatch) -> PathTest:
@@ -109,9 +137,9 @@ class CompiledHost:
 
     __slots__ = ("_by_path", "config", "routes")
 
-    def __init__(self, config: VirtualHost) -> None:
+    def __init__(self, config: VirtualHost, table_edits: HeaderEdits) -> None:
         self.config = config
-        self.routes = tuple(CompiledRoute(route, config) for route in config.routes)
+        self.routes = tuple(CompiledRoute(route, config, table_edits) for route in config.routes)
         self._by_path: dict[bytes, tuple[CompiledRoute, ...]] = {}
 
     def find(self, head: Head, path: bytes, query: bytes, random: Callable[[], float]) -> CompiledRoute | None:
@@ -159,8 +187,8 @@ class RouteTable:
         self._ignore_port = config.ignore_port_in_host_matching
         for host in config.virtual_hosts:
             try:
-                self._add(CompiledHost(host))
-            except MatcherError as error:
+                self._add(CompiledHost(host, config.edits))
+            except (MatcherError, FormatError) as error:
                 raise MatcherError(f"virtual host {host.name}: {error}") from None
         self._suffixes.sort(key=lambda item: -len(item[0]))
         self._prefixes.sort(key=lambda item: -len(item[0]))
@@ -168,7 +196,7 @@ class RouteTable:
     def _add(self, host: CompiledHost) -> None:
         for domain in host.config.domains:
             name = domain.lower().encode()
-            if name in self._domains or b"*" in name[1:-1]:
+            if name in self._domains or b"*" in name.removeprefix(b"*").removesuffix(b"*"):
                 # Which of two hosts is meant, nobody can say; Envoy refuses both.
                 raise MatcherError(f"the domain {domain} is taken, or has its * in the middle")
             self._domains.add(name)

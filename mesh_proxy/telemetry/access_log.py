@@ -7,9 +7,9 @@ import json
 import re
 import time
 from collections.abc import Callable
+from operator import attrgetter
 
 from mesh_api.config import AccessLog
-from mesh_proxy.protocol.http1 import Head
 from mesh_proxy.telemetry.record import Record
 
 Operator = Callable[[Record], bytes]
@@ -21,18 +21,18 @@ class FormatError(ValueError):
     """A format with an operator that is not known, or that is not used as it must be."""
 
 
-def _or_absent(value: bytes) -> bytes:
-    return value or _ABSENT
+def _start_time() -> Operator:
+    """The formatted second is kept: requests come many to one."""
+    second, text = -1, b""
 
+    def stamp(record: Record) -> bytes:
+        nonlocal second, text
+        whole = int(record.started)
+        if whole != second:
+            second, text = whole, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole)).encode()
+        return b"%b.%03dZ" % (text, int((record.started - whole) * 1000))
 
-def _start_time(record: Record) -> bytes:
-    whole = int(record.started)
-    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
-    return f"{stamp}.{int((record.started - whole) * 1000):03d}Z".encode()
-
-
-def _duration(record: Record) -> bytes:
-    return b"%d" % int((record.ended - record.began) * 1000)
+    return stamp
 
 
 def _port_less(address: bytes) -> bytes:
@@ -40,26 +40,26 @@ def _port_less(address: bytes) -> bytes:
 
 
 _SIMPLE: dict[str, Operator] = {
-    "START_TIME": _start_time,
-    "PROTOCOL": lambda r: _or_absent(r.protocol),
+    "PROTOCOL": attrgetter("protocol"),
     "RESPONSE_CODE": lambda r: b"%d" % r.status,
-    "RESPONSE_FLAGS": lambda r: _or_absent(r.flags.encode()),
-    "RESPONSE_CODE_DETAILS": lambda r: _or_absent(r.details.encode()),
-    "CONNECTION_TERMINATION_DETAILS": lambda r: _or_absent(r.termination.encode()),
-    "UPSTREAM_TRANSPORT_FAILURE_REASON": lambda r: _or_absent(r.failure.encode()),
+    "RESPONSE_FLAGS": lambda r: r.flags.encode(),
+    "RESPONSE_CODE_DETAILS": lambda r: r.details.encode(),
+    "CONNECTION_TERMINATION_DETAILS": lambda r: r.termination.encode(),
+    "UPSTREAM_TRANSPORT_FAILURE_REASON": lambda r: r.failure.encode(),
     "BYTES_RECEIVED": lambda r: b"%d" % r.bytes_received,
     "BYTES_SENT": lambda r: b"%d" % r.bytes_sent,
-    "DURATION": _duration,
-    "UPSTREAM_HOST": lambda r: _or_absent(r.upstream_host),
-    "UPSTREAM_CLUSTER": lambda r: _or_absent(r.cluster),
-    "UPSTREAM_CLUSTER_RAW": lambda r: _or_absent(r.cluster),
-    "UPSTREAM_LOCAL_ADDRESS": lambda r: _or_absent(r.upstream_local),
-    "DOWNSTREAM_LOCAL_ADDRESS": lambda r: _or_absent(r.downstream_local),
-    "DOWNSTREAM_REMOTE_ADDRESS": lambda r: _or_absent(r.downstream_remote),
-    "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT": lambda r: _or_absent(_port_less(r.downstream_remote)),
-    "REQUESTED_SERVER_NAME": lambda r: _or_absent(r.sni),
-    "ROUTE_NAME": lambda r: _or_absent(r.route),
+    "DURATION": lambda r: b"%d" % int((r.ended - r.began) * 1000),
+    "UPSTREAM_HOST": attrgetter("upstream_host"),
+    "UPSTREAM_CLUSTER": attrgetter("cluster"),
+    "UPSTREAM_CLUSTER_RAW": attrgetter("cluster"),
+    "UPSTREAM_LOCAL_ADDRESS": attrgetter("upstream_local"),
+    "DOWNSTREAM_LOCAL_ADDRESS": attrgetter("downstream_local"),
+    "DOWNSTREAM_REMOTE_ADDRESS": attrgetter("downstream_remote"),
+    "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT": lambda r: _port_less(r.downstream_remote),
+    "REQUESTED_SERVER_NAME": attrgetter("sni"),
+    "ROUTE_NAME": attrgetter("route"),
 }
+"""Operators without an argument; empty: there is nothing to say."""
 
 
 _NUMBERS = frozenset({"RESPONSE_CODE", "BYTES_RECEIVED", "BYTES_SENT", "DURATION"})
@@ -69,6 +69,8 @@ def operator(name: str, argument: str, limit: int | None) -> Operator:
     """One operator. Raises :class:`FormatError`."""
     if name in ("REQ", "RESP"):
         found = _header(name == "REQ", argument)
+    elif name == "START_TIME":
+        found = _start_time()
     elif name in _SIMPLE:
         found = _SIMPLE[name]
     else:
@@ -77,50 +79,57 @@ def operator(name: str, argument: str, limit: int | None) -> Operator:
         raise FormatError(f"the access log operator %{name}% is not supported in this form")
     if limit is None:
         return found
-    return lambda record: found(record)[:limit]
+    return lambda record: (found(record) or _ABSENT)[:limit]
 
 
 def _header(request: bool, argument: str) -> Operator:
-    names = [name.strip().lower().encode() for name in argument.split("?")]
+    """The first of several fields that the message has."""
+    first, *others = [_field(request, name.strip().lower().encode()) for name in argument.split("?")]
+    if not others:
+        return first
 
     def value(record: Record) -> bytes:
-        head = record.request if request else record.response
-        for name in names:
-            found = _special(record, name) if request else None
-            if found is None and head is not None:
-                found = _field(head, name)
-            if found:
-                return found
-        return _ABSENT
+        found = first(record)
+        for other in others:
+            found = found or other(record)
+        return found
 
     return value
 
 
-def _special(record: Record, name: bytes) -> bytes | None:
+def _field(request: bool, name: bytes) -> Operator:
+    """One field of the request or of the response; empty when it is not there."""
+    if not request:
+        return lambda r: b"" if r.response is None else r.response.get(name) or b""
     if name == b":path":
-        return record.path
-    return record.original_path if name == b"x-envoy-original-path" else None
-
-
-def _field(head: Head, name: bytes) -> bytes | None:
+        return attrgetter("path")
+    if name == b"x-envoy-original-path":
+        return attrgetter("original_path")
     if name == b":method":
-        return head.method
+        return lambda r: b"" if r.request is None else r.request.method
     if name in (b":authority", b"host"):
-        return head.host
-    return head.get(name)
+        return lambda r: b"" if r.request is None else r.request.host
+    return lambda r: b"" if r.request is None else r.request.get(name) or b""
 
 
 def compile_text(text: str) -> Operator:
     """A format as a function of a record. Raises :class:`FormatError`."""
-    parts: list[bytes | Operator] = []
+    template: list[bytes] = []
+    operators: list[Operator] = []
     end = 0
     for found in _OPERATOR.finditer(text):
-        parts.append(_constant(text, text[end : found.start()]))
+        template.append(_constant(text, text[end : found.start()]))
         name, argument, limit = found.groups()
-        parts.append(b"%" if name is None else operator(name, argument or "", int(limit) if limit else None))
+        if name is None:
+            template.append(b"%%")
+        else:
+            template.append(b"%b")
+            operators.append(operator(name, argument or "", int(limit) if limit else None))
         end = found.end()
-    parts.append(_constant(text, text[end:]))
-    return lambda record: b"".join(part if isinstance(part, bytes) else part(record) for part in parts)
+    template.append(_constant(text, text[end:]))
+    form, made = b"".join(template), tuple(operators)
+    # One formatting of everything: the line is written for every request.
+    return lambda record: form % tuple([get(record) or _ABSENT for get in made])
 
 
 def _constant(text: str, part: str) -> bytes:

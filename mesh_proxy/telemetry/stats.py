@@ -1,6 +1,7 @@
 """Counters and gauges under Envoy's names, and histograms with fixed bounds."""
 
 from bisect import bisect_left
+from collections import defaultdict
 
 from mesh_proxy.ipc import Histogram
 
@@ -36,11 +37,11 @@ class Counters:
 
     def __init__(self, scope: str) -> None:
         self.scope = scope
-        self.values: dict[str, int] = {}
+        self.values: defaultdict[str, int] = defaultdict(int)
 
     def add(self, name: str, amount: int = 1) -> None:
         """Count."""
-        self.values[name] = self.values.get(name, 0) + amount
+        self.values[name] += amount
 
     def named(self) -> dict[str, int]:
         """All of them with their whole names."""

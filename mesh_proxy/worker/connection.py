@@ -1,5 +1,6 @@
 """A non-blocking socket with an output queue, and the one place that touches its readiness."""
 
+import contextlib
 import errno
 import os
 import socket
@@ -10,6 +11,9 @@ from mesh_proxy.worker.loop import READ, WRITE, Loop
 RECEIVE: Final = 65536
 HIGH: Final = 262144
 """Queued bytes above which whoever feeds the queue is to pause."""
+_JOIN: Final = 16384
+"""Up to so many bytes pieces are joined before they are sent; above it the kernel gathers them."""
+_VECTOR: Final = 64
 _FAILED: Final = 0x008 | 0x010  # EPOLLERR | EPOLLHUP
 
 
@@ -34,16 +38,25 @@ class Owner(Protocol):
 
 
 class Connection:
-    """See the module's docstring."""
+    """See the module's docstring.
 
-    __slots__ = ("_closing", "_connecting", "_events", "_loop", "_out", "_paused", "descriptor", "owner", "sock")
+    What is sent waits until the handler that runs now has returned, and leaves in one call: head and body of a message, and
+    whatever else one event brings about, are one packet where they fit.
+    """
+
+    __slots__ = (
+        "_closing", "_connecting", "_events", "_full", "_loop", "_out", "_paused", "descriptor", "owner", "queued", "sock",
+    )  # fmt: skip
 
     def __init__(self, loop: Loop, sock: socket.socket, owner: Owner, connecting: bool = False) -> None:
         self._loop = loop
         self.sock = sock
         self.owner = owner
         self.descriptor = sock.fileno()
-        self._out = bytearray()
+        self.queued = 0
+        """Bytes that wait to be sent."""
+        self._out: list[bytes | memoryview] = []
+        self._full = False
         self._paused = False
         self._closing = False
         self._connecting = connecting
@@ -55,28 +68,16 @@ class Connection:
         """Whether it is closed."""
         return self.descriptor < 0
 
-    @property
-    def queued(self) -> int:
-        """Bytes that wait to be sent."""
-        return len(self._out)
-
     def send(self, data: bytes) -> None:
-        """Send now what the kernel takes, and queue the rest."""
-        if self._out or self._connecting:
-            self._out += data
+        """Queue, to be sent when the handler that runs now has returned."""
+        if self.descriptor < 0 or not data:
             return
-        if self.descriptor < 0:
-            return
-        try:
-            sent = self.sock.send(data)
-        except BlockingIOError:
-            sent = 0
-        except OSError as error:
-            self._lose(error)
-            return
-        if sent < len(data):
-            self._out += data[sent:]
-            self._watch()
+        if not self._out and not self._connecting:
+            self._loop.flush_after(self)
+        self._out.append(data)
+        self.queued += len(data)
+        if self.queued > HIGH:
+            self._full = True  # whoever feeds it may have paused, and is to be told
 
     def pause(self) -> None:
         """Read no more until :meth:`resume`."""
@@ -97,12 +98,16 @@ class Connection:
             self._shutdown()
 
     def close(self) -> None:
-        """Close at once; what is queued is lost."""
+        """Close at once; of what is queued goes out what the kernel takes."""
         if self.descriptor >= 0:
+            if self._out and not self._connecting:
+                with contextlib.suppress(OSError):
+                    self.sock.send(b"".join(self._out))
             self._loop.remove(self.descriptor)
             self.descriptor = -1
             self.sock.close()
             self._out.clear()
+            self.queued = 0
 
     def _shutdown(self) -> None:
         try:
@@ -112,7 +117,7 @@ class Connection:
                 self._lose(error)
 
     def _watch(self) -> None:
-        events = (0 if self._paused else READ) | (WRITE if self._out or self._connecting else 0)
+        events = (0 if self._paused else READ) | (WRITE if self._full or self._connecting else 0)
         if events != self._events and self.descriptor >= 0:
             self._events = events
             self._loop.modify(self.descriptor, events)
@@ -122,7 +127,7 @@ class Connection:
             self._finish_connecting()
             return
         if event & WRITE:
-            self._flush()
+            self.flush()
             if self.descriptor < 0:
                 return
         if event & READ or event & _FAILED:
@@ -137,25 +142,56 @@ class Connection:
             return
         self._connecting = False
         self._watch()
+        if self._out:
+            self._loop.flush_after(self)
         self.owner.on_connected(self)
-        if self.descriptor >= 0 and self._out:
-            self._flush()
 
-    def _flush(self) -> None:
-        try:
-            sent = self.sock.send(self._out)
-        except BlockingIOError:
+    def flush(self) -> None:
+        """Send what the kernel takes of the queue."""
+        out = self._out
+        if not out or self.descriptor < 0 or self._connecting:
             return
+        try:
+            if len(out) == 1:
+                sent = self.sock.send(out[0])
+            elif self.queued <= _JOIN:
+                sent = self.sock.send(b"".join(out))
+            else:
+                sent = self.sock.sendmsg(out[:_VECTOR])
+        except BlockingIOError:
+            sent = 0
         except OSError as error:
             self._lose(error)
             return
-        del self._out[:sent]
-        if not self._out:
+        self.queued -= sent
+        if self.queued:
+            self._keep(sent)
+        else:
+            out.clear()
+            self._emptied()
+
+    def _keep(self, sent: int) -> None:
+        """The rest waits until the kernel takes more."""
+        out = self._out
+        place = 0
+        while sent >= len(out[place]):
+            sent -= len(out[place])
+            place += 1
+        del out[:place]
+        if sent:
+            out[0] = memoryview(out[0])[sent:]
+        self._full = True
+        self._watch()
+
+    def _emptied(self) -> None:
+        full, self._full = self._full, False
+        if self._closing:
+            self._shutdown()
+        elif not full:
+            return
+        if self.descriptor >= 0:
             self._watch()
-            if self._closing:
-                self._shutdown()
-            if self.descriptor >= 0:
-                self.owner.on_drained(self)
+            self.owner.on_drained(self)
 
     def _receive(self) -> None:
         try:
@@ -174,13 +210,21 @@ class Connection:
         self.owner.on_lost(self, os.strerror(error.errno) if error.errno else str(error))
 
 
-def connect(loop: Loop, target: Any, owner: Owner, bind_address: str = "") -> Connection:
+Keepalive = tuple[int | None, int | None, int | None]
+"""Unanswered probes, seconds until the first, seconds between them; ``None``: the system's."""
+
+
+def connect(
+    loop: Loop, target: Any, owner: Owner, bind_address: str = "", keepalive: Keepalive | None = None
+) -> Connection:
     """Begin a connection to ``target`` (address and port, or a path). Raises :class:`OSError` when it fails at once."""
     family = socket.AF_UNIX if isinstance(target, str) else socket.AF_INET6 if ":" in target[0] else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     try:
         if family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if keepalive is not None:
+                keep_alive(sock, keepalive)
         if bind_address and family == socket.AF_INET:
             sock.bind((bind_address, 0))
         code = sock.connect_ex(target)
@@ -190,6 +234,15 @@ def connect(loop: Loop, target: Any, owner: Owner, bind_address: str = "") -> Co
         sock.close()
         raise
     return Connection(loop, sock, owner, connecting=True)
+
+
+def keep_alive(sock: socket.socket, settings: Keepalive) -> None:
+    """Let the kernel find out when the peer is gone."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    options = (socket.TCP_KEEPCNT, socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL)
+    for option, value in zip(options, settings, strict=True):
+        if value is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def address_text(address: Any) -> bytes:

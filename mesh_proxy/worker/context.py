@@ -4,9 +4,10 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from email.utils import formatdate
 from typing import BinaryIO
 
-from mesh_proxy.protocol.http1 import Parser
+from mesh_proxy.protocol.http1 import Field, Parser, field_of
 from mesh_proxy.snapshot import LogLine, Snapshot
 from mesh_proxy.telemetry.record import Record
 from mesh_proxy.worker.loop import Loop
@@ -93,6 +94,16 @@ class Context:
         self.logs = LogFiles()
         self.parser = Parser()
         self.request_ids = RequestIds()
+        self._dated_at = -1
+        self._date: Field = field_of(b"date", b"")
         self.draining = False
         self.connections: dict[object, None] = {}
         """Connections from outside that are open, for draining."""
+
+    def date(self) -> Field:
+        """The field ``Date`` of an answer that is made now (RFC 9110 6.6.1)."""
+        second = int(self.wall())
+        if second != self._dated_at:
+            self._dated_at = second
+            self._date = field_of(b"date", formatdate(second, usegmt=True).encode())
+        return self._date

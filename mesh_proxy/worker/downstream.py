@@ -1,11 +1,10 @@
 """A connection from a client that speaks HTTP/1.1: requests in their order, one at a time."""
 
-import ipaddress
 import socket
 
 from mesh_proxy import errors
 from mesh_proxy.protocol.body import Body, Chunked, Empty, Sized
-from mesh_proxy.protocol.http1 import BadMessage, Head
+from mesh_proxy.protocol.http1 import TOO_MANY_FIELDS, BadMessage, Head
 from mesh_proxy.snapshot import HttpChain
 from mesh_proxy.telemetry.record import Record
 from mesh_proxy.worker import heads
@@ -14,6 +13,10 @@ from mesh_proxy.worker.context import Context
 from mesh_proxy.worker.exchange import Exchange
 
 _IDLE = 3600.0
+_LINGER = 1.0
+"""Seconds for the client to close after its last answer (Envoy's ``delayed_close_timeout``)."""
+_PATIENCE = 60.0
+"""Seconds in which a client may take nothing of what waits for it, before it is given up."""
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -21,9 +24,9 @@ class Downstream:
     """See the module's docstring. Fulfils :class:`~mesh_proxy.worker.exchange.Client`."""
 
     __slots__ = (
-        "_body", "_buffer", "_chain", "_connection", "_context", "_ended", "_exchange", "_finishing", "_processing",
-        "_tunnel",
-        "deadline", "local_address", "original_destination", "remote_address", "remote_is_internal",
+        "_body", "_buffer", "_chain", "_connection", "_context", "_ended", "_exchange", "_finishing", "_listener", "_peer",
+        "_processing", "_snapshot", "_tunnel", "_unread",
+        "deadline", "local_address", "original_destination", "remote_address",
     )  # fmt: skip
 
     def __init__(
@@ -33,8 +36,12 @@ class Downstream:
         chain: HttpChain,
         peer: tuple[str, int],
         destination: tuple[str, int],
+        listener: str,
     ) -> None:
         self._context = context
+        self._snapshot = context.snapshot
+        self._listener = listener
+        self._peer = peer
         self._chain = chain
         self._buffer = bytearray()
         self._body: Body = Empty()
@@ -43,13 +50,14 @@ class Downstream:
         self._finishing = False
         self._tunnel = False
         self._processing = False
+        self._unread = 0
         self.deadline = 0.0
         self.remote_address = address_text(peer)
-        self.remote_is_internal = is_internal(peer[0])
         self.local_address = address_text(destination)
         self.original_destination: tuple[str, int] | None = destination
         self._connection = Connection(context.loop, sock, self)
         context.connections[self] = None
+        context.loop.watch_slowly(self)
         chain.stats.add("downstream_cx_total")
         self._rest()
 
@@ -64,9 +72,17 @@ class Downstream:
             self._on_end()
         elif self._tunnel and self._exchange is not None:
             self._exchange.on_request_data(data)
-        else:
+        elif self._is_content(data) and self._exchange is not None:
+            exchange = self._exchange
+            exchange.on_request_data(data)
+            self._tell_end(exchange)
+        elif not self._finishing:
             self._buffer += data
             self._process()
+
+    def _is_content(self, data: bytes) -> bool:
+        """Whether all of it is a part of the request's body, to be passed on as it is."""
+        return self._exchange is not None and not self._body.done and not self._buffer and self._body.direct(data)
 
     def _on_end(self) -> None:
         """The client has ended its side: the request under way is abandoned, as Envoy does."""
@@ -88,7 +104,12 @@ class Downstream:
     def _process_all(self) -> None:
         while not self._connection.closed:
             if self._exchange is None:
-                if self._finishing or not self._take_head():
+                if self._finishing:
+                    return
+                if self.congested():
+                    self._connection.pause()  # it asks and asks and does not read
+                    return
+                if not self._take_head():
                     return
             elif self._body.done:
                 # The next request waits its turn; its bytes stay where they are until this one is answered.
@@ -105,21 +126,37 @@ class Downstream:
             del buffer[:2]  # an empty line before a request is to be ignored (RFC 9112 2.2)
         if not buffer:
             return False
+        stays = self._snapshot is self._context.snapshot or self._renew()
         end = buffer.find(b"\r\n\r\n")
-        if end < 0 and len(buffer) <= self._chain.max_head:
+        broken = end < 0 and heads.broken(buffer)
+        if end < 0 and len(buffer) <= self._chain.max_head and not broken:
             return False
-        self._context.loop.watch(self, 0.0)
+        self.deadline = 0.0
         record = self._record()
-        if end < 0 or end > self._chain.max_head:
+        if not broken and (end < 0 or end > self._chain.max_head):
             self._refuse(record, errors.HEADERS_TOO_LARGE)
             return False
         try:
-            head = self._context.parser.request(bytes(buffer[:end]))
+            head = self._context.parser.request(bytes(buffer if broken else buffer[:end]))
         except BadMessage as error:
-            self._refuse(record, errors.bad_request(str(error)))
+            details = str(error)
+            self._refuse(record, errors.TOO_MANY_HEADERS if details == TOO_MANY_FIELDS else errors.bad_request(details))
             return False
         del buffer[: end + 4]
+        head.close = head.close or not stays
         self._begin(head, record)
+        return True
+
+    def _renew(self) -> bool:
+        """Take what the configuration in force has for this connection: clients keep theirs for hours.
+
+        ``False``: it has nothing, and the connection is to end with its next request.
+        """
+        runtime, destination = self._context.snapshot.listeners.get(self._listener), self.original_destination
+        chain = None if runtime is None or destination is None else runtime.chain(destination, self._peer[0])
+        if not isinstance(chain, HttpChain):
+            return False
+        self._snapshot, self._chain = self._context.snapshot, chain
         return True
 
     def _record(self) -> Record:
@@ -132,13 +169,11 @@ class Downstream:
             record.protocol = b"HTTP/1.0"
         self._body = Chunked() if head.chunked else Sized(head.length) if head.length > 0 else Empty()
         self._exchange = exchange = Exchange(self._context, self._chain, self, head, record)
-        if head.expect and not self._body.done:
+        if head.expect and not self._chain.config.proxy_100_continue:
             # Envoy answers by itself and hands the body on.
-            head.fields = [field for field in head.fields if field[1] != b"expect"]
+            head.drop(b"expect")
             self._connection.send(_CONTINUE)
-        if self._body.done:
-            exchange.on_request_end(b"")
-        exchange.start()
+        exchange.start(self._body.done)
 
     def _take_body(self, exchange: Exchange) -> bool:
         """Hand on what there is of the body; ``False`` when more is needed."""
@@ -152,11 +187,13 @@ class Downstream:
             return False
         if content:
             exchange.on_request_data(content)
-        if self._body.done and self._exchange is exchange:
-            trailers = self._body.trailers if isinstance(self._body, Chunked) else b""
-            exchange.on_request_end(trailers)
-            return True
+        self._tell_end(exchange)
         return self._body.done
+
+    def _tell_end(self, exchange: Exchange) -> None:
+        """When the request is complete, and still under way."""
+        if self._body.done and self._exchange is exchange:
+            exchange.on_request_end(self._body.trailers if isinstance(self._body, Chunked) else b"")
 
     def _refuse(self, record: Record, reply: errors.LocalReply) -> None:
         """Answer what is no request, and end the connection: nothing that follows can be trusted."""
@@ -164,7 +201,7 @@ class Downstream:
         record.status, record.details = reply.status, reply.details
         record.flag(reply.flags)
         record.bytes_sent = len(reply.body)
-        head, body = heads.local(reply, self._chain.server_name, [], True)
+        head, body = heads.local(reply, [], [self._context.date(), self._chain.server_field], True)
         self._connection.send(head + body)
         self._context.logs.write(self._chain.logs, record)
         self._chain.stats.add("downstream_cx_protocol_error")
@@ -184,6 +221,7 @@ class Downstream:
     def switch(self) -> None:
         """See :class:`~mesh_proxy.worker.exchange.Client`."""
         self._tunnel = True
+        self._connection.resume()
         if self._buffer and self._exchange is not None:
             rest = bytes(self._buffer)
             self._buffer.clear()
@@ -201,6 +239,8 @@ class Downstream:
     def finished(self, close: bool) -> None:
         """See :class:`~mesh_proxy.worker.exchange.Client`."""
         self._exchange = None
+        if self._connection.closed:
+            return
         if close or self._context.draining:
             self._finishing = True
             self._close_gently()
@@ -221,6 +261,11 @@ class Downstream:
         """See :class:`~mesh_proxy.worker.connection.Owner`."""
         if self._exchange is not None:
             self._exchange.on_client_drained()
+        elif self._finishing:
+            self._linger()
+        elif self._buffer:
+            self._connection.resume()
+            self._process()
 
     def on_lost(self, connection: Connection, reason: str) -> None:
         """See :class:`~mesh_proxy.worker.connection.Owner`."""
@@ -229,14 +274,23 @@ class Downstream:
             self._exchange.on_client_gone()
 
     def on_deadline(self, now: float) -> None:
-        """Nothing was asked for long, or the client did not close after the last answer."""
-        self.close()
+        """Nothing was asked for long, or the client did not close after the last answer; unless it still reads."""
+        queued, before = self._connection.queued, self._unread
+        if queued and (queued < before or not before):
+            self._linger()
+        else:
+            self.close()
+
+    def _linger(self) -> None:
+        self._unread = self._connection.queued
+        self.deadline = self._context.loop.now + (_PATIENCE if self._unread else _LINGER)
 
     def _rest(self) -> None:
         """Wait for the next request."""
         idle = self._chain.config.idle_timeout
         limit = _IDLE if idle is None else idle
-        self._context.loop.watch(self, self._context.loop.now + limit if limit else 0.0)
+        self._unread = 0
+        self.deadline = self._context.loop.now + limit if limit else 0.0
 
     def _close_gently(self) -> None:
         """End our side and give the client a moment to read: closing at once could destroy the answer (RFC 9112 9.6)."""
@@ -244,12 +298,17 @@ class Downstream:
             self._forget()
             return
         self._connection.end()
-        self._context.loop.watch(self, self._context.loop.now + 1.0)
+        self._linger()
         self._connection.resume()
 
     def drain(self) -> None:
         """Close when idle; a request under way is answered first."""
-        if self._exchange is None:
+        if self._exchange is not None:
+            return
+        if self._connection.queued:
+            self._finishing = True
+            self._close_gently()
+        else:
             self.close()
 
     def close(self) -> None:
@@ -259,12 +318,4 @@ class Downstream:
 
     def _forget(self) -> None:
         self._context.connections.pop(self, None)
-        self._context.loop.watch(self, 0.0)
-
-
-def is_internal(address: str) -> bool:
-    """Whether an address is of a private network: whom Envoy trusts by default."""
-    try:
-        return ipaddress.ip_address(address).is_private
-    except ValueError:
-        return True
+        self._context.loop.forget(self)

@@ -4,28 +4,27 @@ It talks to the client through a :class:`Client` and to hosts through :class:`~m
 decides by (routing, balancing, retries, outliers) is pure and elsewhere.
 """
 
-from email.utils import formatdate
 from typing import Protocol
 
 from mesh_proxy import errors
 from mesh_proxy.balancing.host import Host
-from mesh_proxy.cluster import ClusterRuntime
+from mesh_proxy.cluster import ClusterRuntime, status_counters
 from mesh_proxy.errors import LocalReply
-from mesh_proxy.filters import Answer, Delay, Verdict
+from mesh_proxy.filters import Answer, Delay
 from mesh_proxy.protocol.body import chunk
-from mesh_proxy.protocol.http1 import Field, Head
+from mesh_proxy.protocol.http1 import Field, Head, field_of
 from mesh_proxy.resilience import retry
 from mesh_proxy.resilience.retry import Failure
-from mesh_proxy.routing import paths
-from mesh_proxy.routing.edits import request_edits, response_edits
-from mesh_proxy.routing.table import CompiledRoute
+from mesh_proxy.routing.table import CompiledRoute, Destination
 from mesh_proxy.snapshot import HttpChain, Snapshot
 from mesh_proxy.telemetry.record import Record
 from mesh_proxy.worker import heads, redirects
+from mesh_proxy.worker.admission import admit
 from mesh_proxy.worker.context import Context
 from mesh_proxy.worker.mirrors import mirror
 from mesh_proxy.worker.upstream import Upstream, acquire
 
+_CLASSES = tuple(f"downstream_rq_{digit}xx" for digit in range(10))
 RETRY_BUFFER = 64 * 1024
 """Bytes of a request's body that are kept for another attempt; a longer one is tried once."""
 
@@ -34,7 +33,6 @@ class Client(Protocol):
     """Who asked."""
 
     remote_address: bytes
-    remote_is_internal: bool
     original_destination: tuple[str, int] | None
 
     def send(self, data: bytes) -> None:
@@ -70,38 +68,10 @@ class Exchange:
     """See the module's docstring."""
 
     __slots__ = (
-        "_action_place",
-        "_attempts",
-        "_chain",
-        "_chunk",
-        "_client",
-        "_close",
-        "_cluster",
-        "_context",
-        "_delayed",
-        "_done",
-        "_expires",
-        "_host",
-        "_kept",
-        "_parts",
-        "_path",
-        "_query",
-        "_ready",
-        "_request_done",
-        "_response_head",
-        "_retry_at",
-        "_route",
-        "_snapshot",
-        "_target",
-        "_tried",
-        "_try_began",
-        "_try_expires",
-        "_tunnel",
-        "_upgrade",
-        "_upstream",
-        "deadline",
-        "head",
-        "record",
+        "_attempts", "_chain", "_chunk", "_client", "_close", "_cluster", "_context", "_delayed", "_destination", "_done",
+        "_expires", "_host", "_kept", "_parts", "_ready", "_request_done", "_response_head", "_retry_at", "_route",
+        "_snapshot", "_target", "_trailers", "_tried", "_try_began", "_try_expires", "_tunnel", "_upgrade", "_upstream",
+        "deadline", "head", "record",
     )  # fmt: skip
 
     def __init__(self, context: Context, chain: HttpChain, client: Client, head: Head, record: Record) -> None:
@@ -114,10 +84,9 @@ class Exchange:
         record.request = head
         record.path = head.target
         self.deadline = 0.0
-        self._path = self._query = b""
         self._target = head.target
         self._route: CompiledRoute | None = None
-        self._action_place = 0
+        self._destination: Destination | None = None
         self._cluster: ClusterRuntime | None = None
         self._host: Host | None = None
         self._upstream: Upstream | None = None
@@ -126,6 +95,7 @@ class Exchange:
         self._parts: list[bytes] = []
         self._kept = 0
         self._request_done = False
+        self._trailers = b""
         self._response_head: Head | None = None
         self._chunk = False
         self._close = head.close
@@ -139,125 +109,83 @@ class Exchange:
 
     # The way there.
 
-    def start(self) -> None:
-        """Route the request and send it on, or answer it."""
-        refused = self._refusal()
+    def start(self, complete: bool) -> None:
+        """Route the request and send it on, or answer it; ``complete``: it has no body."""
+        self._request_done = complete
+        head, chain, context = self.head, self._chain, self._context
+        refused = admit(head, chain, self._client.remote_address, context.request_ids, self.record)
+        self._close = head.close
         if refused is not None:
             self.reply(refused)
             return
-        host = self._chain.table.host(self.head.host)
-        route = None if host is None else host.find(self.head, self._path, self._query, self._context.random)
+        self._target, self._upgrade = head.target, head.upgrade != b""
+        host = chain.table.host(head.host)
+        if host is not None and host.config.require_tls and head.get(b"x-forwarded-proto") != b"https":
+            self.reply(errors.TLS_REQUIRED, [field_of(b"location", b"https://" + head.host + head.target)])
+            return
+        route = None if host is None else host.find(head, head.path, head.query, context.random)
         if route is None:
             self.reply(errors.ROUTE_NOT_FOUND)
             return
         self._route = route
         self.record.route = route.name
-        for item in self._chain.filters:
-            if not self._passed(item.on_request(self.head, route, self._context.random)):
+        for item in chain.filters_for(route):
+            verdict = item.on_request(head, route, context.random)
+            if verdict is not None:
+                self._heed(verdict)
                 return
         self._act(route)
 
-    def _refusal(self) -> LocalReply | None:
-        """What is wrong with the request itself."""
-        head, config = self.head, self._chain.config
-        if head.minor == 0 and not config.accept_http_10:
-            return errors.UPGRADE_REQUIRED
-        if head.target[:7].lower() == b"http://":
-            # Absolute form: the target's authority counts, whatever Host says (RFC 9112 3.2.2).
-            authority, slash, rest = head.target[7:].partition(b"/")
-            head.host = authority
-            self._target = slash + rest or b"/"
-        if not head.host:
-            return errors.MISSING_HOST
-        if self._target[:1] != b"/" and not (self._target == b"*" and head.method == b"OPTIONS"):
-            return errors.ROUTE_NOT_FOUND if head.method == b"CONNECT" else errors.bad_request("http1.codec_error")
-        if head.upgrade and head.upgrade != b"h2c":
-            if head.upgrade not in self._chain.upgrades:
-                return errors.UPGRADE_FAILED
-            self._upgrade = True
-        self._path, question, self._query = self._target.partition(b"?")
-        if config.normalize_path:
-            normal = paths.normalize(self._path)
-            if normal is None:
-                return errors.bad_request("path_normalization_failed")
-            self._path = paths.merge_slashes(normal) if config.merge_slashes else normal
-            self._target = self._path + question + self._query
-        self.record.path = self._target
-        self._identify()
-        return None
-
-    def _identify(self) -> None:
-        """Every request has an id, the same for each attempt; one from a stranger is not believed (Envoy)."""
-        head, config = self.head, self._chain.config
-        known = head.get(b"x-request-id") is not None
-        edge = config.use_remote_address and not self._client.remote_is_internal
-        if known and edge and not config.preserve_external_request_id:
-            head.fields = [f for f in head.fields if f[1] != b"x-request-id"]
-            known = False
-        if not known and config.generate_request_id:
-            head.fields.append(heads.field(b"x-request-id", self._context.request_ids.next()))
-        if config.use_remote_address:
-            address = self._client.remote_address.rpartition(b":")[0].strip(b"[]")
-            before = head.get(b"x-forwarded-for")
-            head.fields = [f for f in head.fields if f[1] != b"x-forwarded-for"]
-            head.fields.append(heads.field(b"x-forwarded-for", before + b"," + address if before else address))
-
-    def _passed(self, verdict: Verdict) -> bool:
-        """Whether a filter lets the request go on now."""
-        if verdict is None:
-            return True
+    def _heed(self, verdict: Answer | Delay) -> None:
+        """A filter answers by itself, or lets the request wait."""
         if isinstance(verdict, Answer):
-            self.reply(verdict.reply, [heads.field(name, value) for name, value in verdict.fields])
-            return False
+            self.reply(verdict.reply, [field_of(name, value) for name, value in verdict.fields])
+            return
         self._delayed = verdict
         self.record.flag(verdict.flag)
         self._context.loop.watch(self, self._context.loop.now + verdict.seconds)
-        return False
 
     def _act(self, route: CompiledRoute) -> None:
         if route.redirect is not None:
-            location = redirects.location(route, self.head, self._path, self._query)
+            location = redirects.location(route, self.head, self.head.path, self.head.query)
             reply = LocalReply(route.redirect.code, "", "direct_response")
-            self.reply(reply, [heads.field(b"location", location)])
+            self.reply(reply, [field_of(b"location", location)])
         elif route.direct is not None:
             self.reply(LocalReply(route.direct.status, "", "direct_response", route.direct.body))
         else:
             self._forward(route)
 
     def _forward(self, route: CompiledRoute) -> None:
-        self._action_place = route.choose(self._context.random())
-        name = route.clusters[self._action_place]
-        self.record.cluster = name.encode()
-        cluster = self._snapshot.clusters.get(name)
+        self._destination = destination = route.choose(self._context.random())
+        self.record.cluster = destination.label
+        cluster = self._snapshot.clusters.get(destination.cluster)
         if cluster is None:
             code = route.action.cluster_not_found_code if route.action is not None else 503
             self.reply(errors.CLUSTER_NOT_FOUND._replace(status=code))
             return
         self._cluster = cluster
-        self._rewrite(route)
+        if route.prefix_rewrite or route.regex_rewrite is not None:
+            self._rewrite(route)
         cluster.counters.add("upstream_rq_total")
         if cluster.active_requests >= cluster.thresholds.max_requests:
             cluster.counters.add("upstream_rq_pending_overflow")
             self.reply(errors.OVERFLOW)
             return
         cluster.active_requests += 1
-        mirror(self._context, self._snapshot, route, self.head, self._target)
+        if route.action is not None and route.action.mirrors:
+            mirror(self._context, self._snapshot, route.action.mirrors, self.head, self._target, self._outgoing())
         self._start_clocks()
         self._attempt()
 
     def _rewrite(self, route: CompiledRoute) -> None:
         """The path as the route wants it upstream."""
-        action = route.action
-        if action is None:
-            return
-        path = self._path
+        head = self.head
         if route.regex_rewrite is not None:
-            path = route.regex_rewrite.apply(path)
-        elif action.prefix_rewrite:
-            path = action.prefix_rewrite.encode() + path[len(route.prefix) :]
-        if path != self._path:
-            self.record.original_path = self._target
-            self._target = path + (b"?" + self._query if self._query else b"")
+            path = route.regex_rewrite.apply(head.path)
+        else:
+            path = route.prefix_rewrite + head.path[len(route.prefix) :]
+        self.record.original_path = self._target
+        self._target = path + (b"?" + head.query if head.query else b"")
 
     def _attempt(self) -> None:
         """Try one host."""
@@ -307,35 +235,39 @@ class Exchange:
 
     def _head(self) -> bytes:
         """The request's head for this attempt."""
-        head, route, action = self.head, self._route, None
-        fields = heads.forwarded_request(head, self._upgrade)
-        fields += self._added()
-        host = head.host
-        if route is not None and route.action is not None:
-            action = route.action
-            weighted = action.weighted_clusters[self._action_place].edits if action.weighted_clusters else None
-            edits = [edit for edit in (weighted, route.edits, route.vhost_edits) if edit is not None]
-            for edit in request_edits(*edits):
-                fields = edit.apply(fields, self.record)
-            if action.host_rewrite:
-                host = action.host_rewrite.encode()
-                fields.append(heads.field(b"x-envoy-original-host", head.host))
-        return heads.request(head.method, self._target, host, fields)
+        host, fields = self._outgoing()
+        return heads.request(self.head.method, self._target, host, fields)
 
-    def _added(self) -> list[Field]:
-        """What the proxy tells the host about the request."""
-        head, made = self.head, list[Field]()
+    def _outgoing(self) -> tuple[bytes, list[Field]]:
+        """Host and fields of the request as the route wants them."""
+        head, route, destination = self.head, self._route, self._destination
+        fields = heads.forwarded_request(head, self._upgrade)
         if head.get(b"x-forwarded-proto") is None:
-            made.append(heads.field(b"x-forwarded-proto", b"http"))
+            fields.append(heads.FORWARDED_PROTO)
         if self.record.original_path:
-            made.append(heads.field(b"x-envoy-original-path", self.record.original_path))
-        route = self._route
-        if route is not None and route.timeout:
-            made.append(heads.field(b"x-envoy-expected-rq-timeout-ms", b"%d" % int(route.timeout * 1000)))
-        host = self._chain.table.host(head.host)
-        if host is not None and host.config.include_request_attempt_count:
-            made.append(heads.field(b"x-envoy-attempt-count", b"%d" % self._attempts))
-        return made
+            fields.append(field_of(b"x-envoy-original-path", self.record.original_path))
+        if route is None or destination is None:
+            return head.host, fields
+        if route.timeout_field is not None:
+            fields.append(route.timeout_field)
+        if route.attempt_count:
+            fields.append(heads.attempt_count(self._attempts))
+        for edit in destination.request_edits:
+            fields = edit.apply(fields, self.record)
+        return self._new_host(route, destination, fields), fields
+
+    def _new_host(self, route: CompiledRoute, destination: Destination, fields: list[Field]) -> bytes:
+        """The host that the route asks for; the client's stands in fields then."""
+        head, action, endpoint = self.head, route.action, self._host.endpoint if self._host is not None else None
+        rewrite = destination.host_rewrite
+        if not rewrite and action is not None and action.auto_host_rewrite and endpoint is not None:
+            rewrite = endpoint.hostname.encode()
+        if not rewrite:
+            return head.host
+        fields.append(field_of(b"x-envoy-original-host", head.host))
+        if action is not None and action.append_x_forwarded_host:
+            fields.append(field_of(b"x-forwarded-host", head.host))
+        return rewrite
 
     # The request's body.
 
@@ -373,12 +305,12 @@ class Exchange:
 
     def on_request_end(self, trailers: bytes) -> None:
         """The request is complete: its timeouts begin (Envoy counts from here)."""
-        self._request_done = True
+        self._request_done, self._trailers = True, trailers
         if self._done:
             return
         self._start_clocks()
         if self._upstream is not None and self._ready:
-            self._end_of_request(self._upstream, trailers)
+            self._end_of_request(self._upstream)
 
     def _start_clocks(self) -> None:
         """Route and per-try timeouts run from when both the request is complete and it was sent on."""
@@ -388,27 +320,36 @@ class Exchange:
         now = self._context.loop.now
         if route.timeout and not self._expires:
             self._expires = now + route.timeout
-        self._arm_try(now)
+        self._arm_try(route, now)
 
-    def _arm_try(self, now: float) -> None:
-        policy = self._route.retry if self._route is not None else None
-        limit = policy.per_try_timeout if policy is not None else None
-        self._try_expires = now + limit if limit and self._cluster is not None else 0.0
+    def _arm_try(self, route: CompiledRoute, now: float) -> None:
+        limit = route.retry.per_try_timeout if route.retry is not None else None
+        self._try_expires = now + limit if limit else 0.0
         self._watch()
 
     def _watch(self) -> None:
+        """Wait for whichever of the times comes first."""
         if self._delayed is not None or self._done:
             return
-        times = [t for t in (self._expires, self._try_expires, self._retry_at) if t]
-        self._context.loop.watch(self, min(times) if times else 0.0)
+        due = self._expires
+        if self._try_expires and (not due or self._try_expires < due):
+            due = self._try_expires
+        if self._retry_at and (not due or self._retry_at < due):
+            due = self._retry_at
+        if due != self.deadline:
+            self._context.loop.watch(self, due)
 
-    def _end_of_request(self, upstream: Upstream, trailers: bytes = b"") -> None:
+    def _end_of_request(self, upstream: Upstream) -> None:
         if self.head.chunked and not self._tunnel:
-            upstream.send(b"0\r\n" + trailers + b"\r\n")
+            upstream.send(b"0\r\n" + self._trailers + b"\r\n")
 
     def request_complete(self) -> bool:
         """See :class:`~mesh_proxy.worker.upstream.User`."""
         return self._request_done
+
+    def upgrading(self) -> bool:
+        """See :class:`~mesh_proxy.worker.upstream.User`."""
+        return self._upgrade
 
     def on_upstream_drained(self) -> None:
         """See :class:`~mesh_proxy.worker.upstream.User`."""
@@ -419,9 +360,9 @@ class Exchange:
 
     def on_interim(self, head: Head) -> None:
         """See :class:`~mesh_proxy.worker.upstream.User`."""
-        if head.status == 100 and not self.head.expect:
-            return
-        self._client.send(heads.response(head.status, head.reason, []))
+        # Envoy invites the body by itself and drops these, unless it is told to leave them to the upstream.
+        if self._chain.config.proxy_100_continue and self.head.minor:
+            self._client.send(heads.response(head.status, head.reason, heads.forwarded_response(head, False)))
 
     def on_switched(self, head: Head, rest: bytes) -> None:
         """See :class:`~mesh_proxy.worker.upstream.User`."""
@@ -429,12 +370,14 @@ class Exchange:
         self._expires = self._try_expires = 0.0
         self._watch()
         self.record.status, self.record.response, self.record.details = 101, head, "via_upstream"
-        self._client.send(heads.response(101, head.reason, self._response_fields(head)))
+        head.replace(self._response_fields(head))
+        head.fields += self._signature(head.dated)
+        self._client.send(heads.response(101, head.reason, head.fields))
         self._client.switch()
         if rest:
             self.on_response_data(rest)
 
-    def on_response(self, head: Head, ended: bool) -> None:
+    def on_response(self, head: Head, content: bytes) -> None:
         """See :class:`~mesh_proxy.worker.upstream.User`."""
         self._count_status(head.status)
         policy = self._route.retry if self._route is not None else None
@@ -449,15 +392,16 @@ class Exchange:
                 self.record.flag("URX")
         self._try_expires = 0.0
         self._watch()
-        self._send_head(head, ended)
+        self._send_head(head)
+        if content:
+            self.on_response_data(content)
 
     def _count_status(self, status: int) -> None:
         cluster, host = self._cluster, self._host
         if cluster is None:
             return
-        cluster.counters.add(f"upstream_rq_{status}")
-        cluster.counters.add(f"upstream_rq_{status // 100}xx")
-        cluster.counters.add("upstream_rq_completed")
+        for name in status_counters(status):
+            cluster.counters.add(name)
         cluster.timing.add((self._context.loop.now - self._try_began) * 1000)
         if host is not None:
             if status >= 500:
@@ -466,33 +410,41 @@ class Exchange:
 
     def _response_fields(self, head: Head) -> list[Field]:
         fields = heads.forwarded_response(head, self._tunnel)
-        route = self._route
-        if route is None:
+        route, destination = self._route, self._destination
+        if route is None or destination is None:
             return fields
-        took = int((self._context.loop.now - self._try_began) * 1000)
-        fields.append(heads.field(b"x-envoy-upstream-service-time", b"%d" % took))
-        action = route.action
-        weighted = action.weighted_clusters[self._action_place].edits if action and action.weighted_clusters else None
-        for edit in response_edits(*(e for e in (weighted, route.edits, route.vhost_edits) if e is not None)):
+        if self._request_done and not self._upgrade:  # else it is not known how long the host took (Envoy)
+            fields.append(heads.service_time(int((self._context.loop.now - self._try_began) * 1000)))
+        for edit in destination.response_edits:
             fields = edit.apply(fields, self.record)
-        for item in reversed(self._chain.filters):
+        for item in reversed(self._chain.filters_for(route)):
             fields = item.on_response(self.head, route, fields)
         return fields
 
-    def _send_head(self, head: Head, ended: bool) -> None:
+    def _send_head(self, head: Head) -> None:
         self._response_head = head
-        self.record.response, self.record.status = head, head.status
-        self.record.details = "via_upstream"
+        record = self.record
+        record.response, record.status, record.details = head, head.status, "via_upstream"
         bodiless = self.head.method == b"HEAD" or head.status in (204, 304)
         fields = self._response_fields(head)
-        fields, self._chunk, must_close = heads.framing(head, fields, bodiless, self.head.minor)
+        self._chunk, must_close = heads.frame(head, fields, bodiless, self.head.minor)
         self._close = self._close or must_close or self._context.draining
-        if head.get(b"date") is None:
-            fields.append(heads.field(b"date", formatdate(usegmt=True).encode()))
-        fields.append(heads.field(b"server", self._chain.server_name))
+        fields += self._signature(head.dated)
         if self._close:
-            fields.append(heads.field(b"connection", b"close"))
+            fields.append(heads.CLOSE)
+        elif not self.head.minor:
+            fields.append(heads.KEEP_ALIVE)
+        head.replace(fields)  # what the access log is to tell
         self._client.send(heads.response(head.status, head.reason, fields))
+
+    def _signature(self, dated: bool) -> list[Field]:
+        """Who answers, and when."""
+        chain = self._chain
+        fields = [chain.server_field] if dated else [self._context.date(), chain.server_field]
+        identity = self.head.get(b"x-request-id") if chain.config.always_set_request_id_in_response else None
+        if identity is not None:
+            fields.append(field_of(b"x-request-id", identity))
+        return fields
 
     def on_response_data(self, content: bytes) -> None:
         """See :class:`~mesh_proxy.worker.upstream.User`."""
@@ -590,7 +542,8 @@ class Exchange:
             self._close = True
             self.reply(errors.bad_request(details))
         else:
-            self.on_client_gone()
+            self._drop_upstream()
+            self._abandon()
 
     def on_deadline(self, now: float) -> None:
         """A delay, a pause or a timeout is over."""
@@ -599,16 +552,21 @@ class Exchange:
         elif self._retry_at and now >= self._retry_at and not (self._expires and now >= self._expires):
             self._retry_at = 0.0
             self._end_retry()
-            if self._request_done:
-                self._arm_try(now)
-            self._watch()
-            self._attempt()
+            self._again_now(now)
         elif self._expires and now >= self._expires:
             self._timed_out(errors.RESPONSE_TIMEOUT)
         elif self._try_expires and now >= self._try_expires:
             self._try_timed_out()
         else:
             self._watch()
+
+    def _again_now(self, now: float) -> None:
+        """The pause before another attempt is over."""
+        if self._request_done and self._route is not None:
+            self._arm_try(self._route, now)
+        else:
+            self._watch()
+        self._attempt()
 
     def _end_retry(self) -> None:
         if self._cluster is not None:
@@ -620,9 +578,9 @@ class Exchange:
         if delayed is None or route is None:
             return
         if delayed.then is not None:
-            self._passed(delayed.then)
-            return
-        self._act(route)
+            self._heed(delayed.then)
+        else:
+            self._act(route)
 
     def _timed_out(self, reply: LocalReply) -> None:
         cluster, host = self._cluster, self._host
@@ -682,11 +640,11 @@ class Exchange:
         broken = reply.status in (400, 426, 431) and "DPE" in reply.flags
         close = self._close or broken or not self._request_done or self._context.draining
         more = list(fields or ())
-        route = self._route
-        if route is not None:
-            for edit in response_edits(route.edits, route.vhost_edits):
+        if self._route is not None:
+            for edit in self._route.reply_edits:
                 more = edit.apply(more, self.record)
-        head, body = heads.local(reply, self._chain.server_name, more, close)
+        signature = [self._context.date(), self._chain.server_field]
+        head, body = heads.local(reply, more, signature, close)
         if self.head.method != b"HEAD":
             self.record.bytes_sent += len(body)
             head += body
@@ -712,11 +670,12 @@ class Exchange:
         if self._cluster is not None and self._attempts:
             self._cluster.active_requests -= 1
         loop = self._context.loop
-        loop.watch(self, 0.0)
+        if self.deadline:
+            loop.watch(self, 0.0)
         self.record.ended = loop.now
         stats = self._chain.stats
         stats.add("downstream_rq_total")
         if self.record.status:
-            stats.add(f"downstream_rq_{self.record.status // 100}xx")
+            stats.add(_CLASSES[self.record.status // 100])
             stats.add("downstream_rq_completed")
         self._context.logs.write(self._chain.logs, self.record)

@@ -1,14 +1,29 @@
 """Heads as they are sent on: the request's to a host, the answer's to the client."""
 
-from email.utils import formatdate
+import re
+from typing import Final
 
 from mesh_proxy.errors import LocalReply
-from mesh_proxy.protocol import http1
-from mesh_proxy.protocol.http1 import CONNECTION, ENCODING, HOP, HOST, INTERNAL, LENGTH, PASS, UPGRADE, Field, Head
+from mesh_proxy.protocol.http1 import (
+    CONNECTION,
+    ENCODING,
+    INTERNAL,
+    LENGTH,
+    REPLACED,
+    Field,
+    Head,
+    field_of,
+    named_by_connection,
+)
 
+_BARE_LINE_FEED = re.compile(rb"(?<!\r)\n")
 _CHUNKED: Field = (ENCODING, b"transfer-encoding", b"chunked", b"transfer-encoding: chunked\r\n")
-_REPLACED = frozenset({b"server", b"x-envoy-upstream-service-time"})
-"""Fields of an answer that this hop writes anew."""
+_UPGRADE = field_of(b"connection", b"upgrade")
+_OVERLOADED = field_of(b"x-envoy-overloaded", b"true")
+_PLAIN_TEXT = field_of(b"content-type", b"text/plain")
+CLOSE: Final = field_of(b"connection", b"close")
+KEEP_ALIVE: Final = field_of(b"connection", b"keep-alive")
+FORWARDED_PROTO: Final = field_of(b"x-forwarded-proto", b"http")
 _REASONS = {
     200: b"OK", 201: b"Created", 204: b"No Content", 301: b"Moved Permanently", 302: b"Found", 303: b"See Other",
     307: b"Temporary Redirect", 308: b"Permanent Redirect", 400: b"Bad Request", 403: b"Forbidden", 404: b"Not Found",
@@ -18,17 +33,21 @@ _REASONS = {
 }  # fmt: skip
 
 
-def field(name: bytes, value: bytes) -> Field:
-    """A field as the proxy writes it."""
-    return (PASS, name, value, name + b": " + value + b"\r\n")
+def broken(buffer: bytearray) -> bool:
+    """Whether a head that is not complete never will be: its lines end in bare line feeds."""
+    return _BARE_LINE_FEED.search(buffer) is not None
 
 
 def forwarded_request(head: Head, upgrade: bool) -> list[Field]:
     """The fields of a request that go on: all but those for this hop, and those only Envoy itself may set."""
-    dropped = http1.named_by_connection(head)
-    fields = [f for f in head.fields if f[0] not in (CONNECTION, HOP, INTERNAL, HOST, UPGRADE) and f[1] not in dropped]
+    fields = [f for f in head.fields if f[0] < INTERNAL]
+    dropped = named_by_connection(head)
+    if dropped:
+        fields = [f for f in fields if f[1] not in dropped]
+    if head.chunked:
+        fields.append(_CHUNKED)  # not as the client spelt it: a server that does not know the spelling sees no body
     if upgrade:
-        fields += [field(b"connection", b"upgrade"), field(b"upgrade", head.upgrade)]
+        fields += [_UPGRADE, field_of(b"upgrade", head.upgrade)]
     return fields
 
 
@@ -39,12 +58,13 @@ def request(method: bytes, target: bytes, host: bytes, fields: list[Field]) -> b
 
 
 def forwarded_response(head: Head, upgrade: bool) -> list[Field]:
-    """The fields of an answer that go on."""
-    dropped = http1.named_by_connection(head)
-    kinds = (CONNECTION, HOP, LENGTH, ENCODING, UPGRADE)
-    fields = [f for f in head.fields if f[0] not in kinds and f[1] not in dropped and f[1] not in _REPLACED]
+    """The fields of an answer that go on: all but those for this hop, and those that it writes anew."""
+    fields = [f for f in head.fields if f[0] < REPLACED or REPLACED < f[0] < CONNECTION]
+    dropped = named_by_connection(head)
+    if dropped:
+        fields = [f for f in fields if f[0] == LENGTH or f[1] not in dropped]
     if upgrade:
-        fields += [field(b"connection", b"upgrade"), field(b"upgrade", head.upgrade)]
+        fields += [_UPGRADE, field_of(b"upgrade", head.upgrade)]
     return fields
 
 
@@ -54,29 +74,51 @@ def response(status: int, reason: bytes, fields: list[Field]) -> bytes:
     return b"HTTP/1.1 %d %b\r\n%b\r\n" % (status, reason or _REASONS.get(status, b"Unknown"), b"".join(lines))
 
 
-def framing(head: Head, fields: list[Field], bodiless: bool, client_minor: int) -> tuple[list[Field], bool, bool]:
-    """Adds the framing of an answer's body; returns the fields, whether to chunk, and whether the end must be a close."""
+def frame(head: Head, fields: list[Field], bodiless: bool, client_minor: int) -> tuple[bool, bool]:
+    """Completes the framing of an answer's body in ``fields``; returns whether to chunk, and whether the end must be a close.
+
+    A length goes on as it stands, also that of an answer to HEAD, which is the length of the answer to GET.
+    """
     if bodiless:
-        # The length of an answer to HEAD is that of the answer to GET; it is passed on as it stands.
-        keep = [f for f in head.fields if f[0] == LENGTH] if head.status != 204 and head.status >= 200 else []
-        return fields + keep[:1], False, False
-    if head.length >= 0 and not head.chunked:
-        return [*fields, field(b"content-length", b"%d" % head.length)], False, False
+        if head.length >= 0 and (head.status == 204 or head.status < 200):
+            fields[:] = [f for f in fields if f[0] != LENGTH]
+        return False, False
+    if head.length >= 0:
+        return False, False
     if client_minor == 0:
-        return fields, False, True
-    return [*fields, _CHUNKED], True, False
+        return False, True
+    fields.append(_CHUNKED)
+    return True, False
 
 
-def local(reply: LocalReply, server: bytes, more: list[Field], close: bool) -> tuple[bytes, bytes]:
-    """Head and body of an answer of our own."""
+def local(reply: LocalReply, more: list[Field], signature: list[Field], close: bool) -> tuple[bytes, bytes]:
+    """Head and body of an answer of our own; ``signature`` says who answers, and when."""
     fields = list(more)
     if reply.overloaded:
-        fields.append(field(b"x-envoy-overloaded", b"true"))
+        fields.append(_OVERLOADED)
     if reply.body and not any(f[1] == b"content-type" for f in fields):
-        fields.insert(0, field(b"content-type", b"text/plain"))
+        fields.insert(0, _PLAIN_TEXT)
     if reply.status not in (204, 304):
-        fields.insert(0, field(b"content-length", b"%d" % len(reply.body)))
-    fields += [field(b"date", formatdate(usegmt=True).encode()), field(b"server", server)]
+        fields.insert(0, field_of(b"content-length", b"%d" % len(reply.body)))
+    fields += signature
     if close:
-        fields.append(field(b"connection", b"close"))
+        fields.append(CLOSE)
     return response(reply.status, b"", fields), reply.body
+
+
+_SERVICE_TIMES = tuple(field_of(b"x-envoy-upstream-service-time", b"%d" % time) for time in range(1024))
+
+
+def service_time(milliseconds: int) -> Field:
+    """How long the host took."""
+    if milliseconds < len(_SERVICE_TIMES):
+        return _SERVICE_TIMES[milliseconds]
+    return field_of(b"x-envoy-upstream-service-time", b"%d" % milliseconds)
+
+
+FIRST_ATTEMPT = field_of(b"x-envoy-attempt-count", b"1")
+
+
+def attempt_count(attempts: int) -> Field:
+    """How often the request has been sent, this time included."""
+    return FIRST_ATTEMPT if attempts <= 1 else field_of(b"x-envoy-attempt-count", b"%d" % attempts)

@@ -31,14 +31,14 @@ class Listeners:
         self._names: dict[int, str] = {}
         self.counters: dict[str, Counters] = {}
 
-    def prepare(self, snapshot: Snapshot) -> dict[str, socket.socket]:
-        """Bind what the snapshot needs beyond what is bound. Raises :class:`SnapshotError`; nothing is kept then."""
+    def prepare(self, listeners: tuple[Listener, ...]) -> dict[str, socket.socket]:
+        """Bind what they need beyond what is bound. Raises :class:`SnapshotError`; nothing is kept then."""
         made: dict[str, socket.socket] = {}
         try:
-            for name, runtime in snapshot.listeners.items():
-                known = self._sockets.get(name)
-                if runtime.config.bind_to_port and (known is None or known[0] != runtime.config.address):
-                    made[name] = _bind(runtime.config)
+            for listener in listeners:
+                known = self._sockets.get(listener.name)
+                if listener.bind_to_port and (known is None or known[0] != listener.address):
+                    made[listener.name] = _bind(listener)
         except SnapshotError:
             for sock in made.values():
                 sock.close()
@@ -54,7 +54,9 @@ class Listeners:
         for name, sock in made.items():
             self._sockets[name] = (snapshot.listeners[name].config.address, sock)
             self._names[sock.fileno()] = name
-            self.counters.setdefault(name, Counters(f"listener.{name}"))
+            scope = f"listener.{str(snapshot.listeners[name].config.address).replace(':', '_')}"  # as Envoy names it
+            if name not in self.counters or self.counters[name].scope != scope:
+                self.counters[name] = Counters(scope)
             self._context.loop.add(sock.fileno(), READ, _Acceptor(self, name, sock).on_event)
 
     def _close(self, name: str) -> None:
@@ -91,7 +93,7 @@ class Listeners:
             counters.add("no_filter_chain_match")
             self._refuse(runtime, sock, peer, destination)
         elif isinstance(chain, HttpChain):
-            Downstream(self._context, sock, chain, peer, destination)
+            Downstream(self._context, sock, chain, peer, destination, runtime.name)
         else:
             TcpSession(self._context, sock, chain, peer, destination)
 

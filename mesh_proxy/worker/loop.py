@@ -19,6 +19,14 @@ _MAX_EVENTS = 256
 Handler = Callable[[int], None]
 
 
+class Flushable(Protocol):
+    """Something with output that waits for the end of the handler that produced it."""
+
+    def flush(self) -> None:
+        """Hand it to the kernel."""
+        ...
+
+
 class Timed(Protocol):
     """Something that waits for a time. ``deadline`` is in seconds of the loop's clock, 0: not waiting."""
 
@@ -37,7 +45,9 @@ class Loop:
         self._epoll = select.epoll()
         self._handlers: dict[int, Handler] = {}
         self._timed: dict[Timed, None] = {}
+        self._slow: dict[Timed, None] = {}
         self._every: list[Callable[[float], None]] = []
+        self._unflushed: list[Flushable] = []
         self._scanned = 0.0
         self._ticked = 0.0
         self._running = False
@@ -65,6 +75,20 @@ class Loop:
         else:
             self._timed.pop(timed, None)
 
+    def watch_slowly(self, timed: Timed) -> None:
+        """Look at ``timed.deadline`` once a second until it is forgotten: for what is idle, whose deadline is set often."""
+        self._slow[timed] = None
+
+    def forget(self, timed: Timed) -> None:
+        """It waits for nothing any more."""
+        timed.deadline = 0.0
+        self._timed.pop(timed, None)
+        self._slow.pop(timed, None)
+
+    def flush_after(self, output: Flushable) -> None:
+        """Flush it when the handler that runs now has returned: what one event brings about leaves in one piece."""
+        self._unflushed.append(output)
+
     def every_second(self, call: Callable[[float], None]) -> None:
         """Call about once a second."""
         self._every.append(call)
@@ -83,17 +107,24 @@ class Loop:
         """One turn: wait for events (at most ``longest`` seconds), handle them, then look at the clock."""
         events = self._epoll.poll(longest, _MAX_EVENTS)
         self.now = now = self._clock()
-        handlers = self._handlers
+        handlers, unflushed = self._handlers, self._unflushed
         for descriptor, event in events:
             handler = handlers.get(descriptor)  # one handled before in this turn may have closed it
             if handler is not None:
                 handler(event)
+                while unflushed:
+                    unflushed.pop().flush()
         if self._timed and now - self._scanned >= _SCAN:
             self._scan(now)
         if now - self._ticked >= _SLOW_SCAN:
             self._ticked = now
+            for timed in [timed for timed in self._slow if 0.0 < timed.deadline <= now]:
+                timed.deadline = 0.0
+                timed.on_deadline(now)
             for call in self._every:
                 call(now)
+        while unflushed:
+            unflushed.pop().flush()
 
     def _scan(self, now: float) -> None:
         self._scanned = now

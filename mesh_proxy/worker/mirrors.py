@@ -1,9 +1,11 @@
 """Copies of requests: sent beside the real one, their answers dropped."""
 
+from mesh_api.config import Mirror
 from mesh_api.config.routes import MILLION
-from mesh_proxy.protocol.http1 import Head
+from mesh_proxy.cluster import ClusterRuntime, status_counters
+from mesh_proxy.protocol.http1 import Field, Head
 from mesh_proxy.resilience.retry import Failure
-from mesh_proxy.routing.table import CompiledRoute
+from mesh_proxy.routing.table import without_port
 from mesh_proxy.snapshot import Snapshot
 from mesh_proxy.worker import heads
 from mesh_proxy.worker.context import Context
@@ -13,19 +15,20 @@ from mesh_proxy.worker.upstream import Upstream, acquire
 class Shadow:
     """One copy under way. Only requests without a body are copied at this depth: nothing of a body is kept for it."""
 
-    __slots__ = ("_target", "head")
+    __slots__ = ("_cluster", "_sent", "head")
 
-    def __init__(self, head: Head, target: bytes) -> None:
+    def __init__(self, head: Head, sent: bytes, cluster: ClusterRuntime) -> None:
         self.head = head
-        self._target = target
+        self._sent = sent
+        self._cluster = cluster
+        cluster.counters.add("upstream_rq_total")
 
     def on_begun(self, upstream: Upstream) -> None:
         """Nothing to do yet."""
 
     def on_ready(self, upstream: Upstream) -> None:
         """Send it."""
-        fields = heads.forwarded_request(self.head, False)
-        upstream.send(heads.request(self.head.method, self._target, self.head.host, fields))
+        upstream.send(self._sent)
 
     def on_interim(self, head: Head) -> None:
         """Dropped."""
@@ -33,8 +36,10 @@ class Shadow:
     def on_switched(self, head: Head, rest: bytes) -> None:
         """Dropped."""
 
-    def on_response(self, head: Head, ended: bool) -> None:
-        """Dropped."""
+    def on_response(self, head: Head, content: bytes) -> None:
+        """Counted, and dropped."""
+        for name in status_counters(head.status):
+            self._cluster.counters.add(name)
 
     def on_response_data(self, content: bytes) -> None:
         """Dropped."""
@@ -58,16 +63,35 @@ class Shadow:
         """There is no body."""
         return True
 
+    def upgrading(self) -> bool:
+        """Never: the field for it is not copied."""
+        return False
 
-def mirror(context: Context, snapshot: Snapshot, route: CompiledRoute, head: Head, target: bytes) -> None:
-    """Send the copies that the route asks for."""
-    action = route.action
-    if action is None or not action.mirrors or head.chunked or head.length > 0:
+
+def mirror(
+    context: Context,
+    snapshot: Snapshot,
+    mirrors: tuple[Mirror, ...],
+    head: Head,
+    target: bytes,
+    outgoing: tuple[bytes, list[Field]],
+) -> None:
+    """Send the copies that the route asks for; they look as the request does when it goes out (Envoy)."""
+    if head.chunked or head.length > 0:
         return
-    for wanted in action.mirrors:
+    host, fields = outgoing
+    for wanted in mirrors:
         cluster = snapshot.clusters.get(wanted.cluster)
         if cluster is None or context.random() * MILLION >= wanted.fraction:
             continue
-        host = cluster.pick(None, [], 0)
-        if host is not None:
-            acquire(context, cluster, host, Shadow(head, target))
+        chosen = cluster.pick(None, [], 0)
+        if chosen is not None:
+            authority = host if wanted.disable_shadow_host_suffix else shadow_host(host)
+            sent = heads.request(head.method, target, authority, fields)
+            acquire(context, cluster, chosen, Shadow(head, sent, cluster))
+
+
+def shadow_host(authority: bytes) -> bytes:
+    """The host with the mark of a copy, before its port."""
+    name = without_port(authority)
+    return name + b"-shadow" + authority[len(name) :]

@@ -73,17 +73,24 @@ class Worker:
             self.context.logs.reopen()
 
     def _apply(self, message: ipc.Apply) -> None:
-        """Build, bind, swap; when one of these fails, what was there before goes on."""
+        """Bind, build, swap; when one of these fails, what was there before goes on."""
+        resting = [host for cluster in self.context.snapshot.clusters.values() for host in cluster.hosts.values()]
+        made: dict[str, socket.socket] = {}
         try:
+            made = self.listeners.prepare(message.config.listeners)
+            # Last, because it changes the clusters that live on.
             snapshot = Builder(self.context.snapshot, self.context.random).build(message.config)
-            made = self.listeners.prepare(snapshot)
         except SnapshotError as error:
+            for sock in made.values():
+                sock.close()
             log.warning("configuration %d is refused: %s", message.version, error)
             self._say(ipc.Rejected(message.version, error.resource, error.reason))
             return
         self.context.snapshot = snapshot
         self.listeners.commit(snapshot, made)
         self._resolver.check(self.loop.now)
+        for upstream in [upstream for host in resting for upstream in host.idle if upstream.orphaned]:
+            upstream.close()
         self._say(ipc.Applied(message.version))
 
     def _sweep(self, now: float) -> None:

@@ -1,7 +1,6 @@
 """The Location of a redirect."""
 
 from mesh_proxy.protocol.http1 import Head
-from mesh_proxy.routing.paths import RegexReplacement
 from mesh_proxy.routing.table import CompiledRoute, without_port
 
 
@@ -13,13 +12,13 @@ def location(route: CompiledRoute, head: Head, path: bytes, query: bytes) -> byt
     host = redirect.host.encode() or head.host
     if redirect.port is not None:
         host = without_port(host) + b":%d" % redirect.port
-    elif redirect.scheme or redirect.https:
-        host = without_port(host) if host.endswith((b":80", b":443")) else host
+    elif scheme == b"https" and host.endswith(b":80"):
+        host = without_port(host)  # the port of the scheme that it was asked by
     if redirect.path:
         path = redirect.path.encode()
     elif redirect.prefix_rewrite:
         path = redirect.prefix_rewrite.encode() + path[len(route.prefix) :]
-    elif redirect.regex_rewrite is not None:
-        path = RegexReplacement(redirect.regex_rewrite).apply(path)
+    elif route.regex_rewrite is not None:
+        path = route.regex_rewrite.apply(path)
     keep_query = query and not redirect.strip_query and b"?" not in path
     return scheme + b"://" + host + path + (b"?" + query if keep_query else b"")

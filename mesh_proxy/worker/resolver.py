@@ -19,7 +19,7 @@ class Resolver:
     def __init__(self, loop: Loop, clusters: Callable[[], dict[str, ClusterRuntime]]) -> None:
         self._loop = loop
         self._clusters = clusters
-        self._wanted: queue.SimpleQueue[tuple[str, tuple[tuple[str, int], ...]] | None] = queue.SimpleQueue()
+        self._wanted: queue.SimpleQueue[tuple[str, tuple[tuple[str, int], ...], str] | None] = queue.SimpleQueue()
         self._answers: queue.SimpleQueue[tuple[str, list[SocketAddress]]] = queue.SimpleQueue()
         self._due: dict[str, float] = {}
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -32,12 +32,12 @@ class Resolver:
         for name, cluster in self._clusters().items():
             if cluster.names and now >= self._due.get(name, 0.0):
                 self._due[name] = now + cluster.config.dns_refresh_rate
-                self._wanted.put((name, cluster.names))
+                self._wanted.put((name, cluster.names, cluster.config.dns_lookup_family))
 
     def _work(self) -> None:
         while (wanted := self._wanted.get()) is not None:
-            cluster, names = wanted
-            self._answers.put((cluster, [address for name, port in names for address in _lookup(name, port)]))
+            cluster, names, family = wanted
+            self._answers.put((cluster, [address for name, port in names for address in lookup(name, port, family)]))
             os.write(self._wake_write, b"x")
 
     def _on_answer(self, _event: int) -> None:
@@ -56,9 +56,14 @@ class Resolver:
         os.close(self._wake_read)
 
 
-def _lookup(name: str, port: int) -> list[SocketAddress]:
+def lookup(name: str, port: int, family: str) -> list[SocketAddress]:
+    """The addresses of a name; ``family`` is Envoy's ``dns_lookup_family``."""
+    wanted = {"V4_ONLY": socket.AF_INET, "V6_ONLY": socket.AF_INET6}.get(family, socket.AF_UNSPEC)
     try:
-        found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(name, port, wanted, socket.SOCK_STREAM)
     except OSError:
         return []
-    return [SocketAddress(str(address), port) for address in dict.fromkeys(info[4][0] for info in found)]
+    addresses = list(dict.fromkeys(str(info[4][0]) for info in found))
+    # All but ALL take one family where there is a choice (Envoy): IPv6 by AUTO, IPv4 by V4_PREFERRED.
+    preferred = [address for address in addresses if (":" in address) is (family == "AUTO")]
+    return [SocketAddress(address, port) for address in (addresses if family == "ALL" else preferred or addresses)]

@@ -77,7 +77,8 @@ class TcpSession:
         cluster.active_connections += 1
         cluster.counters.add("upstream_cx_total")
         try:
-            self._upstream = connect(self._context.loop, host.target, self, cluster.config.bind_address)
+            config = cluster.config
+            self._upstream = connect(self._context.loop, host.target, self, config.bind_address, config.tcp_keepalive)
         except OSError as error:
             self._failed(error.strerror or str(error))
             return
@@ -102,7 +103,7 @@ class TcpSession:
         other = upstream if connection is self._client else self._client
         if not data:
             self._ended.add(connection)
-            if len(self._ended) == 2 and not other.queued:
+            if len(self._ended) == 2 and not other.queued and not connection.queued:
                 self._end("", "")
             else:
                 other.end()
@@ -111,6 +112,8 @@ class TcpSession:
             self.record.bytes_received += len(data)
         else:
             self.record.bytes_sent += len(data)
+        if self._idle:
+            self.deadline = self._context.loop.now + self._idle
         other.send(data)
         if other.queued > HIGH:
             connection.pause()
@@ -121,10 +124,10 @@ class TcpSession:
         upstream = self._upstream
         if upstream is None:
             return
-        if len(self._ended) == 2:
+        other = upstream if connection is self._client else self._client
+        if len(self._ended) == 2 and not other.queued:
             self._end("", "")
             return
-        other = upstream if connection is self._client else self._client
         if other not in self._ended:
             other.resume()
 
@@ -132,8 +135,15 @@ class TcpSession:
         """See :class:`~mesh_proxy.worker.connection.Owner`."""
         if connection is self._upstream and not self.record.upstream_local:
             self._failed(reason)
-        else:
+            return
+        other = self._upstream if connection is self._client else self._client
+        if other is None or not other.queued:
             self._end("", "")
+            return
+        # What came before is delivered first; nothing else will come.
+        self._ended |= {connection, other}
+        other.pause()
+        other.end()
 
     def _failed(self, reason: str) -> None:
         """No connection to the host: another one, as often as the chain allows."""

@@ -1,5 +1,6 @@
 """Connections to hosts: HTTP/1.1 with keep-alive, pooled per host, within the cluster's limits."""
 
+import math
 from typing import Any, Protocol
 
 from mesh_proxy.balancing.host import Host
@@ -9,6 +10,7 @@ from mesh_proxy.protocol.http1 import BadMessage, Head
 from mesh_proxy.resilience.retry import Failure
 from mesh_proxy.worker.connection import HIGH, Connection, address_text, connect
 from mesh_proxy.worker.context import Context
+from mesh_proxy.worker.heads import broken
 
 _MAX_HEAD = 96 * 1024
 _IDLE = 3600.0
@@ -36,8 +38,8 @@ class User(Protocol):
         """101: from now on the connection carries bytes of another protocol."""
         ...
 
-    def on_response(self, head: Head, ended: bool) -> None:
-        """The answer's head came."""
+    def on_response(self, head: Head, content: bytes) -> None:
+        """The answer's head came, and with it a part of its body."""
         ...
 
     def on_response_data(self, content: bytes) -> None:
@@ -68,13 +70,17 @@ class User(Protocol):
         """Whether the whole request was handed over."""
         ...
 
+    def upgrading(self) -> bool:
+        """Whether the request asks for another protocol."""
+        ...
+
 
 class Upstream:
     """One connection to a host."""
 
     __slots__ = (
-        "_body", "_buffer", "_cluster", "_context", "_head", "_requests", "_tunnel", "connecting", "connection", "deadline",
-        "host", "local_address", "sent", "user",
+        "_body", "_buffer", "_cluster", "_context", "_head", "_requests", "_tunnel", "_until", "connecting", "connection",
+        "deadline", "host", "local_address", "sent", "user",
     )  # fmt: skip
 
     def __init__(self, context: Context, cluster: ClusterRuntime, host: Host, user: User) -> None:
@@ -92,16 +98,19 @@ class Upstream:
         self.deadline = 0.0
         self.sent = 0
         self.local_address = b""
-        self.connection = connect(context.loop, host.target, self, cluster.config.bind_address)
+        config = cluster.config
+        self.connection = connect(context.loop, host.target, self, config.bind_address, config.tcp_keepalive)
+        longest = config.http.max_connection_duration
+        self._until = context.loop.now + longest if longest else math.inf
         host.active_connections += 1
         cluster.active_connections += 1
         cluster.counters.add("upstream_cx_total")
-        context.loop.watch(self, context.loop.now + cluster.config.connect_timeout)
+        context.loop.watch(self, context.loop.now + config.connect_timeout)
 
     def assign(self, user: User) -> None:
         """An idle connection gets a request."""
         self.user = user
-        self._context.loop.watch(self, 0.0)
+        self.deadline = 0.0
         user.on_ready(self)
 
     def send(self, data: bytes) -> None:
@@ -114,10 +123,19 @@ class Upstream:
         """Whether more is queued than should be."""
         return self.connection.queued > HIGH
 
+    @property
+    def orphaned(self) -> bool:
+        """Whether the configuration in force has its host no more."""
+        cluster, host = self._cluster, self.host
+        return (
+            self._context.snapshot.clusters.get(cluster.name) is not cluster or cluster.hosts.get(host.name) is not host
+        )
+
     def on_connected(self, connection: Connection) -> None:
         """See :class:`~mesh_proxy.worker.connection.Owner`."""
         self.connecting = False
         self._context.loop.watch(self, 0.0)
+        self._context.loop.watch_slowly(self)
         self.local_address = address_text(connection.sock.getsockname())
         if self.user is not None:
             self.user.on_ready(self)
@@ -135,11 +153,15 @@ class Upstream:
                 user.on_response_data(data)
             else:
                 user.on_response_end(b"")
-        elif data:
+        elif not data:
+            self._ended(user)
+        elif self._head is not None and not self._buffer and self._body.direct(data):
+            user.on_response_data(data)
+            if self._body.done and self.user is user:
+                self._finish(user)
+        else:
             self._buffer += data
             self._process(user)
-        else:
-            self._ended(user)
 
     def _ended(self, user: User) -> None:
         if self._head is not None and isinstance(self._body, UntilClose):
@@ -181,49 +203,62 @@ class Upstream:
                 user.on_failure(Failure.REFUSED, "connection timeout", True)
 
     def _process(self, user: User) -> None:
+        """Everything that can be done with what is in the buffer."""
         try:
-            while self.user is user:
-                if self._head is None and not self._take_head(user):
-                    return
-                if self._tunnel or self.user is not user:
-                    return
+            if self._head is None:
+                self._take_head(user)
+            else:
                 content = self._body.take(self._buffer)
                 if content:
                     user.on_response_data(content)
-                if self.user is user and self._body.done:
-                    self._finish(user)
-                    return
-                if not self._buffer or not content:
-                    return
+            if self._head is not None and self._body.done and self.user is user:
+                self._finish(user)
         except BadMessage as error:
+            if self.user is not user:
+                return  # it has turned away already
+            told = self._head is not None
             self.close()
-            if self._head is None:
-                user.on_malformed(str(error))
-            else:
+            if told:
                 user.on_aborted()
+            else:
+                user.on_malformed(str(error))
 
-    def _take_head(self, user: User) -> bool:
-        """The next head; ``False`` when it is not complete."""
-        end = self._buffer.find(b"\r\n\r\n")
-        if end < 0:
-            if len(self._buffer) > _MAX_HEAD:
-                raise BadMessage("http1.headers_too_large")
-            return False
-        head = self._context.parser.response(bytes(self._buffer[:end]))
-        del self._buffer[: end + 4]
-        if head.status == 101:
-            self._tunnel = True
-            rest = bytes(self._buffer)
-            self._buffer.clear()
-            user.on_switched(head, rest)
-            return True
-        if head.status < 200:
+    def _take_head(self, user: User) -> None:
+        """The answer's head, when it is complete, after any number of interim ones."""
+        buffer = self._buffer
+        while (end := buffer.find(b"\r\n\r\n")) >= 0:
+            head = self._context.parser.response(bytes(buffer[:end]))
+            del buffer[: end + 4]
+            if head.status == 101:
+                self._switch(user, head)
+                return
+            if head.status >= 200:
+                self._begin(user, head)
+                return
             user.on_interim(head)
-            return self._take_head(user)
+        if len(buffer) > _MAX_HEAD:
+            raise BadMessage("http1.headers_too_large")
+        if broken(buffer):
+            raise BadMessage("http1.codec_error")
+
+    def _switch(self, user: User, head: Head) -> None:
+        if not user.upgrading():
+            raise BadMessage("http1.codec_error")
+        self._tunnel = True
+        rest = bytes(self._buffer)
+        self._buffer.clear()
+        user.on_switched(head, rest)
+
+    def _begin(self, user: User, head: Head) -> None:
+        """The answer, with what of its body is there: most answers are one piece, and leave as one."""
         self._head = head
         self._body = _body_of(head, user.head.method)
-        user.on_response(head, self._body.done)
-        return True
+        try:
+            content = self._body.take(self._buffer) if self._buffer else b""
+        except BadMessage:
+            user.on_response(head, b"")
+            raise
+        user.on_response(head, content)
 
     def _finish(self, user: User) -> None:
         head, body = self._head, self._body
@@ -234,23 +269,26 @@ class Upstream:
         reusable = reusable and not self._buffer and user.request_complete()
         self._requests += 1
         limit = self._cluster.config.http.max_requests_per_connection
-        if not reusable or (limit and self._requests >= limit):
+        if not reusable or (limit and self._requests >= limit) or self._context.loop.now >= self._until:
             self.close()
+        else:
+            self._release()  # before its user is told, whose client may have its next request ready
         user.on_response_end(trailers)
-        if not self.connection.closed:
-            self._release()
 
     def _release(self) -> None:
         """To the next request that waits, or among the idle ones."""
         self.sent = 0
+        self.connection.resume()  # the last client may have been slow to read
         pending = self.host.pending
         if pending:
             self._cluster.pending_requests -= 1
             self.assign(pending.pop(0))
             return
+        if self.orphaned:
+            self.close()
+            return
         self.host.idle.append(self)
-        idle = self._cluster.config.http.idle_timeout
-        self._context.loop.watch(self, self._context.loop.now + (idle if idle else _IDLE))
+        self.deadline = self._context.loop.now + (self._cluster.config.http.idle_timeout or _IDLE)
 
     def detach(self) -> None:
         """Its request gives up on it: what comes back would be for nobody, so it is closed."""
@@ -265,7 +303,7 @@ class Upstream:
 
     def _forget(self) -> None:
         self.user = None
-        self._context.loop.watch(self, 0.0)
+        self._context.loop.forget(self)
         if self in self.host.idle:
             self.host.idle.remove(self)
         self.host.active_connections -= 1

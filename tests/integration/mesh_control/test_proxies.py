@@ -375,12 +375,7 @@ async def test_the_four_scenarios(tmp_path: Path, program: Program) -> None:
                 await asyncio.sleep(0.1)  # the host comes back when its time is over; nothing tells when
 
 
-async def test_a_change_reaches_connections_that_are_open(
-    tmp_path: Path, program: Program, request: pytest.FixtureRequest
-) -> None:
-    if program.name == "ours":
-        reason = "connections keep the routes that they were opened with"
-        request.applymarker(pytest.mark.xfail(reason=reason, strict=True, raises=AssertionError))
+async def test_a_change_reaches_connections_that_are_open(tmp_path: Path, program: Program) -> None:
     port = free_port()
     node = "router~127.0.0.1~gateway.edge~edge.svc.cluster.local"
     with control_plane(tmp_path, inventory=inventory(free_port(), free_port(), free_port())) as plane:

@@ -435,3 +435,13 @@ def test_any_bytes_are_a_head_or_a_bad_message(data: bytes) -> None:
             continue
         assert head.length < 0 or not head.chunked
         assert b"\n" not in b"".join(field[3][:-2] for field in head.fields)
+
+
+@pytest.mark.parametrize(("number", "taken"), [(98, True), (99, True), (100, False)])
+def test_a_head_has_at_most_a_hundred_fields(number: int, taken: bool) -> None:
+    lines = "".join(f"\r\nx-{place}: 1" for place in range(number)).encode()
+    if taken:
+        assert len(Parser().request(b"GET / HTTP/1.1\r\nhost: h" + lines).fields) == number + 1
+    else:
+        with pytest.raises(BadMessage, match=r"^http1\.too_many_headers$"):
+            Parser().request(b"GET / HTTP/1.1\r\nhost: h" + lines)

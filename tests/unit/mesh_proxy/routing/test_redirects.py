@@ -16,6 +16,8 @@ ROWS = [
     ("https", {"https": True}, "h:8080", "/rs?x", "https://h:8080/rs?x"),
     ("https from the port of http", {"https": True}, "h:80", "/rs", "https://h/rs"),
     ("https from the port of http, IPv6", {"https": True}, "[::1]:80", "/rs", "https://[::1]/rs"),
+    ("https keeps its own port", {"scheme": "https"}, "h:443", "/rs", "https://h:443/rs"),
+    ("http keeps its own port", {"scheme": "http"}, "h:80", "/rs", "http://h:80/rs"),
     ("port", {"port": 80}, "h", "/rs", "http://h:80/rs"),
     ("other port", {"port": 80}, "h:8", "/rs", "http://h:80/rs"),
     ("https and its port", {"https": True, "port": 443}, "h:8", "/rs", "https://h:443/rs"),

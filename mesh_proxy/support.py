@@ -1,0 +1,114 @@
+"""What of a configuration this proxy does not do, field by field.
+
+A field is honoured, or it stands in one of two tables: :data:`REFUSED`, where passing it over would open a door or break a
+promise, or :data:`PASSED_OVER`, each with the reason why nothing is lost. A test finds the field that is in neither.
+"""
+
+import dataclasses
+from collections.abc import Iterator
+from functools import cache
+from typing import Final
+
+from mesh_api.config import (
+    Cluster,
+    ClusterLoadAssignment,
+    Endpoint,
+    HashPolicy,
+    HttpConnectionManager,
+    HttpProtocolOptions,
+    Listener,
+    ListenerFilterExemption,
+    LocalityEndpoints,
+    OutlierDetection,
+    RetryPolicy,
+    RingHashConfig,
+    Route,
+    RouteAction,
+    RouteConfiguration,
+    RouterFilter,
+    SlowStart,
+)
+
+REFUSED: Final[dict[tuple[type, str], tuple[object, ...]]] = {
+    (Cluster, "use_http_header"): (False,),
+    (HttpConnectionManager, "path_with_escaped_slashes_action"): ("KEEP_UNCHANGED",),
+    (HttpConnectionManager, "server_header_transformation"): ("OVERWRITE",),
+    (HttpConnectionManager, "request_timeout"): (None, 0.0),
+    (HttpConnectionManager, "request_headers_timeout"): (None, 0.0),
+    (RetryPolicy, "retriable_request_headers"): ((),),
+    (RouteAction, "max_stream_duration"): (None, 0.0),
+    (RouterFilter, "suppress_envoy_headers"): (False,),
+}
+"""Field to the values of it that ask for nothing."""
+
+_NOT_HTTP2 = "HTTP/2, and so gRPC, is refused as a whole"
+_HASHED = "balancing by hash is refused as a whole"
+_NO_INSPECTORS = "there is nothing to wait for: connections are not looked into"
+_LOCALITY = "a host's share does not depend on where it is"
+
+PASSED_OVER: Final[dict[tuple[type, str], str]] = {
+    (Cluster, "slow_start"): "a new host gets its full share at once; every request is served",
+    (Cluster, "ring_hash"): _HASHED,
+    (Cluster, "respect_dns_ttl"): "the system's resolver does not tell; names are asked for again at the refresh rate",
+    (Cluster, "cleanup_interval"): "hosts that were dialled by address are forgotten when there are many",
+    (Cluster, "metadata"): "is for people and statistics",
+    (Cluster, "alt_stat_name"): "statistics keep the cluster's name",
+    (ClusterLoadAssignment, "overprovisioning_factor"): "a priority keeps its load while it has a healthy host",
+    (Endpoint, "metadata"): "chooses the way by TLS, which is refused as a whole",
+    (HashPolicy, "header"): _HASHED,
+    (HashPolicy, "cookie"): _HASHED,
+    (HashPolicy, "cookie_ttl"): _HASHED,
+    (HashPolicy, "cookie_path"): _HASHED,
+    (HashPolicy, "query_parameter"): _HASHED,
+    (HashPolicy, "source_ip"): _HASHED,
+    (HashPolicy, "terminal"): _HASHED,
+    (
+        HttpConnectionManager,
+        "stream_idle_timeout",
+    ): "a stalled request ends with its route's timeout, or when a side goes",
+    (HttpConnectionManager, "client_cert_details"): "there is no client certificate without TLS",
+    (HttpConnectionManager, "suppress_route_server_header"): "routes do not write it",
+    (HttpProtocolOptions, "max_concurrent_streams"): _NOT_HTTP2,
+    (Listener, "listener_filter_exemptions"): _NO_INSPECTORS,
+    (Listener, "listener_filters_timeout"): _NO_INSPECTORS,
+    (Listener, "continue_on_listener_filters_timeout"): _NO_INSPECTORS,
+    (Listener, "traffic_direction"): "is a label",
+    (ListenerFilterExemption, "ports"): _NO_INSPECTORS,
+    (LocalityEndpoints, "region"): _LOCALITY,
+    (LocalityEndpoints, "zone"): _LOCALITY,
+    (LocalityEndpoints, "sub_zone"): _LOCALITY,
+    (OutlierDetection, "enforcing_success_rate"): "hosts are ejected for failures in a row alone",
+    (RingHashConfig, "minimum_ring_size"): _HASHED,
+    (RingHashConfig, "maximum_ring_size"): _HASHED,
+    (RingHashConfig, "table_size"): _HASHED,
+    (Route, "operation"): "names a span of a trace; there are none yet",
+    (Route, "metadata"): "is for people and statistics",
+    (RouteAction, "max_grpc_timeout"): _NOT_HTTP2,
+    (RouteAction, "grpc_timeout_header_max"): _NOT_HTTP2,
+    (RouteAction, "hash_policies"): _HASHED,
+    (RouteConfiguration, "validate_clusters"): "a route to a cluster that is not there answers 503 by itself",
+    (RouteConfiguration, "max_direct_response_body_size"): "the bodies are in the configuration already",
+    (SlowStart, "window"): "see slow_start",
+    (SlowStart, "aggression"): "see slow_start",
+    (SlowStart, "min_weight_percent"): "see slow_start",
+}
+"""Field to the reason why it may be passed over."""
+
+
+def refused(part: object) -> Iterator[str]:
+    """What of a resource, at any depth, cannot be run, as ``FIELD = VALUE is not supported yet``."""
+    if isinstance(part, tuple):
+        for item in part:
+            yield from refused(item)
+    elif dataclasses.is_dataclass(part) and not isinstance(part, type):
+        for name, harmless in _fields(type(part)):
+            value = getattr(part, name)
+            if harmless is None:
+                yield from refused(value)
+            elif value not in harmless:
+                yield f"{name} = {value!r} is not supported yet"
+
+
+@cache
+def _fields(kind: type) -> tuple[tuple[str, tuple[object, ...] | None], ...]:
+    return tuple((field.name, REFUSED.get((kind, field.name))) for field in dataclasses.fields(kind))
