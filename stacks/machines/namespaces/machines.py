@@ -52,7 +52,20 @@ class NamespaceDriver:
             )
         problems.need(self._overlay_works(), f"{self._state} is itself on an overlay", "set another state directory")
         problems.need_memory(machines)
+        for machine in machines:
+            self._need_ours(machine, problems)
         return problems.found
+
+    def _need_ours(self, machine: MachineSpec, problems: Problems) -> None:
+        """A machine of that name that runs for somebody else is not ours to replace."""
+        directory = self._directory(machine.environment, machine.name)
+        process, file = read_pid(directory / "launcher.pid"), directory / "spec.json"
+        if process is not None and file.exists():
+            problems.need(
+                json.loads(file.read_text())["public_key"] == machine.public_key,
+                f"machine {machine.name} of {machine.environment} runs already, made for another SSH key",
+                f"run `make down` in the checkout that made it, or end its process {process}",
+            )
 
     def _overlay_works(self) -> bool:
         existing = next(path for path in (self._state, *self._state.parents) if path.exists())

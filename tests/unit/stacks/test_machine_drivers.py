@@ -1,11 +1,13 @@
 """What the machine drivers share: one table, images by recipe, a machine's identity, processes that run once."""
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 import threading
 import time
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from stacks.environment import Machines
 from stacks.machines import DRIVERS, DriverError, MachineSpec, daemon, driver, identity, image
 from stacks.machines.driver import check
 from stacks.machines.namespaces import image as namespaces_image
-from stacks.machines.system import end, locked, read_pid
+from stacks.machines.system import end, locked, read_pid, write_pid
 
 SPEC = MachineSpec(
     "try", "node1", "10.77.0.11", "10.77.0.0/24", "ssh-ed25519 AAAA me", mirror="http://mirror.example/debian"
@@ -68,6 +70,20 @@ def test_namespaces_tell_that_the_kernel_forbids_them(tmp_path: Path, monkeypatc
     forbidden, small = driver("namespaces", tmp_path).preflight([big])
     assert str(forbidden) == "namespaces are forbidden here: unshare: Operation not permitted; use the stack laptop"
     assert str(small).endswith("set machines.memory_mib")
+
+
+def test_machines_that_another_checkout_runs_are_left_alone(tmp_path: Path) -> None:
+    made = tmp_path / "try" / "node1"
+    made.mkdir(parents=True)
+    (made / "spec.json").write_text(json.dumps(asdict(replace(SPEC, public_key="ssh-ed25519 AAAA another"))))
+    write_pid(made / "launcher.pid", os.getpid())
+    told = [str(problem) for problem in driver("namespaces", tmp_path).preflight([SPEC])]
+    assert (
+        "machine node1 of try runs already, made for another SSH key; run `make down` in the checkout that made it, or end "
+        f"its process {os.getpid()}"
+    ) in told
+    (made / "launcher.pid").write_text("1 0\n")  # what is left of one that runs no more is taken over
+    assert not [problem for problem in driver("namespaces", tmp_path).preflight([SPEC]) if "node1" in str(problem)]
 
 
 # Images and identities.
