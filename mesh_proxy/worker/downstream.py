@@ -21,7 +21,7 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class Downstream:
-    """See the module's docstring. Fulfils :class:`~mesh_proxy.worker.exchange.Client`."""
+    """See the module's docstring. Fulfils :class:`~mesh_proxy.worker.client.Client`."""
 
     __slots__ = (
         "_body", "_buffer", "_chain", "_connection", "_context", "_ended", "_exchange", "_finishing", "_listener", "_peer",
@@ -211,15 +211,15 @@ class Downstream:
     # What the exchange says.
 
     def send(self, data: bytes) -> None:
-        """See :class:`~mesh_proxy.worker.exchange.Client`."""
+        """See :class:`~mesh_proxy.worker.client.Client`."""
         self._connection.send(data)
 
     def congested(self) -> bool:
-        """See :class:`~mesh_proxy.worker.exchange.Client`."""
+        """See :class:`~mesh_proxy.worker.client.Client`."""
         return self._connection.queued > HIGH
 
     def switch(self) -> None:
-        """See :class:`~mesh_proxy.worker.exchange.Client`."""
+        """See :class:`~mesh_proxy.worker.client.Client`."""
         self._tunnel = True
         self._connection.resume()
         if self._buffer and self._exchange is not None:
@@ -228,16 +228,16 @@ class Downstream:
             self._exchange.on_request_data(rest)
 
     def pause(self) -> None:
-        """See :class:`~mesh_proxy.worker.exchange.Client`."""
+        """See :class:`~mesh_proxy.worker.client.Client`."""
         self._connection.pause()
 
     def resume(self) -> None:
-        """See :class:`~mesh_proxy.worker.exchange.Client`."""
+        """See :class:`~mesh_proxy.worker.client.Client`."""
         if not self._ended:
             self._connection.resume()
 
     def finished(self, close: bool) -> None:
-        """See :class:`~mesh_proxy.worker.exchange.Client`."""
+        """See :class:`~mesh_proxy.worker.client.Client`."""
         self._exchange = None
         if self._connection.closed:
             return
@@ -251,7 +251,7 @@ class Downstream:
             self._process()
 
     def abort(self) -> None:
-        """See :class:`~mesh_proxy.worker.exchange.Client`."""
+        """See :class:`~mesh_proxy.worker.client.Client`."""
         self._exchange = None
         self.close()
 

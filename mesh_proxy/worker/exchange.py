@@ -4,8 +4,6 @@ It talks to the client through a :class:`Client` and to hosts through :class:`~m
 decides by (routing, balancing, retries, outliers) is pure and elsewhere.
 """
 
-from typing import Protocol
-
 from mesh_proxy import errors
 from mesh_proxy.balancing.host import Host
 from mesh_proxy.cluster import ClusterRuntime, status_counters
@@ -18,60 +16,24 @@ from mesh_proxy.resilience.retry import Failure
 from mesh_proxy.routing.table import CompiledRoute, Destination
 from mesh_proxy.snapshot import HttpChain, Snapshot
 from mesh_proxy.telemetry.record import Record
-from mesh_proxy.worker import heads, redirects
+from mesh_proxy.worker import composition, heads, redirects
 from mesh_proxy.worker.admission import admit
+from mesh_proxy.worker.client import Client
 from mesh_proxy.worker.context import Context
 from mesh_proxy.worker.mirrors import mirror
+from mesh_proxy.worker.request_body import RequestBody
 from mesh_proxy.worker.upstream import Upstream, acquire
 
 _CLASSES = tuple(f"downstream_rq_{digit}xx" for digit in range(10))
-RETRY_BUFFER = 64 * 1024
-"""Bytes of a request's body that are kept for another attempt; a longer one is tried once."""
-
-
-class Client(Protocol):
-    """Who asked."""
-
-    remote_address: bytes
-    original_destination: tuple[str, int] | None
-
-    def send(self, data: bytes) -> None:
-        """Bytes of the answer."""
-        ...
-
-    def finished(self, close: bool) -> None:
-        """The answer is complete; ``close``: so is the connection."""
-        ...
-
-    def abort(self) -> None:
-        """The answer cannot be completed."""
-        ...
-
-    def switch(self) -> None:
-        """From now on the connection carries bytes of another protocol."""
-        ...
-
-    def pause(self) -> None:
-        """Take no more of the request."""
-        ...
-
-    def resume(self) -> None:
-        """Take more of it again."""
-        ...
-
-    def congested(self) -> bool:
-        """Whether more waits to be sent than should."""
-        ...
 
 
 class Exchange:
     """See the module's docstring."""
 
     __slots__ = (
-        "_attempts", "_chain", "_chunk", "_client", "_close", "_cluster", "_context", "_delayed", "_destination", "_done",
-        "_expires", "_host", "_kept", "_parts", "_ready", "_request_done", "_response_head", "_retry_at", "_route",
-        "_snapshot", "_target", "_trailers", "_tried", "_try_began", "_try_expires", "_tunnel", "_upgrade", "_upstream",
-        "deadline", "head", "record",
+        "_attempts", "_body", "_chain", "_chunk", "_client", "_close", "_cluster", "_context", "_delayed", "_destination",
+        "_done", "_expires", "_host", "_ready", "_response_head", "_retry_at", "_route", "_snapshot", "_target", "_tried",
+        "_try_began", "_try_expires", "_tunnel", "_upgrade", "_upstream", "deadline", "head", "record",
     )  # fmt: skip
 
     def __init__(self, context: Context, chain: HttpChain, client: Client, head: Head, record: Record) -> None:
@@ -92,10 +54,7 @@ class Exchange:
         self._upstream: Upstream | None = None
         self._tried: list[Host] = []
         self._attempts = 0
-        self._parts: list[bytes] = []
-        self._kept = 0
-        self._request_done = False
-        self._trailers = b""
+        self._body = RequestBody(head.chunked)
         self._response_head: Head | None = None
         self._chunk = False
         self._close = head.close
@@ -111,7 +70,7 @@ class Exchange:
 
     def start(self, complete: bool) -> None:
         """Route the request and send it on, or answer it; ``complete``: it has no body."""
-        self._request_done = complete
+        self._body.complete = complete
         head, chain, context = self.head, self._chain, self._context
         refused = admit(head, chain, self._client.remote_address, context.request_ids, self.record)
         self._close = head.close
@@ -223,51 +182,20 @@ class Exchange:
         """See :class:`~mesh_proxy.worker.upstream.User`."""
         self._upstream, self._ready = upstream, True
         self.record.upstream_local = upstream.local_address
-        upstream.send(self._head())
-        for part in self._parts:
-            upstream.send(self._framed(part))
-        if self._kept < 0:
-            self._parts.clear()  # too long to be kept: this attempt is the only one
-        if self._request_done:
-            self._end_of_request(upstream)
+        host, fields = self._outgoing()
+        upstream.send(heads.request(self.head.method, self._target, host, fields))
+        for part in self._body.parts():
+            upstream.send(part)
+        if self._body.complete:
+            upstream.send(self._body.end())
         elif not upstream.congested:
             self._client.resume()
 
-    def _head(self) -> bytes:
-        """The request's head for this attempt."""
-        host, fields = self._outgoing()
-        return heads.request(self.head.method, self._target, host, fields)
-
     def _outgoing(self) -> tuple[bytes, list[Field]]:
         """Host and fields of the request as the route wants them."""
-        head, route, destination = self.head, self._route, self._destination
-        fields = heads.forwarded_request(head, self._upgrade)
-        if head.get(b"x-forwarded-proto") is None:
-            fields.append(heads.FORWARDED_PROTO)
-        if self.record.original_path:
-            fields.append(field_of(b"x-envoy-original-path", self.record.original_path))
-        if route is None or destination is None:
-            return head.host, fields
-        if route.timeout_field is not None:
-            fields.append(route.timeout_field)
-        if route.attempt_count:
-            fields.append(heads.attempt_count(self._attempts))
-        for edit in destination.request_edits:
-            fields = edit.apply(fields, self.record)
-        return self._new_host(route, destination, fields), fields
-
-    def _new_host(self, route: CompiledRoute, destination: Destination, fields: list[Field]) -> bytes:
-        """The host that the route asks for; the client's stands in fields then."""
-        head, action, endpoint = self.head, route.action, self._host.endpoint if self._host is not None else None
-        rewrite = destination.host_rewrite
-        if not rewrite and action is not None and action.auto_host_rewrite and endpoint is not None:
-            rewrite = endpoint.hostname.encode()
-        if not rewrite:
-            return head.host
-        fields.append(field_of(b"x-envoy-original-host", head.host))
-        if action is not None and action.append_x_forwarded_host:
-            fields.append(field_of(b"x-forwarded-host", head.host))
-        return rewrite
+        return composition.request(
+            self.head, self._route, self._destination, self._host, self.record, self._attempts, self._upgrade
+        )
 
     # The request's body.
 
@@ -277,45 +205,32 @@ class Exchange:
             return
         self.record.bytes_received += len(content)
         upstream = self._upstream if self._ready else None
-        if self._tunnel and upstream is not None:
+        if upstream is None:
+            self._body.keep(content, False)
+            if not self._body.replayable:
+                self._client.pause()
+            return
+        if self._tunnel:
             upstream.send(content)
         else:
-            self._keep(content)
-            if upstream is not None:
-                upstream.send(self._framed(content))
-            elif self._kept < 0:
-                self._client.pause()
-        if upstream is not None and upstream.congested:
+            self._body.keep(content, True)
+            upstream.send(self._body.framed(content))
+        if upstream.congested:
             self._client.pause()
-
-    def _keep(self, content: bytes) -> None:
-        """For another attempt, and until there is a connection. Negative: it is too long to be kept for the former."""
-        if self._kept >= 0:
-            self._parts.append(content)
-            self._kept += len(content)
-            if self._kept > RETRY_BUFFER:
-                self._kept = -1
-                if self._ready:
-                    self._parts.clear()
-        elif not self._ready:
-            self._parts.append(content)
-
-    def _framed(self, content: bytes) -> bytes:
-        return chunk(content) if self.head.chunked else content
 
     def on_request_end(self, trailers: bytes) -> None:
         """The request is complete: its timeouts begin (Envoy counts from here)."""
-        self._request_done, self._trailers = True, trailers
+        self._body.complete, self._body.trailers = True, trailers
         if self._done:
             return
         self._start_clocks()
-        if self._upstream is not None and self._ready:
-            self._end_of_request(self._upstream)
+        if self._upstream is not None and self._ready and not self._tunnel:
+            self._upstream.send(self._body.end())
 
     def _start_clocks(self) -> None:
         """Route and per-try timeouts run from when both the request is complete and it was sent on."""
         route = self._route
-        if route is None or self._cluster is None or not self._request_done or self._done:
+        if route is None or self._cluster is None or not self._body.complete or self._done:
             return
         now = self._context.loop.now
         if route.timeout and not self._expires:
@@ -339,13 +254,9 @@ class Exchange:
         if due != self.deadline:
             self._context.loop.watch(self, due)
 
-    def _end_of_request(self, upstream: Upstream) -> None:
-        if self.head.chunked and not self._tunnel:
-            upstream.send(b"0\r\n" + self._trailers + b"\r\n")
-
     def request_complete(self) -> bool:
         """See :class:`~mesh_proxy.worker.upstream.User`."""
-        return self._request_done
+        return self._body.complete
 
     def upgrading(self) -> bool:
         """See :class:`~mesh_proxy.worker.upstream.User`."""
@@ -353,7 +264,7 @@ class Exchange:
 
     def on_upstream_drained(self) -> None:
         """See :class:`~mesh_proxy.worker.upstream.User`."""
-        if not self._request_done or self._tunnel:
+        if not self._body.complete or self._tunnel:
             self._client.resume()
 
     # The way back.
@@ -409,16 +320,14 @@ class Exchange:
             cluster.on_status(host, status, self._context.loop.now)
 
     def _response_fields(self, head: Head) -> list[Field]:
-        fields = heads.forwarded_response(head, self._tunnel)
         route, destination = self._route, self._destination
-        if route is None or destination is None:
-            return fields
-        if self._request_done and not self._upgrade:  # else it is not known how long the host took (Envoy)
-            fields.append(heads.service_time(int((self._context.loop.now - self._try_began) * 1000)))
-        for edit in destination.response_edits:
-            fields = edit.apply(fields, self.record)
-        for item in reversed(self._chain.filters_for(route)):
-            fields = item.on_response(self.head, route, fields)
+        took = None
+        if self._body.complete and not self._upgrade:  # else it is not known how long the host took (Envoy)
+            took = int((self._context.loop.now - self._try_began) * 1000)
+        fields = composition.answer(head, destination, self.record, took, self._tunnel)
+        if route is not None:
+            for item in reversed(self._chain.filters_for(route)):
+                fields = item.on_response(self.head, route, fields)
         return fields
 
     def _send_head(self, head: Head) -> None:
@@ -469,7 +378,7 @@ class Exchange:
         if self._chunk:
             self._client.send(b"0\r\n" + trailers + b"\r\n")
         # A client that still sends what nobody reads any more would wait for ever (RFC 9112 9.6).
-        self._finish(self._close or not self._request_done)
+        self._finish(self._close or not self._body.complete)
 
     # What goes wrong.
 
@@ -497,7 +406,7 @@ class Exchange:
 
     def _may_retry(self, limit: int) -> bool:
         cluster = self._cluster
-        if self._attempts > limit or self._kept < 0 or cluster is None or self._response_head is not None:
+        if self._attempts > limit or not self._body.replayable or cluster is None or self._response_head is not None:
             return False
         if cluster.active_retries >= cluster.thresholds.max_retries:
             cluster.counters.add("upstream_rq_retry_overflow")
@@ -562,7 +471,7 @@ class Exchange:
 
     def _again_now(self, now: float) -> None:
         """The pause before another attempt is over."""
-        if self._request_done and self._route is not None:
+        if self._body.complete and self._route is not None:
             self._arm_try(self._route, now)
         else:
             self._watch()
@@ -638,7 +547,7 @@ class Exchange:
         self.record.status, self.record.details = reply.status, reply.details
         # What follows a request that was not understood cannot be trusted to be a request.
         broken = reply.status in (400, 426, 431) and "DPE" in reply.flags
-        close = self._close or broken or not self._request_done or self._context.draining
+        close = self._close or broken or not self._body.complete or self._context.draining
         more = list(fields or ())
         if self._route is not None:
             for edit in self._route.reply_edits:

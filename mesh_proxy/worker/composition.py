@@ -1,0 +1,60 @@
+"""The fields of heads that go on, as the route wants them."""
+
+from mesh_proxy.balancing.host import Host
+from mesh_proxy.protocol.http1 import Field, Head, field_of
+from mesh_proxy.routing.table import CompiledRoute, Destination
+from mesh_proxy.telemetry.record import Record
+from mesh_proxy.worker import heads
+
+
+def request(
+    head: Head,
+    route: CompiledRoute | None,
+    destination: Destination | None,
+    chosen: Host | None,
+    record: Record,
+    attempts: int,
+    upgrade: bool,
+) -> tuple[bytes, list[Field]]:
+    """Host and fields of a request that is sent to ``chosen`` (``None``: to a mirror), for the time number ``attempts``."""
+    fields = heads.forwarded_request(head, upgrade)
+    if head.get(b"x-forwarded-proto") is None:
+        fields.append(heads.FORWARDED_PROTO)
+    if record.original_path:
+        fields.append(field_of(b"x-envoy-original-path", record.original_path))
+    if route is None or destination is None:
+        return head.host, fields
+    if route.timeout_field is not None:
+        fields.append(route.timeout_field)
+    if route.attempt_count:
+        fields.append(heads.attempt_count(attempts))
+    for edit in destination.request_edits:
+        fields = edit.apply(fields, record)
+    host = _host(route, destination, chosen)
+    if not host:
+        return head.host, fields
+    fields.append(field_of(b"x-envoy-original-host", head.host))
+    if route.action is not None and route.action.append_x_forwarded_host:
+        fields.append(field_of(b"x-forwarded-host", head.host))
+    return host, fields
+
+
+def _host(route: CompiledRoute, destination: Destination, chosen: Host | None) -> bytes:
+    """The host that the route asks for; empty: the client's."""
+    if destination.host_rewrite or route.action is None or not route.action.auto_host_rewrite:
+        return destination.host_rewrite
+    return chosen.endpoint.hostname.encode() if chosen is not None and chosen.endpoint is not None else b""
+
+
+def answer(
+    head: Head, destination: Destination | None, record: Record, milliseconds: int | None, tunnel: bool
+) -> list[Field]:
+    """Fields of a host's answer; ``milliseconds``: how long it took, where that is known."""
+    fields = heads.forwarded_response(head, tunnel)
+    if destination is None:
+        return fields
+    if milliseconds is not None:
+        fields.append(heads.service_time(milliseconds))
+    for edit in destination.response_edits:
+        fields = edit.apply(fields, record)
+    return fields

@@ -1,0 +1,48 @@
+"""The body of a request on its way: kept until there is a connection to send it on, and for another attempt."""
+
+from typing import Final
+
+from mesh_proxy.protocol.body import chunk
+
+REPLAY_LIMIT: Final = 64 * 1024
+"""Bytes that are kept for another attempt; a longer body is sent once."""
+
+
+class RequestBody:
+    """See the module's docstring. ``complete``: the client has sent all of it."""
+
+    __slots__ = ("_chunked", "_parts", "_size", "complete", "replayable", "trailers")
+
+    def __init__(self, chunked: bool) -> None:
+        self._chunked = chunked
+        self._parts: list[bytes] = []
+        self._size = 0
+        self.complete = False
+        self.replayable = True
+        self.trailers = b""
+
+    def keep(self, content: bytes, sent: bool) -> None:
+        """A part came; ``sent``: it is on its way already."""
+        if self.replayable:
+            self._size += len(content)
+            if self._size > REPLAY_LIMIT:
+                self.replayable = False
+                if sent:
+                    self._parts.clear()
+        if self.replayable or not sent:
+            self._parts.append(content)
+
+    def parts(self) -> list[bytes]:
+        """Everything that is kept, framed, for an attempt that begins."""
+        framed = [self.framed(part) for part in self._parts]
+        if not self.replayable:
+            self._parts.clear()  # this attempt is the only one
+        return framed
+
+    def framed(self, content: bytes) -> bytes:
+        """A part as it is sent."""
+        return chunk(content) if self._chunked else content
+
+    def end(self) -> bytes:
+        """What ends it on the wire."""
+        return b"0\r\n" + self.trailers + b"\r\n" if self._chunked else b""
