@@ -1,0 +1,97 @@
+"""What a request must be, and what is believed of it."""
+
+from typing import Any
+
+import pytest
+
+from mesh_api.config import HttpConnectionManager, RouteConfiguration, RouterFilter
+from mesh_proxy.protocol.http1 import Head
+from mesh_proxy.routing.table import RouteTable
+from mesh_proxy.snapshot import HttpChain
+from mesh_proxy.telemetry.record import Record
+from mesh_proxy.telemetry.stats import Counters
+from mesh_proxy.worker.admission import admit
+from mesh_proxy.worker.context import RequestIds
+from tests.unit.mesh_proxy.making import head
+
+STRANGER = b"203.0.113.9:4711"
+
+
+def admitted(request: Head, **settings: Any) -> tuple[int, str]:
+    """Status and details of the refusal; 0 where there is none."""
+    config = HttpConnectionManager("s", (RouterFilter(),), upgrades=("websocket",), **settings)
+    chain = HttpChain(config, RouteTable(RouteConfiguration("r")), (), Counters("http.s"))
+    reply = admit(request, chain, STRANGER, RequestIds(), Record(0.0, 0.0))
+    return (0, "") if reply is None else (reply.status, reply.details)
+
+
+@pytest.mark.parametrize(
+    ("target", "settings", "path", "query"),
+    [
+        ("/a/../b?c=/../d", {"normalize_path": True}, b"/b", b"c=/../d"),
+        ("/a/../b", {}, b"/a/../b", b""),
+        ("//a//b", {"merge_slashes": True}, b"/a/b", b""),
+        ("http://other/x?y", {}, b"/x", b"y"),
+        ("https://other", {}, b"/", b""),
+    ],
+)
+def test_the_path_is_as_the_settings_want_it(target: str, settings: dict[str, bool], path: bytes, query: bytes) -> None:
+    request = head(target)
+    assert admitted(request, **settings) == (0, "")
+    assert (request.path, request.query) == (path, query)
+    assert request.target == path + (b"?" + query if query else b"")
+
+
+def test_the_authority_of_a_whole_url_counts() -> None:
+    request = head("http://other:81/x", host="h")
+    admitted(request)
+    assert request.host == b"other:81"
+
+
+@pytest.mark.parametrize(
+    ("request_head", "refusal"),
+    [
+        (head("h:443", method="CONNECT"), (404, "route_not_found")),
+        (head("*", method="OPTIONS"), (404, "absolute_path_rejected")),
+        (head("ftp://h/x"), (400, "http1.codec_error")),
+        (head("/", "Connection: upgrade", "Upgrade: chess"), (403, "upgrade_failed")),
+    ],
+    ids=["connect", "asterisk", "another scheme", "unknown upgrade"],
+)
+def test_what_cannot_be_routed_is_refused(request_head: Head, refusal: tuple[int, str]) -> None:
+    assert admitted(request_head) == refusal
+
+
+def test_an_upgrade_that_is_allowed_ends_the_connection_with_it() -> None:
+    request = head("/", "Connection: upgrade", "Upgrade: websocket")
+    assert admitted(request) == (0, "")
+    assert (request.upgrade, request.close) == (b"websocket", True)
+
+
+CERTIFICATE = "X-Forwarded-Client-Cert: URI=spiffe://cluster.local/ns/default/sa/admin"
+
+
+@pytest.mark.parametrize(
+    ("mode", "kept"), [("SANITIZE", False), ("APPEND_FORWARD", False), ("ALWAYS_FORWARD_ONLY", True)]
+)
+def test_nobody_vouches_for_a_client_without_a_certificate(mode: str, kept: bool) -> None:
+    request = head("/", CERTIFICATE)
+    admitted(request, forward_client_cert=mode)
+    assert (request.get(b"x-forwarded-client-cert") is not None) is kept
+
+
+def test_at_the_edge_nothing_is_believed() -> None:
+    request = head("/", "X-Request-Id: mine", "X-Forwarded-For: 10.0.0.1", "X-Forwarded-Proto: https")
+    admitted(request, use_remote_address=True)
+    assert request.get(b"x-request-id") != b"mine"
+    assert request.get(b"x-forwarded-for") == b"10.0.0.1,203.0.113.9"
+    assert request.get(b"x-forwarded-proto") is None
+
+
+def test_within_the_mesh_the_id_is_kept_and_made_where_there_is_none() -> None:
+    request = head("/", "X-Request-Id: mine")
+    admitted(request)
+    assert request.get(b"x-request-id") == b"mine"
+    without = head("/")
+    admitted(without)
+    assert len(without.get(b"x-request-id") or b"") == 36

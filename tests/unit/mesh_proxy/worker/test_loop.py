@@ -1,0 +1,133 @@
+"""The loop: deadlines by a clock of the test's, output that leaves when its handler has returned."""
+
+import os
+import socket
+
+from mesh_proxy.worker.connection import Connection
+from mesh_proxy.worker.loop import READ, Loop
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Waiting:
+    def __init__(self) -> None:
+        self.deadline = 0.0
+        self.rung: list[float] = []
+
+    def on_deadline(self, now: float) -> None:
+        self.rung.append(now)
+
+
+class Owner:
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def on_connected(self, connection: Connection) -> None:
+        self.said.append("connected")
+
+    def on_data(self, connection: Connection, data: bytes) -> None:
+        self.said.append(f"data {data!r}")
+
+    def on_drained(self, connection: Connection) -> None:
+        self.said.append("drained")
+
+    def on_lost(self, connection: Connection, reason: str) -> None:
+        self.said.append(f"lost {reason}")
+
+
+def test_a_deadline_rings_once_when_its_time_has_come() -> None:
+    clock = Clock()
+    loop, waiting = Loop(clock), Waiting()
+    loop.watch(waiting, 100.5)
+    loop.turn(0)
+    assert waiting.rung == []
+    clock.now = 100.6
+    loop.turn(0)
+    clock.now = 101.6
+    loop.turn(0)
+    assert (waiting.rung, waiting.deadline) == ([100.6], 0.0)
+    loop.close()
+
+
+def test_a_slow_deadline_may_be_moved_without_telling_the_loop() -> None:
+    clock = Clock()
+    loop, waiting = Loop(clock), Waiting()
+    loop.watch_slowly(waiting)
+    waiting.deadline = 101.0
+    waiting.deadline = 103.0
+    for clock.now in (102.0, 103.5, 105.0):
+        loop.turn(0)
+    assert waiting.rung == [103.5]
+    waiting.deadline = 106.0
+    loop.forget(waiting)
+    clock.now = 107.0
+    loop.turn(0)
+    assert (waiting.rung, waiting.deadline) == ([103.5], 0.0)
+    loop.close()
+
+
+def test_what_one_event_brings_about_leaves_in_one_piece() -> None:
+    loop = Loop()
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)  # one call of send is one packet
+    ours.setblocking(False)
+    owner = Owner()
+    connection = Connection(loop, ours, owner)
+    trigger = os.eventfd(1)
+
+    def handler(_event: int) -> None:
+        os.eventfd_read(trigger)
+        connection.send(b"head ")
+        connection.send(b"")
+        connection.send(b"body")
+
+    loop.add(trigger, READ, handler)
+    loop.turn(0)
+    assert theirs.recv(100) == b"head body"
+    assert (connection.queued, owner.said) == (0, [])
+    connection.close()
+    loop.remove(trigger)
+    os.close(trigger)
+    theirs.close()
+    loop.close()
+
+
+def test_the_owner_is_told_when_a_full_queue_is_empty() -> None:
+    loop = Loop()
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    owner = Owner()
+    connection = Connection(loop, ours, owner)
+    content = os.urandom(1 << 20)
+    connection.send(content[:1000])
+    connection.send(content[1000:])
+    received = b""
+    while len(received) < len(content):
+        loop.turn(0)
+        received += theirs.recv(1 << 16)
+    loop.turn(0)
+    assert received == content
+    assert (connection.queued, owner.said) == (0, ["drained"])
+    connection.close()
+    theirs.close()
+    loop.close()
+
+
+def test_a_peer_that_is_gone_is_told_after_the_handler_that_wrote_to_it() -> None:
+    loop = Loop()
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    owner = Owner()
+    connection = Connection(loop, ours, owner)
+    theirs.close()
+    connection.send(b"too late")
+    assert owner.said == []
+    loop.turn(0)
+    assert connection.closed
+    assert owner.said[-1] in ("lost Broken pipe", "data b''")
+    loop.close()
