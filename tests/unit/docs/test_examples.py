@@ -4,6 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
+
+from stacks.environment import parse
+from stacks.environments import static
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -17,6 +21,19 @@ PYTHON = [
 @pytest.mark.parametrize("code", PYTHON)
 def test_python_on_a_page_runs(code: str) -> None:
     exec(compile(code, "page", "exec"), {})
+
+
+STACKS = [
+    pytest.param(text, id=f"{page.name}-{place}")
+    for page in PAGES
+    for place, text in enumerate(re.findall(r"```yaml\n(config:.*?)```", page.read_text(), re.DOTALL))
+]
+
+
+@pytest.mark.parametrize("text", STACKS)
+def test_the_settings_of_a_stack_on_a_page_are_taken(text: str) -> None:
+    nodes = parse(static.ENVIRONMENT, yaml.safe_load(text)["config"]["meshwright:environment"]).machines.nodes
+    assert len(nodes) == 3
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
