@@ -52,6 +52,17 @@ def test_an_up_that_was_cut_off_is_gone_on_with(local: Environment) -> None:
     assert "errored" not in last
 
 
+@pytest.mark.parametrize("machine", ["node1", "node2", "node3"])
+def test_a_machine_is_what_its_settings_say(local: Environment, machine: str) -> None:
+    stack = local.stack
+    assert stack.on(machine, "hostname").strip() == machine
+    assert stack.on(machine, "nproc").strip() == "2"
+    total = int(stack.on(machine, "grep", "MemTotal", "/proc/meminfo").split()[1])
+    assert total == 2048 * 1024
+    assert stack.on(machine, "systemctl", "is-system-running").strip() == "running"
+    assert "no security boundary" in "".join(local.said)
+
+
 def test_every_proxy_has_taken_its_configuration(local: Environment) -> None:
     status = json.loads(local.stack.mesh("status", "--output", "json").stdout)
     assert len(status["proxies"]) == 7
