@@ -12,9 +12,9 @@ from typing import Final
 from aiohttp import web
 
 from mesh_api.config import ProxyConfig
+from mesh_api.notify import notify
 from mesh_proxy.bootstrap import Bootstrap
 from mesh_proxy.ipc import Reopen, SetLogLevel, Stats
-from mesh_proxy.notify import notify
 from mesh_proxy.supervisor.admin import admin_app, health_app, stats_app
 from mesh_proxy.supervisor.delivery import Delivery
 from mesh_proxy.supervisor.logs import Log

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mesh_proxy.notify import notify
+from mesh_api.notify import notify
 
 
 @pytest.mark.parametrize("abstract", [False, True])
