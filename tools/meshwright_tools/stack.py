@@ -8,16 +8,47 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from meshwright_tools import machine, pulumi_cli, pulumi_run
 from meshwright_tools.checkout import Checkout, here
 from meshwright_tools.progress import Progress, StepError
 
 LOCAL, LAPTOP = "local", "laptop"
+PIPE = "MESHWRIGHT_PROGRESS"
+"""Names to what runs below Pulumi the pipe for its progress (``stacks/providers/progress.py``)."""
+
+
+@contextmanager
+def progress_pipe(place: Path, output: TextIO) -> Iterator[str]:
+    """The path of a pipe below ``place`` whose lines are written to ``output`` as they come."""
+    with tempfile.TemporaryDirectory(prefix="progress-", dir=place) as directory:
+        path = os.path.join(directory, "pipe")
+        os.mkfifo(path, 0o600)
+        # Open for both, so that it does not end with the first who has written to it.
+        pipe = os.open(path, os.O_RDWR)
+
+        def copy() -> None:
+            with os.fdopen(pipe, errors="replace") as lines:
+                for line in lines:
+                    if line == "\n":  # nobody says an empty line; it is our own end
+                        return
+                    output.write(line)
+                    output.flush()
+
+        reader = threading.Thread(target=copy, daemon=True)
+        reader.start()
+        try:
+            yield path
+        finally:
+            os.write(pipe, b"\n")
+            reader.join()
 
 
 @dataclass(frozen=True)
@@ -30,15 +61,17 @@ class Pulumi:
     stack: str
 
     def run(self, *arguments: str) -> int:
-        """Run a command with its output streaming; returns its status. Our signals are passed on, each once.
-
-        Pulumi runs in a session of its own: a Ctrl-C that reached it from the terminal and from us would count as the
-        second, by which Pulumi gives up at once instead of finishing what is under way.
-        """
+        """Run a command with its output streaming; returns its status. Our signals are passed on, each once."""
         sys.stdout.flush()
+        with progress_pipe(self.directory / ".meshwright", sys.stdout) as pipe:
+            return self._run({**self.environment, PIPE: pipe}, *arguments)
+
+    def _run(self, environment: Mapping[str, str], *arguments: str) -> int:
+        # In a session of its own: a Ctrl-C that reached it from the terminal and from us would count as the second, by which
+        # Pulumi gives up at once instead of finishing what is under way.
         command = [str(self.program), *arguments, "--stack", self.stack, "--non-interactive"]
         process = subprocess.Popen(
-            command, cwd=self.directory, env=self.environment, stdin=subprocess.DEVNULL, start_new_session=True
+            command, cwd=self.directory, env=environment, stdin=subprocess.DEVNULL, start_new_session=True
         )
         signals = (signal.SIGINT, signal.SIGTERM)
         previous = [signal.signal(number, lambda *_: process.send_signal(signal.SIGINT)) for number in signals]

@@ -68,3 +68,13 @@ def test_locks_are_those_of_the_stack_alone(tmp_path: Path) -> None:
 )
 def test_pending_operations_of_an_exported_state(state: dict, count: int) -> None:
     assert len(stack.pending_operations(state)) == count
+
+
+def test_progress_of_several_writers_is_shown_line_by_line(tmp_path: Path) -> None:
+    shown = io.StringIO()
+    with stack.progress_pipe(tmp_path, shown) as pipe:
+        for number in range(3):
+            with open(pipe, "w") as writer:
+                writer.write(f"line {number}\n")
+    assert shown.getvalue() == "line 0\nline 1\nline 2\n"
+    assert list(tmp_path.iterdir()) == []
