@@ -10,6 +10,8 @@ import typer
 
 from mesh_cli import output
 from mesh_control.client import ControlClient, ControlError
+from mesh_policy import Policy, PolicyError, Problem, dump, load_everything
+from mesh_policy.load import name_of, read_files
 
 app = typer.Typer(help="Sets of policies at the control plane, by owner.", no_args_is_help=True)
 DEFAULT_SOCKET = Path("/run/meshwright/control.sock")
@@ -30,15 +32,24 @@ def call(work: Coroutine[Any, Any, T]) -> T:
 
 @app.command()
 def apply(
-    files: Annotated[list[Path] | None, typer.Argument(help="YAML files; standard input when none is given.")] = None,
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="YAML files or folders; standard input when none is given.")
+    ] = None,
     socket: Socket = DEFAULT_SOCKET,
     owner: Owner = "default",
     wait: Wait = 60.0,
     form: Form = output.Form.TEXT,
 ) -> None:
-    """Make the documents the owner's whole set, and wait until every proxy has taken it."""
-    text = "\n---\n".join(file.read_text() for file in files) if files else sys.stdin.read()
-    applied = call(ControlClient(socket).apply(owner, text, wait))
+    """Make the documents the owner's whole set, and wait until every proxy has taken it.
+
+    A folder stands for all *.yaml and *.yml files below it. Ends with 1 when the set is refused. That there is no policy at
+    all is a mistake (an empty file, a pipe whose other end failed) rather than a wish to take everything away.
+    """
+    policies = _policies(files or [])
+    if not policies and form is output.Form.TEXT:  # programs that read JSON have a set that may become empty
+        places = ", ".join(map(str, files or [])) or "standard input"
+        output.fail(f"there is no policy in {places}; to take a set away use: mesh policies delete")
+    applied = call(ControlClient(socket).apply(owner, dump(policies), wait))
     if form is output.Form.JSON:
         output.result(applied)
         return
@@ -47,10 +58,32 @@ def apply(
     typer.echo(f"in force as {applied['version']}, taken by {len(applied['proxies'])} proxies")
 
 
+def _policies(files: list[Path]) -> list[Policy]:
+    """The policies of the files, or of standard input; problems are told here, where file and line are known."""
+    try:
+        texts = [item for file in files for item in read_files(file)] if files else [("standard input", _stdin())]
+        everything = load_everything(texts)
+    except PolicyError as error:
+        output.fail(str(error))
+    for other in everything.others:
+        output.say(f"{other['kind']} {name_of(other)} is no policy and was passed over")
+    return [item.policy for item in everything.policies]
+
+
+def _stdin() -> str:
+    try:
+        return sys.stdin.buffer.read().decode()
+    except UnicodeDecodeError:
+        raise PolicyError([Problem("standard input", 0, "cannot be read", "", "is not UTF-8")]) from None
+
+
 @app.command()
 def get(socket: Socket = DEFAULT_SOCKET, owner: Owner = "default") -> None:
     """The owner's policies as YAML."""
-    sys.stdout.write(call(ControlClient(socket).get(owner)))
+    text = call(ControlClient(socket).get(owner))
+    if not text:
+        output.say(f"{owner} has no policies")
+    sys.stdout.write(text)
 
 
 @app.command()

@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
+from yarl import URL
 
 
 class ControlError(RuntimeError):
@@ -23,16 +25,16 @@ class ControlClient:
 
     async def apply(self, owner: str, text: str, seconds: float) -> dict[str, Any]:
         """Make the documents the owner's whole set; with ``seconds``, wait for every proxy."""
-        answer = await self._call("PUT", f"/policies/{owner}?wait={seconds:g}", text, seconds)
+        answer = await self._call("PUT", f"{_of(owner)}?wait={seconds:g}", text, seconds)
         return dict(answer)
 
     async def delete(self, owner: str, seconds: float) -> dict[str, Any]:
         """Take all of the owner's policies away."""
-        return dict(await self._call("DELETE", f"/policies/{owner}?wait={seconds:g}", None, seconds))
+        return dict(await self._call("DELETE", f"{_of(owner)}?wait={seconds:g}", None, seconds))
 
     async def get(self, owner: str) -> str:
         """The owner's policies as YAML."""
-        return str(await self._call("GET", f"/policies/{owner}"))
+        return str(await self._call("GET", _of(owner)))
 
     async def status(self) -> dict[str, Any]:
         """What each proxy was sent and has taken."""
@@ -48,7 +50,7 @@ class ControlClient:
         try:
             async with (
                 aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
-                session.request(method, f"http://control{target}", data=body) as answer,
+                session.request(method, URL(f"http://control{target}", encoded=True), data=body) as answer,
             ):
                 content = await (answer.json() if answer.content_type == "application/json" else answer.text())
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
@@ -58,6 +60,11 @@ class ControlClient:
         if answer.status >= 400:
             raise ControlError("\n".join(_problems(content)) or str(answer.reason), answer.status)
         return content
+
+
+def _of(owner: str) -> str:
+    """The path of an owner's set. Every character is escaped that would change which path it is, dots included."""
+    return f"/policies/{quote(owner, safe='').replace('.', '%2E')}"
 
 
 def _problems(content: Any) -> list[str]:

@@ -4,14 +4,15 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mesh_api.xds.session import Request, Response
 from mesh_control.metrics import Metrics
 from mesh_control.push import CompileError, Debounce, Hub, Progress, Refusal, Sent
 from mesh_control.state import State
-from mesh_policy import Finding, Level, Policy, PolicyError
+from mesh_policy import Finding, Level, Policy, PolicyError, load_everything
+from mesh_policy.load import name_of
 
 log = logging.getLogger("mesh_control")
 Deliver = Callable[[str, list[Response]], None]
@@ -156,8 +157,9 @@ class Control:
         some did not answer in time (the set stays in force; they take it when they can).
         """
         try:
+            policies, passed_over = await asyncio.to_thread(_parsed, text)
             async with self._lock:
-                applied = await self._apply(owner, text, seconds)
+                applied = await self._apply(owner, policies, seconds)
         except Refused as refused:
             self.metrics.count("meshwright_control_refused_sets", status=str(refused.status))
             log.warning("set %s: %d: %s", owner, refused.status, "; ".join(refused.lines))
@@ -165,11 +167,11 @@ class Control:
         finally:
             self._wake.set()
         log.info("set %s is in force as %s", owner, applied.version)
-        return applied
+        return replace(applied, warnings=(*passed_over, *applied.warnings))
 
-    async def _apply(self, owner: str, text: str, seconds: float) -> Applied:
+    async def _apply(self, owner: str, policies: list[Policy], seconds: float) -> Applied:
         self._refresh()
-        policies, warnings = self._checked(owner, text)
+        warnings = self._checked(owner, policies)
         former = self.state.directory.of_owner(owner)
         refused_before = self.hub.refusals()
         affected = self._put(owner, policies)
@@ -178,11 +180,8 @@ class Control:
         lines = [*map(str, warnings), *map(str, self.hub.refusals())]
         return Applied(self.hub.version, self.hub.progress(), tuple(self.missing()), tuple(lines))
 
-    def _checked(self, owner: str, text: str) -> tuple[list[Policy], list[Finding]]:
-        try:
-            candidate = self.state.check(owner, text)
-        except PolicyError as error:
-            raise Refused(422, str(error).splitlines()) from None
+    def _checked(self, owner: str, policies: list[Policy]) -> list[Finding]:
+        candidate = self.state.check(owner, policies)
         errors = [str(finding) for finding in candidate.findings if finding.level is Level.ERROR]
         if errors:
             raise Refused(422, errors)
@@ -190,10 +189,15 @@ class Control:
             self.hub.prepare(candidate.world)
         except CompileError as error:
             raise Refused(422, [str(error)]) from None
-        return candidate.policies, candidate.findings
+        return candidate.findings
 
     def _put(self, owner: str, policies: list[Policy]) -> frozenset[str]:
-        self.state.directory.replace(owner, policies)
+        try:
+            self.state.directory.replace(owner, policies)
+        except OSError as error:
+            raise Refused(
+                507, [f"the set cannot be written to {self.state.directory.path}: {error.strerror}"]
+            ) from None
         return self._use_sources()
 
     async def _await_proxies(
@@ -296,3 +300,13 @@ class Control:
         for name, value in gauges.items():
             self.metrics.gauge(name, value)
         return self.metrics.exposition()
+
+
+def _parsed(text: str) -> tuple[list[Policy], list[str]]:
+    """The policies of a stream of documents, and a warning for each object that is none. Some megabytes take seconds."""
+    try:
+        everything = load_everything([("set", text)])
+    except PolicyError as error:
+        raise Refused(422, [str(problem) for problem in error.problems]) from None
+    passed_over = [f"{other['kind']} {name_of(other)} is no policy and was passed over" for other in everything.others]
+    return [item.policy for item in everything.policies], passed_over

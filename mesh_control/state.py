@@ -8,7 +8,7 @@ from mesh_control import validate
 from mesh_control.sources import entries, inventory
 from mesh_control.sources.directory import PolicyDirectory
 from mesh_control.world import Service, Workload, World
-from mesh_policy import Finding, Level, Policy, load_documents
+from mesh_policy import Finding, Level, Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +57,9 @@ class State:
         """What is wrong with the sources: files that cannot be used, and policies that contradict each other."""
         return [*self.inventory_problem.splitlines(), *self.directory.problems, *self.contradictions]
 
-    def check(self, owner: str, text: str) -> Candidate:
-        """The policies of a stream of documents as the new set of ``owner``, and what is found: everything about them, and
-        the errors that they bring to the policies of others.
-
-        Raises :class:`PolicyError` for documents that are no valid policies.
-        """
-        policies = load_documents(text, "set")
+    def check(self, owner: str, policies: list[Policy]) -> Candidate:
+        """The policies as the new set of ``owner``, and what is found: everything about them, and the errors that they bring
+        to the policies of others."""
         kept = [p for other in self.directory.owners() if other != owner for p in self.directory.of_owner(other)]
         world = self.world_with([*kept, *policies])
         mine = {validate.subject(policy) for policy in policies}

@@ -3,7 +3,7 @@
 import ipaddress
 from collections.abc import Iterator
 
-from mesh_control.world import World
+from mesh_control.world import Resolution, World
 from mesh_policy import (
     DestinationRule,
     Finding,
@@ -19,7 +19,7 @@ from mesh_policy import (
     check,
 )
 from mesh_policy.check import subject
-from mesh_policy.destination_rule import TrafficPolicy
+from mesh_policy.destination_rule import PortTrafficPolicy, TrafficPolicy
 
 REMOVE = "is not supported yet; remove it"
 
@@ -36,7 +36,35 @@ def findings(world: World) -> list[Finding]:
     ]
     found = check(world.policies, services, workloads)
     found += [finding for policy in world.policies for finding in unsupported(policy)]
+    found += [*_hosts_of_others(world), *_names_for_addresses(world)]
     return sorted(found, key=lambda finding: -finding.level)
+
+
+def _hosts_of_others(world: World) -> Iterator[Finding]:
+    """A host has one service here: Istio merges several, or tells them apart by the client's namespace."""
+    owners: dict[str, Policy] = {}
+    for policy in world.of_kind(ServiceEntry):
+        for place, host in enumerate(policy.spec.hosts):
+            known = world.service_by_host.get(host)
+            own = known is not None and known.name  # only the inventory's services have one
+            owner = "the inventory" if own else subject(owners.setdefault(host, policy))
+            if owner != subject(policy):
+                message = f"{host} is already declared by {owner}; put its ports and endpoints into one object"
+                yield Finding("MESH0007", Level.ERROR, subject(policy), f"spec.hosts[{place}]", message)
+
+
+def _names_for_addresses(world: World) -> Iterator[Finding]:
+    """Hosts that the control plane hands out are addresses; names can only be resolved by the proxy, for DNS services."""
+    for policy in world.of_kind(WorkloadEntry):
+        address = policy.spec.address or ""
+        if not address or _is_address(address) or address.startswith("unix://"):
+            continue
+        for service in world.services:
+            name, namespace = policy.metadata.name, policy.metadata.namespace
+            members = ((w.name, w.namespace, w.address) for w in world.members[service.hostname])
+            if service.resolution is Resolution.STATIC and (name, namespace, address) in members:
+                message = f"{address} is a name, and {service.hostname} takes addresses; give an IP address"
+                yield Finding("MESH0008", Level.ERROR, subject(policy), "spec.address", message)
 
 
 def belongs_to_other(policy: Policy) -> Finding:
@@ -65,6 +93,8 @@ def _unsupported(policy: Policy) -> Iterator[tuple[str, str]]:
                 )
             elif server.default_endpoint is not None:
                 yield f"spec.servers[{place}].defaultEndpoint", REMOVE
+            elif server.port.target_port is not None:
+                yield f"spec.servers[{place}].port.targetPort", "is only for services; set the port in number"
     elif isinstance(policy, VirtualService):
         yield from _virtual_service(policy)
     elif isinstance(policy, ServiceEntry):
@@ -85,6 +115,13 @@ def _service_entry(policy: ServiceEntry) -> Iterator[tuple[str, str]]:
     spec = policy.spec
     if spec.resolution == "DYNAMIC_DNS":
         yield "spec.resolution", "DYNAMIC_DNS is not supported yet; use DNS"
+    for place, port in enumerate(spec.ports or ()):
+        if (port.protocol or "").upper() == "UDP":
+            yield f"spec.ports[{place}].protocol", "UDP is not carried; remove the port"
+    if spec.workload_selector is not None and not spec.workload_selector.labels:
+        yield "spec.workloadSelector.labels", "without labels nobody is selected here; give some"
+    if sum(endpoint.weight or 1 for endpoint in spec.endpoints or ()) >= 2**32:
+        yield "spec.endpoints", "the weights sum to more than Envoy can hold; write smaller ones"
     for place, address in enumerate(spec.addresses or ()):
         if "/" in address:
             yield f"spec.addresses[{place}]", f"{address} is a network, not supported yet; list addresses"
@@ -100,6 +137,8 @@ def _workload(path: str, spec: WorkloadEntrySpec) -> Iterator[tuple[str, str]]:
 
 
 def _virtual_service(policy: VirtualService) -> Iterator[tuple[str, str]]:
+    if not policy.spec.hosts:
+        yield "spec.hosts", "without hosts this is a delegate, which is not supported yet; name the hosts"
     if policy.spec.tls:
         yield "spec.tls", "is not supported yet; use http or tcp"
     for place, rule in enumerate(policy.spec.http or ()):
@@ -133,11 +172,6 @@ def _rule(policy: DestinationRule) -> Iterator[tuple[str, str]]:
 
 
 def _traffic(path: str, traffic: TrafficPolicy) -> Iterator[tuple[str, str]]:
-    tls = [(path, traffic.tls)]
-    tls += [(f"{path}.portLevelSettings[{n}]", p.tls) for n, p in enumerate(traffic.port_level_settings or ())]
-    for where, client in tls:
-        if client is not None and client.mode not in (None, "DISABLE"):
-            yield f"{where}.tls.mode", f"{client.mode} is not supported yet; use DISABLE"
     for name, value in (
         ("tunnel", traffic.tunnel),
         ("proxyProtocol", traffic.proxy_protocol),
@@ -145,13 +179,22 @@ def _traffic(path: str, traffic: TrafficPolicy) -> Iterator[tuple[str, str]]:
     ):
         if value is not None:
             yield f"{path}.{name}", REMOVE
-    outliers = traffic.outlier_detection
+    yield from _settings(path, traffic)
+    for place, settings in enumerate(traffic.port_level_settings or ()):
+        yield from _settings(f"{path}.portLevelSettings[{place}]", settings)
+
+
+def _settings(path: str, settings: TrafficPolicy | PortTrafficPolicy) -> Iterator[tuple[str, str]]:
+    """What a port may have as well as the whole."""
+    if settings.tls is not None and settings.tls.mode not in (None, "DISABLE"):
+        yield f"{path}.tls.mode", f"{settings.tls.mode} is not supported yet; use DISABLE"
+    outliers = settings.outlier_detection
     if outliers is not None and outliers.outlier_detection_http_error_codes:
         yield f"{path}.outlierDetection.outlierDetectionHttpErrorCodes", REMOVE
-    http = traffic.connection_pool.http if traffic.connection_pool is not None else None
+    http = settings.connection_pool.http if settings.connection_pool is not None else None
     if http is not None and http.http2_keep_alive is not None:
         yield f"{path}.connectionPool.http.http2KeepAlive", REMOVE
-    balancer = traffic.load_balancer
+    balancer = settings.load_balancer
     if balancer is not None and balancer.consistent_hash is not None:
         yield f"{path}.loadBalancer.consistentHash", "is not supported yet; use simple"
     if balancer is not None and (balancer.locality_lb_setting or balancer.zone_aware_lb_setting):

@@ -48,7 +48,13 @@ class Resolution(Enum):
 
     STATIC = "STATIC"
     DNS = "DNS"
+    LOGICAL_DNS = "LOGICAL_DNS"
     NONE = "NONE"
+
+    @property
+    def by_name(self) -> bool:
+        """Whether the proxy resolves a name: all of its addresses, or (``LOGICAL_DNS``) the first at each connection."""
+        return self in (Resolution.DNS, Resolution.LOGICAL_DNS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +132,7 @@ class World:
     ) -> "World":
         """A world with everything in its order: policies by age, then by name, as Istio ranks them."""
         return cls(
-            tuple(sorted(services, key=lambda s: (s.namespace, s.hostname))),
+            tuple(sorted(_one_for_each_host(services), key=lambda s: (s.namespace, s.hostname))),
             tuple(sorted(workloads, key=lambda w: (w.namespace, w.name))),
             tuple(sorted(policies, key=_age)),
         )
@@ -197,6 +203,21 @@ class World:
         return {}
 
 
-def _age(policy: Policy) -> tuple[str, str, str, str]:
+def _one_for_each_host(services: Iterable[Service]) -> Iterable[Service]:
+    """Two for one host name would be two clusters of one name, which proxies refuse with all the others. Those of the
+    inventory, which have a name of their own, come first. Sets of policies with such are refused before."""
+    found: dict[str, list[Service]] = {}
+    for service in services:
+        found.setdefault(service.hostname, []).append(service)
+    return [same[0] if len(same) == 1 else min(same, key=_rank) for same in found.values()]
+
+
+def _rank(service: Service) -> tuple[bool, str, str]:
+    return not service.name, service.namespace, repr(service)
+
+
+def _age(policy: Policy) -> tuple[float, str, str, str]:
+    """Istio's order: one without a time is the oldest; names decide between those of one time."""
     created = policy.metadata.creation_timestamp
-    return (created.isoformat() if created else "", policy.kind, policy.metadata.namespace, policy.metadata.name)
+    age = created.timestamp() if created is not None else float("-inf")
+    return age, policy.kind, policy.metadata.name, policy.metadata.namespace

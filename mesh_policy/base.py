@@ -1,18 +1,40 @@
 """What every policy kind is made of."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, StringConstraints, field_validator
 
 API_GROUP = "networking.istio.io"
 VERSIONS = ("v1", "v1beta1", "v1alpha3")
 """apiVersions that are read; the first is written."""
 
+
+def _number(value: object) -> object:
+    """Kubernetes takes neither text nor yes and no for a number; ``50.0``, as some tools write, is 50."""
+    if isinstance(value, bool | str):
+        hint = "; write it without quotes" if isinstance(value, str) and value.strip().isdecimal() else ""
+        raise ValueError(f"must be a whole number, not {value!r}{hint}")
+    return value
+
+
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")]
-Port = Annotated[int, Field(ge=1, le=65535)]
-Percent = Annotated[int, Field(ge=0, le=100)]
+"""Name of an object: lower case letters, digits, dashes and dots, at most 253."""
+Namespace = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
+"""A namespace is a label of DNS names: it holds no dot."""
+Whole = Annotated[int, BeforeValidator(_number)]
+"""A whole number."""
+Flag = Annotated[bool, Strict()]
+"""``true`` or ``false``, never text."""
+Number = Annotated[float, Strict()]
+"""A number, perhaps with decimals, never text."""
+Port = Annotated[Whole, Field(ge=1, le=65535)]
+Percent = Annotated[Whole, Field(ge=0, le=100)]
+Count = Annotated[Whole, Field(ge=0, le=2**31 - 1)]
+"""A number as protobuf's ``int32`` holds it."""
+Unsigned = Annotated[Whole, Field(ge=0, le=2**32 - 1)]
+"""A number as protobuf's ``uint32`` holds it."""
 Labels = dict[str, str]
 
 
@@ -41,10 +63,24 @@ class Metadata(Model):
     model_config = ConfigDict(extra="ignore", frozen=True, alias_generator=camel, populate_by_name=True)
 
     name: Name
-    namespace: Name = "default"
+    namespace: Namespace = "default"
     labels: Labels | None = None
     annotations: Labels | None = None
     creation_timestamp: datetime | None = None
+
+    @field_validator("namespace", mode="before")
+    @classmethod
+    def _default(cls, value: object) -> object:
+        """Kubernetes reads an empty field as one that is not there."""
+        return "default" if value in (None, "") else value
+
+    @field_validator("creation_timestamp")
+    @classmethod
+    def _in_utc(cls, value: datetime | None) -> datetime | None:
+        """In one time zone, so that ages can be compared; one without is UTC, as Kubernetes writes it."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 class Policy(Model):

@@ -3,6 +3,7 @@
 Codes ``IST...`` are Istio's own (``istioctl analyze``), ``MESH...`` ours.
 """
 
+import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -10,7 +11,7 @@ from enum import IntEnum
 from mesh_policy.base import Policy
 from mesh_policy.destination_rule import DestinationRule, TrafficPolicy
 from mesh_policy.gateway import Gateway
-from mesh_policy.hosts import covers, qualify
+from mesh_policy.hosts import covers, gateway_name, qualify
 from mesh_policy.service_entry import ServiceEntry
 from mesh_policy.virtual_service import Destination, HttpRoute, TcpRoute, TlsRoute, VirtualService
 from mesh_policy.workload_entry import WorkloadEntry
@@ -61,14 +62,15 @@ class _Context:
     policies: Sequence[Policy]
     services: Mapping[str, KnownService] | None
     workloads: Sequence[KnownWorkload] | None
+    by_host: Mapping[str, Sequence[DestinationRule]]
+    """Host, perhaps with a wildcard, to the destination rules for it."""
+    wildcards: Sequence[str]
+    """The hosts of rules with a wildcard."""
 
     def rules(self, host: str) -> list[DestinationRule]:
         """The destination rules that cover a host."""
-        return [
-            p
-            for p in self.policies
-            if isinstance(p, DestinationRule) and covers(qualify(p.spec.host, p.metadata.namespace), host)
-        ]
+        wildcards = (name for name in self.wildcards if name != host and covers(name, host))
+        return [rule for name in (host, *wildcards) for rule in self.by_host.get(name, ())]
 
 
 def check(
@@ -78,10 +80,16 @@ def check(
 ) -> list[Finding]:
     """Every finding, errors first. ``None`` for services or workloads: nothing is known, nothing is said about them."""
     known = None if services is None else {s.host: s for s in services} | _declared(policies)
-    context = _Context(policies, known, workloads)
-    found: list[Finding] = []
-    for rule in (_duplicates, _mesh_conflicts, _destinations, _gateways, _weights, _shadowed, _outliers, _versions):
-        found += rule(context)
+    rules: dict[str, list[DestinationRule]] = {}
+    for policy in policies:
+        if isinstance(policy, DestinationRule):
+            rules.setdefault(qualify(policy.spec.host, policy.metadata.namespace), []).append(policy)
+    context = _Context(policies, known, workloads, rules, [host for host in rules if host.startswith("*")])
+    looks = (
+        *(_duplicates, _mesh_conflicts, _destinations, _gateways, _weights),
+        *(_shadowed, _outliers, _versions, _rules_for_nobody),
+    )
+    found = [finding for look in looks for finding in look(context)]
     return sorted(found, key=lambda finding: (-finding.level, finding.subject, finding.field, finding.code))
 
 
@@ -112,16 +120,27 @@ def _virtual_services(context: _Context) -> Iterator[VirtualService]:
 
 
 def _mesh_conflicts(context: _Context) -> Iterator[Finding]:
-    owners: dict[str, VirtualService] = {}
+    owners: dict[str, list[VirtualService]] = {}
     for service in _virtual_services(context):
-        if service.spec.gateways is not None and "mesh" not in service.spec.gateways:
+        if service.spec.gateways and "mesh" not in service.spec.gateways:
             continue
         for host in service.spec.hosts or ():
             name = qualify(host, service.metadata.namespace)
-            owner = owners.setdefault(name, service)
-            if owner.key != service.key:
+            known = owners.setdefault(name, [])
+            owner = next((other for other in known if other.key != service.key and _meet(other, service)), None)
+            known.append(service)
+            if owner is not None:
                 message = f"{host} is also ruled by {subject(owner)}; in the mesh only the oldest counts: merge them"
                 yield Finding("IST0109", Level.ERROR, subject(service), "spec.hosts", message)
+
+
+def _meet(one: VirtualService, other: VirtualService) -> bool:
+    """Whether some namespace sees both."""
+    seen = [
+        {service.metadata.namespace if name == "." else name for name in service.spec.export_to or ("*",)} - {"~"}
+        for service in (one, other)
+    ]
+    return bool(seen[0] & seen[1]) or (any("*" in names for names in seen) and all(seen))
 
 
 def _references(service: VirtualService) -> Iterator[tuple[str, Destination]]:
@@ -148,7 +167,7 @@ def _destinations(context: _Context) -> Iterator[Finding]:
             host = qualify(destination.host, service.metadata.namespace)
             if context.services is not None:
                 yield from _host_exists(context.services, service, path, destination, host)
-            if destination.subset is None:
+            if not destination.subset:
                 continue
             names = [s.name for rule in context.rules(host) for s in rule.spec.subsets or ()]
             if destination.subset not in names:
@@ -160,10 +179,9 @@ def _destinations(context: _Context) -> Iterator[Finding]:
 def _host_exists(
     services: Mapping[str, KnownService], owner: VirtualService, path: str, destination: Destination, host: str
 ) -> Iterator[Finding]:
-    known = next((service for name, service in services.items() if covers(name, host)), None)
+    known = services.get(host) or next((service for name, service in services.items() if covers(name, host)), None)
     if known is None:
-        message = f"host {host} does not exist; known are {', '.join(sorted(services)) or 'none'}"
-        yield Finding("IST0101", Level.ERROR, subject(owner), f"{path}.host", message)
+        yield Finding("IST0101", Level.ERROR, subject(owner), f"{path}.host", _unknown_host(services, host))
     elif destination.port is not None and destination.port.number not in known.ports:
         ports = ", ".join(map(str, known.ports))
         message = f"{host} has no port {destination.port.number}; it has {ports}"
@@ -174,14 +192,47 @@ def _host_exists(
         yield Finding("IST0112", Level.ERROR, subject(owner), f"{path}.port", message)
 
 
+def _unknown_host(services: Mapping[str, KnownService], host: str) -> str:
+    """Says which hosts there are; of many those that are spelt alike."""
+    known = sorted(services) if len(services) <= 20 else difflib.get_close_matches(host, services, n=5)
+    return f"host {host} does not exist; known are {', '.join(known) or f'{len(services)} others'}"
+
+
+def _rules_for_nobody(context: _Context) -> Iterator[Finding]:
+    """A rule for a host that is not there does no harm, and nothing else either."""
+    for host, rules in context.by_host.items():
+        if context.services is None or host.startswith("*") or host in context.services:
+            continue
+        for rule in rules:
+            if not any(covers(name, host) for name in context.services):
+                message = f"{_unknown_host(context.services, host)}; nothing is ruled by it"
+                yield Finding("MESH0009", Level.WARNING, subject(rule), "spec.host", message)
+
+
 def _gateways(context: _Context) -> Iterator[Finding]:
     known = {f"{p.metadata.namespace}/{p.metadata.name}" for p in context.policies if isinstance(p, Gateway)}
     for service in _virtual_services(context):
         for name in service.spec.gateways or ():
-            full = name if "/" in name else f"{service.metadata.namespace}/{name}"
-            if name != "mesh" and full not in known:
-                message = f"gateway {full} does not exist; known are {', '.join(sorted(known)) or 'none'}"
-                yield Finding("IST0101", Level.ERROR, subject(service), "spec.gateways", message)
+            yield from _gateway_exists(known, service, "spec.gateways", name)
+        for path, names in _gateways_of_matches(service):
+            for name in names:
+                yield from _gateway_exists(known, service, path, name)
+
+
+def _gateways_of_matches(service: VirtualService) -> Iterator[tuple[str, tuple[str, ...]]]:
+    for place, http in enumerate(service.spec.http or ()):
+        for index, match in enumerate(http.match or ()):
+            yield f"spec.http[{place}].match[{index}].gateways", match.gateways or ()
+    for place, tcp in enumerate(service.spec.tcp or ()):
+        for index, connection in enumerate(tcp.match or ()):
+            yield f"spec.tcp[{place}].match[{index}].gateways", connection.gateways or ()
+
+
+def _gateway_exists(known: set[str], service: VirtualService, path: str, name: str) -> Iterator[Finding]:
+    full = gateway_name(name, service.metadata.namespace)
+    if full != "mesh" and full not in known:
+        message = f"gateway {full} does not exist; known are {', '.join(sorted(known)) or 'none'}"
+        yield Finding("IST0101", Level.ERROR, subject(service), path, message)
 
 
 def _weights(context: _Context) -> Iterator[Finding]:

@@ -4,12 +4,10 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from mesh_policy.base import Labels, Model, Name, Percent, Policy, Port
+from mesh_policy.base import Count, Flag, Labels, Model, Name, Number, Percent, Policy, Port, Unsigned, Whole
 from mesh_policy.durations import Duration, PositiveDuration
-from mesh_policy.hosts import Host
+from mesh_policy.hosts import ExportTo, Host
 from mesh_policy.virtual_service import PortSelector
-
-Count = Annotated[int, Field(ge=0, le=2**32 - 1)]
 
 
 class HttpCookieAttribute(Model):
@@ -45,7 +43,7 @@ class ConsistentHash(Model):
 
     http_header_name: str | None = None
     http_cookie: HttpCookie | None = None
-    use_source_ip: bool | None = None
+    use_source_ip: Flag | None = None
     http_query_parameter_name: str | None = None
     ring_hash: RingHash | None = None
     maglev: Maglev | None = None
@@ -99,7 +97,7 @@ class LocalityLbSetting(Model):
     distribute: tuple[LocalityDistribute, ...] | None = None
     failover: tuple[LocalityFailover, ...] | None = None
     failover_priority: tuple[str, ...] | None = None
-    enabled: bool | None = None
+    enabled: Flag | None = None
 
     @model_validator(mode="after")
     def _exclusive(self) -> Self:
@@ -111,18 +109,18 @@ class LocalityLbSetting(Model):
 class ZoneAwareLbSetting(Model):
     """Balancing by zone."""
 
-    enabled: bool | None = None
+    enabled: Flag | None = None
     failover: tuple[LocalityFailover, ...] | None = None
     failover_priority: tuple[str, ...] | None = None
-    min_cluster_size: Count | None = None
+    min_cluster_size: Annotated[Count, Field(ge=1)] | None = None
 
 
 class Warmup(Model):
     """Ramp-up of new hosts."""
 
     duration: PositiveDuration
-    minimum_percent: Annotated[float, Field(ge=0, le=100)] | None = None
-    aggression: Annotated[float, Field(ge=1)] | None = None
+    minimum_percent: Annotated[Number, Field(ge=0, le=100)] | None = None
+    aggression: Annotated[Number, Field(ge=1)] | None = None
 
 
 class LoadBalancer(Model):
@@ -145,7 +143,7 @@ class LoadBalancer(Model):
 class TcpKeepalive(Model):
     """Keep-alive probes of the kernel."""
 
-    probes: Count | None = None
+    probes: Unsigned | None = None
     time: PositiveDuration | None = None
     interval: PositiveDuration | None = None
 
@@ -174,9 +172,9 @@ class HttpSettings(Model):
     http2_max_requests: Count | None = None
     max_requests_per_connection: Count | None = None
     max_retries: Count | None = None
-    idle_timeout: Duration | None = None
+    idle_timeout: PositiveDuration | None = None
     h2_upgrade_policy: Literal["DEFAULT", "DO_NOT_UPGRADE", "UPGRADE"] | None = None
-    use_client_protocol: bool | None = None
+    use_client_protocol: Flag | None = None
     max_concurrent_streams: Count | None = None
     http2_keep_alive: Http2KeepAlive | None = None
 
@@ -201,16 +199,16 @@ class OutlierDetection(Model):
     nothing is ever ejected.
     """
 
-    consecutive_errors: Count | None = None
-    split_external_local_origin_errors: bool | None = None
-    consecutive_local_origin_failures: Count | None = None
-    consecutive_gateway_errors: Count | None = None
-    consecutive_5xx_errors: Count | None = None
+    consecutive_errors: Unsigned | None = None
+    split_external_local_origin_errors: Flag | None = None
+    consecutive_local_origin_failures: Unsigned | None = None
+    consecutive_gateway_errors: Unsigned | None = None
+    consecutive_5xx_errors: Unsigned | None = None
     interval: PositiveDuration | None = None
     base_ejection_time: PositiveDuration | None = None
     max_ejection_percent: Percent | None = None
     min_health_percent: Percent | None = None
-    outlier_detection_http_error_codes: tuple[Annotated[int, Field(ge=100, le=599)], ...] | None = None
+    outlier_detection_http_error_codes: tuple[Annotated[Whole, Field(ge=100, le=599)], ...] | None = None
 
     @model_validator(mode="after")
     def _split(self) -> Self:
@@ -230,7 +228,7 @@ class ClientTls(Model):
     credential_name: str | None = None
     subject_alt_names: tuple[str, ...] | None = None
     sni: str | None = None
-    insecure_skip_verify: bool | None = None
+    insecure_skip_verify: Flag | None = None
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -247,8 +245,8 @@ class ClientTls(Model):
 class RetryBudget(Model):
     """Retries as a share of the active requests."""
 
-    percent: Annotated[float, Field(ge=0, le=100)] | None = None
-    min_retry_concurrency: Count | None = None
+    percent: Annotated[Number, Field(ge=0, le=100)] | None = None
+    min_retry_concurrency: Unsigned | None = None
     budget_interval: Duration | None = None
 
 
@@ -288,6 +286,14 @@ class TrafficPolicy(Model):
     proxy_protocol: ProxyProtocol | None = None
     retry_budget: RetryBudget | None = None
 
+    @model_validator(mode="after")
+    def _unique_ports(self) -> Self:
+        numbers = [settings.port.number for settings in self.port_level_settings or ()]
+        for number in numbers:
+            if numbers.count(number) > 1:
+                raise ValueError(f"portLevelSettings: port {number} stands twice")
+        return self
+
 
 class Subset(Model):
     """A named part of the hosts, chosen by labels; its policy overrides the rule's field by field."""
@@ -309,7 +315,7 @@ class DestinationRuleSpec(Model):
     host: Host
     traffic_policy: TrafficPolicy | None = None
     subsets: tuple[Subset, ...] | None = None
-    export_to: tuple[str, ...] | None = None
+    export_to: tuple[ExportTo, ...] | None = None
     workload_selector: MatchLabels | None = None
 
     @model_validator(mode="after")

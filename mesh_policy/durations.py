@@ -6,8 +6,10 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, PlainSerializer
 
-_PART = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|s|us|µs|ns)")
+_PART = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(h|ms|m|s|us|µs|ns)")
 _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+LONGEST = timedelta(seconds=9_223_372_036)
+"""Go's longest duration, some 292 years: what Istio cannot read is not written either."""
 
 
 def parse_duration(value: object) -> timedelta:
@@ -19,7 +21,10 @@ def parse_duration(value: object) -> timedelta:
     parts = _PART.findall(value)
     if not parts or "".join(number + unit for number, unit in parts) != value:
         raise ValueError(f"{value!r} is not a duration; write for example 15s, 250ms or 1h30m")
-    return timedelta(seconds=sum(float(number) * _SECONDS[unit] for number, unit in parts))
+    seconds = sum(float(number) * _SECONDS[unit] for number, unit in parts)
+    if seconds > LONGEST.total_seconds():
+        raise ValueError(f"{value!r} is longer than 292 years, more than a duration can hold")
+    return timedelta(seconds=seconds)
 
 
 def format_duration(value: timedelta) -> str:

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from mesh_policy.base import Labels, Model, Policy, Port
+from mesh_policy.base import Flag, Labels, Model, Policy, Port
 from mesh_policy.hosts import check_host
 
 PROTOCOLS = ("HTTP", "HTTP2", "HTTPS", "GRPC", "GRPC-WEB", "MONGO", "TCP", "TLS", "MYSQL", "REDIS", "UDP")
@@ -38,7 +38,7 @@ class TlsCertificate(Model):
 class ServerTls(Model):
     """TLS of a server."""
 
-    https_redirect: bool | None = None
+    https_redirect: Flag | None = None
     mode: Literal["PASSTHROUGH", "SIMPLE", "MUTUAL", "AUTO_PASSTHROUGH", "ISTIO_MUTUAL", "OPTIONAL_MUTUAL"] | None = (
         None
     )
@@ -56,7 +56,7 @@ class ServerTls(Model):
     min_protocol_version: Version | None = None
     max_protocol_version: Version | None = None
     cipher_suites: tuple[str, ...] | None = None
-    insecure_skip_verify: bool | None = None
+    insecure_skip_verify: Flag | None = None
 
     @model_validator(mode="after")
     def _certificates(self) -> Self:

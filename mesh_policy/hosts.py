@@ -49,6 +49,24 @@ PlainHost = Annotated[str, AfterValidator(check_fqdn)]
 """A DNS name or an address without wildcard."""
 
 
+def _visibility(value: str) -> str:
+    if value not in ("*", ".", "~") and not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", value):
+        raise ValueError(f"{value!r} is neither a namespace nor `*` (all), `.` (this one) or `~` (none)")
+    return value
+
+
+ExportTo = Annotated[str, AfterValidator(_visibility)]
+"""Where an object is seen: a namespace, ``*`` for all, ``.`` for its own, ``~`` for none."""
+
+
+def gateway_name(name: str, namespace: str) -> str:
+    """``NAMESPACE/NAME`` of a gateway as an object of a namespace refers to it; ``mesh`` stays what it is."""
+    if name == "mesh":
+        return name
+    owner, _, own = name.rpartition("/")
+    return f"{namespace if owner in ('', '.') else owner}/{own}"
+
+
 def qualify(host: str, namespace: str) -> str:
     """The full name of a host as Istio reads it: a name without dots is a service of the policy's namespace."""
     if "." in host or host.startswith("*"):

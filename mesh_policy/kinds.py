@@ -12,5 +12,13 @@ KINDS: dict[str, type[Policy]] = {
 }
 """Kind to its class."""
 
-GROUPS = ("networking.istio.io", "security.istio.io", "telemetry.istio.io", "extensions.istio.io")
-"""API groups whose objects are policies: a kind of theirs that is not in :data:`KINDS` is an error, never passed over."""
+GROUP = "networking.istio.io"
+"""API group of all of :data:`KINDS`."""
+
+
+def is_policy(group: str, kind: str) -> bool:
+    """Whether an object says something about traffic: it is taken or refused by name, never passed over.
+
+    Every group of Istio's, the Gateway API, and our kinds below a group that is misspelt.
+    """
+    return group.endswith(("istio.io", "gateway.networking.k8s.io")) or kind in KINDS

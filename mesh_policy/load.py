@@ -1,7 +1,7 @@
 """Policies from YAML and to YAML."""
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from mesh_policy import positions
 from mesh_policy.base import VERSIONS, Policy
 from mesh_policy.errors import PolicyError, Problem
-from mesh_policy.kinds import GROUPS, KINDS
+from mesh_policy.kinds import GROUP, KINDS, is_policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +47,21 @@ def load_path(path: Path) -> list[Policy]:
 
 
 def read_files(path: Path) -> list[tuple[str, str]]:
-    """Names and texts of the YAML files at the path, sorted. Raises :class:`PolicyError` when there is none."""
+    """Names and texts of the YAML files at the path, sorted. Raises :class:`PolicyError` that names every unreadable one."""
     files = sorted(f for f in path.rglob("*") if f.suffix in (".yaml", ".yml")) if path.is_dir() else [path]
-    try:
-        return [(str(file), file.read_text()) for file in files]
-    except (OSError, UnicodeDecodeError) as error:
-        raise PolicyError([Problem(str(path), 0, "cannot be read", "", str(error))]) from None
+    found: list[tuple[str, str]] = []
+    problems: list[Problem] = []
+    for file in files:
+        try:
+            found.append((str(file), file.read_text(encoding="utf-8")))
+        except OSError as error:
+            problems.append(Problem(str(file), 0, "cannot be read", "", error.strerror or str(error)))
+        except UnicodeDecodeError as error:
+            line = error.object.count(b"\n", 0, error.start) + 1
+            problems.append(Problem(str(file), line, "cannot be read", "", "is not UTF-8; save it in that encoding"))
+    if problems:
+        raise PolicyError(problems)
+    return found
 
 
 def load_everything(texts: Iterable[tuple[str, str]]) -> Everything:
@@ -78,15 +87,22 @@ def load_everything(texts: Iterable[tuple[str, str]]) -> Everything:
 
 def _take(document: positions.Document, source: str, policies: list[Loaded], others: list[dict[str, Any]]) -> None:
     value = document.value
-    if not isinstance(value, dict) or "kind" not in value or "apiVersion" not in value:
-        raise PolicyError([Problem(source, document.line(()), "not an object", "", "apiVersion and kind are required")])
-    if value["kind"] == "List" and isinstance(value.get("items"), list):
+    if not isinstance(value, dict) or not all(isinstance(value.get(key), str) for key in ("apiVersion", "kind")):
+        message = "apiVersion and kind are required, as text"
+        raise PolicyError([Problem(source, document.line(()), "not an object", "", message)])
+    if value["kind"].endswith("List") and isinstance(value.get("items"), list):
+        problems: list[Problem] = []
         for place, item in enumerate(value["items"]):
             lines = {path[2:]: line for path, line in document.lines.items() if path[:2] == ("items", place)}
-            _take(positions.Document(item, lines), source, policies, others)
+            try:
+                _take(positions.Document(item, lines), source, policies, others)
+            except PolicyError as error:
+                problems += error.problems
+        if problems:
+            raise PolicyError(problems)
         return
-    group, _, version = str(value["apiVersion"]).partition("/")
-    if group not in GROUPS:
+    group, _, version = value["apiVersion"].rpartition("/")
+    if not is_policy(group, value["kind"]):
         others.append(value)
         return
     policies.append(Loaded(_policy(document, source, group, version), source, document))
@@ -94,12 +110,15 @@ def _take(document: positions.Document, source: str, policies: list[Loaded], oth
 
 def _policy(document: positions.Document, source: str, group: str, version: str) -> Policy:
     value = document.value
-    kind = KINDS.get(str(value["kind"]))
-    name = (value.get("metadata") or {}).get("name", "?") if isinstance(value.get("metadata"), dict) else "?"
-    subject = f"{value['kind']} {name}"
-    if kind is None or group != "networking.istio.io":
-        allowed = ", ".join(sorted(KINDS))
-        message = f"the kind {value['kind']} of {group} is not supported yet; supported are {allowed}"
+    kind = KINDS.get(value["kind"])
+    subject = f"{value['kind']} {name_of(value)}"
+    if kind is not None and group != GROUP:
+        message = f"{value['apiVersion']!r} has no {kind.KIND}; write {GROUP}/{VERSIONS[0]}"
+        raise PolicyError([Problem(source, document.line(("apiVersion",)), subject, "apiVersion", message)])
+    if kind is None:
+        near = difflib.get_close_matches(value["kind"], KINDS, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"supported are {', '.join(sorted(KINDS))}"
+        message = f"the kind {value['kind']} of {group} is not supported yet; {hint}"
         raise PolicyError([Problem(source, document.line(("kind",)), subject, "kind", message)])
     if version not in VERSIONS:
         message = f"version {version!r} is unknown; use one of {', '.join(VERSIONS)}"
@@ -108,17 +127,64 @@ def _policy(document: positions.Document, source: str, group: str, version: str)
     try:
         return kind.model_validate(content | {"apiVersion": f"{group}/{VERSIONS[0]}"})
     except ValidationError as error:
-        raise PolicyError([_problem(item, kind, document, source, subject) for item in error.errors()]) from None
+        found = _without_consequences(error.errors())
+        raise PolicyError([_problem(item, kind, document, source, subject) for item in found]) from None
+
+
+def name_of(value: Mapping[str, Any]) -> str:
+    """The name of an object that may be wrong in any way."""
+    metadata = value.get("metadata")
+    return str(metadata.get("name", "?")) if isinstance(metadata, dict) else "?"
+
+
+def _without_consequences(errors: Sequence[Any]) -> list[Any]:
+    """Without "too short" for a list whose items are wrong themselves: they are told, and are not missing."""
+    places = [tuple(item["loc"]) for item in errors]
+
+    def follows(item: Any) -> bool:
+        own = tuple(item["loc"])
+        return item["type"] == "too_short" and any(len(p) > len(own) and p[: len(own)] == own for p in places)
+
+    return [item for item in errors if not follows(item)]
 
 
 def _problem(item: Any, kind: type[Policy], document: positions.Document, source: str, subject: str) -> Problem:
-    path: positions.Path = tuple(item["loc"])
-    message = str(item["msg"]).removeprefix("Value error, ")
+    path: positions.Path = tuple(part for part in item["loc"] if part != "[key]")
+    return Problem(source, document.line(path), subject, dotted(path), _message(item, kind, path))
+
+
+def _shown(value: object) -> str:
+    return "a list" if isinstance(value, list) else "a map" if isinstance(value, dict) else repr(value)
+
+
+_WANTED = {
+    "string_type": "must be text",
+    "bool_type": "must be true or false",
+    "float_type": "must be a number",
+    "tuple_type": "must be a list, written [a, b] or one item a line after dashes",
+    "dict_type": "must be a map of fields",
+    "model_type": "must be a map of fields",
+}
+"""What pydantic calls by the names of Python's types, in YAML's."""
+
+
+def _message(item: Any, kind: type[Policy], path: positions.Path) -> str:
     if item["type"] == "extra_forbidden":
-        message = "there is no such field" + _suggestion(str(path[-1]), _fields(kind, path[:-1]))
-    elif item["type"] == "missing":
-        message = "is required"
-    return Problem(source, document.line(path), subject, dotted(path), message)
+        return "there is no such field" + _suggestion(str(path[-1]), _fields(kind, path[:-1]))
+    if item["type"] == "missing":
+        return "is required"
+    if item["type"] == "string_pattern_mismatch":
+        dots = ", dots" if "a-z0-9.-" in item["ctx"]["pattern"] else ""
+        return (
+            f"{item['input']!r}: allowed are lower case letters, digits, dashes{dots}, a letter or digit at both ends"
+        )
+    wanted = _WANTED.get(item["type"])
+    if wanted is None:
+        return str(item["msg"]).removeprefix("Value error, ")
+    value = item["input"]
+    shown = "nothing" if value is None else _shown(value)
+    scalar = item["type"] == "string_type" and isinstance(value, bool | int | float)
+    return f"{wanted}, not {shown}" + ("; put it in quotes" if scalar else "")
 
 
 def dotted(path: positions.Path) -> str:

@@ -1,9 +1,9 @@
 """Matches of strings: exactly one of ``exact``, ``prefix``, ``regex`` (RE2, the whole string)."""
 
-from typing import Self
+from typing import Annotated, Self
 
 import re2
-from pydantic import model_validator
+from pydantic import AfterValidator, model_validator
 
 from mesh_policy.base import Model
 
@@ -18,6 +18,11 @@ def check_regex(pattern: str) -> str:
         reason = error.args[0].decode() if isinstance(error.args[0], bytes) else str(error)
         raise ValueError(f"{pattern!r} is not a regular expression of RE2: {reason}") from None
     return pattern
+
+
+def count_groups(pattern: str) -> int:
+    """How many groups a valid pattern has."""
+    return int(re2.compile(pattern).groups)
 
 
 class StringMatch(Model):
@@ -42,3 +47,13 @@ class StringMatch(Model):
     def is_presence(self) -> bool:
         """Whether nothing is compared: the header or parameter only has to be there."""
         return self.exact is None and self.prefix is None and self.regex is None
+
+
+def _compares(match: StringMatch) -> StringMatch:
+    if match.is_presence:
+        raise ValueError("one of exact, prefix and regex is required")
+    return match
+
+
+Compared = Annotated[StringMatch, AfterValidator(_compares)]
+"""A match where "present" would say nothing."""

@@ -40,6 +40,11 @@ _Loader.add_implicit_resolver(
 )
 
 
+MAX_DEPTH, MAX_NODES = 64, 500_000
+"""How deep values may be nested, and how many a document may have with every alias written out: enough for a list of ten
+thousand policies. A few lines of aliases to aliases stand for more values than any memory holds."""
+
+
 def documents(text: str, source: str) -> Iterator[Document]:
     """The documents of a stream, empty ones left out. Raises :class:`PolicyError` for what is not YAML."""
     try:
@@ -48,29 +53,78 @@ def documents(text: str, source: str) -> Iterator[Document]:
             node = loader.get_node()
             if node is None:
                 continue
-            lines: dict[Path, int] = {}
-            _walk(node, (), lines, source)
+            walk = _Walk(source)
+            walk(node, ())
             value = loader.construct_document(node)
             if value is not None:
-                yield Document(value, lines)
+                yield Document(value, walk.lines)
+    except PolicyError:
+        raise
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark is not None else 0
-        reason = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise PolicyError([Problem(source, line, "not YAML", "", str(reason))]) from None
+        reason = str(getattr(error, "problem", None) or str(error).splitlines()[0])
+        if "'\\t'" in reason:
+            reason += "; YAML takes blanks for indentation, not tabs"
+        raise PolicyError([Problem(source, line, "not YAML", "", reason)]) from None
+    except RecursionError:
+        raise PolicyError([_too_deep(source, 0)]) from None
+    except (ValueError, OverflowError) as error:  # such as `!!int x`, or a timestamp on the 32nd day
+        raise PolicyError([Problem(source, 0, "not YAML", "", str(error))]) from None
 
 
-def _walk(node: yaml.Node, path: Path, lines: dict[Path, int], source: str) -> None:
-    lines[path] = node.start_mark.line + 1
-    if isinstance(node, yaml.MappingNode):
+def _too_deep(source: str, line: int) -> Problem:
+    return Problem(
+        source, line, "not YAML", "", f"values are nested deeper than {MAX_DEPTH} levels, or hold themselves"
+    )
+
+
+class _Walk:
+    """Goes through a document once: writes down lines, refuses what no policy is, and mends addresses."""
+
+    def __init__(self, source: str) -> None:
+        self.lines: dict[Path, int] = {}
+        self._source = source
+        self._nodes = 0
+
+    def __call__(self, node: yaml.Node, path: Path) -> None:
+        line = node.start_mark.line + 1
+        self.lines[path] = line
+        self._nodes += 1
+        if len(path) > MAX_DEPTH:
+            raise PolicyError([_too_deep(self._source, line)])
+        if self._nodes > MAX_NODES:
+            reason = f"more than {MAX_NODES} values with every alias written out; write fewer"
+            raise PolicyError([Problem(self._source, line, "not YAML", "", reason)])
+        if isinstance(node, yaml.MappingNode):
+            self._mapping(node, path)
+        elif isinstance(node, yaml.SequenceNode):
+            node.value = [_address(item) or item for item in node.value]
+            for place, item in enumerate(node.value):
+                self(item, (*path, place))
+
+    def _mapping(self, node: yaml.MappingNode, path: Path) -> None:
         seen = set()
         for key, value in node.value:
+            line = key.start_mark.line + 1
+            if not isinstance(key, yaml.ScalarNode):
+                raise PolicyError(
+                    [Problem(self._source, line, "not YAML", "", "a key must be text, not a list or map")]
+                )
             if key.value in seen:
-                line = key.start_mark.line + 1
-                raise PolicyError([Problem(source, line, "not YAML", str(key.value), "the key stands twice")])
+                raise PolicyError([Problem(self._source, line, "not YAML", str(key.value), "the key stands twice")])
             seen.add(key.value)
-            _walk(value, (*path, key.value), lines, source)
-            lines[(*path, key.value)] = key.start_mark.line + 1
-    elif isinstance(node, yaml.SequenceNode):
-        for place, item in enumerate(node.value):
-            _walk(item, (*path, place), lines, source)
+            self(value, (*path, key.value))
+            self.lines[(*path, key.value)] = line
+
+
+def _address(node: yaml.Node) -> yaml.Node | None:
+    """``[1.2.3.4, 2001:db8::]``: what Kubernetes' parser reads as an address, and YAML's own as a map without value."""
+    if not isinstance(node, yaml.MappingNode) or len(node.value) != 1:
+        return None
+    key, value = node.value[0]
+    bare = isinstance(key, yaml.ScalarNode) and isinstance(value, yaml.ScalarNode) and not value.value
+    braces = key.start_mark.index != node.start_mark.index
+    if not bare or braces or not node.flow_style or not re.fullmatch(r"[0-9a-fA-F:]+:", key.value):
+        return None
+    return yaml.ScalarNode("tag:yaml.org,2002:str", f"{key.value}:", key.start_mark, value.end_mark)

@@ -7,7 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from mesh_policy.base import Labels, Model, Policy, Port
 from mesh_policy.gateway import PROTOCOLS
-from mesh_policy.hosts import Host
+from mesh_policy.hosts import ExportTo, Host
 from mesh_policy.workload_entry import WorkloadEntrySpec
 
 
@@ -43,7 +43,7 @@ class ServiceEntrySpec(Model):
     resolution: Literal["NONE", "STATIC", "DNS", "DNS_ROUND_ROBIN", "DYNAMIC_DNS"] | None = None
     endpoints: tuple[WorkloadEntrySpec, ...] | None = None
     workload_selector: WorkloadSelector | None = None
-    export_to: tuple[str, ...] | None = None
+    export_to: tuple[ExportTo, ...] | None = None
     subject_alt_names: tuple[str, ...] | None = None
 
     @field_validator("addresses")
@@ -61,11 +61,13 @@ class ServiceEntrySpec(Model):
         return self
 
     def _hosts(self) -> list[str]:
+        hosts = [host.lower() for host in self.hosts]  # names have no case
+        twice = sorted({host for host in hosts if hosts.count(host) > 1})
         wildcard = [host for host in self.hosts if host.startswith("*")]
         found = ["hosts: `*` is not allowed; name the hosts"] if "*" in self.hosts else []
         if wildcard and self.resolution in ("DNS", "DNS_ROUND_ROBIN") and not self.endpoints:
             found.append(f"hosts: {wildcard[0]!r} cannot be resolved; list endpoints, or use resolution NONE")
-        return found
+        return found + [f"hosts: {host!r} stands twice" for host in twice]
 
     def _ports(self) -> list[str]:
         ports = self.ports or ()
@@ -78,6 +80,8 @@ class ServiceEntrySpec(Model):
             return ["endpoints and workloadSelector exclude each other; keep one"]
         if self.resolution in (None, "NONE") and self.endpoints:
             return ["endpoints need a resolution other than NONE; set STATIC or DNS"]
+        if self.resolution == "DNS_ROUND_ROBIN" and len(self.endpoints or ()) > 1:
+            return ["endpoints: DNS_ROUND_ROBIN takes one; use DNS for several"]
         if self.resolution == "STATIC":
             named = [e.address for e in self.endpoints or () if e.address and not _is_literal(e.address)]
             return [f"endpoints: {name!r} is a name; resolution STATIC takes addresses" for name in named]

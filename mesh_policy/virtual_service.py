@@ -1,14 +1,18 @@
 """VirtualService: how requests for a host are routed (Istio, ``networking.istio.io/v1``)."""
 
 import ipaddress
+import re
+from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import AliasChoices, Field, field_validator, model_validator
+from pydantic import AfterValidator, AliasChoices, Field, field_validator, model_validator
 
-from mesh_policy.base import Labels, Model, Percent, Policy, Port
+from mesh_policy.answers import DirectResponse, Fault, PercentValue, Redirect
+from mesh_policy.base import Count, Flag, Labels, Model, Percent, Policy, Port
 from mesh_policy.durations import PositiveDuration
-from mesh_policy.hosts import Host, PlainHost
-from mesh_policy.matchers import StringMatch, check_regex
+from mesh_policy.headers import HeaderName, Headers
+from mesh_policy.hosts import ExportTo, Host, PlainHost
+from mesh_policy.matchers import Compared, StringMatch, check_regex, count_groups
 
 RETRY_ON = (
     "5xx", "gateway-error", "reset", "reset-before-request", "connect-failure", "envoy-ratelimited", "retriable-4xx",
@@ -16,7 +20,6 @@ RETRY_ON = (
     "deadline-exceeded", "internal", "resource-exhausted", "unavailable",
 )  # fmt: skip
 """Envoy's names for ``x-envoy-retry-on`` and ``x-envoy-retry-grpc-on``."""
-HttpStatus = Annotated[int, Field(ge=200, le=599)]
 Subnet = Annotated[str, Field(min_length=1)]
 
 
@@ -34,34 +37,11 @@ class Destination(Model):
     port: PortSelector | None = None
 
 
-class HeaderOperations(Model):
-    """Edits of headers."""
-
-    set: Labels | None = None
-    add: Labels | None = None
-    remove: tuple[str, ...] | None = None
-
-    @field_validator("remove")
-    @classmethod
-    def _removable(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        for name in value or ():
-            if name.startswith(":") or name.lower() == "host":
-                raise ValueError(f"header {name!r} cannot be removed")
-        return value
-
-
-class Headers(Model):
-    """Edits of the request's and the response's headers."""
-
-    request: HeaderOperations | None = None
-    response: HeaderOperations | None = None
-
-
 class HttpRouteDestination(Model):
     """One destination; ``weight`` is relative to the sum of all, unset counts as 100 for a single one, else 0."""
 
     destination: Destination
-    weight: Annotated[int, Field(ge=0)] | None = None
+    weight: Count | None = None
     headers: Headers | None = None
 
 
@@ -73,14 +53,14 @@ class HttpMatch(Model):
     scheme: StringMatch | None = None
     method: StringMatch | None = None
     authority: StringMatch | None = None
-    headers: dict[str, StringMatch] | None = None
-    without_headers: dict[str, StringMatch] | None = None
-    query_params: dict[str, StringMatch] | None = None
+    headers: dict[HeaderName, StringMatch] | None = None
+    without_headers: dict[HeaderName, StringMatch] | None = None
+    query_params: dict[Annotated[str, Field(min_length=1)], StringMatch] | None = None
     port: Port | None = None
     source_labels: Labels | None = None
     source_namespace: str | None = None
     gateways: tuple[str, ...] | None = None
-    ignore_uri_case: bool | None = None
+    ignore_uri_case: Flag | None = None
     stat_prefix: str | None = None
 
 
@@ -94,6 +74,15 @@ class RegexRewrite(Model):
     @classmethod
     def _compiles(cls, value: str) -> str:
         return check_regex(value)
+
+    @model_validator(mode="after")
+    def _groups_exist(self) -> Self:
+        for reference in re.findall(r"\\(.?)", self.rewrite):
+            if reference != "\\" and not (reference.isdecimal() and int(reference) <= count_groups(self.match)):
+                raise ValueError(
+                    f"rewrite: \\{reference} is no group of {self.match!r}; a backslash itself is written twice"
+                )
+        return self
 
 
 class Rewrite(Model):
@@ -110,131 +99,42 @@ class Rewrite(Model):
         return self
 
 
-class Redirect(Model):
-    """Answers with a redirect; ``uri`` replaces the whole path, ``prefix_rewrite`` the matched prefix."""
-
-    uri: str | None = None
-    prefix_rewrite: str | None = None
-    authority: str | None = None
-    port: Port | None = None
-    derive_port: Literal["FROM_PROTOCOL_DEFAULT", "FROM_REQUEST_PORT"] | None = None
-    scheme: str | None = None
-    redirect_code: int | None = None
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if self.uri is not None and self.prefix_rewrite is not None:
-            raise ValueError("uri and prefixRewrite exclude each other; keep one")
-        if self.port is not None and self.derive_port is not None:
-            raise ValueError("port and derivePort exclude each other; keep one")
-        if self.redirect_code is not None and self.redirect_code not in (301, 302, 303, 307, 308):
-            raise ValueError(f"redirectCode {self.redirect_code}: allowed are 301, 302, 303, 307 and 308")
-        return self
-
-
-class HttpBody(Model):
-    """A body as text or as base64."""
-
-    string: str | None = None
-    bytes: str | None = None
-
-    @model_validator(mode="after")
-    def _one_of(self) -> Self:
-        if self.string is not None and self.bytes is not None:
-            raise ValueError("string and bytes exclude each other; keep one")
-        return self
-
-
-class DirectResponse(Model):
-    """Answers with ``status`` and ``body``."""
-
-    status: HttpStatus
-    body: HttpBody | None = None
-
-
-class PercentValue(Model):
-    """A percentage 0..100 with decimals."""
-
-    value: Annotated[float, Field(ge=0, le=100)] | None = None
-
-
-class FaultDelay(Model):
-    """Delays a share of the requests (no percentage: none of them)."""
-
-    percent: Percent | None = None
-    percentage: PercentValue | None = None
-    fixed_delay: PositiveDuration | None = None
-    exponential_delay: PositiveDuration | None = None
-
-    @model_validator(mode="after")
-    def _a_delay(self) -> Self:
-        if self.exponential_delay is not None:
-            raise ValueError("exponentialDelay is not supported (by Istio either); use fixedDelay")
-        if self.fixed_delay is None:
-            raise ValueError("fixedDelay is required")
-        return self
-
-
-class FaultAbort(Model):
-    """Ends a share of the requests with a status (no percentage: none of them)."""
-
-    percentage: PercentValue | None = None
-    http_status: HttpStatus | None = None
-    grpc_status: str | None = None
-    http2_error: str | None = None
-
-    @model_validator(mode="after")
-    def _one_of(self) -> Self:
-        if self.http2_error is not None:
-            raise ValueError("http2Error is not supported (by Istio either); use httpStatus or grpcStatus")
-        if (self.http_status is None) == (self.grpc_status is None):
-            raise ValueError("exactly one of httpStatus and grpcStatus is required")
-        return self
-
-
-class Fault(Model):
-    """Faults put in on purpose."""
-
-    delay: FaultDelay | None = None
-    abort: FaultAbort | None = None
-
-    @model_validator(mode="after")
-    def _something(self) -> Self:
-        if self.delay is None and self.abort is None:
-            raise ValueError("a fault needs delay or abort")
-        return self
+def check_retry_on(value: str) -> str:
+    """The conditions, separated by commas, when Envoy knows all; :class:`ValueError` that names the one it does not."""
+    for name in value.split(","):
+        word = name.strip()
+        if word and word not in RETRY_ON and not re.fullmatch("[1-5][0-9][0-9]", word):
+            raise ValueError(f"{word!r} is no retry condition; allowed: {', '.join(RETRY_ON)} or a status code")
+    return value
 
 
 class Retries(Model):
-    """Retries; ``attempts`` does not count the first one, 0 switches them off."""
+    """Retries; ``attempts`` does not count the first one. 0, or none given, switches them off."""
 
-    attempts: Annotated[int, Field(ge=0)] | None = None
+    attempts: Count | None = None
     per_try_timeout: PositiveDuration | None = None
-    retry_on: str | None = None
+    retry_on: Annotated[str, AfterValidator(check_retry_on)] | None = None
     backoff: PositiveDuration | None = None
-    retry_remote_localities: bool | None = None
-    retry_ignore_previous_hosts: bool | None = None
+    retry_remote_localities: Flag | None = None
+    retry_ignore_previous_hosts: Flag | None = None
 
-    @field_validator("retry_on")
-    @classmethod
-    def _known(cls, value: str | None) -> str | None:
-        for name in (value or "").split(","):
-            word = name.strip()
-            if word and word not in RETRY_ON and not (word.isdigit() and 100 <= int(word) <= 599):
-                raise ValueError(f"{word!r} is no retry condition; allowed: {', '.join(RETRY_ON)} or a status code")
-        return value
+    @model_validator(mode="after")
+    def _not_for_nothing(self) -> Self:
+        if not self.attempts and (self.per_try_timeout or self.retry_on or self.retry_remote_localities is not None):
+            raise ValueError("attempts is 0, which switches retries off; set attempts, or remove the other fields")
+        return self
 
 
 class CorsPolicy(Model):
     """Cross-origin rules."""
 
     allow_origin: tuple[str, ...] | None = None
-    allow_origins: tuple[StringMatch, ...] | None = None
+    allow_origins: tuple[Compared, ...] | None = None
     allow_methods: tuple[str, ...] | None = None
     allow_headers: tuple[str, ...] | None = None
     expose_headers: tuple[str, ...] | None = None
     max_age: PositiveDuration | None = None
-    allow_credentials: bool | None = None
+    allow_credentials: Flag | None = None
     unmatched_preflights: Literal["UNSPECIFIED", "FORWARD", "IGNORE"] | None = None
 
 
@@ -297,16 +197,20 @@ class HttpRoute(Model):
         return []
 
     def _weights(self) -> list[str]:
-        if self.route is None or len(self.route) < 2:
-            return []
-        if sum(destination.weight or 0 for destination in self.route) == 0:
-            return ["the weights of several destinations must not all be 0; give them a weight"]
-        return []
+        return _wrong_weights([item.weight for item in self.route or ()])
 
     def _mirrors(self) -> list[str]:
         if self.mirror is not None and self.mirrors:
             return ["mirror and mirrors exclude each other; keep mirrors"]
         return []
+
+
+def _wrong_weights(weights: Sequence[int | None]) -> list[str]:
+    if len(weights) > 1 and not any(weights):
+        return ["the weights of several destinations must not all be 0; give them a weight"]
+    if sum(weight or 0 for weight in weights) >= 2**32:
+        return ["the weights sum to more than Envoy can hold; write shares of 100"]
+    return []
 
 
 class TcpMatch(Model):
@@ -342,21 +246,30 @@ class WeightedDestination(Model):
     """One destination of a TCP or TLS route."""
 
     destination: Destination
-    weight: Annotated[int, Field(ge=0)] | None = None
+    weight: Count | None = None
+
+
+def _weighted(value: tuple[WeightedDestination, ...]) -> tuple[WeightedDestination, ...]:
+    for problem in _wrong_weights([item.weight for item in value]):
+        raise ValueError(problem)
+    return value
+
+
+WeightedDestinations = Annotated[tuple[WeightedDestination, ...], Field(min_length=1), AfterValidator(_weighted)]
 
 
 class TcpRoute(Model):
     """One rule for TCP."""
 
     match: tuple[TcpMatch, ...] | None = None
-    route: Annotated[tuple[WeightedDestination, ...], Field(min_length=1)]
+    route: WeightedDestinations
 
 
 class TlsRoute(Model):
     """One rule for TLS that passes through."""
 
     match: Annotated[tuple[TlsMatch, ...], Field(min_length=1)]
-    route: Annotated[tuple[WeightedDestination, ...], Field(min_length=1)]
+    route: WeightedDestinations
 
 
 class VirtualServiceSpec(Model):
@@ -367,16 +280,16 @@ class VirtualServiceSpec(Model):
     http: tuple[HttpRoute, ...] | None = None
     tls: tuple[TlsRoute, ...] | None = None
     tcp: tuple[TcpRoute, ...] | None = None
-    export_to: tuple[str, ...] | None = None
+    export_to: tuple[ExportTo, ...] | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if not (self.http or self.tls or self.tcp):
             raise ValueError("at least one of http, tls and tcp is required")
-        hosts = self.hosts or ()
+        hosts = [host.lower() for host in self.hosts or ()]  # names have no case, and Envoy takes each domain once
         if len(set(hosts)) != len(hosts):
             raise ValueError(f"hosts: {next(h for h in hosts if hosts.count(h) > 1)!r} stands twice")
-        if "*" in hosts and (self.gateways is None or "mesh" in self.gateways):
+        if "*" in hosts and (not self.gateways or "mesh" in self.gateways):
             raise ValueError("hosts: `*` is not allowed for the mesh; name the hosts, or name a gateway")
         return self
 

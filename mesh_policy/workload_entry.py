@@ -1,11 +1,11 @@
 """WorkloadEntry: a workload on a machine."""
 
 import ipaddress
-from typing import Annotated, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
-from mesh_policy.base import Labels, Model, Policy, Port
+from mesh_policy.base import Labels, Model, Policy, Port, Unsigned
 from mesh_policy.hosts import check_fqdn
 
 
@@ -17,7 +17,7 @@ class WorkloadEntrySpec(Model):
     labels: Labels | None = None
     network: str | None = None
     locality: str | None = None
-    weight: Annotated[int, Field(ge=0)] | None = None
+    weight: Unsigned | None = None
     service_account: str | None = None
 
     @model_validator(mode="after")

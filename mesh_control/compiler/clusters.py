@@ -61,9 +61,13 @@ def _cluster(scope: Scope, service: Service, port: ServicePort, subset: Subset |
         http=HttpProtocolOptions("http2" if port.protocol in (Protocol.GRPC, Protocol.HTTP2) else "http1"),
         alt_stat_name=names.statistics(name),
     )
-    if service.resolution is Resolution.DNS:
+    if service.resolution.by_name:
         hosts = endpoints.assignment(scope, service, port, subset)
-        cluster = replace(cluster, type=ClusterType.STRICT_DNS, eds_service_name="", load_assignment=hosts)
+        single = service.resolution is Resolution.LOGICAL_DNS and sum(len(x.endpoints) for x in hosts.localities) == 1
+        kind = (
+            ClusterType.LOGICAL_DNS if single else ClusterType.STRICT_DNS
+        )  # Envoy wants exactly one name for the former
+        cluster = replace(cluster, type=kind, eds_service_name="", load_assignment=hosts)
     elif service.resolution is Resolution.NONE:
         cluster = _original_destination(cluster)
     return cluster
@@ -127,16 +131,16 @@ def _with_hash(cluster: Cluster, hashed: policy.ConsistentHash) -> Cluster:
 
 
 def with_pool(cluster: Cluster, pool: policy.ConnectionPool | None) -> Cluster:
-    """The cluster with the limits of a connection pool."""
+    """The cluster with the limits of a connection pool. 0 is what Istio reads where nothing is written: no limit."""
     if pool is None:
         return cluster
     tcp, http = pool.tcp or policy.TcpSettings(), pool.http or policy.HttpSettings()
     limits = defaults.THRESHOLDS
     thresholds = CircuitBreakerThresholds(
-        _or(tcp.max_connections, limits.max_connections),
-        _or(http.http1_max_pending_requests, limits.max_pending_requests),
-        _or(http.http2_max_requests, limits.max_requests),
-        _or(http.max_retries, limits.max_retries),
+        tcp.max_connections or limits.max_connections,
+        http.http1_max_pending_requests or limits.max_pending_requests,
+        http.http2_max_requests or limits.max_requests,
+        http.max_retries or limits.max_retries,
     )
     alive = tcp.tcp_keepalive
     protocol = _upgraded(cluster.http.protocol, http)
@@ -145,7 +149,7 @@ def with_pool(cluster: Cluster, pool: policy.ConnectionPool | None) -> Cluster:
         idle_timeout=_seconds(http.idle_timeout),
         max_connection_duration=_seconds(tcp.max_connection_duration),
         max_requests_per_connection=http.max_requests_per_connection or 0,
-        max_concurrent_streams=None if protocol == "http1" else http.max_concurrent_streams,
+        max_concurrent_streams=None if protocol == "http1" else http.max_concurrent_streams or None,
         protocol=protocol,
     )
     return replace(

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from mesh_api.config import ClusterLoadAssignment, Endpoint, LocalityEndpoints, SocketAddress
+from mesh_api.config.clusters import UNLIMITED
 from mesh_control.compiler import names, traffic_policies
 from mesh_control.compiler.scope import Scope
 from mesh_control.world import Resolution, Service, ServicePort, Workload
@@ -38,9 +39,9 @@ def assignment(scope: Scope, service: Service, port: ServicePort, subset: Subset
 
 def _locality(locality: str, members: list[Workload], port: ServicePort) -> LocalityEndpoints:
     region, zone, sub_zone = [*locality.split("/"), "", "", ""][:3]
-    weights = [workload.weight for workload in members]
+    weight = min(sum(workload.weight for workload in members), UNLIMITED)
     return LocalityEndpoints(
-        tuple(_endpoint(workload, port) for workload in members), region, zone, sub_zone, weight=sum(weights)
+        tuple(_endpoint(workload, port) for workload in members), region, zone, sub_zone, weight=weight
     )
 
 

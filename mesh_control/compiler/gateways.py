@@ -18,7 +18,7 @@ from mesh_control.compiler.virtual_service import Place, routes
 from mesh_control.world import Workload
 from mesh_policy import Gateway, VirtualService
 from mesh_policy.gateway import Server
-from mesh_policy.hosts import covers
+from mesh_policy.hosts import covers, gateway_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +128,7 @@ def _nothing(port: int) -> VirtualHost:
 
 
 def _gateways(service: VirtualService) -> set[str]:
-    namespace = service.metadata.namespace
-    return {name if "/" in name else f"{namespace}/{name}" for name in service.spec.gateways or ()}
+    return {gateway_name(name, service.metadata.namespace) for name in service.spec.gateways or ()}
 
 
 def _hosts(service: VirtualService, bound: _Bound) -> list[str]:

@@ -123,7 +123,7 @@ def _holds(scope: Scope, match: TcpMatch, place: Place) -> bool:
     """Whether a rule for TCP is meant for this proxy and port."""
     return (
         match.port in (None, place.port)
-        and (match.gateways is None or MESH in match.gateways)
+        and (not match.gateways or MESH in match.gateways)
         and match.source_namespace in (None, scope.proxy.namespace)
         and (match.source_labels or {}).items() <= scope.labels.items()
     )

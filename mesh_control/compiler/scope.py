@@ -80,7 +80,7 @@ class Scope:
         """Host to the VirtualService that rules it in sidecars: the oldest one counts (Istio does not merge them)."""
         found: dict[str, VirtualService] = {}
         for service in self.visible_virtual_services:
-            if service.spec.gateways is None or MESH in service.spec.gateways:
+            if not service.spec.gateways or MESH in service.spec.gateways:
                 for host in service.spec.hosts or ():
                     found.setdefault(qualify(host, service.metadata.namespace), service)
         return found
@@ -126,7 +126,7 @@ class Scope:
                 by_host = found.setdefault(namespace, {})
                 host = qualify(rule.spec.host, namespace)
                 by_host[host] = (*by_host.get(host, ()), rule)
-        return found
+        return {ns: {host: _own_first(rules) for host, rules in by_host.items()} for ns, by_host in found.items()}
 
     def _selected(self, rule: DestinationRule) -> bool:
         selector = rule.spec.workload_selector
@@ -134,6 +134,12 @@ class Scope:
             return True
         same = rule.metadata.namespace == self.proxy.namespace
         return same and (selector.match_labels or {}).items() <= self.labels.items()
+
+
+def _own_first(rules: tuple[DestinationRule, ...]) -> tuple[DestinationRule, ...]:
+    """A rule that selects this very workload counts alone: nothing of the general ones is merged into it (Istio)."""
+    own = tuple(rule for rule in rules if rule.spec.workload_selector is not None)
+    return tuple(rule for rule in own if rule.spec.workload_selector == own[0].spec.workload_selector) or rules
 
 
 def _asks_for_labels(service: VirtualService) -> bool:

@@ -4,7 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mesh_policy import DestinationRule
-from mesh_policy.destination_rule import ConnectionPool, LoadBalancer, OutlierDetection, Subset, TrafficPolicy
+from mesh_policy.destination_rule import (
+    ConnectionPool,
+    LoadBalancer,
+    OutlierDetection,
+    PortTrafficPolicy,
+    Subset,
+    TrafficPolicy,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +36,14 @@ def subsets(rules: Sequence[DestinationRule]) -> list[Subset]:
 
 
 def settings(rules: Sequence[DestinationRule], port: int, subset: Subset | None = None) -> Settings:
-    """The settings for a port: those of the first rule that has any, overridden field by field by the subset's own."""
+    """The settings for a port: those of the first rule that has any, overridden field by field by the subset's own,
+    or as a whole by those of the subset for that very port (Istio)."""
     base = next((rule.spec.traffic_policy for rule in rules if rule.spec.traffic_policy is not None), None)
     found = _of_port(base, port)
     if subset is None or subset.traffic_policy is None:
         return found
+    if _port_level(subset.traffic_policy, port) is not None:
+        return _of_port(subset.traffic_policy, port)
     own = _of_port(subset.traffic_policy, port)
     return Settings(
         own.load_balancer or found.load_balancer,
@@ -46,6 +56,9 @@ def _of_port(policy: TrafficPolicy | None, port: int) -> Settings:
     """A port's own settings replace the general ones as a whole; nothing of those is inherited (Istio)."""
     if policy is None:
         return NONE
-    own = next((p for p in policy.port_level_settings or () if p.port.number == port), None)
-    chosen = policy if own is None else own
+    chosen = _port_level(policy, port) or policy
     return Settings(chosen.load_balancer, chosen.connection_pool, chosen.outlier_detection)
+
+
+def _port_level(policy: TrafficPolicy, port: int) -> PortTrafficPolicy | None:
+    return next((settings for settings in policy.port_level_settings or () if settings.port.number == port), None)

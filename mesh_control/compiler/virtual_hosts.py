@@ -86,7 +86,9 @@ def domains(service: Service, namespace: str) -> tuple[str, ...]:
         own = host.removesuffix(suffix)
         base = f"{own}.{service.namespace}"
         found += [own, f"{base}.svc", base] if namespace == service.namespace else [base, f"{base}.svc"]
-    return tuple(dict.fromkeys([*found, *service.addresses]))
+    # In a Host field an address of IPv6 stands in brackets.
+    addresses = [f"[{address}]" if ":" in address else address for address in service.addresses]
+    return tuple(dict.fromkeys([*found, *addresses]))
 
 
 def allow_any() -> VirtualHost:

@@ -1,7 +1,5 @@
 """VirtualService: its HTTP rules as routes."""
 
-import base64
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -31,10 +29,11 @@ from mesh_api.config.routes import MILLION, NO_EDITS
 from mesh_control.compiler import defaults, names, traffic_policies
 from mesh_control.compiler.scope import MESH, Scope
 from mesh_control.world import Service
-from mesh_policy import VirtualService
+from mesh_policy import VirtualService, answers
 from mesh_policy import matchers as policy_matchers
 from mesh_policy import virtual_service as policy
-from mesh_policy.hosts import qualify
+from mesh_policy.headers import HeaderOperations, Headers, is_authority
+from mesh_policy.hosts import gateway_name, qualify
 
 EVERYTHING = RouteMatch(PathMatch(PathMatchKind.PREFIX, "/"))
 
@@ -59,7 +58,7 @@ def routes(scope: Scope, service: VirtualService, place: Place) -> tuple[Route, 
 def _holds_at(scope: Scope, service: VirtualService, match: policy.HttpMatch, place: Place) -> bool:
     """Conditions that choose proxies and listeners rather than requests."""
     names_at = match.gateways or service.spec.gateways or (MESH,)
-    at = {name if name == MESH or "/" in name else f"{service.metadata.namespace}/{name}" for name in names_at}
+    at = {gateway_name(name, service.metadata.namespace) for name in names_at}
     if place.gateway not in at or (match.port is not None and match.port != place.port):
         return False
     if match.source_namespace is not None and match.source_namespace != scope.proxy.namespace:
@@ -184,8 +183,9 @@ def _action(scope: Scope, service: VirtualService, rule: policy.HttpRoute, place
 def _weighted(
     scope: Scope, service: VirtualService, item: policy.HttpRouteDestination, place: Place
 ) -> WeightedCluster:
-    weight = 100 if item.weight is None else item.weight
-    return WeightedCluster(cluster_of(scope, service, item.destination, place), weight, _edits(item.headers))
+    """A destination that stands alone has all of the traffic, whatever its weight."""
+    cluster = cluster_of(scope, service, item.destination, place)
+    return WeightedCluster(cluster, item.weight or 100, _edits(item.headers), _written_host(item.headers))
 
 
 def cluster_of(scope: Scope, service: VirtualService, destination: policy.Destination, place: Place) -> str:
@@ -234,7 +234,7 @@ def _retries(asked: policy.Retries | None, *, hashed: bool) -> RetryPolicy | Non
     base = defaults.OUTBOUND_RETRIES
     if asked is None:
         return outbound_retries(hashed)
-    if asked.attempts == 0:
+    if not asked.attempts:
         return None
     words = [word.strip() for word in (asked.retry_on or "").split(",") if word.strip()]
     codes = tuple(int(word) for word in words if word.isdigit())
@@ -244,7 +244,7 @@ def _retries(asked: policy.Retries | None, *, hashed: bool) -> RetryPolicy | Non
     ignore = asked.retry_ignore_previous_hosts
     return RetryPolicy(
         retry_on=tuple(conditions),
-        num_retries=base.num_retries if asked.attempts is None else asked.attempts,
+        num_retries=asked.attempts,
         per_try_timeout=asked.per_try_timeout.total_seconds() if asked.per_try_timeout else None,
         retriable_status_codes=codes,
         host_selection_retry_max_attempts=base.host_selection_retry_max_attempts,
@@ -271,9 +271,16 @@ def _host_rewrite(rule: policy.HttpRoute) -> str:
     """The authority of a rewrite, or a ``Host`` that is set as a header: Envoy wants it as a rewrite of the host."""
     if rule.rewrite is not None and rule.rewrite.authority:
         return rule.rewrite.authority
-    request = rule.headers.request if rule.headers else None
-    written = {**((request.add or {}) if request else {}), **((request.set or {}) if request else {})}
-    return next((value for name, value in written.items() if name.lower() in ("host", ":authority")), "")
+    return _written_host(rule.headers)
+
+
+def _written_host(headers: Headers | None) -> str:
+    """``set`` counts before ``add``."""
+    request = headers.request if headers is not None else None
+    if request is None:
+        return ""
+    written = [*(request.set or {}).items(), *(request.add or {}).items()]
+    return next((value for name, value in written if is_authority(name)), "")
 
 
 def _mirrors(scope: Scope, service: VirtualService, rule: policy.HttpRoute, place: Place) -> tuple[Mirror, ...]:
@@ -281,22 +288,22 @@ def _mirrors(scope: Scope, service: VirtualService, rule: policy.HttpRoute, plac
     if rule.mirror is not None:
         share = rule.mirror_percentage
         if share is None and rule.mirror_percent is not None:
-            share = policy.PercentValue(value=rule.mirror_percent)
+            share = answers.PercentValue(value=rule.mirror_percent)
         asked.append((rule.mirror, share))
     made = [Mirror(cluster_of(scope, service, to, place), _fraction(share, MILLION)) for to, share in asked]
     return tuple(mirror for mirror in made if mirror.fraction)
 
 
-def _fraction(percentage: policy.PercentValue | None, default: int) -> int:
+def _fraction(percentage: answers.PercentValue | None, default: int) -> int:
     """Parts per million."""
     return default if percentage is None else round((percentage.value or 0.0) * MILLION / 100)
 
 
-def _redirect(asked: policy.Redirect, place: Place) -> Redirect:
+def _redirect(asked: answers.Redirect, place: Place) -> Redirect:
     port = asked.port
     if asked.derive_port == "FROM_REQUEST_PORT":
         port = place.port
-    if port == {"http": 80, "https": 443}.get(asked.scheme or ""):
+    if port == {"http": 80, "https": 443}.get(asked.scheme or "http"):  # nothing is served by TLS yet
         port = None
     return Redirect(
         code=asked.redirect_code or 301,
@@ -308,39 +315,24 @@ def _redirect(asked: policy.Redirect, place: Place) -> Redirect:
     )
 
 
-def _direct_response(asked: policy.DirectResponse) -> DirectResponse:
-    body = asked.body
-    if body is None:
-        return DirectResponse(asked.status)
-    content = base64.b64decode(body.bytes) if body.bytes is not None else (body.string or "").encode()
-    return DirectResponse(asked.status, content)
+def _direct_response(asked: answers.DirectResponse) -> DirectResponse:
+    return DirectResponse(asked.status, asked.body.content if asked.body is not None else b"")
 
 
-def _fault(asked: policy.Fault | None) -> FaultPolicy | None:
+def _fault(asked: answers.Fault | None) -> FaultPolicy | None:
     if asked is None:
         return None
     delay, abort = asked.delay, asked.abort
     share = None if delay is None else delay.percentage
     if share is None and delay is not None and delay.percent is not None:
-        share = policy.PercentValue(value=delay.percent)
+        share = answers.PercentValue(value=delay.percent)
     return FaultPolicy(
         delay=delay.fixed_delay.total_seconds() if delay and delay.fixed_delay else None,
         delay_fraction=_fraction(share, 0),
         abort_http_status=abort.http_status if abort else None,
-        abort_grpc_status=_grpc_status(abort.grpc_status) if abort and abort.grpc_status else None,
+        abort_grpc_status=abort.grpc_code if abort else None,
         abort_fraction=_fraction(abort.percentage, 0) if abort else 0,
     )
-
-
-_GRPC = (
-    "OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
-    "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED",
-    "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED",
-)  # fmt: skip
-
-
-def _grpc_status(text: str) -> int:
-    return int(text) if text.isdigit() else _GRPC.index(text.upper())
 
 
 def _cors(asked: policy.CorsPolicy | None) -> CorsPolicy | None:
@@ -359,17 +351,14 @@ def _cors(asked: policy.CorsPolicy | None) -> CorsPolicy | None:
     )
 
 
-_HOST = re.compile(r"^(host|:authority)$", re.IGNORECASE)
-
-
-def _edits(headers: policy.Headers | None) -> HeaderEdits:
+def _edits(headers: Headers | None) -> HeaderEdits:
     if headers is None:
         return NO_EDITS
-    request, response = headers.request or policy.HeaderOperations(), headers.response or policy.HeaderOperations()
+    request, response = headers.request or HeaderOperations(), headers.response or HeaderOperations()
     return HeaderEdits(_values(request), request.remove or (), _values(response), response.remove or ())
 
 
-def _values(operations: policy.HeaderOperations) -> tuple[HeaderValue, ...]:
+def _values(operations: HeaderOperations) -> tuple[HeaderValue, ...]:
     added = [HeaderValue(name, value, append=True) for name, value in sorted((operations.add or {}).items())]
     written = [HeaderValue(name, value) for name, value in sorted((operations.set or {}).items())]
-    return tuple(value for value in (*added, *written) if not _HOST.match(value.name))
+    return tuple(value for value in (*added, *written) if not is_authority(value.name))

@@ -89,6 +89,7 @@ class Api:
                 web.get(f"/policies/{NAME}", self._get),
                 web.put(f"/policies/{NAME}", self._put),
                 web.delete(f"/policies/{NAME}", self._delete),
+                web.route("*", "/policies/{owner:.*}", self._no_owner),
             ]
         )
         return application
@@ -105,7 +106,16 @@ class Api:
         return web.Response(text=dump(policies), content_type="application/yaml")
 
     async def _put(self, request: web.Request) -> web.Response:
-        return await self._apply(request, await request.text())
+        try:
+            text = (await request.read()).decode()
+        except UnicodeDecodeError as error:
+            return _json({"problems": [f"the set is not UTF-8 (byte {error.start})"]}, 422)
+        return await self._apply(request, text)
+
+    async def _no_owner(self, request: web.Request) -> web.Response:
+        owner = request.match_info["owner"]
+        message = f"{owner!r} cannot be an owner: lower case letters, digits and dashes, at most 63, no dash first"
+        return _json({"problems": [message]}, 404)
 
     async def _delete(self, request: web.Request) -> web.Response:
         return await self._apply(request, "")

@@ -5,14 +5,19 @@ of every file that was good); the problem is told with file and line. A whole se
 halfway leaves the former set or the new one.
 """
 
+import hashlib
 import os
 import shutil
+import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mesh_policy import Policy, PolicyError, dump, load_documents
+from mesh_policy import Policy, PolicyError, Problem, dump, load_documents
+from mesh_policy.load import read_files
 
+LONGEST_NAME = 200
+"""Characters of a file's name without its ending; file systems take 255 bytes, and a copy in the making has some more."""
 Texts = dict[str, str]
 """File name to content."""
 
@@ -47,41 +52,71 @@ class PolicyDirectory:
         """The policies of every owner. Never raises for a broken file; see :attr:`problems`."""
         problems: list[str] = []
         found: dict[Path, tuple[str, list[Policy]]] = {}
-        for file in sorted(self.path.glob("*/*.yaml")):
-            if file.parent.name.startswith("."):
-                continue
+        files = self._files(problems)
+        for file in files:
             entry = self._read_file(file, problems)
             if entry is not None:
                 found[file] = entry
-        for gone in self._last_good.keys() - found.keys():
-            self._copy_of(gone).unlink(missing_ok=True)
+        self._forget_all_but(files, problems)
         self._last_good = found
         self.problems = tuple(problems)
         return tuple(policy for _, policies in found.values() for policy in policies)
 
+    def _files(self, problems: list[str]) -> list[Path]:
+        """Every file of every owner; of a folder that cannot be listed those that are known from before."""
+        found: list[Path] = []
+        for folder in sorted(self.path.iterdir()):
+            if folder.name.startswith("."):
+                continue
+            if not folder.is_dir():
+                problems.append(f"{folder}: is no owner's folder; policies are in OWNER/NAME.yaml")
+                continue
+            try:
+                names = sorted(os.listdir(folder))
+            except OSError as error:
+                problems.append(f"{folder}: cannot be read: {error.strerror}; what was in it stays in force")
+                copies = (self._accepted / folder.name).glob("*.yaml")
+                names = sorted({file.name for file in (*self._last_good, *copies) if file.parent.name == folder.name})
+            # Editors keep files of their own beside those they edit, with a dot before the name.
+            found += [folder / name for name in names if name.endswith((".yaml", ".yml")) and name[0] != "."]
+        return found
+
+    def _forget_all_but(self, files: Sequence[Path], problems: list[str]) -> None:
+        """A file that was removed must not come back when one of its name is made anew and is broken."""
+        kept = {self._copy_of(file) for file in files}
+        try:
+            for copy in [*self._accepted.glob("*/*.yaml"), *self._accepted.glob("*/*.yml")]:
+                if copy not in kept:
+                    copy.unlink()
+        except OSError as error:
+            problems.append(f"{self._accepted}: cannot be tidied: {error.strerror}")
+
     def _read_file(self, file: Path, problems: list[str]) -> tuple[str, list[Policy]] | None:
         known = self._last_good.get(file)
         try:
-            text = file.read_text()
+            text = _read(file)
             if known is not None and known[0] == text:
                 return known
             policies = load_documents(text, str(file))
-        except (PolicyError, OSError, UnicodeDecodeError) as error:
-            problems += str(error).splitlines()
+        except PolicyError as error:
+            problems += map(str, error.problems)
             return known or self._former(file)
         reasons = [f"{file}: {reason}" for policy in policies for reason in self.refuse(policy)]
         if reasons:
             problems += reasons
             return known or self._former(file)
-        _write(self._copy_of(file), text)
+        try:
+            _write(self._copy_of(file), text)
+        except OSError as error:
+            problems.append(f"{file}: is in force, and cannot be kept for a restart: {error.strerror}")
         return text, policies
 
     def _former(self, file: Path) -> tuple[str, list[Policy]] | None:
         """What an earlier process accepted of a file that is broken now."""
         try:
-            text = self._copy_of(file).read_text()
+            text = _read(self._copy_of(file))
             return text, load_documents(text, str(file))
-        except (PolicyError, OSError, UnicodeDecodeError):
+        except PolicyError:
             return None
 
     def _copy_of(self, file: Path) -> Path:
@@ -129,19 +164,38 @@ class PolicyDirectory:
 
 
 def file_name(policy: Policy) -> str:
-    """``KIND.NAMESPACE.NAME.yaml``."""
-    return f"{policy.kind}.{policy.metadata.namespace}.{policy.metadata.name}.yaml"
+    """``KIND.NAMESPACE.NAME.yaml``; of a name that no file can have, its beginning and a digest of all of it."""
+    name = f"{policy.kind}.{policy.metadata.namespace}.{policy.metadata.name}"
+    if len(name) > LONGEST_NAME:
+        digest = hashlib.sha256(name.encode()).hexdigest()[:16]
+        name = f"{name[: LONGEST_NAME - len(digest) - 1]}~{digest}"
+    return f"{name}.yaml"
 
 
 def _texts(folder: Path) -> Texts:
-    return {file.name: file.read_text(errors="replace") for file in folder.glob("*.yaml")}
+    try:
+        files = [*folder.glob("*.yaml"), *folder.glob("*.yml")]
+        return {file.name: file.read_text(encoding="utf-8", errors="replace") for file in files if file.is_file()}
+    except OSError:
+        return {}  # which no set equals: it is written anew
+
+
+def _read(file: Path) -> str:
+    """The text of a file of somebody's. A pipe would be waited for until somebody writes, perhaps for ever."""
+    try:
+        regular = stat.S_ISREG(file.stat().st_mode)
+    except OSError as error:
+        raise PolicyError([Problem(str(file), 0, "cannot be read", "", error.strerror or str(error))]) from None
+    if not regular:
+        raise PolicyError([Problem(str(file), 0, "cannot be read", "", "is no file; remove it")])
+    return read_files(file)[0][1]
 
 
 def _write(path: Path, text: str) -> None:
     """Atomic: a reader sees the old content or the new, also after a loss of power."""
     path.parent.mkdir(exist_ok=True)
     temporary = path.with_name(f".{path.name}.new")
-    with temporary.open("w") as file:
+    with temporary.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from mesh_control.world import Resolution, Service, ServicePort, Workload, protocol_of
 from mesh_policy import Policy, ServiceEntry, WorkloadEntry, WorkloadEntrySpec
 
-RESOLUTIONS = {"STATIC": Resolution.STATIC, "DNS": Resolution.DNS, "DNS_ROUND_ROBIN": Resolution.DNS}
+RESOLUTIONS = {"STATIC": Resolution.STATIC, "DNS": Resolution.DNS, "DNS_ROUND_ROBIN": Resolution.LOGICAL_DNS}
 
 
 def services(policies: Sequence[Policy]) -> tuple[Service, ...]:
@@ -33,7 +33,7 @@ def _service(entry: ServiceEntry, host: str) -> Service:
         _workload(endpoint, f"{name}-{place}", namespace, sidecar=False)
         for place, endpoint in enumerate(spec.endpoints or ())
     )
-    if resolution is Resolution.DNS and not endpoints and not selector:
+    if resolution.by_name and not endpoints and not selector:
         endpoints = (Workload(name, namespace, host, sidecar=False),)  # the host itself is what is to be resolved
     return Service(
         hostname=host,

@@ -2,13 +2,34 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, IPvAnyAddress, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    IPvAnyAddress,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 
-from mesh_policy.base import Labels, Name, Percent, Port
+from mesh_policy.base import Name, Namespace, Percent, Port, Unsigned, Whole
 from mesh_policy.durations import Span
+from mesh_policy.headers import HeaderName
 from mesh_policy.hosts import CLUSTER_DOMAIN, Host
+from mesh_policy.virtual_service import check_retry_on
 
+ServiceName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
+"""A service is one label of its host's name: it holds no dot."""
 PathPrefix = Annotated[str, Field(pattern=r"^/")]
+
+
+def _lower(headers: dict[str, str]) -> dict[str, str]:
+    """Names of headers have no case; one that stands twice is a contradiction."""
+    found = {name.lower(): value for name, value in headers.items()}
+    if len(found) < len(headers):
+        raise ValueError(f"of {', '.join(headers)} one stands twice")
+    return found
 
 
 class Statement(BaseModel):
@@ -16,8 +37,8 @@ class Statement(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    service: Name
-    namespace: Name = "default"
+    service: ServiceName
+    namespace: Namespace = "default"
 
     @property
     def host(self) -> str:
@@ -61,8 +82,8 @@ class Timeout(Statement):
 class Retry(Statement):
     """Requests below ``path`` (all, when unset) are tried up to ``attempts`` times more. ``on`` takes Envoy's names."""
 
-    attempts: Annotated[int, Field(ge=0, le=100)]
-    on: str = "connect-failure,refused-stream,unavailable,cancelled"
+    attempts: Annotated[Whole, Field(ge=0, le=100)]
+    on: Annotated[str, AfterValidator(check_retry_on)] = "connect-failure,refused-stream,unavailable,cancelled"
     per_try: Span | None = None
     path: PathPrefix | None = None
 
@@ -72,7 +93,7 @@ class Redirect(Statement):
 
     path: PathPrefix
     to: PathPrefix
-    headers: Labels = Field(default_factory=dict)
+    headers: Annotated[dict[HeaderName, str], AfterValidator(_lower)] = Field(default_factory=dict)
     code: Literal[301, 302, 303, 307, 308] = 301
 
 
@@ -82,7 +103,7 @@ class CircuitBreaker(Statement):
     ``max_ejection_percent`` is 100 here: with Istio's 10 % nothing is ever ejected while there are fewer than ten hosts.
     """
 
-    errors: Annotated[int, Field(ge=1)] = 5
+    errors: Annotated[Unsigned, Field(ge=1)] = 5
     ejection: Span = Field(default="30s", validate_default=True)
     interval: Span = Field(default="10s", validate_default=True)
     max_ejection_percent: Percent = 100
@@ -98,3 +119,11 @@ class Exposed(Statement):
     gateway: Name = "ingressgateway"
     port: Port = 80
     bind: IPvAnyAddress | None = None
+
+    @field_validator("hostname")
+    @classmethod
+    def _one_name(cls, value: str) -> str:
+        """The rules hold in the mesh too, where ``*`` would take the requests for every other service."""
+        if value == "*":
+            raise ValueError("`*` would take every request; name the host, or a part of it as in *.example.com")
+        return value

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import TypeVar
 
+from mesh_policy.answers import Redirect as HttpRedirect
 from mesh_policy.base import Policy
 from mesh_policy.destination_rule import DestinationRule, DestinationRuleSpec, OutlierDetection, Subset, TrafficPolicy
 from mesh_policy.durations import parse_duration
@@ -19,7 +20,6 @@ from mesh_policy.virtual_service import (
     VirtualService,
     VirtualServiceSpec,
 )
-from mesh_policy.virtual_service import Redirect as HttpRedirect
 
 S = TypeVar("S", bound=said.Statement)
 GATEWAY_NAMESPACE = "istio-system"
@@ -36,12 +36,23 @@ class Traffic:
         self._statements = statements
         services = sorted({(s.namespace, s.service) for s in statements})
         self._services = [_Service([s for s in statements if (s.namespace, s.service) == key]) for key in services]
+        self._one_service_for_a_hostname()
 
     def expand(self) -> list[Policy]:
         """The objects: gateways, destination rules, virtual services, each sorted by name."""
         rules = [rule for service in self._services if (rule := service.destination_rule()) is not None]
         routes = [route for service in self._services if (route := service.virtual_service()) is not None]
         return [*self._gateways(), *rules, *routes]
+
+    def _one_service_for_a_hostname(self) -> None:
+        """Rules of two services for one host would be mixed at the gateway, and one of them be ignored in the mesh."""
+        owners: dict[str, said.Exposed] = {}
+        for exposed in sorted((s for s in self._statements if isinstance(s, said.Exposed)), key=lambda s: s.host):
+            owner = owners.setdefault(exposed.hostname.lower(), exposed)
+            if owner.host != exposed.host:
+                raise ConflictError(
+                    f"{exposed.hostname} is the host name of {owner.host} and of {exposed.host}; keep one"
+                )
 
     def _gateways(self) -> list[Gateway]:
         exposed = [s for s in self._statements if isinstance(s, said.Exposed)]
@@ -76,6 +87,18 @@ class _Service:
         self._breaker = self._only(said.CircuitBreaker)
         for kind in (said.Timeout, said.Retry, said.Route):
             self._by_path(kind)
+        self._check_redirects()
+        if self._canary is not None and "/" in (routes := self._by_path(said.Route)):
+            raise ConflictError(
+                f"{self._first.host}: {self._canary!r} and {routes['/']!r} both say where everything goes; keep one"
+            )
+
+    def _check_redirects(self) -> None:
+        found: dict[tuple[str, tuple[tuple[str, str], ...]], said.Redirect] = {}
+        for redirect in self._all(said.Redirect):
+            other = found.setdefault((redirect.path, tuple(sorted(redirect.headers.items()))), redirect)
+            if other is not redirect:
+                raise ConflictError(f"{self._first.host}: Redirect is said twice: {other!r} and {redirect!r}")
 
     def _all(self, kind: type[S]) -> list[S]:
         return [statement for statement in self._statements if isinstance(statement, kind)]
@@ -130,7 +153,7 @@ class _Service:
         exposed = sorted(self._all(said.Exposed), key=lambda s: s.hostname)
         gateways = sorted({f"{GATEWAY_NAMESPACE}/{s.gateway}" for s in exposed})
         spec = VirtualServiceSpec(
-            hosts=(self._first.host, *dict.fromkeys(s.hostname for s in exposed)),
+            hosts=tuple(dict.fromkeys([self._first.host, *(s.hostname for s in exposed)])),
             gateways=("mesh", *gateways) if gateways else None,
             http=(*self._redirects(), *self._paths()),
         )
@@ -143,8 +166,7 @@ class _Service:
                 match=(
                     HttpMatch(
                         uri=StringMatch(exact=s.path),
-                        headers={name.lower(): StringMatch(exact=value) for name, value in sorted(s.headers.items())}
-                        or None,
+                        headers={name: StringMatch(exact=value) for name, value in sorted(s.headers.items())} or None,
                     ),
                 ),
                 redirect=HttpRedirect(uri=s.to, redirect_code=s.code),
@@ -199,6 +221,8 @@ def _after(timeout: said.Timeout | None) -> timedelta | None:
 def _retries(retry: said.Retry | None) -> Retries | None:
     if retry is None:
         return None
+    if retry.attempts == 0:
+        return Retries(attempts=0)
     return Retries(
         attempts=retry.attempts,
         retry_on=retry.on,

@@ -12,7 +12,7 @@ from mesh_control.compiler import compile_proxy
 from mesh_control.proxies import proxy_of
 from mesh_control.sources.directory import PolicyDirectory
 from mesh_control.state import State
-from mesh_policy import dump
+from mesh_policy import dump, load_documents
 from mesh_proxy.snapshot import Builder, Snapshot
 from stacks import laptop as processes
 from stacks import plan
@@ -33,7 +33,7 @@ def test_every_proxy_runs_every_scenario(tmp_path: Path, name: str, scenario: st
     state = State(PolicyDirectory(tmp_path), tmp_path / "inventory.yml")
     state.reload()
     assert state.problems() == []
-    candidate = state.check("demo", dump(list(book_store.policies(environment))))
+    candidate = state.check("demo", load_documents(dump(list(book_store.policies(environment)))))
     assert candidate.findings == []
     for proxy in plan.proxies(environment):
         metadata = proxy.metadata() if intercepted else processes.metadata(environment, proxy, tmp_path)

@@ -23,6 +23,9 @@ PASSED_OVER = {
     ("ServiceEntrySpec", "subject_alt_names"): "is checked by TLS to the service, which is refused",
     ("FaultDelay", "exponential_delay"): "is refused by the model",
     ("FaultAbort", "http2_error"): "is refused by the model",
+    ("FaultAbort", "grpc_status"): "is read as its number, `grpc_code`",
+    ("HttpBody", "string"): "is read as `content`",
+    ("HttpBody", "bytes"): "is read as `content`",
 }
 
 

@@ -6,6 +6,7 @@ from mesh_control import validate
 from tests.unit.mesh_control import worlds
 
 RULE = "kind: DestinationRule\nspec: {host: order, %s}"
+PORT = "portLevelSettings: [{port: {number: 1}, %s}]"
 SERVICE = "kind: VirtualService\nspec: {hosts: [order], %s}"
 ROUTE = "route: [{destination: {host: order}}]"
 GATEWAY = "kind: Gateway\nspec: {servers: [%s]}"
@@ -37,7 +38,10 @@ REFUSED = [
     (RULE % "trafficPolicy: {loadBalancer: {consistentHash: {useSourceIp: true}}}", "consistentHash: is not supported"),
     (SERVICE % "tls: [{match: [{sniHosts: [order]}], route: [{destination: {host: order}}]}]", "spec.tls: is not"),
     (SERVICE % "http: [{delegate: {name: x}}]", "spec.http[0].delegate: is not supported yet; write the rules here"),
-    (SERVICE % f"http: [{{{ROUTE}, retries: {{retryRemoteLocalities: true}}}}]", "retryRemoteLocalities: is not"),
+    (
+        SERVICE % f"http: [{{{ROUTE}, retries: {{attempts: 1, retryRemoteLocalities: true}}}}]",
+        "retryRemoteLocalities: is not",
+    ),
     (
         SERVICE % f"http: [{{match: [{{headers: {{'@request.auth.claims.x': {{exact: y}}}}}}], {ROUTE}}}]",
         "spec.http[0].match[0].headers: @request.auth.claims.x needs claims",
@@ -64,6 +68,37 @@ REFUSED = [
     (
         GATEWAY % "{port: {number: 80, name: a, protocol: HTTP}, hosts: ['*'], defaultEndpoint: x}",
         "defaultEndpoint: is",
+    ),
+    (
+        RULE
+        % "trafficPolicy: {portLevelSettings: [{port: {number: 1}, loadBalancer: {consistentHash: {useSourceIp: true}}}]}",
+        "spec.trafficPolicy.portLevelSettings[0].loadBalancer.consistentHash: is not supported",
+    ),
+    (
+        RULE
+        % f"subsets: [{{name: v1, trafficPolicy: {{{PORT % 'loadBalancer: {localityLbSetting: {enabled: true}}'}}}}}]",
+        "spec.subsets[0].trafficPolicy.portLevelSettings[0].loadBalancer: balancing by locality is not",
+    ),
+    (
+        RULE % f"trafficPolicy: {{{PORT % 'outlierDetection: {outlierDetectionHttpErrorCodes: [500]}'}}}",
+        "portLevelSettings[0].outlierDetection.outlierDetectionHttpErrorCodes: is not supported",
+    ),
+    (
+        RULE % f"trafficPolicy: {{{PORT % 'connectionPool: {http: {http2KeepAlive: {interval: 1s}}}'}}}",
+        "portLevelSettings[0].connectionPool.http.http2KeepAlive: is not supported",
+    ),
+    (f"kind: VirtualService\nspec: {{http: [{{{ROUTE}}}]}}", "spec.hosts: without hosts this is a delegate"),
+    (
+        GATEWAY % "{port: {number: 80, name: a, protocol: HTTP, targetPort: 8080}, hosts: ['*']}",
+        "spec.servers[0].port.targetPort: is only for services",
+    ),
+    (
+        "kind: ServiceEntry\nspec: {hosts: [a.example], ports: [{number: 53, name: dns, protocol: UDP}], resolution: DNS}",
+        "spec.ports[0].protocol: UDP is not carried",
+    ),
+    (
+        ENTRY % "resolution: STATIC, workloadSelector: {}",
+        "spec.workloadSelector.labels: without labels nobody is selected",
     ),
     (ENTRY % "resolution: DYNAMIC_DNS", "spec.resolution: DYNAMIC_DNS is not supported yet; use DNS"),
     (ENTRY % "addresses: [10.0.0.0/8]", "spec.addresses[0]: 10.0.0.0/8 is a network"),
@@ -92,3 +127,35 @@ def test_refused(text: str, message: str) -> None:
 def test_taken(text: str) -> None:
     document = f"apiVersion: networking.istio.io/v1\nmetadata: {{name: x}}\n{text}"
     assert [finding for finding in validate.findings(worlds.world(document)) if finding.level > 1] == []
+
+
+DNS = ENTRY % "resolution: DNS"
+
+
+def document(text: str, name: str, namespace: str = "default") -> str:
+    return f"---\napiVersion: networking.istio.io/v1\nmetadata: {{name: {name}, namespace: {namespace}}}\n{text}\n"
+
+
+def errors(text: str) -> list[str]:
+    return [str(finding) for finding in validate.findings(worlds.world(text)) if finding.level > 1]
+
+
+@pytest.mark.parametrize("namespace", ["default", "other"])
+def test_two_services_for_one_host_are_refused(namespace: str) -> None:
+    """Two clusters of one name would follow, and every proxy refuses all clusters then."""
+    (error,) = errors(document(DNS, "one") + document(DNS, "two", namespace))
+    assert "MESH0007 ServiceEntry" in error
+    assert "spec.hosts[0]: a.example is already declared by ServiceEntry default/one; put its ports" in error
+
+
+def test_a_service_entry_for_a_host_of_the_inventory_is_refused() -> None:
+    (error,) = errors(document(DNS.replace("a.example", worlds.ORDER), "one"))
+    assert "is already declared by the inventory" in error
+
+
+def test_a_name_where_the_control_plane_hands_out_addresses_is_refused() -> None:
+    entry = "kind: WorkloadEntry\nspec: {address: host.example, labels: {app: %s}}"
+    (error,) = errors(document(entry % "order", "w"))
+    assert error.startswith("error MESH0008 WorkloadEntry default/w: spec.address: host.example is a name")
+    by_name = DNS.replace("resolution", "workloadSelector: {labels: {app: far}}, resolution")
+    assert errors(document(entry % "far", "w") + document(by_name, "s")) == []

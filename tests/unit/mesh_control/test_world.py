@@ -74,3 +74,29 @@ def test_policies_are_ranked_by_age() -> None:
         for name, day in (("a", 3), ("b", 1), ("c", 2))
     )
     assert [p.metadata.name for p in World.of(policies=load_documents(documents)).policies] == ["b", "c", "a"]
+
+
+def test_ages_are_compared_as_times_and_names_decide_before_namespaces() -> None:
+    times = {
+        ("a", "x"): "'2026-01-01T09:00:00+02:00'",  # 07:00
+        ("b", "x"): "'2026-01-01T08:00:00Z'",
+        ("c", "z"): "'2026-01-01T08:00:00.5Z'",
+        ("e", "y"): "2026-02-01",
+        ("d", "z"): "'2026-02-01T00:00:00Z'",
+    }
+    documents = "---\n".join(
+        f"apiVersion: networking.istio.io/v1\nkind: DestinationRule\n"
+        f"metadata: {{name: {name}, namespace: {namespace}, creationTimestamp: {time}}}\nspec: {{host: order}}\n"
+        for (name, namespace), time in times.items()
+    )
+    assert [p.metadata.name for p in World.of(policies=load_documents(documents)).policies] == ["a", "b", "c", "d", "e"]
+
+
+def test_of_two_services_for_one_host_there_is_one_whatever_the_order() -> None:
+    """Sets with such are refused; files written by hand must not make proxies refuse everything."""
+    own = worlds.service("order")
+    other = Service(own.hostname, "aaa", own.ports, external=True)
+    third = Service(own.hostname, "aaa", own.ports)
+    for mixed in ([own, other, third], [third, other, own]):
+        assert World.of(mixed).services == (own,)
+    assert World.of([other, third]) == World.of([third, other])

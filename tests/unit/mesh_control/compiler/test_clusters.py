@@ -137,3 +137,45 @@ def test_a_workloads_own_port_goes_before_the_services_target() -> None:
     )
     (assignment,) = compiled(services=(order,), workloads=hosts).endpoints
     assert [str(e.address) for e in assignment.localities[0].endpoints] == ["10.0.0.1:9090", "10.0.0.2:8080"]
+
+
+def test_settings_of_a_subset_for_a_port_inherit_nothing() -> None:
+    text = rule(
+        "{host: order, trafficPolicy: {loadBalancer: {simple: RANDOM}, outlierDetection: {interval: 1s},"
+        " connectionPool: {tcp: {maxConnections: 7}}}, subsets: [{name: v1, labels: {version: v1},"
+        " trafficPolicy: {loadBalancer: {simple: RANDOM},"
+        " portLevelSettings: [{port: {number: 8380}, connectionPool: {tcp: {maxConnections: 8}}}]}}]}"
+    )
+    found = cluster(text, "v1")
+    assert (found.lb_policy, found.outlier_detection) == (LbPolicy.LEAST_REQUEST, None)
+    assert connections(text, "v1") == 8
+
+
+def test_zero_is_no_limit_as_istio_reads_it() -> None:
+    text = rule(
+        "{host: order, trafficPolicy: {connectionPool: {tcp: {maxConnections: 0},"
+        " http: {http1MaxPendingRequests: 0, http2MaxRequests: 0, maxRetries: 0, maxConcurrentStreams: 0}}}}"
+    )
+    assert cluster(text).thresholds == cluster().thresholds
+    assert cluster(text).http.max_concurrent_streams is None
+
+
+def test_a_rule_that_selects_the_workload_counts_alone() -> None:
+    general = rule(f"{{host: order, {limited(1)}, subsets: [{{name: v1, labels: {{version: v1}}}}]}}", "a")
+    mine = rule(f"{{host: order, {limited(2)}, workloadSelector: {{matchLabels: {{app: store}}}}}}", "b")
+    others = rule(f"{{host: order, {limited(3)}, workloadSelector: {{matchLabels: {{app: x}}}}}}", "c")
+    config = compiled(f"{general}---\n{mine}---\n{others}")
+    assert connections(f"{general}---\n{mine}---\n{others}") == 2
+    assert f"outbound|8380|v1|{ORDER}" not in worlds.by_name(config.clusters)
+    assert connections(f"{general}---\n{others}") == 1
+
+
+def test_dns_round_robin_takes_one_address_at_a_time() -> None:
+    entry = (
+        "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: web}\n"
+        "spec: {hosts: [web.example], resolution: DNS_ROUND_ROBIN, ports: [{number: 80, name: http}]}\n---\n"
+        + rule("{host: web.example, subsets: [{name: none, labels: {a: b}}]}")
+    )
+    clusters = worlds.by_name(compiled(entry).clusters)
+    assert clusters["outbound|80||web.example"].type is ClusterType.LOGICAL_DNS
+    assert clusters["outbound|80|none|web.example"].type is ClusterType.STRICT_DNS  # the other wants exactly one name

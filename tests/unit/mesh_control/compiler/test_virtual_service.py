@@ -198,3 +198,55 @@ def test_tcp_by_weight_and_only_for_whom_it_is_meant() -> None:
     ]
     others = by_name(compiled(tcp, Node("sidecar~10.0.0.1~order-v1.default~x")).listeners)["0.0.0.0_5432"]
     assert others.filter_chains[0].filter.cluster == "outbound|5432||postgres.default.svc.cluster.local"
+
+
+@pytest.mark.parametrize(
+    ("text", "port"),
+    [
+        ("redirect: {port: 80}", None),  # what the scheme means anyway is not written out (Istio)
+        ("redirect: {scheme: http, port: 80}", None),
+        ("redirect: {port: 443}", 443),
+        ("redirect: {scheme: https, port: 80}", 80),
+        ("redirect: {derivePort: FROM_PROTOCOL_DEFAULT, scheme: https}", None),
+    ],
+)
+def test_the_port_of_a_redirect(text: str, port: int | None) -> None:
+    (route,) = order(service(f"{{{text}}}"))
+    assert isinstance(route.action, Redirect)
+    assert route.action.port == port
+
+
+def test_a_destination_that_stands_alone_has_everything_whatever_its_weight() -> None:
+    text = "{route: [{destination: {host: order}, weight: 0, headers: {request: {set: {a: b}}}}]}"
+    assert [cluster.weight for cluster in action(order(service(text))[0]).weighted_clusters] == [100]
+
+
+def test_a_destination_may_rewrite_the_host_and_set_counts_before_add() -> None:
+    text = (
+        "{route: [{destination: {host: order}, weight: 50,"
+        " headers: {request: {add: {':authority': a.example}, set: {Host: b.example, x: y}}}},"
+        " {destination: {host: store}, weight: 50}], headers: {request: {add: {host: c.example}, set: {Host: d.example}}}}"
+    )
+    found = action(order(service(text))[0])
+    assert [cluster.host_rewrite for cluster in found.weighted_clusters] == ["b.example", ""]
+    assert found.weighted_clusters[0].edits.request_set == (HeaderValue("x", "y"),)
+    assert found.host_rewrite == "d.example"
+
+
+def test_retries_without_attempts_are_none() -> None:
+    assert action(order(service(f"{{{TO_ORDER}, retries: {{}}}}"))[0]).retry is None
+
+
+def test_no_gateways_are_the_mesh() -> None:
+    text = service(f"{{match: [{{gateways: []}}], name: x, {TO_ORDER}}}", more="gateways: []")
+    assert [route.name for route in order(text)] == ["x"]
+
+
+def test_an_address_of_ipv6_stands_in_brackets_as_in_requests() -> None:
+    entry = (
+        "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: web}\n"
+        "spec: {hosts: [web.example], addresses: ['2001:db8::1', 192.0.2.1], resolution: DNS,"
+        " ports: [{number: 80, name: http}]}\n"
+    )
+    (host, _) = by_name(compiled(entry).routes)["80"].virtual_hosts
+    assert host.domains == ("web.example", "web.example.", "[2001:db8::1]", "192.0.2.1")

@@ -1,11 +1,12 @@
 """Policies on disk: replaced at once, kept when broken, whole after a crash."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from mesh_control.sources.directory import PolicyDirectory, file_name
-from mesh_policy import Policy, load_documents
+from mesh_policy import Gateway, Policy, load_documents
 
 GATEWAY = (
     "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: NAME}\n"
@@ -102,3 +103,105 @@ def test_a_leftover_copy_does_not_bring_a_file_back(tmp_path: Path) -> None:
     directory.replace("demo", [])
     assert names(directory) == []
     assert list((tmp_path / "accepted").rglob("*.yaml")) == []
+
+
+def spoil_bytes(file: Path) -> None:
+    file.write_bytes(b"# a\n# \xff\n")
+
+
+def spoil_link(file: Path) -> None:
+    file.unlink()
+    file.symlink_to("nowhere")
+
+
+def spoil_loop(file: Path) -> None:
+    file.unlink()
+    file.symlink_to(file)
+
+
+def spoil_pipe(file: Path) -> None:
+    file.unlink()
+    os.mkfifo(file)
+
+
+def spoil_folder(file: Path) -> None:
+    file.unlink()
+    file.mkdir()
+
+
+SPOILT = {
+    spoil_bytes: ":2: cannot be read: is not UTF-8",
+    spoil_link: ": cannot be read: No such file or directory",
+    spoil_loop: ": cannot be read: Too many levels of symbolic links",
+    spoil_pipe: ": cannot be read: is no file; remove it",
+    spoil_folder: ": cannot be read: is no file; remove it",
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILT, ids=lambda spoil: spoil.__name__)
+def test_what_is_no_readable_file_keeps_what_it_held(tmp_path: Path, spoil: object) -> None:
+    directory = PolicyDirectory(tmp_path)
+    directory.replace("demo", gateways("a", "b"))
+    assert names(directory) == ["a", "b"]
+    file = tmp_path / "policies/demo/Gateway.default.a.yaml"
+    assert callable(spoil)
+    spoil(file)
+    for process in (directory, PolicyDirectory(tmp_path)):
+        assert names(process) == ["a", "b"]
+        (problem,) = process.problems
+        assert problem.startswith(f"{file}{SPOILT[spoil]}")
+    directory.replace("demo", gateways("c"))
+    assert names(directory) == ["c"]
+
+
+def test_a_folder_that_cannot_be_listed_keeps_what_it_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = PolicyDirectory(tmp_path)
+    directory.replace("demo", gateways("a"))
+    directory.replace("other", gateways("b"))
+    assert names(directory) == ["a", "b"]
+    listed = os.listdir
+
+    def closed(path: Path) -> list[str]:
+        if Path(path).name == "demo":
+            raise PermissionError(13, "Permission denied")
+        return listed(path)
+
+    monkeypatch.setattr(os, "listdir", closed)  # root, as whom tests may run, may list everything
+    for process in (directory, PolicyDirectory(tmp_path)):
+        assert names(process) == ["a", "b"]
+        assert f"{tmp_path}/policies/demo: cannot be read: Permission denied; what was in it" in process.problems[0]
+
+
+def test_what_lies_beside(tmp_path: Path) -> None:
+    directory = PolicyDirectory(tmp_path)
+    text = GATEWAY.replace("NAME", "a")
+    (tmp_path / "policies/demo").mkdir()
+    (tmp_path / "policies/demo/mine.yml").write_text(text)
+    (tmp_path / "policies/demo/.#mine.yml").symlink_to("an-editors-lock")
+    (tmp_path / "policies/stray.yaml").write_text(text)
+    assert names(directory) == ["a"]
+    assert directory.problems == (
+        f"{tmp_path}/policies/stray.yaml: is no owner's folder; policies are in OWNER/NAME.yaml",
+    )
+    directory.replace("demo", [])
+    assert names(directory) == []
+
+
+def test_a_file_removed_while_nobody_looked_does_not_come_back(tmp_path: Path) -> None:
+    directory = PolicyDirectory(tmp_path)
+    directory.replace("demo", gateways("a"))
+    assert names(directory) == ["a"]
+    file = tmp_path / "policies/demo/Gateway.default.a.yaml"
+    file.unlink()
+    later = PolicyDirectory(tmp_path)
+    assert names(later) == []
+    file.write_text("broken: [")
+    assert names(PolicyDirectory(tmp_path)) == []
+
+
+def test_the_longest_names_have_files_of_their_own(tmp_path: Path) -> None:
+    longest = [f"{'a' * 252}{end}" for end in "bc"]
+    policies = [Gateway.of(name, gateways("x")[0].spec, "n" * 63) for name in longest]
+    directory = PolicyDirectory(tmp_path)
+    directory.replace("demo", policies)
+    assert sorted(names(directory)) == longest
