@@ -27,6 +27,10 @@ def rule(spec: str) -> str:
     return f"{head}spec: {{host: books, {spec}}}\n---\n"
 
 
+GATEWAY = (
+    "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: edge}\n"
+    "spec: {selector: {istio: edge}, servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ['*']}]}\n---\n"
+)
 PLAIN = "{route: [{destination: {host: books}}]}"
 EJECT = "trafficPolicy: {outlierDetection: {%s}}"
 
@@ -36,6 +40,12 @@ EJECT = "trafficPolicy: {outlierDetection: {%s}}"
     [
         (virtual(PLAIN), []),
         (virtual(PLAIN) + virtual(PLAIN, name="b"), ["ERROR IST0109 spec.hosts"]),
+        (virtual(PLAIN, more='exportTo: ["."], ') + virtual(PLAIN, name="b", more="exportTo: [other], "), []),
+        (
+            virtual(PLAIN, more='exportTo: ["."], ') + virtual(PLAIN, name="b", more='exportTo: ["*"], '),
+            ["ERROR IST0109 spec.hosts"],
+        ),
+        (virtual(PLAIN, more='exportTo: ["~"], ') + virtual(PLAIN, name="b"), []),
         (virtual(PLAIN) * 2, ["ERROR MESH0003 "]),
         (virtual("{route: [{destination: {host: boks}}]}"), ["ERROR IST0101 spec.http[0].route[0].destination.host"]),
         (
@@ -53,6 +63,16 @@ EJECT = "trafficPolicy: {outlierDetection: {%s}}"
             [],
         ),
         (virtual(PLAIN, more="gateways: [x], "), ["ERROR IST0101 spec.gateways"]),
+        (virtual(PLAIN, more="gateways: [./edge, default/edge, edge], ") + GATEWAY, []),
+        (
+            virtual(
+                "{match: [{uri: {prefix: /}, gateways: [./gone]}], route: [{destination: {host: books}}]}",
+                more="gateways: [edge], ",
+            )
+            + GATEWAY,
+            ["ERROR IST0101 spec.http[0].match[0].gateways"],
+        ),
+        (rule("trafficPolicy: {}").replace("host: books", "host: boks"), ["WARNING MESH0009 spec.host"]),
         (virtual(f"{PLAIN}, {PLAIN}"), ["WARNING IST0130 spec.http[1]"]),
         (
             virtual("{route: [{destination: {host: books}, weight: 1}, {destination: {host: books}, weight: 2}]}"),
