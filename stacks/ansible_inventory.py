@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from stacks import plan
+from stacks import plan, ports
 from stacks.environment import Environment, Machine, Workload
 
 Variables = dict[str, Any]
@@ -48,7 +48,7 @@ def static_connections(environment: Environment) -> dict[str, Variables]:
             "ansible_control_path_dir": f"~/.ansible/cp/meshwright-{environment.name}",
         }
         if machines.driver == "namespaces":
-            relay = f"/usr/bin/python3 -SE {root}/stacks/machines/namespaces/relay.py mw-{environment.name} %h %p"
+            relay = f'/usr/bin/python3 -SE "{root}/stacks/machines/namespaces/relay.py" mw-{environment.name} %h %p'
             known = f"/var/lib/meshwright/machines/{environment.name}/known_hosts.{node.name}"
             found[node.name]["ansible_ssh_common_args"] = (
                 f"-o ProxyCommand='{relay}' -o UserKnownHostsFile={known} -o StrictHostKeyChecking=yes"
@@ -101,6 +101,7 @@ def host(environment: Environment, machine: Machine) -> Variables:
     workloads = [workload for workload in environment.workloads if workload.machine == machine.name]
     return {
         "host_ports": _ports(environment, machine),
+        "host_units": _units(environment, machine),
         # Before the redirect rules, which name them.
         "host_users": [PROXY_USER, *map(user, workloads)],
         "mesh_proxy_instances": [_proxy(environment, proxy) for proxy in proxies.values()],
@@ -111,26 +112,19 @@ def host(environment: Environment, machine: Machine) -> Variables:
 
 def _ports(environment: Environment, machine: Machine) -> list[Variables]:
     """The ports that the machine's own units listen on, each with the unit and the setting that chooses it."""
-    mesh, database = environment.mesh, environment.postgresql
-    needs: list[tuple[int, str, str]] = []
-    if mesh.control_machine == machine.name:
-        needs.append((mesh.xds_port, "mesh-control.service", "mesh.xds_port"))
-        needs.append((mesh.monitoring_port, "mesh-control.service", "mesh.monitoring_port"))
-    if mesh.gateway.machine == machine.name:
-        needs.append((mesh.gateway.http_port, f"mesh-proxy@{mesh.gateway.name}.service", "mesh.gateway.http_port"))
-    if database is not None and database.machine == machine.name:
-        needs.append((database.port, "postgresql@*-main.service", "postgresql.port"))
-    for workload in environment.workloads:
-        if workload.machine == machine.name:
-            port = environment.service(workload.service).ports[0].port
-            needs.append((port, f"workload-{workload.name}.service", f"services.{workload.service}.ports"))
-    for proxy in plan.proxies(environment):
-        if proxy.machine == machine:
-            unit = f"mesh-proxy@{proxy.name}.service"
-            ports = asdict(proxy.ports)
-            taken = ("admin", "health", "stats") if proxy.kind == "router" else tuple(ports)
-            needs += [(ports[name], unit, f"workloads.{proxy.name}.machine") for name in taken]
-    return [{"port": port, "unit": unit, "setting": setting} for port, unit, setting in needs]
+    return [
+        {"port": found.port, "unit": found.unit, "setting": found.setting}
+        for found in ports.listeners(environment)
+        if found.machine == machine.name
+    ]
+
+
+def _units(environment: Environment, machine: Machine) -> list[str]:
+    """The units of the mesh that stand on a machine."""
+    control = ["mesh-control.service"] if environment.mesh.control_machine == machine.name else []
+    proxies = [f"mesh-proxy@{proxy.name}.service" for proxy in plan.proxies(environment) if proxy.machine == machine]
+    workloads = [f"workload-{w.name}.service" for w in environment.workloads if w.machine == machine.name]
+    return control + proxies + workloads
 
 
 def user(workload: Workload) -> str:

@@ -77,6 +77,7 @@ ROLES: dict[str, tuple[str, dict[str, Option]]] = {
                 },
                 default=[],
             ),
+            "host_units": items("Units of the mesh that the host keeps; others of ours are removed.", default=[]),
             "host_users": items("Further unprivileged users.", default=[]),
         },
     ),

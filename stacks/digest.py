@@ -1,4 +1,4 @@
-"""A digest of the files that a run of the playbook depends on."""
+"""Digests of what a run of the playbook depends on."""
 
 import hashlib
 from collections.abc import Iterable
@@ -16,3 +16,8 @@ def of_files(root: Path, entries: Iterable[str]) -> str:
                 digest.update(f"{file.relative_to(root)}\0".encode())
                 digest.update(hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()[:16]
+
+
+def of_texts(texts: Iterable[str]) -> str:
+    """Digest of texts in their order."""
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]

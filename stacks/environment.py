@@ -13,20 +13,32 @@ from pydantic import (
     ConfigDict,
     Field,
     IPvAnyAddress,
-    IPvAnyNetwork,
     StringConstraints,
     ValidationError,
     field_validator,
     model_validator,
 )
 
+from stacks import ports
+
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$")]
 """A lower-case DNS label of at most 40 characters."""
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
-PROXY_PORT_STEP = 100
-"""Distance between the ports of two proxies on one machine."""
+WorkloadName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,25}[a-z0-9])?$")]
+"""A name of at most 27 characters: that of the workload's user, ``demo-NAME``, may have 32."""
+UserName = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$")]
+"""A user of a machine; at most 32 characters."""
+Label = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$")]
+"""The value of a label, as Kubernetes has it."""
+Variable = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+"""The name of an environment variable."""
+Line = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]*$")]
+"""Text without control characters."""
+
+OWN_VARIABLES = ("BIND", "DATABASE_URL_FILE", "PORT")
+"""Variables of a workload's program that follow from other settings."""
 
 
 class InvalidEnvironmentError(ValueError):
@@ -61,15 +73,15 @@ class Machines(_Model):
         description="`namespaces`: made here, no security boundary; `existing`: any SSH hosts; `qemu`: virtual machines; "
         "`processes`: no machines, plain processes on loopback.",
     )
-    network: IPvAnyNetwork = Field(
-        default=ipaddress.ip_network("10.77.0.0/24"),
+    network: ipaddress.IPv4Network = Field(
+        default=ipaddress.IPv4Network("10.77.0.0/24"),
         description="Network of the machines; its first address is the gateway.",
     )
     cores: Annotated[int, Field(ge=1, le=256)] = Field(default=2, description="Processor cores of each machine.")
     memory_mib: Annotated[int, Field(ge=256)] = Field(default=2048, description="Memory of each machine in MiB.")
     suite: str = Field(default="bookworm", description="Debian suite of the machine image.")
     mirror: str | None = Field(default=None, description="Debian mirror for the image; unset: this host's own sources.")
-    ssh_user: Name = Field(default="ansible", description="User that Ansible logs in as; may become root by sudo.")
+    ssh_user: UserName = Field(default="ansible", description="User that Ansible logs in as; may become root by sudo.")
     ssh_private_key_file: str = Field(
         default=".meshwright/ssh/id_ed25519", description="Private key for that user, from the project's root."
     )
@@ -106,15 +118,26 @@ class Service(_Model):
 class Workload(_Model):
     """One running copy of a service on a machine, with a sidecar beside it."""
 
-    name: Name = Field(description="Unique name.")
+    name: WorkloadName = Field(description="Unique name; at most 27 characters.")
     service: Name = Field(description="Service that it belongs to.")
-    version: str = Field(default="v1", description="Label `version`.")
+    version: Label = Field(default="v1", description="Label `version`.")
     machine: Name = Field(description="Machine that it runs on.")
     program: Literal["store", "order", "warehouse", "warranty", "book-store"] = Field(
         description="Which demo program it runs."
     )
-    settings: dict[str, str] = Field(default_factory=dict, description="Environment variables of the program.")
+    settings: dict[Variable, Line] = Field(
+        default_factory=dict,
+        description="Environment variables of the program; its address and port are not among them.",
+    )
     database: bool = Field(default=False, description="Whether it uses PostgreSQL.")
+
+    @field_validator("settings")
+    @classmethod
+    def _settings_are_free(cls, value: dict[str, str]) -> dict[str, str]:
+        taken = sorted(set(value) & set(OWN_VARIABLES))
+        if taken:
+            raise ValueError(f"{', '.join(taken)} follows from other settings; set any but {', '.join(OWN_VARIABLES)}")
+        return value
 
 
 class Gateway(_Model):
@@ -186,7 +209,7 @@ class Environment(_Model):
         problems = [*self._duplicate_names(), *self._unknown_machines(), *self._unknown_services(), *self._outside()]
         problems = problems or self._taken_ports()
         if problems:
-            raise ValueError("; ".join(problems))
+            raise ValueError("\n".join(problems))
         return self
 
     def _duplicate_names(self) -> list[str]:
@@ -194,11 +217,18 @@ class Environment(_Model):
         for key, names in (
             ("machines.nodes", [node.name for node in self.machines.nodes]),
             ("machines.nodes address", [node.address for node in self.machines.nodes]),
-            ("services", [service.name for service in self.services]),
-            ("workloads", [workload.name for workload in self.workloads]),
+            ("services (and postgresql.service)", self._service_names()),
+            (
+                "workloads (and mesh.gateway.name)",
+                [self.mesh.gateway.name, *(workload.name for workload in self.workloads)],
+            ),
         ):
             found += [f"{key}: {name!r} stands twice" for name in sorted({n for n in names if names.count(n) > 1})]
         return found
+
+    def _service_names(self) -> list[str]:
+        database = [] if self.postgresql is None else [self.postgresql.service]
+        return [*(service.name for service in self.services), *database]
 
     def _unknown_machines(self) -> list[str]:
         known = [node.name for node in self.machines.nodes]
@@ -232,27 +262,22 @@ class Environment(_Model):
         if self.machines.driver not in ("namespaces", "qemu"):
             return []
         network = self.machines.network
-        return [
-            f"machines.nodes.{node.name}.address: {node.address} is not in machines.network {network}"
-            for node in self.machines.nodes
-            if ipaddress.ip_address(node.address) not in network
-        ]
+        if network.prefixlen > 30:
+            return [f"machines.network: {network} has no room for machines (allowed: a prefix of at most 30 bits)"]
+        found = []
+        for node in self.machines.nodes:
+            address, key = ipaddress.IPv4Address(node.address), f"machines.nodes.{node.name}.address"
+            if address not in network:
+                found.append(f"{key}: {node.address} is not in machines.network {network}")
+            elif address in (network[0], network[1], network[-1]):
+                found.append(
+                    f"{key}: {node.address} is the network's own or its gateway's; others of {network} are free"
+                )
+        return found
 
     def _taken_ports(self) -> list[str]:
-        if self.machines.driver == "processes":
-            return []  # there every process has a port of its own
-        owners: dict[tuple[str, int], str] = {}
-        if self.postgresql is not None:
-            owners[self.postgresql.machine, self.postgresql.port] = "postgresql"
-        found = []
-        for workload in self.workloads:
-            for port in self.service(workload.service).ports:
-                owner = owners.setdefault((workload.machine, port.port), f"workload {workload.name}")
-                if owner != f"workload {workload.name}":
-                    found.append(
-                        f"workloads.{workload.name}.machine: port {port.port} of {workload.machine} is {owner}'s"
-                    )
-        return found
+        # Of processes every one has a port of its own.
+        return [] if self.machines.driver == "processes" else ports.clashes(self)
 
     def machine(self, name: str) -> Machine:
         """The machine of that name (:class:`KeyError` when there is none)."""
@@ -269,6 +294,8 @@ def parse(base: Environment | Mapping[str, Any], overrides: Mapping[str, Any] | 
     Raises :class:`InvalidEnvironmentError` with one line for each wrong value.
     """
     values = base.model_dump(mode="json", exclude_unset=True) if isinstance(base, Environment) else base
+    if overrides is not None and not isinstance(overrides, Mapping):
+        raise InvalidEnvironmentError(f"environment = {overrides!r}: must be a table of settings")
     try:
         return Environment.model_validate(merge(values, overrides or {}))
     except ValidationError as error:
@@ -289,8 +316,10 @@ def describe(error: ValidationError) -> str:
     lines = []
     for item in error.errors(include_url=False):
         key = ".".join(("environment", *map(str, item["loc"])))
-        message = item["msg"].removeprefix("Value error, ")
-        if item["type"] == "extra_forbidden":
+        message = item["msg"].removeprefix("Value error, ").replace("valid tuple", "list")
+        if not item["loc"]:  # of the environment as a whole: each line names its key
+            lines += [f"environment.{line}" for line in message.splitlines()]
+        elif item["type"] == "extra_forbidden":
             lines.append(f"{key}: there is no such setting")
         elif item["type"] == "missing":
             lines.append(f"{key}: is required")

@@ -8,26 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from stacks.environment import PROXY_PORT_STEP, Environment, Machine, Service, Workload
+from stacks import ports
+from stacks.environment import Environment, Machine, Service, Workload
 
 CLUSTER_DOMAIN = "svc.cluster.local"
-
-
-@dataclass(frozen=True, slots=True)
-class ProxyPorts:
-    """The ports of one proxy: Istio's own numbers, moved by a step for each further proxy of a machine."""
-
-    outbound: int
-    inbound: int
-    admin: int
-    health: int
-    stats: int
-
-    @classmethod
-    def at(cls, index: int) -> "ProxyPorts":
-        """The ports of the proxy with that place (0 is the first) on its machine."""
-        step = PROXY_PORT_STEP * index
-        return cls(15001 + step, 15006 + step, 15000 + step, 15021 + step, 15090 + step)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +22,7 @@ class ProxyPlan:
     namespace: str
     kind: Literal["sidecar", "router"]
     machine: Machine
-    ports: ProxyPorts
+    ports: ports.ProxyPorts
     labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -74,13 +58,11 @@ def proxies(environment: Environment) -> tuple[ProxyPlan, ...]:
         (w.name, environment.service(w.service).namespace, "sidecar", w.machine, workload_labels(environment, w))
         for w in environment.workloads
     ]
-    places: dict[str, int] = {}
-    planned = []
-    for name, namespace, kind, machine, labels in owners:
-        place = places.get(machine, 0)
-        places[machine] = place + 1
-        planned.append(ProxyPlan(name, namespace, kind, environment.machine(machine), ProxyPorts.at(place), labels))
-    return tuple(planned)
+    own = ports.of_proxies(environment)
+    return tuple(
+        ProxyPlan(name, namespace, kind, environment.machine(machine), own[name], labels)
+        for name, namespace, kind, machine, labels in owners
+    )
 
 
 def mesh_inventory(environment: Environment) -> dict[str, Any]:

@@ -4,6 +4,8 @@ Ansible runs as a process of its own; what happens comes back as JSON lines from
 in a file of mode 0600 in a private directory that is gone when the run ends.
 """
 
+import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -17,8 +19,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from stacks.machines.system import locked
+
 ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / ".meshwright"
+PREFIX = "playbook-"
 Say = Callable[[str], None]
 
 
@@ -54,7 +59,7 @@ def run(
 ) -> Outcome:
     """Run ``mesh.yml`` for the plays with these tags on an inventory given as JSON. Raises :class:`PlaybookError`."""
     WORK.mkdir(mode=0o700, exist_ok=True)
-    directory = Path(tempfile.mkdtemp(prefix="playbook-", dir=WORK))
+    directory, lock = _directory(WORK)
     try:
         (directory / "inventory.json").write_text(inventory)
         (directory / "secrets.json").touch(mode=0o600)
@@ -64,12 +69,41 @@ def run(
         (directory / "ssh").symlink_to(tempfile.mkdtemp(prefix="meshwright-ssh-"))
         return _execute(directory, tags, check, say)
     finally:
-        _end_connections(directory)
-        shutil.rmtree(directory, ignore_errors=True)
+        _remove(directory)
+        os.close(lock)
+
+
+def _directory(work: Path) -> tuple[Path, int]:
+    """A private directory for a run, and the descriptor that holds its lock as long as this process lives."""
+    with locked(work):
+        remove_stale(work)
+        directory = Path(tempfile.mkdtemp(prefix=PREFIX, dir=work))
+        lock = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    return directory, lock
+
+
+def remove_stale(work: Path) -> None:
+    """Remove what runs left, secrets among it, that were killed: nobody holds the lock of their directory."""
+    for directory in work.glob(f"{PREFIX}*"):
+        with contextlib.suppress(OSError):  # another run's, or just gone
+            descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _remove(directory)
+            finally:
+                os.close(descriptor)
+
+
+def _remove(directory: Path) -> None:
+    _end_connections(directory)
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 def _end_connections(directory: Path) -> None:
     """SSH keeps connections open for later commands; those of this run end with it."""
+    if not (directory / "ssh").is_symlink():
+        return
     for control in (directory / "ssh").resolve().glob("*"):
         subprocess.run(["ssh", "-O", "exit", "-o", f"ControlPath={control}", "any"], capture_output=True, check=False)
     shutil.rmtree((directory / "ssh").resolve(), ignore_errors=True)

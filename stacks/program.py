@@ -11,10 +11,11 @@ import pulumi
 
 from stacks import ansible_inventory, digest, laptop, laptop_database, vault
 from stacks.environment import Environment, InvalidEnvironmentError, parse
-from stacks.environments import ENVIRONMENTS
+from stacks.environments import declaration
 from stacks.layers.installed import PARTS, Installed
 from stacks.layers.local_processes import LocalProcesses
 from stacks.layers.policies import Policies
+from stacks.machines.driver import DriverError
 from stacks.machines.namespaces import names
 
 PLAYBOOK_FILES = ("roles", "templates", "mesh.yml", "ansible.cfg")
@@ -24,7 +25,17 @@ REMOTE_SOCKET = "/run/meshwright/control.sock"
 
 
 def run(root: Path) -> None:
-    """The program: settings, then either machines with the playbook on them, or processes, then policies."""
+    """The program. What its user has to mend ends it in one message, without a traceback."""
+    try:
+        build(root)
+    except (InvalidEnvironmentError, vault.VaultError, DriverError) as error:
+        raise pulumi.RunError(str(error)) from None
+    except subprocess.CalledProcessError as error:
+        raise pulumi.RunError(f"{error} (see above)") from None
+
+
+def build(root: Path) -> None:
+    """Settings, then either machines with the playbook on them, or processes, then policies."""
     stack = pulumi.get_stack()
     environment = declared(stack, pulumi.Config().get_object("environment") or {})
     secrets = vault.load(root, stack)
@@ -35,7 +46,7 @@ def run(root: Path) -> None:
         control, last = _machines(root, environment, secrets)
     Policies(
         owner=environment.name,
-        policies=ENVIRONMENTS[stack].policies(environment),
+        policies=declaration(stack).policies(environment),
         control=control,
         wait_seconds=environment.mesh.policy_wait_seconds,
         opts=pulumi.ResourceOptions(depends_on=[last]),
@@ -53,12 +64,12 @@ def declared(stack: str, overrides: Mapping[str, Any]) -> Environment:
 
     Raises :class:`InvalidEnvironmentError` naming the wrong key, or the stack that nobody declared.
     """
-    if stack not in ENVIRONMENTS:
-        allowed = ", ".join(sorted(ENVIRONMENTS))
+    environment = parse(declaration(stack).ENVIRONMENT, overrides)
+    if environment.name != stack:
         raise InvalidEnvironmentError(
-            f"no environment is declared for the stack {stack!r}; allowed: {allowed} (stacks/environments lists them)"
+            f"environment.name = {environment.name!r}: the stack's name is allowed, {stack!r}"
         )
-    return parse(ENVIRONMENTS[stack].ENVIRONMENT, overrides)
+    return environment
 
 
 def _with_what_is_there(environment: Environment) -> Environment:
@@ -90,6 +101,7 @@ def _machines(
     content = digest.of_files(root, (*PLAYBOOK_FILES, *PACKAGES))
     pulumi.export("inventory", pulumi.Output.secret(inventory))  # long, and for programs
     archive = wheels(root)
+    content = f"{content}-{digest.of_files(archive.parent, [archive.name])}"
     last: pulumi.Resource = machines
     for part in PARTS:
         last = Installed(
@@ -97,7 +109,7 @@ def _machines(
             environment=environment.name,
             inventory=inventory,
             secrets=secrets,
-            digest=f"{content}-{digest.of_files(archive.parent, [archive.name])}",
+            digest=machines.identity.apply(lambda found: f"{content}-{found}"),
             opts=pulumi.ResourceOptions(depends_on=[last]),
         )
     name = environment.mesh.control_machine

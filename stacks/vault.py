@@ -15,6 +15,9 @@ import yaml
 from ansible.errors import AnsibleError
 from ansible.parsing.vault import VaultLib, VaultSecret
 
+from stacks.environment import InvalidEnvironmentError
+from stacks.environments import declaration
+
 ROOT = Path(__file__).resolve().parent.parent
 PASSWORD_FILE = ".vault_pass"  # noqa: S105 (the name of a file)
 SECRETS = ("vault_join_token", "vault_postgresql_password")
@@ -97,6 +100,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("environment")
     environment = parser.parse_args().environment
+    try:
+        declaration(environment)
+    except InvalidEnvironmentError as error:
+        sys.exit(str(error))
     for file in ensure(ROOT, environment, ROOT / ".meshwright" / "ssh" / "id_ed25519"):
         sys.stdout.write(f"made {file}\n")
     return 0

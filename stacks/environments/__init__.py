@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from mesh_policy import Policy
-from stacks.environment import Environment
+from stacks.environment import Environment, InvalidEnvironmentError
 from stacks.environments import laptop, local, static
 
 
@@ -27,3 +27,13 @@ class Declaration(Protocol):
 
 ENVIRONMENTS: dict[str, Declaration] = {"laptop": laptop, "local": local, "static": static}
 """Stack name to its declaration."""
+
+
+def declaration(stack: str) -> Declaration:
+    """The declaration of a stack. Raises :class:`InvalidEnvironmentError` for one that nobody declared."""
+    if stack not in ENVIRONMENTS:
+        allowed = ", ".join(sorted(ENVIRONMENTS))
+        raise InvalidEnvironmentError(
+            f"no environment is declared for the stack {stack!r}; allowed: {allowed} (stacks/environments lists them)"
+        )
+    return ENVIRONMENTS[stack]

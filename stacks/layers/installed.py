@@ -20,7 +20,7 @@ class Installed(pulumi.ComponentResource):
         environment: str,
         inventory: pulumi.Input[str],
         secrets: Mapping[str, str],
-        digest: str,
+        digest: pulumi.Input[str],
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__(f"meshwright:index:{part.capitalize()}", part, None, opts)

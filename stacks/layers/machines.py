@@ -8,6 +8,7 @@ from typing import Any
 
 import pulumi
 
+from stacks import digest
 from stacks.environment import Environment
 from stacks.machines import MachineSpec, driver
 from stacks.machines.driver import check
@@ -53,11 +54,16 @@ def place(state: Values, key: str) -> Values:
         "port": int(state["ssh_port"]),
         "user": state["user"],
         "arguments": arguments,
+        # A machine that was made anew has another, and none of the policies that its predecessor held.
+        "host_key": state["host_key"],
     }
 
 
 class Machines(pulumi.ComponentResource):
-    """All machines. ``places`` says by name how commands reach them, ``connections`` the same in Ansible's words."""
+    """All machines. ``places`` says by name how commands reach them, ``connections`` the same in Ansible's words.
+
+    ``identity`` changes when a machine is made anew, at the same address and with nothing on it.
+    """
 
     def __init__(self, environment: Environment, *, root: Path, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("meshwright:index:Machines", "machines", None, opts)
@@ -86,6 +92,7 @@ class Machines(pulumi.ComponentResource):
         states = pulumi.Output.all(*(machine.state for machine in self.machines))
         self.places = states.apply(lambda found: {state["name"]: place(state, str(key)) for state in found})
         self.connections = states.apply(lambda found: {s["name"]: ansible_connection(s, str(key)) for s in found})
+        self.identity = states.apply(lambda found: digest.of_texts(state["host_key"] for state in found))
         self.register_outputs({"machines": [spec.name for spec in specs]})
 
 

@@ -5,7 +5,8 @@ import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any, Protocol
 
 
@@ -41,6 +42,10 @@ class MachineSpec:
     def digest(self) -> str:
         """Changes when anything about the machine does."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
+
+    def keeps_disk(self, made: "MachineSpec") -> bool:
+        """Whether the machine made as ``made`` becomes this one by another start: nothing but its limits differs."""
+        return replace(made, cores=self.cores, memory_mib=self.memory_mib) == self
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +105,11 @@ class Problems:
         )
 
 
+def pinned(known_hosts: Path) -> tuple[str, ...]:
+    """SSH's arguments by which only the host key in that file is taken; its path may hold spaces."""
+    return ("-o", f'UserKnownHostsFile="{known_hosts}"', "-o", "StrictHostKeyChecking=yes")
+
+
 class Driver(Protocol):
     """Makes machines, looks at them, takes them away."""
 
@@ -129,7 +139,7 @@ class Driver(Protocol):
         ...
 
     def delete_network(self, environment: str) -> None:
-        """Take the network away."""
+        """Take the network away, with whatever machines are still in it."""
         ...
 
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from stacks.machines.driver import DriverError, MachineSpec, MachineState, NetworkSpec, Problem, Problems
+from stacks.machines.driver import DriverError, MachineSpec, MachineState, NetworkSpec, Problem, Problems, pinned
 
 TOOLS = {"ssh": "openssh-client", "ssh-keyscan": "openssh-client"}
 ANSWER_SECONDS = 5
@@ -85,7 +85,7 @@ class ExistingDriver:
             address=machine.address,
             ssh_port=machine.ssh_port,
             user=machine.user,
-            ssh_arguments=("-o", f"UserKnownHostsFile={known}", "-o", "StrictHostKeyChecking=yes"),
+            ssh_arguments=pinned(known),
             host_key=key,
             digest=machine.digest(),
         )

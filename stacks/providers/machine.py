@@ -50,14 +50,16 @@ class MachineProvider(ResourceProvider):
         return CreateResult(id_=f"{props['spec']['environment']}/{props['spec']['name']}", outs=self._ensure(props))
 
     def update(self, _id: str, _olds: Values, news: Values) -> UpdateResult:
-        """Start it again."""
+        """Start it again, with the limits that it is to have."""
         return UpdateResult(outs=self._ensure(news))
 
     def diff(self, _id: str, olds: Values, news: Values) -> DiffResult:
-        """Another specification is another machine; one that does not run is started."""
-        replaces = [key for key in ("spec", "driver", "state_directory") if olds.get(key) != news.get(key)]
+        """Another specification is another machine, other limits another start; one that does not run is started."""
+        changed = [key for key in ("spec", "driver", "state_directory") if olds.get(key) != news.get(key)]
+        limits = changed == ["spec"] and specification(news).keeps_disk(specification(olds))
         stopped = not (olds.get("state") or {}).get("running")
-        return DiffResult(changes=bool(replaces) or stopped, replaces=replaces, delete_before_replace=True)
+        replaces = [] if limits else changed
+        return DiffResult(changes=bool(changed) or stopped, replaces=replaces, delete_before_replace=True)
 
     def read(self, id_: str, props: Values) -> ReadResult:
         """What it is now; a machine that is gone leaves the state."""

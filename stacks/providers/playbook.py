@@ -49,7 +49,7 @@ class Playbook(Resource):
     """The plays with ``tags`` of ``mesh.yml``, run for the ``part`` of an environment.
 
     ``inventory`` is JSON, as the engine knows no whole numbers. ``digest`` stands for everything that the run depends on and
-    the inventory does not tell: roles, templates, wheels.
+    the inventory does not tell: roles, templates, wheels, and which machines stand at the addresses.
     """
 
     hosts: pulumi.Output[list[str]]
@@ -63,7 +63,7 @@ class Playbook(Resource):
         tags: list[str],
         inventory: pulumi.Input[str],
         secrets: pulumi.Input[dict[str, str]],
-        digest: str,
+        digest: pulumi.Input[str],
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         values = {

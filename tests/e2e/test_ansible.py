@@ -129,6 +129,32 @@ def test_drifted_hosts_are_told_as_they_are_and_mended(bare: BareMachines) -> No
     assert difference(foreseen, bare.play()) == ([], [])
 
 
+def test_what_moved_away_leaves_nothing(bare: BareMachines) -> None:
+    """The first workload of a machine goes, so the next takes over the ports of its proxy; two change places."""
+    places = {"book-store-v1": "node3", "book-store-v2": "node2", "warranty": "node2"}
+    workloads = [w.model_copy(update={"machine": places.get(w.name, w.machine)}) for w in bare.environment.workloads]
+    moved = bare.environment.model_copy(update={"workloads": tuple(w for w in workloads if w.name != "store")})
+    foreseen = bare.play(check=True, environment=moved)
+    removed = "host : Remove what proxies and workloads left that are here no longer"
+    assert {f"node2: {removed}", f"node3: {removed}"} <= set(foreseen.changes)
+    done = bare.play(environment=moved)
+    assert f"node2: {removed}" in done.changes
+    units = on(
+        bare, "node2", "systemctl", "list-units", "--all", "--plain", "--no-legend", "mesh-proxy@*", "workload-*"
+    )
+    kept = ["book-store-v2", "order", "warranty"]
+    assert sorted(line.split()[0] for line in units.splitlines()) == [
+        *(f"mesh-proxy@{name}.service" for name in kept),
+        *(f"workload-{name}.service" for name in kept),
+    ]
+    assert on(bare, "node2", "systemctl", "is-active", *(f"workload-{name}" for name in kept)).split() == ["active"] * 3
+    left = on(bare, "node2", "sh", "-c", "'ls /etc/meshwright/* /var/lib/meshwright/proxy; cut -d: -f1 /etc/passwd'")
+    assert not {"store.yml", "store.env", "store.database", "store", "demo-store"} & set(left.split())
+    assert bare.play(check=True, environment=moved).changes == []
+    bare.play()
+    assert bare.play(check=True).changes == []
+
+
 def test_the_stack_static_takes_the_same_machines_over(bare: BareMachines) -> None:
     stack = Stack("static", enter=("nsenter", "--net=/run/netns/mw-bare"))
     try:

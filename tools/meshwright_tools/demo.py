@@ -11,7 +11,6 @@ from meshwright_tools.progress import Progress, StepError
 from meshwright_tools.stack import Pulumi, open_stack, recover
 
 SCENARIOS = ("timeout", "routing", "canary", "circuit-breaker")
-STEADY = "steady"
 KEY = "environment.scenario"
 
 
@@ -23,20 +22,29 @@ def demo(checkout: Checkout, stack: str, scenario: str, progress: Progress) -> i
     if not pulumi.exists():
         raise StepError(f"the stack {stack} does not exist; run `make up` first")
     recover(pulumi, progress)
+    before = configured(pulumi)
     try:
         switch(pulumi, scenario, progress)
         return observe(checkout, pulumi, scenario)
     finally:
-        switch(pulumi, STEADY, progress)
+        switch(pulumi, before, progress)
 
 
-def switch(pulumi: Pulumi, scenario: str, progress: Progress) -> None:
-    """Put the policies of a scenario in force, for every proxy."""
-    with progress.step(f"policies of {scenario}, until every proxy has taken them"):
-        changed = pulumi.read("config", "set", "--path", KEY, scenario)
+def configured(pulumi: Pulumi) -> str | None:
+    """The scenario that the stack's configuration sets; None where it sets none."""
+    found = pulumi.read("config", "get", "--path", KEY)
+    return found.stdout.strip() if found.returncode == 0 else None
+
+
+def switch(pulumi: Pulumi, scenario: str | None, progress: Progress) -> None:
+    """Put the policies of a scenario (None: of the one that the environment declares) in force, for every proxy."""
+    what = f"policies of {scenario}" if scenario else "policies as declared"
+    with progress.step(f"{what}, until every proxy has taken them"):
+        words = ["rm", "--path", KEY] if scenario is None else ["set", "--path", KEY, scenario]
+        changed = pulumi.read("config", *words)
         done = changed if changed.returncode else pulumi.read("up", "--yes", "--skip-preview")
         if done.returncode:
-            raise StepError(f"the policies of {scenario} are not in force:\n{done.stdout}{done.stderr}")
+            raise StepError(f"the {what} are not in force:\n{done.stdout}{done.stderr}")
 
 
 def observe(checkout: Checkout, pulumi: Pulumi, scenario: str) -> int:

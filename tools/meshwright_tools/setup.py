@@ -47,7 +47,7 @@ def main() -> int:
             python_environment.ensure(spec, python, progress, checkout.logs, checkout.requirements / "bootstrap.txt")
         if "pulumi" in parts:
             pulumi_cli.ensure(checkout, progress)
-    except StepError as error:
+    except (StepError, OSError) as error:
         print(f"tools/setup: {error}", file=sys.stderr)
         return 1
     return 0

@@ -266,7 +266,7 @@ def main() -> int:
             progress.say("==> Neither of the stacks local and laptop exists")
         for name in names:
             down(checkout, name, progress)
-    except StepError as error:
+    except (StepError, OSError) as error:
         print(f"tools/stack: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -11,7 +11,9 @@ description:
   - Returns every problem with its mend and fails on none, so that the problems of all hosts can be shown together.
 options:
   ports:
-    description: TCP ports that the host needs free, or held by the unit that is to hold them.
+    description:
+      - TCP ports that the host needs free, or held by the unit that is to hold them, or by another of the mesh, which
+        gives up a port that is no longer its own.
     type: list
     elements: dict
     default: []
@@ -58,6 +60,7 @@ import sys
 from ansible.module_utils.basic import AnsibleModule
 
 LISTEN = "0A"
+OURS = ("mesh-control.service", "mesh-proxy@*.service", "workload-*.service")
 OLDEST_PYTHON = (3, 11)
 
 
@@ -121,7 +124,7 @@ def port_problems(wanted, listening, owners):
     for need in wanted:
         for inode in sorted(listening.get(need["port"], ())):
             pid, name, unit = owners.get(inode, (0, "an unknown process", ""))
-            if not fnmatch.fnmatchcase(unit, need["unit"]):
+            if not any(fnmatch.fnmatchcase(unit, pattern) for pattern in (need["unit"], *OURS)):
                 held = f"port {need['port']} is held by {name} (process {pid}{', ' + unit if unit else ''})"
                 mend = f"stop it, or set {need['setting']}; {need['unit']} needs the port"
                 found.append({"what": held, "mend": mend})

@@ -134,12 +134,12 @@ def complaint(names):
 
 
 def carry_out(module, todo):
-    """Enable, start and restart, each for all units at once."""
-    for verb in ("enable", "start", "restart"):
-        names = [name for name, doings in todo.items() if verb in doings]
+    """Enable, stop and start, each for all units at once: one may take the port that another had."""
+    for verb, reasons in (("enable", ["enable"]), ("stop", ["restart"]), ("start", ["start", "restart"])):
+        names = [name for name, doings in todo.items() if set(reasons) & set(doings)]
         if not names:
             continue
-        if verb != "enable":
+        if verb == "start":
             systemctl("reset-failed", *names)
         code, out = systemctl(verb, *names)
         if code:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from stacks.machines import addresses, daemon, identity
-from stacks.machines.driver import DriverError, MachineSpec, MachineState, NetworkSpec, Problem, Problems
+from stacks.machines.driver import DriverError, MachineSpec, MachineState, NetworkSpec, Problem, Problems, pinned
 from stacks.machines.namespaces import apt_proxy, cgroups, disk, image, names, network
 from stacks.machines.namespaces.sockets import socket_in
 from stacks.machines.system import end, read_pid, run
@@ -78,9 +79,11 @@ class NamespaceDriver:
     def ensure(self, machine: MachineSpec) -> MachineState:
         """See :class:`~stacks.machines.driver.Driver`."""
         directory = self._directory(machine.environment, machine.name)
-        known = self.read(machine)
-        if known is not None and known.digest != machine.digest():
-            self.delete(machine.environment, machine.name)
+        made = self._made(machine.environment, machine.name)
+        if made is not None and made != machine:
+            self._stop(machine.environment, machine.name)
+            if not machine.keeps_disk(made):
+                self.delete(machine.environment, machine.name)
         tree = image.ensure(machine)
         self._ensure_apt_proxy(machine, tree)
         if read_pid(directory / "launcher.pid") is None:
@@ -122,9 +125,9 @@ class NamespaceDriver:
     def read(self, machine: MachineSpec) -> MachineState | None:
         """See :class:`~stacks.machines.driver.Driver`."""
         directory = self._directory(machine.environment, machine.name)
-        if not (directory / "spec.json").exists():
+        made = self._made(machine.environment, machine.name)
+        if made is None:
             return None
-        made = MachineSpec(**json.loads((directory / "spec.json").read_text()))
         host_key = identity.public_host_key(directory / "upper")
         return MachineState(
             name=made.name,
@@ -143,23 +146,32 @@ class NamespaceDriver:
         if host_key:
             known.write_text(f"{machine.address} {host_key}\n")
         relay = Path(__file__).with_name("relay.py")
-        proxy = f"{sys.executable} -SE {relay} {names.bridge_namespace(machine.environment)} %h %p"
-        return ("-o", f"ProxyCommand={proxy}", "-o", f"UserKnownHostsFile={known}", "-o", "StrictHostKeyChecking=yes")
+        proxy = shlex.join([sys.executable, "-SE", str(relay), names.bridge_namespace(machine.environment), "%h", "%p"])
+        return ("-o", f"ProxyCommand={proxy}", *pinned(known))
 
     def delete(self, environment: str, name: str) -> None:
         """See :class:`~stacks.machines.driver.Driver`."""
-        directory = self._directory(environment, name)
-        end(directory / "launcher.pid")
+        self._stop(environment, name)
         network.unplug(environment, name)
-        cgroups.remove(environment, name)
-        shutil.rmtree(directory, ignore_errors=True)
+        shutil.rmtree(self._directory(environment, name), ignore_errors=True)
         (self._state / environment / f"known_hosts.{name}").unlink(missing_ok=True)
 
     def delete_network(self, environment: str) -> None:
         """See :class:`~stacks.machines.driver.Driver`."""
+        for file in (self._state / environment).glob("*/launcher.pid"):
+            self.delete(environment, file.parent.name)
         end(self._state / environment / "apt-proxy.pid")
         network.delete(environment)
         shutil.rmtree(self._state / environment, ignore_errors=True)
+
+    def _stop(self, environment: str, name: str) -> None:
+        end(self._directory(environment, name) / "launcher.pid")
+        cgroups.remove(environment, name)  # a limit below what an old group still counts would be refused
+
+    def _made(self, environment: str, name: str) -> MachineSpec | None:
+        """What the machine that is there was made from."""
+        file = self._directory(environment, name) / "spec.json"
+        return MachineSpec(**json.loads(file.read_text())) if file.exists() else None
 
     def _directory(self, environment: str, name: str) -> Path:
         return self._state / environment / name

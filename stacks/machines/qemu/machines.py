@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from stacks.machines import daemon, image
-from stacks.machines.driver import DriverError, MachineSpec, MachineState, NetworkSpec, Problem, Problems
+from stacks.machines.driver import DriverError, MachineSpec, MachineState, NetworkSpec, Problem, Problems, pinned
 from stacks.machines.qemu import boot, command, disk, kvm, network, ports
 from stacks.machines.system import end, read_pid, run
 from stacks.providers import progress
@@ -71,9 +71,11 @@ class QemuDriver:
         """See :class:`~stacks.machines.driver.Driver`."""
         say = progress.speaker(f"machine {machine.name}")
         directory = self._directory(machine.environment, machine.name)
-        known = self.read(machine)
-        if known is None or known.digest != machine.digest():
+        made = self._made(machine.environment, machine.name)
+        if made is None or not machine.keeps_disk(made):
             self.delete(machine.environment, machine.name)
+        elif made != machine:
+            end(directory / "qemu.pid")
         network.ensure(directory.parent)
         directory.mkdir(exist_ok=True)
         # First, so that a disk is never taken for one of another specification.
@@ -111,9 +113,9 @@ class QemuDriver:
     def read(self, machine: MachineSpec) -> MachineState | None:
         """See :class:`~stacks.machines.driver.Driver`."""
         directory = self._directory(machine.environment, machine.name)
-        if not (directory / "spec.json").exists():
+        made = self._made(machine.environment, machine.name)
+        if made is None:
             return None
-        made = MachineSpec(**json.loads((directory / "spec.json").read_text()))
         key = directory / disk.HOST_KEY
         known = self._known_hosts(machine.environment, machine.name)
         return MachineState(
@@ -122,7 +124,7 @@ class QemuDriver:
             address=LOOPBACK,
             ssh_port=ports.known(directory) or 0,
             user=made.user,
-            ssh_arguments=("-o", f"UserKnownHostsFile={known}", "-o", "StrictHostKeyChecking=yes"),
+            ssh_arguments=pinned(known),
             host_key=key.read_text().strip() if key.exists() else "",
             digest=made.digest(),
         )
@@ -138,8 +140,15 @@ class QemuDriver:
 
     def delete_network(self, environment: str) -> None:
         """See :class:`~stacks.machines.driver.Driver`."""
+        for file in (self._state / environment).glob("*/qemu.pid"):
+            self.delete(environment, file.parent.name)
         network.delete(self._state / environment)
         shutil.rmtree(self._state / environment, ignore_errors=True)
+
+    def _made(self, environment: str, name: str) -> MachineSpec | None:
+        """What the machine that is there was made from."""
+        file = self._directory(environment, name) / "spec.json"
+        return MachineSpec(**json.loads(file.read_text())) if file.exists() else None
 
     def _directory(self, environment: str, name: str) -> Path:
         return self._state / environment / name

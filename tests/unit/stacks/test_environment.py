@@ -1,11 +1,12 @@
 """A wrong environment is refused with the key, the value and what is allowed."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from stacks.environment import InvalidEnvironmentError, merge, parse
+from stacks.program import declared
 
 BASE: dict[str, Any] = {
     "name": "x",
@@ -39,6 +40,27 @@ def workload(**values: Any) -> dict[str, Any]:
             {"machines": {"network": "10.9.0.0/24"}},
             "machines.nodes.node1.address: 10.77.0.11 is not in machines.network",
         ),
+        (
+            {
+                "machines": {
+                    "nodes": [{"name": "node1", "address": "10.77.0.1"}, {"name": "node2", "address": "10.77.0.2"}]
+                }
+            },
+            "environment.machines.nodes.node1.address: 10.77.0.1 is the network's own or its gateway's",
+        ),
+        ({"machines": {"network": "10.77.0.11/32"}}, "environment.machines.network: 10.77.0.11/32 has no room"),
+        (
+            {"machines": {"network": "fd00::/64"}},
+            "environment.machines.network = 'fd00::/64': Input is not a valid IPv4",
+        ),
+        (workload(name="a" * 28), "environment.workloads.0.name = 'aaaaaaaaaaaaaaaaaaaaaaaaaaaa': String should match"),
+        (workload(name="ingressgateway"), "workloads (and mesh.gateway.name): 'ingressgateway' stands twice"),
+        (workload(version="v1\nv2"), "environment.workloads.0.version = 'v1\\nv2': String should match"),
+        (
+            workload(settings={"A": "1\nPORT=2"}),
+            "environment.workloads.0.settings.A = '1\\nPORT=2': String should match",
+        ),
+        (workload(settings={"PORT": "2"}), "environment.workloads.0.settings: PORT follows from other settings"),
         ({"scenario": "chaos"}, "environment.scenario = 'chaos': Input should be 'steady', 'timeout'"),
         ({"name": "Not A Label"}, "environment.name = 'Not A Label'"),
     ],
@@ -49,10 +71,28 @@ def test_one_wrong_value_names_itself(overrides: Mapping[str, Any], expected: st
     assert expected in str(caught.value)
 
 
+def test_settings_that_are_no_table_are_refused() -> None:
+    with pytest.raises(InvalidEnvironmentError, match=r"environment = \[1\]: must be a table of settings"):
+        parse(BASE, cast(Any, [1]))
+
+
+def test_a_stack_keeps_its_name() -> None:
+    with pytest.raises(
+        InvalidEnvironmentError, match=r"environment\.name = 'other': the stack's name is allowed, 'local'"
+    ):
+        declared("local", {"name": "other"})
+
+
 def test_every_wrong_value_is_told_at_once() -> None:
     with pytest.raises(InvalidEnvironmentError) as caught:
         parse(BASE, {"machines": {"cores": 0, "memory_mib": 1}, "mesh": {"proxy": {"concurrency": 0}}})
     assert len(str(caught.value).splitlines()) == 3
+    with pytest.raises(InvalidEnvironmentError) as caught:
+        parse(BASE, {"mesh": {"control_machine": "a", "gateway": {"machine": "b"}}})
+    assert [line.split(":")[0] for line in str(caught.value).splitlines()] == [
+        "environment.mesh.control_machine",
+        "environment.mesh.gateway.machine",
+    ]
 
 
 def test_an_address_that_is_none_is_refused() -> None:
@@ -64,7 +104,7 @@ def test_an_address_that_is_none_is_refused() -> None:
 def test_two_workloads_of_one_port_cannot_share_a_machine() -> None:
     first = BASE["workloads"][0]
     second = first | {"name": "book-store-v2", "version": "v2"}
-    with pytest.raises(InvalidEnvironmentError, match="port 8080 of node2 is workload book-store-v1's"):
+    with pytest.raises(InvalidEnvironmentError, match=r"port 8080 of node2 is workload-book-store-v1\.service's"):
         parse(BASE, {"workloads": [first, second]})
     processes = {"machines": {"driver": "processes"}, "workloads": [first, second]}
     assert len(parse(BASE, processes).workloads) == 2

@@ -17,6 +17,7 @@ from stacks.machines import DRIVERS, DriverError, MachineSpec, daemon, driver, i
 from stacks.machines.driver import check
 from stacks.machines.namespaces import image as namespaces_image
 from stacks.machines.system import end, locked, read_pid, write_pid
+from stacks.providers.machine import MachineProvider
 
 SPEC = MachineSpec(
     "try", "node1", "10.77.0.11", "10.77.0.0/24", "ssh-ed25519 AAAA me", mirror="http://mirror.example/debian"
@@ -226,3 +227,41 @@ def test_a_lock_is_held_by_one(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert overlaps == []
+
+
+# Other limits need another start, and anything else another machine.
+
+
+def values(**changed: object) -> dict[str, object]:
+    spec = asdict(replace(SPEC, **changed))  # type: ignore[arg-type]
+    return {"spec": spec, "driver": "namespaces", "state_directory": "/s", "state": {"running": True}}
+
+
+@pytest.mark.parametrize(
+    ("changed", "changes", "replaces"),
+    [
+        ({}, False, []),
+        ({"memory_mib": 4096, "cores": 1}, True, []),
+        ({"memory_mib": 4096, "suite": "trixie"}, True, ["spec"]),
+        ({"address": "10.77.0.12"}, True, ["spec"]),
+    ],
+)
+def test_a_machine_keeps_its_disk_when_only_its_limits_change(
+    changed: dict[str, object], changes: bool, replaces: list[str]
+) -> None:
+    found = MachineProvider().diff("x/node1", values(), values(**changed))
+    assert (found.changes, found.replaces) == (changes, replaces)
+
+
+@pytest.mark.parametrize(("name", "pid"), [("namespaces", "launcher.pid"), ("qemu", "qemu.pid")])
+def test_a_network_goes_with_the_machines_that_are_still_in_it(
+    name: str, pid: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = driver(name, tmp_path)
+    (tmp_path / "gone" / "node1").mkdir(parents=True)
+    (tmp_path / "gone" / "node1" / pid).touch()
+    ended: list[str] = []
+    monkeypatch.setattr(made, "delete", lambda environment, machine: ended.append(f"{environment}/{machine}"))
+    made.delete_network("gone")
+    assert ended == ["gone/node1"]
+    assert not (tmp_path / "gone").exists()

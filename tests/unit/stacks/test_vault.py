@@ -36,3 +36,10 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
     (tmp_path / ".vault_pass").unlink()
     with pytest.raises(vault.VaultError, match=r"\.vault_pass is missing"):
         vault.load(tmp_path, "local")
+
+
+def test_no_secrets_are_made_for_a_stack_that_nobody_declared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["vault", "unknown"])
+    with pytest.raises(SystemExit, match="no environment is declared for the stack 'unknown'; allowed: laptop, local"):
+        vault.main()
+    assert not vault.vault_file(vault.ROOT, "unknown").parent.exists()
