@@ -38,7 +38,7 @@ setup-python:
 	@tools/setup --only python
 
 setup-tests:
-	@tools/setup --tests
+	@tools/setup --tests $(SETUP_ARGS)
 
 lock: setup-python ## make the hash locks in requirements/ anew
 	@tools/lock $(LOCK_ARGS)

@@ -14,6 +14,7 @@ from typing import IO
 import pytest
 from meshwright_tools import pulumi_cli, pulumi_run
 from meshwright_tools.checkout import Checkout, here
+from meshwright_tools.progress import Progress
 
 pytestmark = pytest.mark.integration
 
@@ -55,9 +56,7 @@ class Stack:
 @pytest.fixture
 def stack(tmp_path: Path) -> Stack:
     checkout = here()
-    programs = pulumi_cli.find(checkout)
-    if programs is None:
-        pytest.skip("no Pulumi: `tools/setup --only pulumi` finds, downloads or builds it")
+    programs = pulumi_cli.find(checkout) or pulumi_cli.ensure(checkout, Progress())
     own = Checkout(root=tmp_path, cache=checkout.cache)
     outer = {name: value for name, value in os.environ.items() if not name.startswith("PULUMI_")}
     environment = pulumi_run.environment(own, programs, outer)

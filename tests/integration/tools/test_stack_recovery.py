@@ -24,8 +24,7 @@ PROGRAM = Path(__file__).parent / "tiny_program"
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Checkout:
     """A checkout whose Pulumi program is the tiny one, with a stack ``try``."""
     real = here()
-    if pulumi_cli.find(real) is None:
-        pytest.skip("no Pulumi: `tools/setup --only pulumi` finds, downloads or builds it")
+    pulumi_cli.ensure(real, Progress())
     for name in [name for name in os.environ if name.startswith("PULUMI_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("PATH", os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
