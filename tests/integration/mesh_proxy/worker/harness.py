@@ -39,6 +39,15 @@ class Proxy:
         """A new connection to the proxy, closed at the end of the test at the latest."""
         return self._stack.enter_context(Client(self.port, receive_buffer))
 
+    def asked(self, server: ManualServer) -> tuple[Client, Wire]:
+        """A request that the server, to which everything is sent, has read and not answered: the client, and its peer."""
+        self.to(server.port)
+        client = self.client()
+        client.ask()
+        peer = server.accept()
+        assert peer.head()
+        return client, peer
+
     def counter(self, name: str) -> int:
         """A counter or a gauge; 0 when nothing was counted."""
         stats = self.worker.stats()

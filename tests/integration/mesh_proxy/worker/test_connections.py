@@ -114,11 +114,7 @@ def test_a_server_that_closes_an_unused_connection_is_asked_on_a_new_one(proxy: 
 
 def test_a_server_that_talks_out_of_turn_is_not_asked_again_there(proxy: Proxy, servers: Servers) -> None:
     server = servers.manual()
-    proxy.to(server.port)
-    client = proxy.client()
-    client.ask()
-    first = server.accept()
-    assert first.head()
+    client, first = proxy.asked(server)
     first.send(answer(b"mine") + answer(b"nobody asked for this"))
     assert client.reply().body == b"mine"
     client.ask()
@@ -206,11 +202,7 @@ def test_chunks_go_to_http_1_0_as_they_are_and_end_by_close(proxy: Proxy, server
 
 def test_an_answer_that_ends_by_close_is_passed_on_whole(proxy: Proxy, servers: Servers) -> None:
     server = servers.manual()
-    proxy.to(server.port)
-    client = proxy.client()
-    client.ask()
-    peer = server.accept()
-    assert peer.head()
+    client, peer = proxy.asked(server)
     peer.send(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 100_000)
     peer.sock.close()
     reply = client.reply()
@@ -264,12 +256,7 @@ def test_a_client_that_goes_away_frees_its_server(proxy: Proxy, servers: Servers
 
 
 def test_a_client_that_goes_away_while_it_is_answered_frees_its_server(proxy: Proxy, servers: Servers) -> None:
-    server = servers.manual()
-    proxy.to(server.port)
-    client = proxy.client()
-    client.ask()
-    peer = server.accept()
-    assert peer.head()
+    client, peer = proxy.asked(servers.manual())
     peer.send(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\nabc")
     assert client.reply_head().status == 200
     client.reset()

@@ -122,12 +122,7 @@ def test_a_host_that_leaves_is_asked_no_more_and_its_unused_connections_are_clos
 
 
 def test_a_cluster_that_leaves_takes_its_unused_connections_along(proxy: Proxy, servers: Servers) -> None:
-    server = servers.manual()
-    proxy.to(server.port)
-    client = proxy.client()
-    client.ask()
-    peer = server.accept()
-    assert peer.head()
+    client, peer = proxy.asked(servers.manual())
     peer.send(answer())
     assert client.reply().status == 200
     proxy.routes()
@@ -333,12 +328,7 @@ def test_a_drain_closes_what_is_unused_and_answers_what_is_under_way(proxy: Prox
 
 
 def test_a_drain_is_over_when_its_time_is(proxy: Proxy, servers: Servers) -> None:
-    server = servers.manual()
-    proxy.to(server.port)
-    client = proxy.client()
-    client.ask()
-    peer = server.accept()
-    assert peer.head()
+    client, peer = proxy.asked(servers.manual())
     proxy.worker.send(ipc.Drain(0.1))
     assert proxy.worker.receive() == ipc.Drained()
     peer.send(answer(b"after all"))

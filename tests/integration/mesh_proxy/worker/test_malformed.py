@@ -204,11 +204,7 @@ RESPONSES = {
 @pytest.mark.parametrize("case", RESPONSES)
 def test_an_answer_in_doubt_is_not_passed_on(case: str, proxy: Proxy, servers: Servers) -> None:
     server = servers.manual()
-    proxy.to(server.port)
-    client = proxy.client()
-    client.ask()
-    peer = server.accept()
-    assert peer.head()
+    client, peer = proxy.asked(server)
     peer.send(RESPONSES[case])
     reply = client.reply()
     assert (reply.status, reply.body.endswith(b"reset reason: protocol error")) == (502, True)

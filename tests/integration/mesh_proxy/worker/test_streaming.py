@@ -59,12 +59,7 @@ def take_whole(wire: Wire) -> None:
 
 
 def test_the_first_byte_of_an_answer_arrives_before_the_last_is_sent(proxy: Proxy, servers: Servers) -> None:
-    server = servers.manual()
-    proxy.to(server.port)
-    client = proxy.client()
-    client.ask()
-    peer = server.accept()
-    assert peer.head()
+    client, peer = proxy.asked(servers.manual())
     peer.send(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
     assert client.reply_head().status == 200
     for piece in (b"a", b"bcd", b"e" * 1000):
