@@ -190,7 +190,7 @@ def leftovers(environment: str) -> list[str]:
         if f"machines/{environment}" in line
     ]
     groups = subprocess.run(
-        ["find", "/sys/fs/cgroup", "-path", f"*meshwright/{environment}*"], capture_output=True, text=True
+        ["find", "/sys/fs/cgroup", "-type", "d", "-path", f"*meshwright/{environment}*"], capture_output=True, text=True
     )
     found += [f"control group {line}" for line in groups.stdout.splitlines()]
     places = [Path("/var/lib/meshwright") / kind / environment for kind in ("machines", "processes")]

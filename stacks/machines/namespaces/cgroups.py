@@ -82,10 +82,25 @@ def join(groups: Iterable[Path]) -> None:
         (group / "cgroup.procs").write_text(str(os.getpid()))
 
 
-def remove(environment: str, name: str, seconds: float = 5.0) -> None:
+def standing(environment: str, name: str, root: Path = ROOT) -> list[Path]:
+    """Every group of a machine that is there, wherever its maker stood.
+
+    Version 1's memory group lies below that of the process which made it, and the operator's next login has another.
+    """
+    found = []
+    for path, below, _ in os.walk(root):
+        if Path(path).name == "meshwright":
+            below.clear()  # what a machine makes inside itself is its own
+            group = Path(path) / environment / name
+            if group.is_dir():
+                found.append(group)
+    return sorted(found)
+
+
+def remove(environment: str, name: str, seconds: float = 5.0, root: Path = ROOT) -> None:
     """Take the groups away; processes that are just ending get a moment."""
     deadline = time.monotonic() + seconds
-    for group in directories(environment, name):
+    for group in standing(environment, name, root):
         while group.exists():
             _remove_tree(group)
             if not group.exists() or time.monotonic() > deadline:
