@@ -18,8 +18,8 @@ from mesh_policy import (
     WorkloadEntrySpec,
     check,
 )
-from mesh_policy.check import subject
-from mesh_policy.destination_rule import PortTrafficPolicy, TrafficPolicy
+from mesh_policy.analysis.check import subject
+from mesh_policy.networking.destination_rule import PortTrafficPolicy, TrafficPolicy
 
 REMOVE = "is not supported yet; remove it"
 

@@ -13,17 +13,17 @@ as code that expand to those kinds (:class:`Traffic` with :class:`CanaryRelease`
 Imports no other package of the mesh.
 """
 
+from mesh_policy.analysis import Finding, KnownService, KnownWorkload, Level, check
 from mesh_policy.base import Metadata, Policy
-from mesh_policy.check import Finding, KnownService, KnownWorkload, Level, check
-from mesh_policy.destination_rule import DestinationRule, DestinationRuleSpec
 from mesh_policy.errors import PolicyError, Problem
-from mesh_policy.gateway import Gateway, GatewaySpec
 from mesh_policy.kinds import KINDS
 from mesh_policy.load import dump, load_documents, load_everything, load_path
+from mesh_policy.networking.destination_rule import DestinationRule, DestinationRuleSpec
+from mesh_policy.networking.gateway import Gateway, GatewaySpec
+from mesh_policy.networking.service_entry import ServiceEntry, ServiceEntrySpec
+from mesh_policy.networking.virtual_service import VirtualService, VirtualServiceSpec
+from mesh_policy.networking.workload_entry import WorkloadEntry, WorkloadEntrySpec
 from mesh_policy.releases import CanaryRelease, CircuitBreaker, Exposed, Redirect, Retry, Route, Timeout, Traffic
-from mesh_policy.service_entry import ServiceEntry, ServiceEntrySpec
-from mesh_policy.virtual_service import VirtualService, VirtualServiceSpec
-from mesh_policy.workload_entry import WorkloadEntry, WorkloadEntrySpec
 
 __all__ = [
     "KINDS",

@@ -2,13 +2,9 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, StringConstraints, field_validator
-
-API_GROUP = "networking.istio.io"
-VERSIONS = ("v1", "v1beta1", "v1alpha3")
-"""apiVersions that are read; the first is written."""
 
 
 def _number(value: object) -> object:
@@ -84,19 +80,43 @@ class Metadata(Model):
 
 
 class Policy(Model):
-    """One object: apiVersion, kind, metadata, spec. The kinds are its subclasses, listed in :data:`mesh_policy.KINDS`."""
+    """One object: apiVersion, kind, metadata, spec. The kinds are its subclasses, listed in :data:`mesh_policy.KINDS`.
 
+    A subclass says its ``GROUP``, its ``KIND``, and its ``VERSIONS``, of which the first is written and all are read.
+    """
+
+    GROUP: ClassVar[str] = "networking.istio.io"
     KIND: ClassVar[str] = ""
+    VERSIONS: ClassVar[tuple[str, ...]] = ("v1", "v1beta1", "v1alpha3")
 
-    api_version: Literal["networking.istio.io/v1"] = "networking.istio.io/v1"
+    api_version: str = Field(default="", validate_default=True)
     kind: str
     metadata: Metadata
     spec: Any
 
+    @field_validator("api_version")
+    @classmethod
+    def _of_this_group(cls, value: str) -> str:
+        """Whichever version was read, one is written."""
+        group, _, version = value.rpartition("/")
+        if value and (group != cls.GROUP or version not in cls.VERSIONS):
+            raise ValueError(f"{value!r} has no {cls.KIND}; write {cls.written_version()}")
+        return cls.written_version()
+
+    @classmethod
+    def written_version(cls) -> str:
+        """The apiVersion that is written."""
+        return f"{cls.GROUP}/{cls.VERSIONS[0]}"
+
+    @classmethod
+    def title(cls) -> str:
+        """The kind, with its group where another has one of that name: ``Gateway.gateway.networking.k8s.io``."""
+        return cls.KIND
+
     @property
     def key(self) -> tuple[str, str, str]:
-        """Kind, namespace, name."""
-        return self.kind, self.metadata.namespace, self.metadata.name
+        """Title of the kind, namespace, name: no two objects of a mesh have the same."""
+        return self.title(), self.metadata.namespace, self.metadata.name
 
     @classmethod
     def of(cls, name: str, spec: BaseModel | Mapping[str, Any], namespace: str = "default") -> Self:
@@ -107,7 +127,7 @@ class Policy(Model):
         """The object as plain values, in the order in which people write them."""
         metadata = self.metadata.to_yaml_value()
         return {
-            "apiVersion": self.api_version,
+            "apiVersion": self.written_version(),
             "kind": self.kind,
             "metadata": metadata,
             "spec": self.spec.to_yaml_value(),

@@ -1,19 +1,26 @@
 """The one list of policy kinds."""
 
 from mesh_policy.base import Policy
-from mesh_policy.destination_rule import DestinationRule
-from mesh_policy.gateway import Gateway
-from mesh_policy.service_entry import ServiceEntry
-from mesh_policy.virtual_service import VirtualService
-from mesh_policy.workload_entry import WorkloadEntry
+from mesh_policy.networking.destination_rule import DestinationRule
+from mesh_policy.networking.gateway import Gateway
+from mesh_policy.networking.service_entry import ServiceEntry
+from mesh_policy.networking.virtual_service import VirtualService
+from mesh_policy.networking.workload_entry import WorkloadEntry
 
-KINDS: dict[str, type[Policy]] = {
-    kind.KIND: kind for kind in (DestinationRule, Gateway, ServiceEntry, VirtualService, WorkloadEntry)
+GroupKind = tuple[str, str]
+
+KINDS: dict[GroupKind, type[Policy]] = {
+    (kind.GROUP, kind.KIND): kind for kind in (DestinationRule, Gateway, ServiceEntry, VirtualService, WorkloadEntry)
 }
-"""Kind to its class."""
+"""API group and kind to its class. Two groups have a kind named Gateway."""
 
-GROUP = "networking.istio.io"
-"""API group of all of :data:`KINDS`."""
+GROUPS = ("networking.istio.io", "security.istio.io", "telemetry.istio.io", "gateway.networking.k8s.io")
+"""API groups that say something about traffic."""
+
+
+def kind_names() -> list[str]:
+    """The names of all kinds, sorted, each once."""
+    return sorted({kind for _, kind in KINDS})
 
 
 def is_policy(group: str, kind: str) -> bool:
@@ -21,4 +28,4 @@ def is_policy(group: str, kind: str) -> bool:
 
     Every group of Istio's, the Gateway API, and our kinds below a group that is misspelt.
     """
-    return group.endswith(("istio.io", "gateway.networking.k8s.io")) or kind in KINDS
+    return group.endswith(("istio.io", "gateway.networking.k8s.io")) or kind in kind_names()

@@ -10,9 +10,9 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from mesh_policy import positions
-from mesh_policy.base import VERSIONS, Policy
+from mesh_policy.base import Policy
 from mesh_policy.errors import PolicyError, Problem
-from mesh_policy.kinds import GROUP, KINDS, is_policy
+from mesh_policy.kinds import KINDS, is_policy, kind_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,25 +110,30 @@ def _take(document: positions.Document, source: str, policies: list[Loaded], oth
 
 def _policy(document: positions.Document, source: str, group: str, version: str) -> Policy:
     value = document.value
-    kind = KINDS.get(value["kind"])
     subject = f"{value['kind']} {name_of(value)}"
-    if kind is not None and group != GROUP:
-        message = f"{value['apiVersion']!r} has no {kind.KIND}; write {GROUP}/{VERSIONS[0]}"
-        raise PolicyError([Problem(source, document.line(("apiVersion",)), subject, "apiVersion", message)])
+    kind = KINDS.get((group, value["kind"]))
     if kind is None:
-        near = difflib.get_close_matches(value["kind"], KINDS, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"supported are {', '.join(sorted(KINDS))}"
-        message = f"the kind {value['kind']} of {group} is not supported yet; {hint}"
-        raise PolicyError([Problem(source, document.line(("kind",)), subject, "kind", message)])
-    if version not in VERSIONS:
-        message = f"version {version!r} is unknown; use one of {', '.join(VERSIONS)}"
+        field, message = _unknown_kind(group, value["kind"], value["apiVersion"])
+        raise PolicyError([Problem(source, document.line((field,)), subject, field, message)])
+    if version not in kind.VERSIONS:
+        message = f"version {version!r} is unknown; use one of {', '.join(kind.VERSIONS)}"
         raise PolicyError([Problem(source, document.line(("apiVersion",)), subject, "apiVersion", message)])
     content = {key: item for key, item in value.items() if key != "status"}
     try:
-        return kind.model_validate(content | {"apiVersion": f"{group}/{VERSIONS[0]}"})
+        return kind.model_validate(content)
     except ValidationError as error:
         found = _without_consequences(error.errors())
         raise PolicyError([_problem(item, kind, document, source, subject) for item in found]) from None
+
+
+def _unknown_kind(group: str, name: str, api_version: str) -> tuple[str, str]:
+    """The field that is wrong, and what to write: of a kind that there is, the group; of another, the kind."""
+    known = [kind for (_, other), kind in KINDS.items() if other == name]
+    if known:
+        return "apiVersion", f"{api_version!r} has no {name}; write {' or '.join(k.written_version() for k in known)}"
+    near = difflib.get_close_matches(name, kind_names(), n=1)
+    hint = f"did you mean {near[0]}?" if near else f"supported are {', '.join(kind_names())}"
+    return "kind", f"the kind {name} of {group} is not supported yet; {hint}"
 
 
 def name_of(value: Mapping[str, Any]) -> str:

@@ -21,8 +21,8 @@ from mesh_control.compiler.scope import Scope
 from mesh_control.compiler.traffic_policies import Settings
 from mesh_control.world import Protocol, Resolution, Service, ServicePort
 from mesh_policy import DestinationRule
-from mesh_policy import destination_rule as policy
-from mesh_policy.destination_rule import Subset
+from mesh_policy.networking import destination_rule as policy
+from mesh_policy.networking.destination_rule import Subset
 
 T = TypeVar("T")
 

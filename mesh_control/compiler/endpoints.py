@@ -7,7 +7,7 @@ from mesh_api.config.clusters import UNLIMITED
 from mesh_control.compiler import names, traffic_policies
 from mesh_control.compiler.scope import Scope
 from mesh_control.world import Resolution, Service, ServicePort, Workload
-from mesh_policy.destination_rule import Subset
+from mesh_policy.networking.destination_rule import Subset
 
 CANONICAL_SERVICE = ("service.istio.io/canonical-name", "app.kubernetes.io/name", "app")
 CANONICAL_REVISION = ("service.istio.io/canonical-revision", "app.kubernetes.io/version", "version")

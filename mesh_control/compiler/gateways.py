@@ -17,8 +17,8 @@ from mesh_control.compiler.scope import Scope
 from mesh_control.compiler.virtual_service import Place, routes
 from mesh_control.world import Workload
 from mesh_policy import Gateway, VirtualService
-from mesh_policy.gateway import Server
 from mesh_policy.hosts import covers, gateway_name
+from mesh_policy.networking.gateway import Server
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from mesh_control.compiler import defaults, filter_chains, names, traffic_polici
 from mesh_control.compiler.scope import MESH, Scope
 from mesh_control.compiler.virtual_service import Place, cluster_of
 from mesh_control.world import Protocol, Service, ServicePort
-from mesh_policy.virtual_service import TcpMatch
+from mesh_policy.networking.virtual_service import TcpMatch
 
 OUTBOUND = TrafficDirection.OUTBOUND
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mesh_policy import DestinationRule
-from mesh_policy.destination_rule import (
+from mesh_policy.networking.destination_rule import (
     ConnectionPool,
     LoadBalancer,
     OutlierDetection,

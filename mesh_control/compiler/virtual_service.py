@@ -29,11 +29,12 @@ from mesh_api.config.routes import MILLION, NO_EDITS
 from mesh_control.compiler import defaults, names, traffic_policies
 from mesh_control.compiler.scope import MESH, Scope
 from mesh_control.world import Service
-from mesh_policy import VirtualService, answers
+from mesh_policy import VirtualService
 from mesh_policy import matchers as policy_matchers
-from mesh_policy import virtual_service as policy
-from mesh_policy.headers import HeaderOperations, Headers, is_authority
 from mesh_policy.hosts import gateway_name, qualify
+from mesh_policy.networking import answers
+from mesh_policy.networking import virtual_service as policy
+from mesh_policy.networking.headers import HeaderOperations, Headers, is_authority
 
 EVERYTHING = RouteMatch(PathMatch(PathMatchKind.PREFIX, "/"))
 

@@ -165,7 +165,7 @@ class PolicyDirectory:
 
 def file_name(policy: Policy) -> str:
     """``KIND.NAMESPACE.NAME.yaml``; of a name that no file can have, its beginning and a digest of all of it."""
-    name = f"{policy.kind}.{policy.metadata.namespace}.{policy.metadata.name}"
+    name = f"{policy.title()}.{policy.metadata.namespace}.{policy.metadata.name}"
     if len(name) > LONGEST_NAME:
         digest = hashlib.sha256(name.encode()).hexdigest()[:16]
         name = f"{name[: LONGEST_NAME - len(digest) - 1]}~{digest}"

@@ -4,14 +4,19 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import TypeVar
 
-from mesh_policy.answers import Redirect as HttpRedirect
 from mesh_policy.base import Policy
-from mesh_policy.destination_rule import DestinationRule, DestinationRuleSpec, OutlierDetection, Subset, TrafficPolicy
 from mesh_policy.durations import parse_duration
-from mesh_policy.gateway import Gateway, GatewaySpec, Server, ServerPort
 from mesh_policy.matchers import StringMatch
-from mesh_policy.releases import statements as said
-from mesh_policy.virtual_service import (
+from mesh_policy.networking.answers import Redirect as HttpRedirect
+from mesh_policy.networking.destination_rule import (
+    DestinationRule,
+    DestinationRuleSpec,
+    OutlierDetection,
+    Subset,
+    TrafficPolicy,
+)
+from mesh_policy.networking.gateway import Gateway, GatewaySpec, Server, ServerPort
+from mesh_policy.networking.virtual_service import (
     Destination,
     HttpMatch,
     HttpRoute,
@@ -20,6 +25,7 @@ from mesh_policy.virtual_service import (
     VirtualService,
     VirtualServiceSpec,
 )
+from mesh_policy.releases import statements as said
 
 S = TypeVar("S", bound=said.Statement)
 GATEWAY_NAMESPACE = "istio-system"

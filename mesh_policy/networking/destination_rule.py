@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from mesh_policy.base import Count, Flag, Labels, Model, Name, Number, Percent, Policy, Port, Unsigned, Whole
 from mesh_policy.durations import Duration, PositiveDuration
 from mesh_policy.hosts import ExportTo, Host
-from mesh_policy.virtual_service import PortSelector
+from mesh_policy.networking.virtual_service import PortSelector
 
 
 class HttpCookieAttribute(Model):

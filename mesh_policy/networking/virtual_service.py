@@ -7,12 +7,12 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, AliasChoices, Field, field_validator, model_validator
 
-from mesh_policy.answers import DirectResponse, Fault, PercentValue, Redirect
 from mesh_policy.base import Count, Flag, Labels, Model, Percent, Policy, Port
 from mesh_policy.durations import PositiveDuration
-from mesh_policy.headers import HeaderName, Headers
 from mesh_policy.hosts import ExportTo, Host, PlainHost
 from mesh_policy.matchers import Compared, StringMatch, check_regex, count_groups
+from mesh_policy.networking.answers import DirectResponse, Fault, PercentValue, Redirect
+from mesh_policy.networking.headers import HeaderName, Headers
 
 RETRY_ON = (
     "5xx", "gateway-error", "reset", "reset-before-request", "connect-failure", "envoy-ratelimited", "retriable-4xx",

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from mesh_policy.base import Policy
-from mesh_policy.destination_rule import DestinationRule, TrafficPolicy
-from mesh_policy.gateway import Gateway
 from mesh_policy.hosts import covers, gateway_name, qualify
-from mesh_policy.service_entry import ServiceEntry
-from mesh_policy.virtual_service import Destination, HttpRoute, TcpRoute, TlsRoute, VirtualService
-from mesh_policy.workload_entry import WorkloadEntry
+from mesh_policy.networking.destination_rule import DestinationRule, TrafficPolicy
+from mesh_policy.networking.gateway import Gateway
+from mesh_policy.networking.service_entry import ServiceEntry
+from mesh_policy.networking.virtual_service import Destination, HttpRoute, TcpRoute, TlsRoute, VirtualService
+from mesh_policy.networking.workload_entry import WorkloadEntry
 
 
 class Level(IntEnum):
@@ -104,7 +104,7 @@ def _declared(policies: Sequence[Policy]) -> dict[str, KnownService]:
 
 def subject(policy: Policy) -> str:
     """``KIND NAMESPACE/NAME``."""
-    return f"{policy.kind} {policy.metadata.namespace}/{policy.metadata.name}"
+    return f"{policy.title()} {policy.metadata.namespace}/{policy.metadata.name}"
 
 
 def _duplicates(context: _Context) -> Iterator[Finding]:

@@ -6,9 +6,9 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from mesh_policy.base import Labels, Model, Policy, Port
-from mesh_policy.gateway import PROTOCOLS
 from mesh_policy.hosts import ExportTo, Host
-from mesh_policy.workload_entry import WorkloadEntrySpec
+from mesh_policy.networking.gateway import PROTOCOLS
+from mesh_policy.networking.workload_entry import WorkloadEntrySpec
 
 
 class ServiceEntryPort(Model):
