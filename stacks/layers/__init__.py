@@ -1,4 +1,5 @@
-"""The layers of an environment, each a component: machines, hosts, mesh, workloads, policies.
+"""The layers of an environment, each a component: machines, or processes; what is installed on machines; policies.
 
-:data:`LAYERS` is the order in which they are made; a layer gets what those before it put into the :class:`Built`.
+Policies go to the control plane as one set (:class:`~stacks.layers.policies.Policies`), or to a cluster as its objects
+(:class:`~stacks.layers.custom_resources.CustomResources`); both take the same typed kinds.
 """

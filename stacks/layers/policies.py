@@ -6,12 +6,13 @@ from typing import Any
 import pulumi
 
 from mesh_policy import Policy, dump
+from mesh_policy.analysis import subject
 from stacks.providers.policy_set import PolicySet
 
 
 def documents(policies: Sequence[Policy]) -> dict[str, str]:
     """YAML of each policy by ``KIND NAMESPACE/NAME``."""
-    return {f"{p.kind} {p.metadata.namespace}/{p.metadata.name}": dump([p]) for p in policies}
+    return {subject(p): dump([p]) for p in policies}
 
 
 class Policies(pulumi.ComponentResource):

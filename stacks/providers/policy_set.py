@@ -6,6 +6,7 @@ import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, ResourceProvider, UpdateResult
 
 from mesh_policy import dump, load_documents
+from mesh_policy.analysis import subject
 from stacks.control import ControlPlane
 
 Values = dict[str, Any]
@@ -14,7 +15,7 @@ Values = dict[str, Any]
 def by_name(text: str) -> dict[str, str]:
     """Documents of a YAML stream by ``KIND NAMESPACE/NAME``, each in canonical form, so that equal policies are equal."""
     policies = load_documents(text, "control plane")
-    return {f"{p.kind} {p.metadata.namespace}/{p.metadata.name}": dump([p]) for p in policies}
+    return {subject(p): dump([p]) for p in policies}
 
 
 class PolicySetProvider(ResourceProvider):

@@ -1,0 +1,101 @@
+"""Typed policies as Pulumi resources: a set at our control plane, objects in a cluster. Pulumi's engine is mocked."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pulumi
+import pytest
+import yaml
+from pulumi.runtime import mocks, settings
+
+from mesh_policy import CanaryRelease, Policy, Traffic, load_documents
+from stacks.layers.custom_resources import CustomResources
+from stacks.layers.policies import Policies
+
+CANARY = Traffic(CanaryRelease(service="books", stable="v1", candidate="v2", weight=10)).expand()
+CONTROL = {"place": {"kind": "here"}, "command": "mesh", "socket": "control.sock"}
+
+
+class Engine(mocks.Mocks):
+    """Remembers what was registered, in its order."""
+
+    def __init__(self) -> None:
+        self.registered: list[mocks.MockResourceArgs] = []
+
+    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[Any, Any]]:
+        self.registered.append(args)
+        return f"{args.name}-id", dict(args.inputs)
+
+    def call(self, args: mocks.MockCallArgs) -> dict[Any, Any]:
+        raise AssertionError(f"nothing is asked for: {args.token}")
+
+    def of_type(self, part: str) -> list[mocks.MockResourceArgs]:
+        return [args for args in self.registered if part in args.typ]
+
+
+@pytest.fixture
+def run() -> Iterator[Callable[[Callable[[], object]], Engine]]:
+    """Runs a piece of a program against a mocked engine, to its end."""
+    engine = Engine()
+
+    def program(make: Callable[[], object]) -> Engine:
+        loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(loop)
+        mocks.set_mocks(engine, project="meshwright", stack="local", preview=False)
+        try:
+            pulumi.runtime.test(make)()
+        finally:
+            loop.close()
+            asyncio.set_event_loop(None)
+        return engine
+
+    yield program
+    settings.reset_options()
+
+
+Run = Callable[[Callable[[], object]], Engine]
+
+
+def test_a_control_plane_gets_the_set_as_one_resource(run: Run) -> None:
+    engine = run(lambda: Policies(owner="local", policies=CANARY, control=CONTROL, wait_seconds=30.0))
+    (made,) = engine.of_type("dynamic")
+    texts = made.inputs["documents"]
+    assert sorted(texts) == ["DestinationRule default/books", "VirtualService default/books"]
+    assert [load_documents(text) for text in texts.values()] == [[policy] for policy in CANARY]
+    assert made.inputs["owner"] == "local"
+
+
+def test_a_cluster_gets_one_object_for_each_policy(run: Run) -> None:
+    engine = run(lambda: CustomResources("policies", policies=CANARY))
+    made = engine.of_type("networking.istio.io")
+    assert [args.typ for args in made] == [
+        "kubernetes:networking.istio.io/v1:DestinationRule",
+        "kubernetes:networking.istio.io/v1:VirtualService",
+    ]
+    for args, policy in zip(made, CANARY, strict=True):
+        document = policy.to_document()
+        assert args.inputs["spec"] == document["spec"]
+        assert args.inputs["metadata"] == document["metadata"]
+
+
+def test_routes_come_after_what_they_name(run: Run) -> None:
+    """Whatever the order of the list: a route to a subset that is not there yet answers 503."""
+    engine = run(lambda: CustomResources("policies", policies=list(reversed(CANARY))))
+    assert [args.name for args in engine.of_type("istio.io")] == [
+        "DestinationRule default/books",
+        "VirtualService default/books",
+    ]
+
+
+def test_contradictions_are_told_before_the_cluster_is_asked(run: Run) -> None:
+    with pytest.raises(pulumi.RunError, match=r"MESH0003.*DestinationRule default/books"):
+        run(lambda: CustomResources("policies", policies=[*CANARY, CANARY[0]]))
+
+
+def test_labels_and_annotations_are_kept(run: Run) -> None:
+    text = yaml.safe_dump(CANARY[0].to_document() | {"metadata": {"name": "b", "labels": {"a": "b"}}})
+    policies: list[Policy] = load_documents(text)
+    engine = run(lambda: CustomResources("policies", policies=policies))
+    (made,) = engine.of_type("istio.io")
+    assert made.inputs["metadata"] == {"name": "b", "namespace": "default", "labels": {"a": "b"}}
