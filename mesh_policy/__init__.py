@@ -13,49 +13,115 @@ as code that expand to those kinds (:class:`Traffic` with :class:`CanaryRelease`
 Imports no other package of the mesh.
 """
 
-from mesh_policy.analysis import Finding, KnownService, KnownWorkload, Level, check
-from mesh_policy.base import Metadata, Policy
-from mesh_policy.errors import PolicyError, Problem
-from mesh_policy.kinds import KINDS
-from mesh_policy.load import dump, load_documents, load_everything, load_path
-from mesh_policy.networking.destination_rule import DestinationRule, DestinationRuleSpec
-from mesh_policy.networking.gateway import Gateway, GatewaySpec
-from mesh_policy.networking.service_entry import ServiceEntry, ServiceEntrySpec
-from mesh_policy.networking.virtual_service import VirtualService, VirtualServiceSpec
-from mesh_policy.networking.workload_entry import WorkloadEntry, WorkloadEntrySpec
-from mesh_policy.releases import CanaryRelease, CircuitBreaker, Exposed, Redirect, Retry, Route, Timeout, Traffic
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "KINDS",
-    "CanaryRelease",
-    "CircuitBreaker",
-    "DestinationRule",
-    "DestinationRuleSpec",
-    "Exposed",
-    "Finding",
-    "Gateway",
-    "GatewaySpec",
-    "KnownService",
-    "KnownWorkload",
-    "Level",
-    "Metadata",
-    "Policy",
-    "PolicyError",
-    "Problem",
-    "Redirect",
-    "Retry",
-    "Route",
-    "ServiceEntry",
-    "ServiceEntrySpec",
-    "Timeout",
-    "Traffic",
-    "VirtualService",
-    "VirtualServiceSpec",
-    "WorkloadEntry",
-    "WorkloadEntrySpec",
-    "check",
-    "dump",
-    "load_documents",
-    "load_everything",
-    "load_path",
-]
+# ruff: noqa: I001 (it would give each "as" a statement of its own)
+if TYPE_CHECKING:
+    from mesh_policy.analysis.check import (
+        Finding as Finding,
+        KnownService as KnownService,
+        KnownWorkload as KnownWorkload,
+        Level as Level,
+        check as check,
+    )
+    from mesh_policy.base import Metadata as Metadata, Policy as Policy
+    from mesh_policy.errors import PolicyError as PolicyError, Problem as Problem
+    from mesh_policy.kinds import KINDS as KINDS
+    from mesh_policy.load import (
+        dump as dump,
+        load_documents as load_documents,
+        load_everything as load_everything,
+        load_path as load_path,
+    )
+    from mesh_policy.networking.destination_rule import (
+        DestinationRule as DestinationRule,
+        DestinationRuleSpec as DestinationRuleSpec,
+    )
+    from mesh_policy.networking.gateway import Gateway as Gateway, GatewaySpec as GatewaySpec
+    from mesh_policy.networking.proxy_config import ProxyConfig as ProxyConfig, ProxyConfigSpec as ProxyConfigSpec
+    from mesh_policy.networking.service_entry import ServiceEntry as ServiceEntry, ServiceEntrySpec as ServiceEntrySpec
+    from mesh_policy.networking.sidecar import Sidecar as Sidecar, SidecarSpec as SidecarSpec
+    from mesh_policy.networking.virtual_service import (
+        VirtualService as VirtualService,
+        VirtualServiceSpec as VirtualServiceSpec,
+    )
+    from mesh_policy.networking.workload_entry import (
+        WorkloadEntry as WorkloadEntry,
+        WorkloadEntrySpec as WorkloadEntrySpec,
+    )
+    from mesh_policy.networking.workload_group import (
+        WorkloadGroup as WorkloadGroup,
+        WorkloadGroupSpec as WorkloadGroupSpec,
+    )
+    from mesh_policy.releases import (
+        CanaryRelease as CanaryRelease,
+        CircuitBreaker as CircuitBreaker,
+        Exposed as Exposed,
+        Redirect as Redirect,
+        Retry as Retry,
+        Route as Route,
+        Timeout as Timeout,
+        Traffic as Traffic,
+    )
+    from mesh_policy.security.authorization_policy import (
+        AuthorizationPolicy as AuthorizationPolicy,
+        AuthorizationPolicySpec as AuthorizationPolicySpec,
+    )
+    from mesh_policy.security.peer_authentication import (
+        PeerAuthentication as PeerAuthentication,
+        PeerAuthenticationSpec as PeerAuthenticationSpec,
+    )
+    from mesh_policy.security.request_authentication import (
+        RequestAuthentication as RequestAuthentication,
+        RequestAuthenticationSpec as RequestAuthenticationSpec,
+    )
+    from mesh_policy.telemetry.telemetry import Telemetry as Telemetry, TelemetrySpec as TelemetrySpec
+
+_HOMES = {
+    "mesh_policy.analysis.check": ("Finding", "KnownService", "KnownWorkload", "Level", "check"),
+    "mesh_policy.base": ("Metadata", "Policy"),
+    "mesh_policy.errors": ("PolicyError", "Problem"),
+    "mesh_policy.kinds": ("KINDS",),
+    "mesh_policy.load": ("dump", "load_documents", "load_everything", "load_path"),
+    "mesh_policy.networking.destination_rule": ("DestinationRule", "DestinationRuleSpec"),
+    "mesh_policy.networking.gateway": ("Gateway", "GatewaySpec"),
+    "mesh_policy.networking.proxy_config": ("ProxyConfig", "ProxyConfigSpec"),
+    "mesh_policy.networking.service_entry": ("ServiceEntry", "ServiceEntrySpec"),
+    "mesh_policy.networking.sidecar": ("Sidecar", "SidecarSpec"),
+    "mesh_policy.networking.virtual_service": ("VirtualService", "VirtualServiceSpec"),
+    "mesh_policy.networking.workload_entry": ("WorkloadEntry", "WorkloadEntrySpec"),
+    "mesh_policy.networking.workload_group": ("WorkloadGroup", "WorkloadGroupSpec"),
+    "mesh_policy.releases": (
+        "CanaryRelease",
+        "CircuitBreaker",
+        "Exposed",
+        "Redirect",
+        "Retry",
+        "Route",
+        "Timeout",
+        "Traffic",
+    ),
+    "mesh_policy.security.authorization_policy": ("AuthorizationPolicy", "AuthorizationPolicySpec"),
+    "mesh_policy.security.peer_authentication": ("PeerAuthentication", "PeerAuthenticationSpec"),
+    "mesh_policy.security.request_authentication": ("RequestAuthentication", "RequestAuthenticationSpec"),
+    "mesh_policy.telemetry.telemetry": ("Telemetry", "TelemetrySpec"),
+}
+"""Module to the names that this package shows of it; each is imported when it is first asked for, so that who reads one kind
+does not wait for all of them. A name stands here, and above for the type checker."""
+
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [*_HOME_OF]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(_HOME_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME_OF})

@@ -1,5 +1,6 @@
 """What every policy kind is made of."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Self
@@ -9,14 +10,18 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, Stri
 
 def _number(value: object) -> object:
     """Kubernetes takes neither text nor yes and no for a number; ``50.0``, as some tools write, is 50."""
+    if value is None:
+        raise ValueError("must be a whole number, not nothing")
     if isinstance(value, bool | str):
         hint = "; write it without quotes" if isinstance(value, str) and value.strip().isdecimal() else ""
         raise ValueError(f"must be a whole number, not {value!r}{hint}")
     return value
 
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")]
-"""Name of an object: lower case letters, digits, dashes and dots, at most 253."""
+Name = Annotated[
+    str, StringConstraints(max_length=253, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
+]
+"""Name of an object: lower case letters, digits, dashes, and dots between such words; at most 253."""
 Namespace = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
 """A namespace is a label of DNS names: it holds no dot."""
 Whole = Annotated[int, BeforeValidator(_number)]
@@ -31,6 +36,8 @@ Count = Annotated[Whole, Field(ge=0, le=2**31 - 1)]
 """A number as protobuf's ``int32`` holds it."""
 Unsigned = Annotated[Whole, Field(ge=0, le=2**32 - 1)]
 """A number as protobuf's ``uint32`` holds it."""
+Signed = Annotated[Whole, Field(ge=-(2**31), le=2**31 - 1)]
+"""A number as protobuf's ``int32`` holds it, where Istio refuses none."""
 Labels = dict[str, str]
 
 
@@ -46,17 +53,34 @@ class Model(BaseModel):
     ``None`` means "unset"; what is unset is not written.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=camel, populate_by_name=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, alias_generator=camel, populate_by_name=True, defer_build=True
+    )
 
     def to_yaml_value(self) -> dict[str, Any]:
         """The part as plain values in the form of its YAML, without what was never set."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
+_KEY = re.compile(
+    r"([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9]"
+)
+_LABEL = re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9])?")
+
+
+def _check_key(key: str) -> None:
+    if not _KEY.fullmatch(key) or len(key.rpartition("/")[0]) > 253:
+        raise ValueError(
+            f"{key!r} is no key; write NAME or DOMAIN/NAME, the name with at most 63 letters, digits, - _ and dots"
+        )
+
+
 class Metadata(Model):
     """Identity of an object. Unknown fields (Kubernetes adds many) are kept out."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True, alias_generator=camel, populate_by_name=True)
+    model_config = ConfigDict(
+        extra="ignore", frozen=True, alias_generator=camel, populate_by_name=True, defer_build=True
+    )
 
     name: Name
     namespace: Namespace = "default"
@@ -70,6 +94,24 @@ class Metadata(Model):
         """Kubernetes reads an empty field as one that is not there."""
         return "default" if value in (None, "") else value
 
+    @field_validator("labels")
+    @classmethod
+    def _labels(cls, value: Labels | None) -> Labels | None:
+        for key, label in (value or {}).items():
+            _check_key(key)
+            if not _LABEL.fullmatch(label):
+                raise ValueError(
+                    f"{key}: {label!r} is no value of a label; at most 63 letters, digits, - _ and dots are allowed"
+                )
+        return value
+
+    @field_validator("annotations")
+    @classmethod
+    def _annotations(cls, value: Labels | None) -> Labels | None:
+        for key in value or {}:
+            _check_key(key.lower())  # their domains may have capitals
+        return value
+
     @field_validator("creation_timestamp")
     @classmethod
     def _in_utc(cls, value: datetime | None) -> datetime | None:
@@ -77,6 +119,18 @@ class Metadata(Model):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+RESERVED_ANNOTATIONS = (
+    "internal.istio.io/webhook-always-reject",
+    "internal.istio.io/parent-namespace",
+    "internal.istio.io/parents",
+)
+"""Annotations with which Istio's own parts talk to each other: on objects of Istio's groups its webhook refuses them."""
+DRY_RUN = "istio.io/dry-run"
+"""Annotation of AuthorizationPolicies alone."""
+YAML_NAMES = {"by_name": False}
+"""Context of a validation that takes YAML's names only, for validators that begin one of their own."""
 
 
 class Policy(Model):
@@ -103,6 +157,16 @@ class Policy(Model):
             raise ValueError(f"{value!r} has no {cls.KIND}; write {cls.written_version()}")
         return cls.written_version()
 
+    @field_validator("metadata")
+    @classmethod
+    def _annotated(cls, value: Metadata) -> Metadata:
+        """Annotations that Istio's webhook refuses."""
+        refused = (*RESERVED_ANNOTATIONS, *((DRY_RUN,) if cls.KIND != "AuthorizationPolicy" else ()))
+        for name in value.annotations or {}:
+            if cls.GROUP.endswith(".istio.io") and name in refused:
+                raise ValueError(f"annotations: {name} is not allowed here; remove it")
+        return value
+
     @classmethod
     def written_version(cls) -> str:
         """The apiVersion that is written."""
@@ -122,6 +186,11 @@ class Policy(Model):
     def of(cls, name: str, spec: BaseModel | Mapping[str, Any], namespace: str = "default") -> Self:
         """A policy with that name and spec."""
         return cls(kind=cls.KIND, metadata=Metadata(name=name, namespace=namespace), spec=spec)
+
+    @classmethod
+    def read(cls, content: Mapping[str, Any]) -> Self:
+        """A policy of a document: fields have the names of YAML, and Python's are unknown, as they are to Kubernetes."""
+        return cls.model_validate(content, by_alias=True, by_name=False, context=YAML_NAMES)
 
     def to_document(self) -> dict[str, Any]:
         """The object as plain values, in the order in which people write them."""

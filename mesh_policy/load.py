@@ -3,16 +3,17 @@
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from mesh_policy import positions
 from mesh_policy.base import Policy
 from mesh_policy.errors import PolicyError, Problem
 from mesh_policy.kinds import KINDS, is_policy, kind_names
+from mesh_policy.yaml_text import written
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,19 +94,26 @@ def _take(document: positions.Document, source: str, policies: list[Loaded], oth
     if value["kind"].endswith("List") and isinstance(value.get("items"), list):
         problems: list[Problem] = []
         for place, item in enumerate(value["items"]):
-            lines = {path[2:]: line for path, line in document.lines.items() if path[:2] == ("items", place)}
             try:
-                _take(positions.Document(item, lines), source, policies, others)
+                _take(document.part(("items", place), item), source, policies, others)
             except PolicyError as error:
                 problems += error.problems
         if problems:
             raise PolicyError(problems)
         return
-    group, _, version = value["apiVersion"].rpartition("/")
-    if not is_policy(group, value["kind"]):
+    policy = policy_of(document, source)
+    if policy is None:
         others.append(value)
-        return
-    policies.append(Loaded(_policy(document, source, group, version), source, document))
+    else:
+        policies.append(policy)
+
+
+def policy_of(document: positions.Document, source: str) -> Loaded | None:
+    """The policy of a document that has apiVersion and kind; ``None`` for an object of another kind."""
+    group, _, version = document.value["apiVersion"].rpartition("/")
+    if not is_policy(group, document.value["kind"]):
+        return None
+    return Loaded(_policy(document, source, group, version), source, document)
 
 
 def _policy(document: positions.Document, source: str, group: str, version: str) -> Policy:
@@ -113,21 +121,25 @@ def _policy(document: positions.Document, source: str, group: str, version: str)
     subject = f"{value['kind']} {name_of(value)}"
     kind = KINDS.get((group, value["kind"]))
     if kind is None:
-        field, message = _unknown_kind(group, value["kind"], value["apiVersion"])
+        field, message = _unknown_kind(group, value)
         raise PolicyError([Problem(source, document.line((field,)), subject, field, message)])
     if version not in kind.VERSIONS:
         message = f"version {version!r} is unknown; use one of {', '.join(kind.VERSIONS)}"
         raise PolicyError([Problem(source, document.line(("apiVersion",)), subject, "apiVersion", message)])
     content = {key: item for key, item in value.items() if key != "status"}
     try:
-        return kind.model_validate(content)
+        return kind.read(content)
     except ValidationError as error:
         found = _without_consequences(error.errors())
         raise PolicyError([_problem(item, kind, document, source, subject) for item in found]) from None
 
 
-def _unknown_kind(group: str, name: str, api_version: str) -> tuple[str, str]:
+def _unknown_kind(group: str, value: Mapping[str, Any]) -> tuple[str, str]:
     """The field that is wrong, and what to write: of a kind that there is, the group; of another, the kind."""
+    name, api_version = value["kind"], value["apiVersion"]
+    instead = import_module("mesh_policy.unsupported").answer(group, name, value)  # seldom needed, so late
+    if instead is not None:
+        return "kind", instead
     known = [kind for (_, other), kind in KINDS.items() if other == name]
     if known:
         return "apiVersion", f"{api_version!r} has no {name}; write {' or '.join(k.written_version() for k in known)}"
@@ -179,7 +191,7 @@ def _message(item: Any, kind: type[Policy], path: positions.Path) -> str:
     if item["type"] == "missing":
         return "is required"
     if item["type"] == "string_pattern_mismatch":
-        dots = ", dots" if "a-z0-9.-" in item["ctx"]["pattern"] else ""
+        dots = ", dots" if r"\." in item["ctx"]["pattern"] else ""
         return (
             f"{item['input']!r}: allowed are lower case letters, digits, dashes{dots}, a letter or digit at both ends"
         )
@@ -206,30 +218,27 @@ def _suggestion(name: str, known: Sequence[str]) -> str:
 
 
 def _fields(model: type[BaseModel], path: positions.Path) -> list[str]:
-    """Names of the fields at a path into a model, in YAML's form."""
+    """Names of the fields at a path into a model, in YAML's form; of a choice, those of all its classes."""
+    models = [model]
     for part in path:
         if isinstance(part, int):
             continue
-        info = next((f for n, f in model.model_fields.items() if part in (n, f.alias, f.serialization_alias)), None)
-        inner = _model_of(info.annotation) if info is not None else None
-        if inner is None:
-            return []
-        model = inner
-    return [info.serialization_alias or info.alias or name for name, info in model.model_fields.items()]
+        infos = [
+            info
+            for m in models
+            for n, info in m.model_fields.items()
+            if part in (n, info.alias, info.serialization_alias)
+        ]
+        models = [inner for info in infos for inner in _models_of(info.annotation)]
+    return [info.serialization_alias or info.alias or n for m in models for n, info in m.model_fields.items()]
 
 
-def _model_of(annotation: Any) -> type[BaseModel] | None:
+def _models_of(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for argument in getattr(annotation, "__args__", ()):
-        found = _model_of(argument)
-        if found is not None:
-            return found
-    return None
+        return [annotation]
+    return [found for argument in getattr(annotation, "__args__", ()) for found in _models_of(argument)]
 
 
 def dump(policies: Iterable[Policy]) -> str:
     """The policies as YAML, one document each, always in the same form."""
-    return "---\n".join(
-        yaml.safe_dump(policy.to_document(), sort_keys=False, allow_unicode=True, width=116) for policy in policies
-    )
+    return "---\n".join(written(policy.to_document()) for policy in policies)

@@ -1,130 +1,125 @@
 """YAML with the line of every field."""
 
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from functools import partial
+from itertools import islice
 from typing import Any
 
 import yaml
 
+from mesh_policy import yaml_nodes, yaml_values
 from mesh_policy.errors import PolicyError, Problem
+from mesh_policy.yaml_events import Path, Span, too_deep, whole
 
-Path = tuple[str | int, ...]
+__all__ = ["Document", "Path", "documents"]
 
 
-@dataclass(frozen=True, slots=True)
 class Document:
-    """One YAML document: plain values, and the line (from 1) of each path into them."""
+    """One YAML document, or an object of a list in it: ``value`` is plain values.
 
-    value: Any
-    lines: dict[Path, int]
+    Lines are counted when the first is asked for: most documents are never complained about.
+    """
+
+    __slots__ = ("_lines", "value")
+
+    def __init__(self, value: Any, lines: "_Lines") -> None:
+        self.value = value
+        self._lines = lines
 
     def line(self, path: Path) -> int:
-        """The line of the path, or of the nearest thing around it that has one."""
-        while path and path not in self.lines:
+        """The line (from 1) of the path, or of the nearest thing around it that has one."""
+        return self._lines.of(path)
+
+    def part(self, path: Path, value: Any) -> "Document":
+        """The part of the value at that path, as a document of its own."""
+        return Document(value, _Part(self._lines, path))
+
+
+class _Lines:
+    """Lines by path. For the first that is asked for no more is read than up to it: it is often the only one."""
+
+    def __init__(self, read: Callable[[], Iterable[tuple[Path, int]]]) -> None:
+        self._read = read
+        self._found: dict[Path, int] = {}
+        self._times = 0
+
+    def of(self, path: Path) -> int:
+        found = self._found
+        if path not in found and self._times < 2:
+            self._times += 1
+            for own, line in self._read():
+                found[own] = line
+                if own == path and self._times == 1:
+                    break
+            else:
+                self._times = 2
+        while path and path not in found:
             path = path[:-1]
-        return self.lines.get(path, 0)
+        return found.get(path, 0)
 
 
-class _Loader(yaml.SafeLoader):
-    """Plain values as Kubernetes reads them: a label such as ``2026-01-01`` is no date, ``1:20`` is no number."""
+class _Part(_Lines):
+    """Lines by path from a place in a document."""
 
+    def __init__(self, lines: _Lines, start: Path) -> None:
+        self._around, self._start = lines, start
 
-_OWN = ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:int")
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag not in _OWN]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:int", re.compile(r"^(?:[-+]?(?:0|[1-9][0-9]*)|0x[0-9a-fA-F]+|0o?[0-7]+)$"), list("-+0123456789")
-)
-
-
-MAX_DEPTH, MAX_NODES = 64, 500_000
-"""How deep values may be nested, and how many a document may have with every alias written out: enough for a list of ten
-thousand policies. A few lines of aliases to aliases stand for more values than any memory holds."""
+    def of(self, path: Path) -> int:
+        return self._around.of((*self._start, *path))
 
 
 def documents(text: str, source: str) -> Iterator[Document]:
     """The documents of a stream, empty ones left out. Raises :class:`PolicyError` for what is not YAML."""
+    return (document for document in _documents(whole(text), source) if document.value is not None)
+
+
+def _documents(span: Span, source: str) -> Iterator[Document]:
+    """All documents from there on. From where libyaml sees a mistake PyYAML's own parser reads on, and has the last word."""
+    begun, read = span, 0
     try:
-        loader = _Loader(text)
-        while loader.check_node():
-            node = loader.get_node()
-            if node is None:
-                continue
-            walk = _Walk(source)
-            walk(node, ())
-            value = loader.construct_document(node)
-            if value is not None:
-                yield Document(value, walk.lines)
+        parser, plain = span.parser(), yaml_values.Plain()
+        while not parser.check_event(yaml.StreamEndEvent):
+            event = parser.get_event()
+            if isinstance(event, yaml.DocumentStartEvent):
+                begun, read = span.after(event.start_mark), 0
+                value, end = yaml_values.read(parser, plain, begun, source)
+                part = Span(begun.text, begun.start, begun.line, begun.fast, span.start + end.index)
+                document = _document(value, part, plain, source)
+                read = 1
+                yield document
+    except yaml.YAMLError as error:
+        if not span.fast:
+            raise PolicyError([_mistake(error, source, span.line)]) from None
+        yield from islice(_documents(replace(begun, fast=False), source), read, None)
+
+
+def _document(value: Any, span: Span, plain: yaml_values.Plain, source: str) -> Document:
+    """The document of that span, by PyYAML's own parser where libyaml may be mistaken without knowing it."""
+    try:
+        if span.fast and span.doubtful():
+            span = replace(span, fast=False)
+            value, _ = yaml_values.read(span.document(), plain, span, source)
+        if value is yaml_values.UNUSUAL:
+            value, lines = yaml_nodes.read(replace(span, fast=False), source)
+            return Document(value, _Lines(lines.items))
+    except yaml.YAMLError as error:
+        raise PolicyError([_mistake(error, source, span.line)]) from None
+    except RecursionError:
+        raise PolicyError([too_deep(source, 0)]) from None
     except PolicyError:
         raise
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = mark.line + 1 if mark is not None else 0
-        reason = str(getattr(error, "problem", None) or str(error).splitlines()[0])
-        if "'\\t'" in reason:
-            reason += "; YAML takes blanks for indentation, not tabs"
-        raise PolicyError([Problem(source, line, "not YAML", "", reason)]) from None
-    except RecursionError:
-        raise PolicyError([_too_deep(source, 0)]) from None
     except (ValueError, OverflowError) as error:  # such as `!!int x`, or a timestamp on the 32nd day
         raise PolicyError([Problem(source, 0, "not YAML", "", str(error))]) from None
+    except (LookupError, AttributeError):  # what PyYAML makes of `!!int ""`, `!!bool x` and `!!timestamp x`
+        raise PolicyError([Problem(source, span.line, "not YAML", "", "a value does not fit its tag")]) from None
+    return Document(value, _Lines(partial(yaml_values.lines, span)))
 
 
-def _too_deep(source: str, line: int) -> Problem:
-    return Problem(
-        source, line, "not YAML", "", f"values are nested deeper than {MAX_DEPTH} levels, or hold themselves"
-    )
-
-
-class _Walk:
-    """Goes through a document once: writes down lines, refuses what no policy is, and mends addresses."""
-
-    def __init__(self, source: str) -> None:
-        self.lines: dict[Path, int] = {}
-        self._source = source
-        self._nodes = 0
-
-    def __call__(self, node: yaml.Node, path: Path) -> None:
-        line = node.start_mark.line + 1
-        self.lines[path] = line
-        self._nodes += 1
-        if len(path) > MAX_DEPTH:
-            raise PolicyError([_too_deep(self._source, line)])
-        if self._nodes > MAX_NODES:
-            reason = f"more than {MAX_NODES} values with every alias written out; write fewer"
-            raise PolicyError([Problem(self._source, line, "not YAML", "", reason)])
-        if isinstance(node, yaml.MappingNode):
-            self._mapping(node, path)
-        elif isinstance(node, yaml.SequenceNode):
-            node.value = [_address(item) or item for item in node.value]
-            for place, item in enumerate(node.value):
-                self(item, (*path, place))
-
-    def _mapping(self, node: yaml.MappingNode, path: Path) -> None:
-        seen = set()
-        for key, value in node.value:
-            line = key.start_mark.line + 1
-            if not isinstance(key, yaml.ScalarNode):
-                raise PolicyError(
-                    [Problem(self._source, line, "not YAML", "", "a key must be text, not a list or map")]
-                )
-            if key.value in seen:
-                raise PolicyError([Problem(self._source, line, "not YAML", str(key.value), "the key stands twice")])
-            seen.add(key.value)
-            self(value, (*path, key.value))
-            self.lines[(*path, key.value)] = line
-
-
-def _address(node: yaml.Node) -> yaml.Node | None:
-    """``[1.2.3.4, 2001:db8::]``: what Kubernetes' parser reads as an address, and YAML's own as a map without value."""
-    if not isinstance(node, yaml.MappingNode) or len(node.value) != 1:
-        return None
-    key, value = node.value[0]
-    bare = isinstance(key, yaml.ScalarNode) and isinstance(value, yaml.ScalarNode) and not value.value
-    braces = key.start_mark.index != node.start_mark.index
-    if not bare or braces or not node.flow_style or not re.fullmatch(r"[0-9a-fA-F:]+:", key.value):
-        return None
-    return yaml.ScalarNode("tag:yaml.org,2002:str", f"{key.value}:", key.start_mark, value.end_mark)
+def _mistake(error: yaml.YAMLError, source: str, first_line: int) -> Problem:
+    mark = getattr(error, "problem_mark", None)
+    line = first_line + mark.line if mark is not None else 0
+    reason = str(getattr(error, "problem", None) or str(error).splitlines()[0])
+    if "'\\t'" in reason:
+        reason += "; YAML takes blanks for indentation, not tabs"
+    return Problem(source, line, "not YAML", "", reason)

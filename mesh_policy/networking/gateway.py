@@ -2,97 +2,91 @@
 
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from mesh_policy.base import Flag, Labels, Model, Policy, Port
-from mesh_policy.hosts import check_host
-
-PROTOCOLS = ("HTTP", "HTTP2", "HTTPS", "GRPC", "GRPC-WEB", "MONGO", "TCP", "TLS", "MYSQL", "REDIS", "UDP")
-Version = Literal["TLS_AUTO", "TLSV1_0", "TLSV1_1", "TLSV1_2", "TLSV1_3"]
+from mesh_policy.base import Labels, Model, Policy
+from mesh_policy.hosts import check_address, check_host, check_unix_path, is_address, is_label, is_partial_wildcard
+from mesh_policy.networking.ports import HTTP_PROTOCOLS, TLS_PROTOCOLS, NoPort, PortOrZero, Protocol
+from mesh_policy.networking.server_tls import PASSED_THROUGH, ServerTls
+from mesh_policy.networking.workload_entry import UNIX
 
 
 class ServerPort(Model):
     """A port; its protocol says what is spoken on it."""
 
-    number: Port
-    protocol: str
-    name: str
-    target_port: Port | None = None
-
-    @field_validator("protocol")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        if value.upper() not in PROTOCOLS:
-            raise ValueError(f"protocol {value!r}: allowed are {', '.join(PROTOCOLS)}")
-        return value
+    number: PortOrZero
+    """Number of the port; 0 with ``bind`` to a Unix socket."""
+    protocol: Protocol
+    """What is spoken."""
+    name: Annotated[str, Field(min_length=1)]
+    """Name of the port, once in a gateway."""
+    target_port: NoPort | None = None
+    """Has no meaning at gateways: 0 or unset."""
 
 
-class TlsCertificate(Model):
-    """Files of one certificate."""
+def _bind(value: str) -> str:
+    if value.startswith(UNIX):
+        check_unix_path(value.removeprefix(UNIX))
+    elif value:
+        check_address(value)
+    return value
 
-    server_certificate: str | None = None
-    private_key: str | None = None
-    ca_certificates: str | None = None
+
+def check_dotted_host(host: str) -> str:
+    """A host as gateways and sidecars name it: ``*``, ``*.suffix``, or a name with a dot. Raises :class:`ValueError`."""
+    if host != "*" and "." not in host:
+        raise ValueError(f"host {host!r} is a short name; write it in full, or `*`")
+    if is_partial_wildcard(host):
+        raise ValueError(f"host {host!r}: a wildcard is `*` or stands before a dot, as in *.example.com")
+    return check_host(host)
 
 
-class ServerTls(Model):
-    """TLS of a server."""
-
-    https_redirect: Flag | None = None
-    mode: Literal["PASSTHROUGH", "SIMPLE", "MUTUAL", "AUTO_PASSTHROUGH", "ISTIO_MUTUAL", "OPTIONAL_MUTUAL"] | None = (
-        None
-    )
-    server_certificate: str | None = None
-    private_key: str | None = None
-    ca_certificates: str | None = None
-    ca_crl: str | None = None
-    credential_name: str | None = None
-    credential_names: tuple[str, ...] | None = None
-    ca_cert_credential_name: str | None = None
-    tls_certificates: tuple[TlsCertificate, ...] | None = None
-    subject_alt_names: tuple[str, ...] | None = None
-    verify_certificate_spki: tuple[str, ...] | None = None
-    verify_certificate_hash: tuple[str, ...] | None = None
-    min_protocol_version: Version | None = None
-    max_protocol_version: Version | None = None
-    cipher_suites: tuple[str, ...] | None = None
-    insecure_skip_verify: Flag | None = None
-
-    @model_validator(mode="after")
-    def _certificates(self) -> Self:
-        given = self.credential_name or self.credential_names or self.tls_certificates
-        files = self.server_certificate and self.private_key
-        if self.mode in ("SIMPLE", "MUTUAL", "OPTIONAL_MUTUAL") and not (given or files):
-            raise ValueError(f"{self.mode} needs serverCertificate and privateKey, or credentialName")
-        if self.mode == "MUTUAL" and not given and not self.ca_certificates:
-            raise ValueError("MUTUAL needs caCertificates, or credentialName")
-        return self
+def _served(value: str) -> str:
+    namespace, slash, host = value.partition("/")
+    if not slash:
+        namespace, host = "*", value
+    if namespace not in ("*", ".") and not is_label(namespace):
+        raise ValueError(f"{value!r}: {namespace!r} is neither a namespace nor `*` (all) or `.` (this one)")
+    if not (is_address(host) and "." in host):
+        check_dotted_host(host)
+    return value
 
 
 class Server(Model):
     """One port of the gateway and the hosts served there (``NAMESPACE/HOST`` restricts the namespace)."""
 
     port: ServerPort
-    hosts: Annotated[tuple[str, ...], Field(min_length=1)]
-    bind: str | None = None
+    """Port that is opened."""
+    hosts: Annotated[tuple[Annotated[str, AfterValidator(_served)], ...], Field(min_length=1)]
+    """Hosts that VirtualServices can bind here; ``NAMESPACE/HOST`` says whose, ``./HOST`` this namespace's."""
+    bind: Annotated[str, AfterValidator(_bind)] | None = None
+    """IP address or ``unix:///PATH`` to listen on; default every address."""
     tls: ServerTls | None = None
+    """TLS; required for HTTPS and TLS."""
     default_endpoint: str | None = None
+    """Not read by Istio any more."""
     name: str | None = None
+    """Name of the server, for people."""
 
-    @field_validator("hosts")
-    @classmethod
-    def _valid(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for host in value:
-            check_host(host.rpartition("/")[2], address=False)
-        return value
+    @model_validator(mode="after")
+    def _bound(self) -> Self:
+        socket = (self.bind or "").startswith(UNIX)
+        if socket and self.port.number:
+            raise ValueError(f"port.number is 0 for a Unix socket, not {self.port.number}")
+        if not socket and not self.port.number:
+            raise ValueError("port.number must be greater than or equal to 1")
+        return self
 
     @model_validator(mode="after")
     def _tls_fits(self) -> Self:
-        secure = self.port.protocol.upper() in ("HTTPS", "TLS")
-        if secure and (self.tls is None or self.tls.mode is None):
-            raise ValueError(f"port {self.port.number} is {self.port.protocol} and needs tls.mode")
-        if not secure and self.tls is not None and self.tls.mode not in (None, "ISTIO_MUTUAL"):
-            raise ValueError(f"port {self.port.number} is {self.port.protocol}; tls.mode goes with HTTPS or TLS")
+        protocol, number = self.port.protocol.upper(), self.port.number
+        if protocol in TLS_PROTOCOLS:
+            if self.tls is None:
+                raise ValueError(f"port {number} is {self.port.protocol} and needs tls, with a mode")
+        elif self.tls is not None and protocol not in HTTP_PROTOCOLS:
+            raise ValueError(f"port {number} is {self.port.protocol}; tls goes with HTTPS or TLS")
+        elif self.tls is not None and (self.tls.mode not in PASSED_THROUGH or self.tls.has_files):
+            raise ValueError(f"port {number} is {self.port.protocol}; tls.mode goes with HTTPS or TLS")
         return self
 
 
@@ -100,7 +94,9 @@ class GatewaySpec(Model):
     """Servers of the proxies that carry the labels of ``selector``."""
 
     selector: Labels | None = None
+    """Labels of the gateway's pods, in every namespace; none: every proxy."""
     servers: Annotated[tuple[Server, ...], Field(min_length=1)]
+    """Ports, and what is served on each."""
 
     @model_validator(mode="after")
     def _unique(self) -> Self:
@@ -117,3 +113,11 @@ class Gateway(Policy):
     KIND: ClassVar[str] = "Gateway"
     kind: Literal["Gateway"] = "Gateway"
     spec: GatewaySpec
+
+    @model_validator(mode="after")
+    def _named(self) -> Self:
+        if not is_label(self.metadata.name):
+            raise ValueError(
+                f"metadata.name {self.metadata.name!r}: a gateway's name has no dots and at most 63 letters"
+            )
+        return self

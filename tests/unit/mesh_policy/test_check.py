@@ -39,13 +39,12 @@ EJECT = "trafficPolicy: {outlierDetection: {%s}}"
     ("text", "expected"),
     [
         (virtual(PLAIN), []),
-        (virtual(PLAIN) + virtual(PLAIN, name="b"), ["ERROR IST0109 spec.hosts"]),
+        (virtual(PLAIN) + virtual(PLAIN, name="b"), ["ERROR IST0109 spec.hosts"] * 2),
         (virtual(PLAIN, more='exportTo: ["."], ') + virtual(PLAIN, name="b", more="exportTo: [other], "), []),
         (
             virtual(PLAIN, more='exportTo: ["."], ') + virtual(PLAIN, name="b", more='exportTo: ["*"], '),
-            ["ERROR IST0109 spec.hosts"],
+            ["ERROR IST0109 spec.hosts"] * 2,
         ),
-        (virtual(PLAIN, more='exportTo: ["~"], ') + virtual(PLAIN, name="b"), []),
         (virtual(PLAIN) * 2, ["ERROR MESH0003 "]),
         (virtual("{route: [{destination: {host: boks}}]}"), ["ERROR IST0101 spec.http[0].route[0].destination.host"]),
         (
@@ -62,17 +61,20 @@ EJECT = "trafficPolicy: {outlierDetection: {%s}}"
             + rule("subsets: [{name: v1, labels: {version: v1}}]"),
             [],
         ),
-        (virtual(PLAIN, more="gateways: [x], "), ["ERROR IST0101 spec.gateways"]),
-        (virtual(PLAIN, more="gateways: [./edge, default/edge, edge], ") + GATEWAY, []),
+        (virtual(PLAIN, more="gateways: [x], "), ["ERROR IST0101 spec.gateways[0]"]),
+        (virtual(PLAIN, more="gateways: [default/edge, edge], ") + GATEWAY, []),
         (
             virtual(
-                "{match: [{uri: {prefix: /}, gateways: [./gone]}], route: [{destination: {host: books}}]}",
+                "{match: [{uri: {prefix: /}, gateways: [default/gone]}], route: [{destination: {host: books}}]}",
                 more="gateways: [edge], ",
             )
             + GATEWAY,
             ["ERROR IST0101 spec.http[0].match[0].gateways"],
         ),
-        (rule("trafficPolicy: {}").replace("host: books", "host: boks"), ["WARNING MESH0009 spec.host"]),
+        (
+            rule("trafficPolicy: {tls: {mode: DISABLE}}").replace("host: books", "host: boks"),
+            ["WARNING MESH0009 spec.host"],
+        ),
         (virtual(f"{PLAIN}, {PLAIN}"), ["WARNING IST0130 spec.http[1]"]),
         (
             virtual("{route: [{destination: {host: books}, weight: 1}, {destination: {host: books}, weight: 2}]}"),

@@ -34,7 +34,7 @@ ROUTE = "hosts: [a]\nhttp:\n- {route}"
         (
             "VirtualService",
             ROUTE.format(route="{redirect: {uri: /, redirectCode: 200}}"),
-            "allowed are 301, 302, 303, 307",
+            "allowed are 300 to 399",
         ),
         ("VirtualService", ROUTE.format(route="{timeout: 1, redirect: {uri: /}}"), "a duration is text such as 15s"),
         ("VirtualService", ROUTE.format(route="{timeout: 10us, redirect: {uri: /}}"), "at least 1ms"),
@@ -70,8 +70,8 @@ ROUTE = "hosts: [a]\nhttp:\n- {route}"
         ),
         (
             "VirtualService",
-            ROUTE.format(route="{route: [{destination: {host: a}}], fault: {abort: {}}}"),
-            "exactly one of httpStatus",
+            ROUTE.format(route="{route: [{destination: {host: a}}], fault: {}}"),
+            "a fault needs delay or abort",
         ),
         ("DestinationRule", "trafficPolicy: {}", "spec.host: is required"),
         ("DestinationRule", "host: a\nsubsets: [{name: v1}, {name: v1}]", "'v1' stands twice"),
@@ -98,7 +98,7 @@ ROUTE = "hosts: [a]\nhttp:\n- {route}"
         (
             "VirtualService",
             ROUTE.format(route="{route: [{destination: {host: a}}], fault: {abort: {grpcStatus: FOO}}}"),
-            "grpcStatus 'FOO': allowed are 0 to 16 and OK, CANCELLED",
+            "grpcStatus 'FOO': allowed are OK, CANCELLED",
         ),
         (
             "VirtualService",
@@ -117,8 +117,8 @@ ROUTE = "hosts: [a]\nhttp:\n- {route}"
         ),
         (
             "VirtualService",
-            ROUTE.format(route="{route: [{destination: {host: a}}], headers: {request: {set: {'a b': x}}}}"),
-            "headers.request.set.a b: 'a b' is no name of a header",
+            ROUTE.format(route="{route: [{destination: {host: a}}], headers: {request: {set: {'': x}}}}"),
+            "the name of a header must not be empty",
         ),
         (
             "VirtualService",
@@ -138,9 +138,9 @@ ROUTE = "hosts: [a]\nhttp:\n- {route}"
         (
             "VirtualService",
             ROUTE.format(
-                route="{route: [{destination: {host: a}}], rewrite: {uriRegexRewrite: {match: (a), rewrite: '\\2'}}}"
+                route="{route: [{destination: {host: a}}], rewrite: {uriRegexRewrite: {match: (a, rewrite: b}}}"
             ),
-            "rewrite: \\2 is no group of '(a)'",
+            "'(a' is not a regular expression of RE2",
         ),
         (
             "VirtualService",
@@ -164,18 +164,11 @@ ROUTE = "hosts: [a]\nhttp:\n- {route}"
             "host: a\ntrafficPolicy: {connectionPool: {http: {useClientProtocol: 'true'}}}",
             "must be true or false",
         ),
-        (
-            "DestinationRule",
-            "host: a\ntrafficPolicy: {portLevelSettings: [{port: {number: 1}}, {port: {number: 1}}]}",
-            "port 1 stands twice",
-        ),
-        ("ServiceEntry", "hosts: [a.b, a.b]", "hosts: 'a.b' stands twice"),
-        ("ServiceEntry", "hosts: [a.b, A.b]", "hosts: 'a.b' stands twice"),
-        ("VirtualService", "hosts: [a.b, A.b]\nhttp: [{redirect: {uri: /}}]", "'a.b' stands twice"),
+        ("VirtualService", "hosts: [a.b, a.b]\nhttp: [{redirect: {uri: /}}]", "'a.b' stands twice"),
         ("Gateway", "servers: []", "at least 1 item"),
         (
             "Gateway",
-            "servers: [{port: {number: 0, protocol: HTTP, name: a}, hosts: [a]}]",
+            "servers: [{port: {number: 0, protocol: HTTP, name: a}, hosts: [a.b]}]",
             "greater than or equal to 1",
         ),
         (
@@ -183,7 +176,7 @@ ROUTE = "hosts: [a]\nhttp:\n- {route}"
             "servers: [{port: {number: 1, protocol: HTPP, name: a}, hosts: [a]}]",
             "protocol 'HTPP': allowed are",
         ),
-        ("Gateway", "servers: [{port: {number: 443, protocol: HTTPS, name: a}, hosts: [a]}]", "needs tls.mode"),
+        ("Gateway", "servers: [{port: {number: 443, protocol: HTTPS, name: a}, hosts: [a.b]}]", "needs tls"),
         ("ServiceEntry", "hosts: ['*']", "`*` is not allowed"),
         (
             "ServiceEntry",
@@ -225,17 +218,20 @@ def test_a_wrong_document_says_what_and_where(kind: str, spec: str, expected: st
             "apiVersion: v1\nkind: Gateway\nmetadata: {name: a}\n",
             "f.yaml:1: Gateway a: apiVersion: 'v1' has no Gateway",
         ),
-        ("apiVersion: network.istio.io/v1\nkind: Gateway\nmetadata: {name: a}\n", "write networking.istio.io/v1"),
+        ("apiVersion: network.istio.io/v1\nkind: Gateway\nmetadata: {name: a}\n", "or networking.istio.io/v1"),
         ("apiVersion: networking.istio.io/v1\nkind: gateway\nmetadata: {name: a}\n", "did you mean Gateway?"),
         (
-            "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: a}\n",
-            "HTTPRoute of gateway.net",
+            "apiVersion: gateway.networking.k8s.io/v1\nkind: UDPRoute\nmetadata: {name: a}\n",
+            "UDPRoute of gateway.net",
         ),
         (
-            "apiVersion: v1\nkind: List\nitems:\n- apiVersion: networking.istio.io/v1\n  kind: Sidecar\n",
-            "f.yaml:5: Sidecar ?",
+            "apiVersion: v1\nkind: List\nitems:\n- apiVersion: networking.istio.io/v1\n  kind: Sidekar\n",
+            "f.yaml:5: Sidekar ?",
         ),
-        ("apiVersion: networking.istio.io/v1alpha3\nkind: EnvoyFilter\nmetadata: {name: a}\n", "not supported yet"),
+        (
+            "apiVersion: networking.istio.io/v1alpha3\nkind: EnvoyFilter\nmetadata: {name: a}\n",
+            "EnvoyFilter is not app",
+        ),
     ],
 )
 def test_what_is_no_policy_is_told(text: str, expected: str) -> None:
@@ -268,19 +264,12 @@ def samples() -> list[Path]:
     return sorted([*SHARED.glob("istio-samples/**/*.yaml"), *SHARED.glob("istiod-dumps/*/input/*.yaml")])
 
 
-PARTIAL = ("ServiceEntry", "partial-wildcard")
-"""``*x``: what Istio's schema takes, and this mesh refuses by name."""
-
-
 @pytest.mark.skipif(not samples(), reason="the samples of ordinary user YAML are not beside the project")
 @pytest.mark.parametrize("file", samples(), ids=lambda file: f"{file.parent.parent.name}-{file.name}")
 def test_ordinary_documents_of_these_kinds_round_trip(file: Path) -> None:
     for _, text in read_files(file):
         for value in (document.value for document in positions.documents(text, str(file))):
-            if (value["kind"], value["metadata"]["name"]) == PARTIAL:
-                with pytest.raises(PolicyError, match=r"a wildcard is `\*` or stands before a dot"):
-                    load_documents(yaml.safe_dump(value))
-            elif value["kind"] in KINDS and value["apiVersion"].startswith("networking.istio.io/"):
+            if (value["apiVersion"].rpartition("/")[0], value["kind"]) in KINDS:
                 policies = load_documents(yaml.safe_dump(value), str(file))
                 assert load_documents(dump(policies)) == policies
 

@@ -1,0 +1,35 @@
+"""GatewayClass: who makes Gateways of a class real. An object of the whole cluster, in no namespace."""
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from mesh_policy.base import Model
+from mesh_policy.gateway_api.constraints import Text
+from mesh_policy.gateway_api.kind import GatewayApiPolicy
+from mesh_policy.gateway_api.names import DOMAIN_PATH
+from mesh_policy.gateway_api.object_refs import ObjectReference
+
+ControllerName = Annotated[
+    str, Text("a controller; write DOMAIN/NAME, such as istio.io/gateway-controller", f"^{DOMAIN_PATH}$")
+]
+
+
+class GatewayClassSpec(Model):
+    """Gateways of this class are managed by ``controller_name`` (it can never change), as ``parameters_ref`` says."""
+
+    controller_name: ControllerName
+    parameters_ref: ObjectReference | None = None
+    description: Annotated[str, Text("a text", most=64, least=0)] | None = None
+
+
+class GatewayClass(GatewayApiPolicy):
+    """See :class:`GatewayClassSpec`."""
+
+    KIND: ClassVar[str] = "GatewayClass"
+    kind: Literal["GatewayClass"] = "GatewayClass"
+    spec: GatewayClassSpec
+
+    def to_document(self) -> dict[str, Any]:
+        """The object as plain values, without a namespace."""
+        document = super().to_document()
+        del document["metadata"]["namespace"]
+        return document

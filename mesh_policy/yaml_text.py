@@ -1,0 +1,38 @@
+"""Plain values to YAML, always in the same form."""
+
+from typing import Any
+
+import yaml
+
+try:
+    from yaml.cyaml import CSafeDumper
+except ImportError:  # PyYAML without libyaml
+    CSafeDumper = None  # type: ignore[assignment,misc]
+
+_FORM: dict[str, Any] = {"sort_keys": False, "allow_unicode": True, "width": 116}
+_BREAKS = ("\x85", "\u2028", "\u2029")
+"""Breaks of lines that PyYAML writes as they are, and reads as blanks: escaped, they are read as what they were."""
+
+
+def written(document: dict[str, Any]) -> str:
+    """The document as PyYAML's own dumper writes it, by libyaml where that writes the same.
+
+    They differ in what they escape, in where they break a text with escapes, and in keys that are empty.
+    """
+    text = _quickly(document)
+    if text and text.isascii() and "\\" not in text and "'':" not in text:
+        return text
+    text = str(yaml.safe_dump(document, **_FORM))
+    if any(mark in text for mark in _BREAKS):
+        return str(yaml.safe_dump(document, **{**_FORM, "allow_unicode": False}))
+    return text
+
+
+def _quickly(document: dict[str, Any]) -> str:
+    """By libyaml; nothing where it cannot."""
+    if CSafeDumper is None:
+        return ""
+    try:
+        return str(yaml.dump(document, Dumper=CSafeDumper, **_FORM))
+    except UnicodeEncodeError:  # half a character, which Python's text may hold and UTF-8 not
+        return ""

@@ -1,0 +1,134 @@
+"""Small Go programs over Istio's own code, against which ours is held: built once, kept in the cache by version and source.
+
+Run as a program it builds them all, as the gate does beside its first tests; a test that needs one waits for it, or builds it
+itself. Modules come from where Go is set to take them.
+"""
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+PROGRAMS = ("istio_verdicts", "istio_analyzers")
+"""Folders beside this module."""
+GATEWAY_API = "sigs.k8s.io/gateway-api@v1.6.3"
+"""Module whose files the tests read; the programs need another version of it."""
+BUILD_SECONDS = 1500
+"""A first build compiles for some three minutes on two cores; later ones take seconds."""
+
+
+class NotBuiltError(Exception):
+    """A program cannot be had here, and why."""
+
+
+def build(name: str) -> Path:
+    """The program of that folder: what ``MESHWRIGHT_NAME`` names, else the one in the cache, else built now.
+
+    Raises :class:`NotBuiltError` without Go or without its modules; a program that does not compile is an error.
+    """
+    given = os.environ.get(f"MESHWRIGHT_{name.upper()}", "")
+    if given:
+        return Path(given)
+    source, title = HERE / name, name.replace("_", "-")
+    folder = _cache() / f"{title}-{_version(source)}"
+    program = folder / f"{title}-{_digest(source)}"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as guard:
+        fcntl.flock(guard, fcntl.LOCK_EX)
+        if not program.exists():
+            _build(source, program)
+    return program
+
+
+def go() -> str | None:
+    """The ``go`` command; ``None`` where there is none."""
+    return shutil.which("go") or shutil.which("/usr/local/go/bin/go")
+
+
+def module(name: str, source: Path = HERE / PROGRAMS[0]) -> Path | None:
+    """The folder of a module in Go's cache (``NAME@VERSION``, or a name in the version that a program takes); ``None``: it is
+    not there."""
+    command = go()
+    if command is None:
+        return None
+    if "@" in name:
+        cache = subprocess.run([command, "env", "GOMODCACHE"], capture_output=True, text=True, timeout=60, check=False)
+        found = Path(cache.stdout.strip()) / name
+    else:
+        asked = [command, "list", "-m", "-f", "{{.Dir}}", name]
+        environment = os.environ | {"GOPROXY": "off", "GOFLAGS": "-mod=readonly"}
+        listed = subprocess.run(
+            asked, cwd=source, env=environment, capture_output=True, text=True, timeout=60, check=False
+        )
+        if listed.returncode or not listed.stdout.strip():
+            return None
+        found = Path(listed.stdout.strip())
+    return found if found.is_dir() else None
+
+
+def _cache() -> Path:
+    """As the tools' ``checkout.here``: what outlives a checkout."""
+    given = os.environ.get("MESHWRIGHT_CACHE")
+    if given:
+        return Path(given).expanduser().absolute()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "meshwright"
+
+
+def _version(source: Path) -> str:
+    """Istio's, of which the code is."""
+    found = re.search(r"^\s*istio\.io/istio (\S+)", (source / "go.mod").read_text(encoding="utf-8"), re.MULTILINE)
+    assert found is not None
+    return found[1]
+
+
+def _digest(source: Path) -> str:
+    content = b"".join((source / name).read_bytes() for name in ("go.mod", "go.sum", "main.go"))
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def _build(source: Path, program: Path) -> None:
+    what = f"tests/support/{source.name} cannot be built"
+    command = go()
+    if command is None:
+        raise NotBuiltError(f"{what}: there is no Go")
+    environment = os.environ | {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly"}
+
+    def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [command, *arguments, "."],
+            cwd=source,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=BUILD_SECONDS,
+            check=False,
+        )
+
+    modules = run("list", "-deps")
+    if modules.returncode:
+        raise NotBuiltError(f"{what}: its modules are not to be had: {modules.stderr.strip()[-300:]}")
+    fresh = program.with_name(f".{program.name}.new")
+    made = run("build", "-trimpath", "-ldflags", "-s -w", "-o", str(fresh))
+    assert made.returncode == 0, made.stderr
+    fresh.replace(program)
+
+
+def main() -> None:
+    """Build them all; what cannot be had is told, and is no failure."""
+    command = go()
+    if command is not None:
+        subprocess.run([command, "mod", "download", GATEWAY_API], cwd=HERE / PROGRAMS[0], check=False)
+    for name in PROGRAMS:
+        try:
+            sys.stdout.write(f"{build(name)}\n")
+        except NotBuiltError as reason:
+            sys.stderr.write(f"{reason}\n")
+
+
+if __name__ == "__main__":
+    main()
