@@ -1,0 +1,182 @@
+"""Files to objects: policies, services, workloads. What is not valid is a finding of its file and line, not the end."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from mesh_policy import positions
+from mesh_policy.analysis.codes import CODES
+from mesh_policy.analysis.finding import Finding, Placed, dotted
+from mesh_policy.base import Policy
+from mesh_policy.errors import PolicyError
+from mesh_policy.hosts import qualify
+from mesh_policy.kinds import is_policy
+from mesh_policy.load import policy_of
+from mesh_policy.objects import READERS, MeshConfig, Object, ObjectError, read, read_mesh_config
+from mesh_policy.objects.cluster import ConfigMap
+
+CLUSTER_WIDE = frozenset({"Namespace", "Node", "CustomResourceDefinition", "GatewayClass"})
+"""Kinds that stand in no namespace."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What files hold: the objects, and what is found about single ones.
+
+    ``mesh`` is the configuration of the mesh where a ConfigMap among them has it.
+    """
+
+    objects: tuple[Placed[Policy | Object], ...] = ()
+    findings: tuple[Finding, ...] = ()
+    mesh: MeshConfig | None = None
+    suppressed: frozenset[tuple[str, str]] = frozenset()
+    """Subject and code (or ``*``) of what an annotation of an object that is not valid asks to leave out."""
+    broken_hosts: frozenset[str] = frozenset()
+    """Hosts that objects name that are not valid."""
+
+
+def read_inputs(texts: Iterable[tuple[str, str]], namespace: str = "default") -> Inputs:
+    """The objects of YAML streams, given as source and text; ``namespace`` is that of objects that name none.
+
+    Raises :class:`PolicyError` for what is not YAML.
+    """
+    reader = _Reader(namespace)
+    unreadable = []
+    for source, text in texts:
+        try:
+            for document in positions.documents(text, source):
+                reader.take(document, source)
+        except PolicyError as error:
+            unreadable += error.problems
+    if unreadable:
+        raise PolicyError(unreadable)
+    return reader.inputs()
+
+
+class _Reader:
+    """Collects; the last of several objects of one name counts, as for ``kubectl apply``."""
+
+    def __init__(self, namespace: str) -> None:
+        self._namespace = namespace
+        self._objects: dict[str, Placed[Policy | Object]] = {}
+        self._findings: list[Finding] = []
+        self._mesh: MeshConfig | None = None
+        self._suppressed: set[tuple[str, str]] = set()
+        self._broken_hosts: set[str] = set()
+
+    def inputs(self) -> Inputs:
+        """What was collected."""
+        objects = tuple(self._objects.values())
+        return Inputs(
+            objects, tuple(self._findings), self._mesh, frozenset(self._suppressed), frozenset(self._broken_hosts)
+        )
+
+    def take(self, document: positions.Document, source: str) -> None:
+        """Take the object, or the objects, of a document."""
+        value = document.value
+        if not isinstance(value, dict) or not all(isinstance(value.get(key), str) for key in ("apiVersion", "kind")):
+            message = "is no object: apiVersion and kind are required, as text"
+            self._findings.append(
+                Finding("IST0106", CODES["IST0106"].level, "object", "", message, source, document.line(()))
+            )
+        elif value["kind"].endswith("List") and isinstance(value.get("items"), list):
+            for place, item in enumerate(value["items"]):
+                self.take(document.part(("items", place), item), source)
+        else:
+            self._one(document, source)
+
+    def _one(self, document: positions.Document, source: str) -> None:
+        group, kind = document.value["apiVersion"].rpartition("/")[0], document.value["kind"]
+        if not (is_policy(group, kind) or (group, kind) in READERS):
+            return
+        self._in_its_namespace(document.value)
+        if _is_of_kubernetes(document.value):
+            return
+        try:
+            loaded = policy_of(document, source)
+            found = loaded.policy if loaded is not None else read(document.value)
+        except PolicyError as error:
+            self._not_valid(
+                document, source, [(problem.field, problem.line, problem.message) for problem in error.problems]
+            )
+        except ObjectError as error:
+            self._not_valid(document, source, [(dotted(error.path), document.line(error.path), error.message)])
+        else:
+            if found is not None:
+                self._add(Placed(found, source, document))
+
+    def _in_its_namespace(self, value: dict[str, Any]) -> None:
+        metadata = value.get("metadata")
+        if isinstance(metadata, dict) and value["kind"] not in CLUSTER_WIDE and not metadata.get("namespace"):
+            metadata["namespace"] = self._namespace
+
+    def _add(self, placed: Placed[Policy | Object]) -> None:
+        former = self._objects.pop(placed.subject, None)
+        self._objects[placed.subject] = placed
+        if former is not None:
+            where = (
+                f"in line {placed.line()}" if former.source == placed.source else f"in {placed.source}:{placed.line()}"
+            )
+            self._findings.append(_about(former, "MESH0010", f"stands again {where}, which counts; remove one"))
+        if isinstance(placed.value, ConfigMap) and placed.name == "istio" and "mesh" in placed.value.data:
+            try:
+                self._mesh = read_mesh_config(placed.value.data["mesh"])
+            except ObjectError as error:
+                message = f"the mesh configuration is not valid: {dotted(error.path)} {error.message}"
+                path: positions.Path = ("data", "mesh")
+                self._findings.append(_about(placed, "IST0106", message, path))
+
+    def _not_valid(self, document: positions.Document, source: str, problems: Iterable[tuple[str, int, str]]) -> None:
+        subject = _subject_of(document.value)
+        self._broken_hosts |= set(_hosts_of(document.value))
+        metadata = document.value.get("metadata")
+        annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
+        if isinstance(annotations, dict):
+            self._suppressed |= {(subject, code) for code in suppressed_codes(annotations)}
+        for field, line, message in problems:
+            self._findings.append(Finding("IST0106", CODES["IST0106"].level, subject, field, message, source, line))
+
+
+SUPPRESS = "galley.istio.io/analyze-suppress"
+"""Annotation with codes, separated by commas, that are not to be told of an object; ``*`` for all."""
+
+
+def suppressed_codes(annotations: Any) -> Iterator[str]:
+    """The codes that annotations ask to leave out."""
+    return (code for code in str(annotations.get(SUPPRESS) or "").split(",") if code)
+
+
+def _about(placed: Placed[Policy | Object], code: str, message: str, path: positions.Path = ()) -> Finding:
+    level = CODES[code].level
+    return Finding(code, level, placed.subject, dotted(path), message, placed.source, placed.line(path))
+
+
+def _hosts_of(value: dict[str, Any]) -> Iterator[str]:
+    """The hosts that an object is about, as far as they can be read."""
+    metadata, spec = value.get("metadata"), value.get("spec")
+    if not isinstance(metadata, dict) or value["kind"] not in ("Service", "ServiceEntry", "DestinationRule"):
+        return
+    namespace = str(metadata.get("namespace") or "default")
+    named = [metadata.get("name")] if value["kind"] == "Service" else []
+    if isinstance(spec, dict):
+        listed = spec.get("hosts")
+        named += [spec.get("host"), *(listed if isinstance(listed, list) else ())]
+    yield from (qualify(host, namespace) for host in named if isinstance(host, str) and host not in ("", "*"))
+
+
+NOT_OF_THE_MESH = frozenset({"kube-system", "kube-public", "kube-node-lease", "local-path-storage"})
+"""Namespaces of Kubernetes' own, which are looked at by nobody (Istio's rule)."""
+
+
+def _is_of_kubernetes(value: dict[str, Any]) -> bool:
+    metadata = value.get("metadata")
+    name = "name" if value["kind"] == "Namespace" else "namespace"
+    return isinstance(metadata, dict) and metadata.get(name) in NOT_OF_THE_MESH
+
+
+def _subject_of(value: dict[str, Any]) -> str:
+    metadata = value.get("metadata")
+    metadata = metadata if isinstance(metadata, dict) else {}
+    group, kind, name = value["apiVersion"].rpartition("/")[0], value["kind"], metadata.get("name", "?")
+    title = f"{kind}.{group}" if group == "gateway.networking.k8s.io" and kind == "Gateway" else kind
+    return f"{title} {name}" if kind in CLUSTER_WIDE else f"{title} {metadata.get('namespace') or 'default'}/{name}"

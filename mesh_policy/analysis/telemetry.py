@@ -1,0 +1,71 @@
+"""Telemetries: several for the same workloads, for nobody, without providers."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from mesh_policy.analysis.context import Check, Context
+from mesh_policy.analysis.finding import Finding, Placed, found
+from mesh_policy.analysis.gateways import labels_text
+from mesh_policy.telemetry.telemetry import Telemetry
+
+Tele = Placed[Telemetry]
+
+
+def _labels(placed: Tele) -> Mapping[str, str]:
+    selector = placed.value.spec.selector
+    return (selector.match_labels or {}) if selector is not None else {}
+
+
+def selected(context: Context) -> Iterator[Finding]:
+    """IST0101 and IST0159: the workloads of Telemetries with a selector."""
+    if context.pods is None or not context.knows_gateways:
+        return
+    by_pod: dict[tuple[str, str], list[Tele]] = {}
+    for placed in context.of(Telemetry):
+        labels = _labels(placed)
+        if not labels:
+            continue
+        pods = list(context.pods.select(labels, placed.namespace))
+        if not pods:
+            message = f"no workload of namespace {placed.namespace} carries {labels_text(labels)}, so it is for nobody"
+            yield found("IST0101", placed, ("spec", "selector", "matchLabels"), message)
+        for pod in pods:
+            by_pod.setdefault((pod.namespace, pod.name or repr(sorted(pod.labels.items()))), []).append(placed)
+    told: set[tuple[str, str]] = set()
+    for (namespace, name), several in sorted(by_pod.items()):
+        for one in several:
+            others = ", ".join(sorted(other.name for other in several if other is not one))
+            if others and (one.full_name, others) not in told:
+                told.add((one.full_name, others))
+                message = f"Telemetry {others} selects workload {namespace}/{name} as well; only one counts: merge them"
+                yield found("IST0159", one, ("spec", "selector"), message)
+
+
+def namespace_wide(context: Context) -> Iterator[Finding]:
+    """IST0160: several for a whole namespace."""
+    wide: dict[str, list[Tele]] = {}
+    for placed in context.of(Telemetry):
+        if placed.value.spec.selector is None:
+            wide.setdefault(placed.namespace, []).append(placed)
+    for namespace, several in sorted(wide.items()):
+        for one in several if len(several) > 1 else ():
+            others = ", ".join(sorted(other.name for other in several if other is not one))
+            message = f"Telemetry {others} is for all of namespace {namespace} as well; only one counts: merge them"
+            yield found("IST0160", one, ("spec",), message)
+
+
+def providers(context: Context) -> Iterator[Finding]:
+    """IST0157 and IST0002: where logs and traces go."""
+    mesh = context.known.mesh
+    for placed in context.of(Telemetry):
+        for place, logging in enumerate(placed.value.spec.access_logging or ()):
+            if not (mesh.access_logging or logging.disabled or logging.providers):
+                message = "there is no provider here and no default one, so it is ignored; name one, such as envoy"
+                yield found("IST0157", placed, ("spec", "accessLogging", place), message)
+        for place, tracing in enumerate(placed.value.spec.tracing or ()):
+            for index, provider in enumerate(tracing.providers or ()):
+                if mesh.providers.get(provider.name) == "lightstep":
+                    message = f"provider {provider.name} is of Lightstep, which is deprecated; use OpenTelemetry's"
+                    yield found("IST0002", placed, ("spec", "tracing", place, "providers", index), message)
+
+
+CHECKS: Sequence[Check] = (selected, namespace_wide, providers)
