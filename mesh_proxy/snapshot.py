@@ -17,10 +17,13 @@ from mesh_api.config import (
     HttpConnectionManager,
     Listener,
     ListenerFilter,
+    NetworkRbac,
     PipeAddress,
     ProxyConfig,
     TcpProxy,
 )
+from mesh_proxy.authorization import Access
+from mesh_proxy.authorization.enforcement import Enforcer
 from mesh_proxy.cluster import ClusterError, ClusterRuntime
 from mesh_proxy.filters import Filter, FilterError, compile_filters
 from mesh_proxy.protocol.http1 import field_of
@@ -46,7 +49,18 @@ class SnapshotError(ValueError):
         self.reason = reason
 
 
-class HttpChain:
+class _Guarded:
+    """What decides, before anything is read, whether a connection may go on."""
+
+    guards: tuple[Enforcer, ...] = ()
+
+    def refusal(self, access: Access) -> str:
+        """Why a connection is refused; empty: it is not. Asked at once, not at the first byte as Envoy does, so that nothing
+        is sent to or from a server before it is known who asks."""
+        return next(filter(None, (guard.refusal(access) for guard in self.guards)), "")
+
+
+class HttpChain(_Guarded):
     """What a connection manager needs at run time."""
 
     def __init__(
@@ -56,21 +70,21 @@ class HttpChain:
         self.table = table
         self.logs = logs
         self.stats = stats
-        self.filters = compile_filters(config.http_filters)
-        self._concerned: dict[CompiledRoute, tuple[Filter, ...]] = {}
+        self.filters = compile_filters(config.http_filters, stats)
+        self._concerned: dict[CompiledRoute | None, tuple[Filter, ...]] = {}
         self.server_field = field_of(b"server", config.server_name.encode())
         self.upgrades = frozenset(name.lower().encode() for name in config.upgrades)
         self.max_head = config.max_request_headers_kb * 1024
 
-    def filters_for(self, route: CompiledRoute) -> tuple[Filter, ...]:
-        """Those that have something to do with the route, in their order."""
+    def filters_for(self, route: CompiledRoute | None) -> tuple[Filter, ...]:
+        """Those that have something to do with the route (``None``: with what no route takes), in their order."""
         found = self._concerned.get(route)
         if found is None:
             found = self._concerned[route] = tuple(item for item in self.filters if item.concerns(route))
         return found
 
 
-class TcpChain:
+class TcpChain(_Guarded):
     """What a TCP proxy needs at run time."""
 
     def __init__(self, config: TcpProxy, logs: tuple[LogLine, ...], stats: Counters) -> None:
@@ -243,6 +257,11 @@ class Builder:
             self._made.by_destination[listener.address.address, listener.address.port] = made
 
     def _chain(self, chain: FilterChain) -> Chain:
+        made = self._terminal(chain)
+        made.guards = tuple(Enforcer(guard, self._counters(_guard_scope(guard))) for guard in chain.guards)
+        return made
+
+    def _terminal(self, chain: FilterChain) -> Chain:
         config = chain.filter
         logs = _logs(config.access_logs)
         if isinstance(config, TcpProxy):
@@ -258,6 +277,10 @@ class Builder:
         known = self._made.counters.get(scope) or self._before.counters.get(scope) or Counters(scope)
         self._made.counters[scope] = known
         return known
+
+
+def _guard_scope(guard: NetworkRbac) -> str:
+    return f"{guard.stat_prefix.removesuffix('.')}.rbac"
 
 
 def _logs(configs: tuple[AccessLog, ...]) -> tuple[LogLine, ...]:

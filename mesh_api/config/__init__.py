@@ -6,6 +6,7 @@ parts per million. :mod:`mesh_api.xds` converts to and from the wire; nothing el
 """
 
 from mesh_api.config.access_log import AccessLog
+from mesh_api.config.authorization import NetworkRbac, Rbac, RbacAction, RbacFilter, RbacPolicy
 from mesh_api.config.clusters import (
     CircuitBreakerThresholds,
     Cluster,
@@ -82,12 +83,17 @@ __all__ = [
     "LocalityEndpoints",
     "Mirror",
     "NetworkFilter",
+    "NetworkRbac",
     "OutlierDetection",
     "PathMatch",
     "PathMatchKind",
     "PipeAddress",
     "ProxyConfig",
     "QueryParameterMatch",
+    "Rbac",
+    "RbacAction",
+    "RbacFilter",
+    "RbacPolicy",
     "Redirect",
     "RegexRewrite",
     "RetryPolicy",

@@ -1,10 +1,12 @@
 """HTTP filters in the order in which the control plane lists them (Envoy ``http_connection_manager.v3.HttpFilter``).
 
-One class for one filter. To add one: a class here, a row in :mod:`mesh_api.xds.filters`, its implementation in
-:mod:`mesh_proxy.filters`. The router is always the last.
+One class for one filter (that of authorization stands with its rules). To add one: a class here, a row in
+:mod:`mesh_api.xds.filters`, its implementation in :mod:`mesh_proxy.filters`. The router is always the last.
 """
 
 from dataclasses import dataclass
+
+from mesh_api.config.authorization import RbacFilter
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,5 +26,5 @@ class CorsFilter:
     """``envoy.filters.http.cors``: acts only where a route carries a :class:`~mesh_api.config.routes.CorsPolicy`."""
 
 
-HttpFilter = RouterFilter | FaultFilter | CorsFilter
+HttpFilter = RouterFilter | FaultFilter | CorsFilter | RbacFilter
 """Any HTTP filter."""

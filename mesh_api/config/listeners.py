@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from mesh_api.config.access_log import AccessLog
+from mesh_api.config.authorization import NetworkRbac
 from mesh_api.config.filters import HttpFilter
 from mesh_api.config.routes import RouteConfiguration, WeightedCluster
 from mesh_api.config.sockets import PipeAddress, SocketAddress
@@ -111,11 +112,12 @@ NetworkFilter = HttpConnectionManager | TcpProxy
 
 @dataclass(frozen=True, slots=True)
 class FilterChain:
-    """One way to treat a connection."""
+    """One way to treat a connection. ``guards`` are asked before ``filter``, in their order, whether it may go on."""
 
     filter: NetworkFilter
     name: str = ""
     match: FilterChainMatch = FilterChainMatch()
+    guards: tuple[NetworkRbac, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

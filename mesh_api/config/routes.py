@@ -91,7 +91,7 @@ class RetryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class HashPolicy:
-    """What a consistent hash is computed from; exactly one of the four is set."""
+    """What a hash is computed from; exactly one of the four is set. A ``terminal`` one is the last when there is a hash."""
 
     header: str = ""
     cookie: str = ""
@@ -143,6 +143,8 @@ class RouteAction:
     auto_host_rewrite: bool = False
     append_x_forwarded_host: bool = False
     hash_policies: tuple[HashPolicy, ...] = ()
+    use_hash_policy: bool = False
+    """Whether what ``hash_policies`` say chooses among the weighted clusters; chance does for a request without it."""
     mirrors: tuple[Mirror, ...] = ()
     cluster_not_found_code: int = 503
     upgrades: tuple[str, ...] = ()

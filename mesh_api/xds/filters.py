@@ -9,8 +9,10 @@ from envoy.extensions.filters.http.fault.v3 import fault_pb2
 from envoy.extensions.filters.http.router.v3 import router_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
 
+from mesh_api.config.authorization import RbacFilter
 from mesh_api.config.filters import CorsFilter, FaultFilter, HttpFilter, RouterFilter
 from mesh_api.config.routes import MILLION, CorsPolicy, FaultPolicy
+from mesh_api.xds.authorization import HTTP_MESSAGE, decode_http_rbac, encode_http_rbac
 from mesh_api.xds.errors import EncodeError
 from mesh_api.xds.fields import Fields
 from mesh_api.xds.ignored import IGNORED_TYPES
@@ -65,6 +67,7 @@ HTTP_FILTERS: Final = (
         _decode_fault_filter,
     ),
     FilterRow(CorsFilter, "envoy.filters.http.cors", cors_pb2.Cors, lambda _: cors_pb2.Cors(), _decode_cors_filter),
+    FilterRow(RbacFilter, "envoy.filters.http.rbac", HTTP_MESSAGE, encode_http_rbac, decode_http_rbac),
     FilterRow(RouterFilter, "envoy.filters.http.router", router_pb2.Router, _encode_router, _decode_router),
 )
 """Every HTTP filter that the mesh knows."""

@@ -6,6 +6,7 @@ from envoy.config.core.v3 import base_pb2
 from envoy.config.listener.v3 import listener_components_pb2 as components_pb2
 from envoy.config.listener.v3 import listener_pb2
 
+from mesh_api.config.authorization import NetworkRbac
 from mesh_api.config.listeners import (
     FilterChain,
     FilterChainMatch,
@@ -17,6 +18,7 @@ from mesh_api.config.listeners import (
 from mesh_api.xds import connection_manager, tcp_proxy
 from mesh_api.xds.access_logs import decode_access_log, encode_access_log
 from mesh_api.xds.addresses import decode_address, decode_cidr, encode_address, encode_cidr
+from mesh_api.xds.authorization import NETWORK_MESSAGE, decode_network_rbac, encode_network_rbac
 from mesh_api.xds.connection_manager import decode_connection_manager, encode_connection_manager
 from mesh_api.xds.fields import Fields
 from mesh_api.xds.ignored import IGNORED_TYPES
@@ -26,6 +28,7 @@ from mesh_api.xds.values import boolean, duration, pack, type_name, uint32, unpa
 
 HTTP: Final = "envoy.filters.network.http_connection_manager"
 TCP: Final = "envoy.filters.network.tcp_proxy"
+RBAC: Final = "envoy.filters.network.rbac"
 
 
 def encode_listener(listener: Listener) -> Any:
@@ -49,8 +52,9 @@ def encode_listener(listener: Listener) -> Any:
 
 def _encode_chain(chain: FilterChain) -> Any:
     match = None if chain.match == FilterChainMatch() else _encode_match(chain.match)
+    guards = [components_pb2.Filter(name=RBAC, typed_config=pack(encode_network_rbac(guard))) for guard in chain.guards]
     return components_pb2.FilterChain(
-        name=chain.name, filter_chain_match=match, filters=[_encode_network_filter(chain.filter)]
+        name=chain.name, filter_chain_match=match, filters=[*guards, _encode_network_filter(chain.filter)]
     )
 
 
@@ -101,10 +105,12 @@ def _decode_chain(fields: Fields) -> FilterChain:
             if "raw_buffer" not in type_name(socket.message.typed_config):
                 raise socket.error("", "TLS from the downstream is not supported yet")
             f.take("transport_socket")
+        guards, terminal = _decode_filters(f)
         return FilterChain(
-            filter=_decode_terminal(f),
+            filter=terminal,
             name=f.text("name"),
             match=_decode_match(f.child("filter_chain_match")),
+            guards=guards,
         )
 
 
@@ -120,8 +126,9 @@ def _decode_match(fields: Fields) -> FilterChainMatch:
         )
 
 
-def _decode_terminal(chain: Fields) -> NetworkFilter:
-    """The one filter of a chain that is not ignored by type; it must be the last."""
+def _decode_filters(chain: Fields) -> tuple[tuple[NetworkRbac, ...], NetworkFilter]:
+    """The filters of a chain that are not ignored by type: guards, and at the end the one that does the work."""
+    guards: list[NetworkRbac] = []
     found: NetworkFilter | None = None
     for entry in chain.children("filters"):
         with entry as f:
@@ -131,9 +138,12 @@ def _decode_terminal(chain: Fields) -> NetworkFilter:
                 raise f.error("", "comes after the terminal filter")
             if type_name(packed.message) in IGNORED_TYPES:
                 continue
-            message, config = unpack(packed, (connection_manager.MESSAGE, tcp_proxy.MESSAGE))
+            message, config = unpack(packed, (connection_manager.MESSAGE, tcp_proxy.MESSAGE, NETWORK_MESSAGE))
+            if message is NETWORK_MESSAGE:
+                guards.append(decode_network_rbac(config))
+                continue
             is_http = message is connection_manager.MESSAGE
             found = decode_connection_manager(config) if is_http else decode_tcp_proxy(config)
     if found is None:
         raise chain.error("filters", "no terminal filter")
-    return found
+    return tuple(guards), found

@@ -64,6 +64,8 @@ def _encode_destination(action: RouteAction, message: Any) -> None:
         message.cluster = action.cluster
     else:
         message.weighted_clusters.clusters.extend(_encode_weighted(cluster) for cluster in action.weighted_clusters)
+        if action.use_hash_policy:
+            message.weighted_clusters.use_hash_policy.CopyFrom(boolean(True))
     if action.host_rewrite:
         message.host_rewrite_literal = action.host_rewrite
     if action.auto_host_rewrite:
@@ -127,10 +129,12 @@ def decode_route_action(fields: Fields) -> RouteAction:
             raise f.error("", f"{kind or 'a missing destination'} is not supported")
         with f.child("max_stream_duration") as stream:
             longest, header_max = stream.duration("max_stream_duration"), stream.duration("grpc_timeout_header_max")
+        clusters, hashed = decode_weighted_clusters(f) if kind == "weighted_clusters" else ((), False)
         code = f.enum("cluster_not_found_response_code", *_NOT_FOUND_CODES.values())
         return RouteAction(
             cluster=f.text("cluster"),
-            weighted_clusters=decode_weighted_clusters(f) if kind == "weighted_clusters" else (),
+            weighted_clusters=clusters,
+            use_hash_policy=hashed,
             timeout=f.duration("timeout"),
             idle_timeout=f.duration("idle_timeout"),
             max_stream_duration=longest,
@@ -149,10 +153,11 @@ def decode_route_action(fields: Fields) -> RouteAction:
         )
 
 
-def decode_weighted_clusters(fields: Fields) -> tuple[WeightedCluster, ...]:
-    """From the ``weighted_clusters`` of a route action."""
+def decode_weighted_clusters(fields: Fields) -> tuple[tuple[WeightedCluster, ...], bool]:
+    """From the ``weighted_clusters`` of a route action; and whether the hash policies choose among them."""
     with fields.child("weighted_clusters") as f:
-        return tuple(_decode_weighted(cluster) for cluster in f.children("clusters"))
+        hashed = f.wrapped_flag("use_hash_policy", default=False)
+        return tuple(_decode_weighted(cluster) for cluster in f.children("clusters")), hashed
 
 
 def _decode_weighted(fields: Fields) -> WeightedCluster:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import TypeVar
 
 from mesh_api.config import (
@@ -25,6 +26,7 @@ from mesh_policy.networking import destination_rule as policy
 from mesh_policy.networking.destination_rule import Subset
 
 T = TypeVar("T")
+_COMPACT = json.JSONEncoder(separators=(",", ":"))
 
 SIMPLE = {
     "ROUND_ROBIN": LbPolicy.ROUND_ROBIN,
@@ -37,15 +39,21 @@ SIMPLE = {
 
 def outbound(scope: Scope) -> list[Cluster]:
     """Clusters of every visible service."""
-    made = []
+    made: list[Cluster] = []
     for service in scope.services:
         rules = scope.destination_rules(service)
-        for port in service.ports:
-            for subset in (None, *traffic_policies.subsets(rules)):
-                cluster = _cluster(scope, service, port, subset)
-                cluster = replace(cluster, metadata=metadata(service, rules, subset))
-                made.append(with_settings(cluster, traffic_policies.settings(rules, port.number, subset)))
+        made += scope.shared("clusters", (service, *rules), partial(_of_service, scope, service, rules))
     return made
+
+
+def _of_service(scope: Scope, service: Service, rules: Sequence[DestinationRule]) -> tuple[Cluster, ...]:
+    made = []
+    for port in service.ports:
+        for subset in (None, *traffic_policies.subsets(rules)):
+            cluster = _cluster(scope, service, port, subset)
+            cluster = replace(cluster, metadata=metadata(service, rules, subset))
+            made.append(with_settings(cluster, traffic_policies.settings(rules, port.number, subset)))
+    return tuple(made)
 
 
 def _cluster(scope: Scope, service: Service, port: ServicePort, subset: Subset | None) -> Cluster:
@@ -78,7 +86,7 @@ def metadata(
 ) -> tuple[tuple[str, str], ...]:
     """What telemetry and tools learn of a cluster (Istio's ``istio`` filter metadata): service, rule and subset."""
     named = {"host": service.hostname, "name": service.name or service.hostname, "namespace": service.namespace}
-    found = {"services": json.dumps([named], separators=(",", ":"))}
+    found = {"services": _COMPACT.encode([named])}
     if rules:
         found["config"] = names.config_path("destination-rule", rules[0].metadata)
     if subset is not None:

@@ -1,12 +1,14 @@
 """Endpoints: the hosts of each cluster."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 from mesh_api.config import ClusterLoadAssignment, Endpoint, LocalityEndpoints, SocketAddress
 from mesh_api.config.clusters import UNLIMITED
 from mesh_control.compiler import names, traffic_policies
 from mesh_control.compiler.scope import Scope
 from mesh_control.world import Resolution, Service, ServicePort, Workload
+from mesh_policy import DestinationRule
 from mesh_policy.networking.destination_rule import Subset
 
 CANONICAL_SERVICE = ("service.istio.io/canonical-name", "app.kubernetes.io/name", "app")
@@ -16,14 +18,17 @@ CANONICAL_REVISION = ("service.istio.io/canonical-revision", "app.kubernetes.io/
 
 def assignments(scope: Scope) -> list[ClusterLoadAssignment]:
     """The assignment of every cluster whose hosts are known here."""
-    made = []
+    made: list[ClusterLoadAssignment] = []
     for service in scope.services:
-        if service.resolution is not Resolution.STATIC:
-            continue
-        rules = scope.destination_rules(service)
-        for port in service.ports:
-            made += [assignment(scope, service, port, subset) for subset in (None, *traffic_policies.subsets(rules))]
+        if service.resolution is Resolution.STATIC:
+            rules = scope.destination_rules(service)
+            made += scope.shared("endpoints", (service, *rules), partial(_of_service, scope, service, rules))
     return made
+
+
+def _of_service(scope: Scope, service: Service, rules: Sequence[DestinationRule]) -> tuple[ClusterLoadAssignment, ...]:
+    wanted = (None, *traffic_policies.subsets(rules))
+    return tuple(assignment(scope, service, port, subset) for port in service.ports for subset in wanted)
 
 
 def assignment(scope: Scope, service: Service, port: ServicePort, subset: Subset | None) -> ClusterLoadAssignment:

@@ -1,6 +1,13 @@
 """The filter chains that every listener is made of."""
 
-from mesh_api.config import FilterChain, FilterChainMatch, HttpConnectionManager, RouteConfiguration, TcpProxy
+from mesh_api.config import (
+    FilterChain,
+    FilterChainMatch,
+    HttpConnectionManager,
+    RbacFilter,
+    RouteConfiguration,
+    TcpProxy,
+)
 from mesh_control.compiler import defaults, names
 
 
@@ -18,11 +25,13 @@ def outbound_http(stat_prefix: str, rds_name: str) -> HttpConnectionManager:
     )
 
 
-def inbound_http(stat_prefix: str, routes: RouteConfiguration) -> HttpConnectionManager:
-    """HTTP to the application, routes inline."""
+def inbound_http(
+    stat_prefix: str, routes: RouteConfiguration, authorization: tuple[RbacFilter, ...] = ()
+) -> HttpConnectionManager:
+    """HTTP to the application, routes inline; who may ask is decided before all else."""
     return HttpConnectionManager(
         stat_prefix=names.statistics(stat_prefix),
-        http_filters=defaults.HTTP_FILTERS,
+        http_filters=(*authorization, *defaults.HTTP_FILTERS),
         route_config=routes,
         access_logs=defaults.ACCESS_LOGS,
         server_name=defaults.SERVER_NAME,
@@ -35,11 +44,11 @@ def inbound_http(stat_prefix: str, routes: RouteConfiguration) -> HttpConnection
     )
 
 
-def gateway_http(stat_prefix: str, rds_name: str) -> HttpConnectionManager:
+def gateway_http(stat_prefix: str, rds_name: str, authorization: tuple[RbacFilter, ...] = ()) -> HttpConnectionManager:
     """HTTP from outside: the peer's address is the client's, and nothing it says about others is believed."""
     return HttpConnectionManager(
         stat_prefix=names.statistics(stat_prefix),
-        http_filters=defaults.HTTP_FILTERS,
+        http_filters=(*authorization, *defaults.HTTP_FILTERS),
         rds_name=rds_name,
         access_logs=defaults.ACCESS_LOGS,
         server_name=defaults.SERVER_NAME,

@@ -12,7 +12,7 @@ from mesh_api.config import (
     TrafficDirection,
     VirtualHost,
 )
-from mesh_control.compiler import defaults, filter_chains
+from mesh_control.compiler import authorization, defaults, filter_chains
 from mesh_control.compiler.scope import Scope
 from mesh_control.compiler.virtual_service import Place, routes
 from mesh_control.world import Workload
@@ -42,7 +42,9 @@ def listeners(scope: Scope) -> tuple[list[Listener], list[RouteConfiguration]]:
     for bound in _bound(scope):
         found.setdefault(bound.place, []).append(bound)
     places = sorted(found)
-    return [_listener(*place) for place in places], [_routes(scope, _table(*place), found[place]) for place in places]
+    return [_listener(scope, *place) for place in places], [
+        _routes(scope, _table(*place), found[place]) for place in places
+    ]
 
 
 def _bound(scope: Scope) -> list[_Bound]:
@@ -83,9 +85,10 @@ def _table(port: int, address: str) -> str:
     return f"http.{port}" if address == defaults.WILDCARD else f"http.{port}.{address}"
 
 
-def _listener(port: int, address: str) -> Listener:
+def _listener(scope: Scope, port: int, address: str) -> Listener:
     name = f"{address}_{port}"
-    chain = FilterChain(filter_chains.gateway_http(f"outbound_{name}", _table(port, address)))
+    rules = authorization.http_filters(scope)
+    chain = FilterChain(filter_chains.gateway_http(f"outbound_{name}", _table(port, address), rules))
     return Listener(
         name,
         SocketAddress(address, port),

@@ -15,8 +15,8 @@ from mesh_api.config import (
     TrafficDirection,
     VirtualHost,
 )
+from mesh_control.compiler import authorization, defaults, filter_chains, names, traffic_policies
 from mesh_control.compiler import clusters as all_clusters
-from mesh_control.compiler import defaults, filter_chains, names, traffic_policies
 from mesh_control.compiler.scope import Scope
 from mesh_control.compiler.virtual_service import EVERYTHING
 from mesh_control.world import Service, ServicePort
@@ -37,32 +37,41 @@ def served(scope: Scope) -> list[Served]:
     return [found[number] for number in sorted(found)]
 
 
-def listeners(scope: Scope) -> list[Listener]:
+def listeners(scope: Scope) -> tuple[Listener, ...]:
     """The listener that everything from outside is redirected to."""
-    port = scope.proxy.inbound_port
-    chains = [filter_chains.black_hole("virtualInbound-blackhole", port), *(_chain(item) for item in served(scope))]
-    rest = FilterChain(filter_chains.tcp(defaults.INBOUND_PASSTHROUGH), "virtualInbound")
-    return [
-        Listener(
-            name="virtualInbound",
-            address=SocketAddress(defaults.WILDCARD, port),
-            filter_chains=(*chains, rest),
-            listener_filters=(ListenerFilter.ORIGINAL_DST,),
-            traffic_direction=TrafficDirection.INBOUND,
-            access_logs=defaults.LISTENER_ACCESS_LOGS,
-            listener_filters_timeout=0.0,
-            continue_on_listener_filters_timeout=True,
-        )
-    ]
+    found, port = served(scope), scope.proxy.inbound_port
+    what = ("inbound listener", port, tuple(number for number, _, _ in found))
+    inputs = tuple(part for _, service, own in found for part in (service, own))
+    return scope.shared(what, (*inputs, *authorization.policies_of(scope)), lambda: (_listener(scope, found, port),))
 
 
-def _chain(item: Served) -> FilterChain:
+def _listener(scope: Scope, found: list[Served], port: int) -> Listener:
+    sink = filter_chains.black_hole("virtualInbound-blackhole", port)
+    chains = [sink, *(_chain(scope, item) for item in found)]
+    guards = authorization.guards(scope)
+    rest = FilterChain(filter_chains.tcp(defaults.INBOUND_PASSTHROUGH), "virtualInbound", guards=guards)
+    return Listener(
+        name="virtualInbound",
+        address=SocketAddress(defaults.WILDCARD, port),
+        filter_chains=(*chains, rest),
+        listener_filters=(ListenerFilter.ORIGINAL_DST,),
+        traffic_direction=TrafficDirection.INBOUND,
+        access_logs=defaults.LISTENER_ACCESS_LOGS,
+        listener_filters_timeout=0.0,
+        continue_on_listener_filters_timeout=True,
+    )
+
+
+def _chain(scope: Scope, item: Served) -> FilterChain:
     number, service, port = item
     match = FilterChainMatch(destination_port=number)
     name = f"{defaults.WILDCARD}_{number}"
     if port.tcp:
-        return FilterChain(filter_chains.tcp(names.inbound(number)), name, match)
-    return FilterChain(filter_chains.inbound_http(f"inbound_{name}", routes(number, service, port)), name, match)
+        return FilterChain(filter_chains.tcp(names.inbound(number)), name, match, authorization.guards(scope))
+    table = routes(number, service, port)
+    return FilterChain(
+        filter_chains.inbound_http(f"inbound_{name}", table, authorization.http_filters(scope)), name, match
+    )
 
 
 def routes(number: int, service: Service, port: ServicePort) -> RouteConfiguration:

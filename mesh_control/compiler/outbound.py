@@ -16,31 +16,36 @@ from mesh_control.compiler import defaults, filter_chains, names, traffic_polici
 from mesh_control.compiler.scope import MESH, Scope
 from mesh_control.compiler.virtual_service import Place, cluster_of
 from mesh_control.world import Protocol, Service, ServicePort
-from mesh_policy.networking.virtual_service import TcpMatch
+from mesh_policy import VirtualService
+from mesh_policy.networking.virtual_service import TcpMatch, TcpRoute
 
 OUTBOUND = TrafficDirection.OUTBOUND
 
 
 def listeners(scope: Scope) -> list[Listener]:
     """One for each address and port on which services are reached."""
-    made: dict[str, Listener] = {}
+    found: dict[str, list[Listener]] = {}
     for service in scope.services:
         for port in service.ports:
             for listener in _listeners(scope, service, port):
-                known = made.get(listener.name)
-                made[listener.name] = listener if known is None else _joined(known, listener)
-    return list(made.values())
+                found.setdefault(listener.name, []).append(listener)
+    return [_joined(same) for same in found.values()]
 
 
-def _joined(known: Listener, other: Listener) -> Listener:
-    """Two services on one address and port: TLS is told apart by the server's name, HTTP later by host; else the first
+def _joined(same: list[Listener]) -> Listener:
+    """Several services on one address and port: TLS is told apart by the server's name, HTTP later by host; else the first
     one keeps the port."""
-    by_name = ListenerFilter.TLS_INSPECTOR
-    if by_name not in known.listener_filters or by_name not in other.listener_filters:
-        return known
-    taken = {name for chain in known.filter_chains for name in chain.match.server_names}
-    new = tuple(chain for chain in other.filter_chains if not taken & set(chain.match.server_names))
-    return replace(known, filter_chains=known.filter_chains + new)
+    first, by_name = same[0], ListenerFilter.TLS_INSPECTOR
+    if len(same) == 1 or by_name not in first.listener_filters:
+        return first
+    taken: set[str] = set()
+    chains: list[FilterChain] = []
+    for listener in same:
+        if by_name in listener.listener_filters:
+            new = [chain for chain in listener.filter_chains if taken.isdisjoint(chain.match.server_names)]
+            taken.update(name for chain in new for name in chain.match.server_names)
+            chains += new
+    return replace(first, filter_chains=tuple(chains))
 
 
 def virtual(scope: Scope) -> Listener:
@@ -60,15 +65,24 @@ def virtual(scope: Scope) -> Listener:
 
 
 def _listeners(scope: Scope, service: Service, port: ServicePort) -> list[Listener]:
+    limited = scope.proxy.limited
     if not port.tcp:
-        name = f"{defaults.WILDCARD}_{port.number}"
-        manager = filter_chains.outbound_http(f"outbound_{name}", str(port.number))
-        if scope.proxy.limited:
-            return [_listener(defaults.WILDCARD, port.number, FilterChain(manager))]
-        plain = FilterChainMatch(transport_protocol="raw_buffer", application_protocols=defaults.HTTP_PROTOCOLS)
-        chain = FilterChain(manager, match=plain)
-        return [_listener(defaults.WILDCARD, port.number, chain, ListenerFilter.HTTP_INSPECTOR)]
-    chain = FilterChain(tcp_filter(scope, service, port))
+        return scope.shared(("HTTP listener", port.number, limited), (), lambda: [_http(port.number, limited)])
+    proxy = tcp_filter(scope, service, port)
+    return scope.shared(("TCP listeners", limited), (service, port, proxy), lambda: _tcp(scope, service, port, proxy))
+
+
+def _http(port: int, limited: bool) -> Listener:
+    name = f"{defaults.WILDCARD}_{port}"
+    manager = filter_chains.outbound_http(f"outbound_{name}", str(port))
+    if limited:
+        return _listener(defaults.WILDCARD, port, FilterChain(manager))
+    plain = FilterChainMatch(transport_protocol="raw_buffer", application_protocols=defaults.HTTP_PROTOCOLS)
+    return _listener(defaults.WILDCARD, port, FilterChain(manager, match=plain), ListenerFilter.HTTP_INSPECTOR)
+
+
+def _tcp(scope: Scope, service: Service, port: ServicePort, proxy: TcpProxy) -> list[Listener]:
+    chain = FilterChain(proxy)
     if service.addresses:
         return [_listener(address, port.number, chain) for address in service.addresses]
     if port.protocol is not Protocol.TLS:
@@ -97,20 +111,34 @@ def _listener(address: str, port: int, chain: FilterChain, inspector: ListenerFi
 def tcp_filter(scope: Scope, service: Service, port: ServicePort) -> TcpProxy:
     """Bytes to a service: by the first TCP rule of its VirtualService that holds here, else to its cluster."""
     owner = scope.virtual_service(service.hostname)
+    place = Place(MESH, port.number)
+    rule = (
+        None if owner is None else next((rule for rule in owner.spec.tcp or () if _applies(scope, rule, place)), None)
+    )
+    by = (owner, rule) if rule is not None else ()
+    inputs = (service, port, *by, *scope.destination_rules(service))
+    return scope.shared(("TCP", len(by)), inputs, lambda: _tcp_proxy(scope, service, port, owner, rule))
+
+
+def _applies(scope: Scope, rule: TcpRoute, place: Place) -> bool:
+    return rule.match is None or any(_holds(scope, match, place) for match in rule.match)
+
+
+def _tcp_proxy(
+    scope: Scope, service: Service, port: ServicePort, owner: VirtualService | None, rule: TcpRoute | None
+) -> TcpProxy:
     place, idle = Place(MESH, port.number), _idle_timeout(scope, service, port)
-    for rule in (owner.spec.tcp or ()) if owner is not None else ():
-        if owner is None or not (rule.match is None or any(_holds(scope, match, place) for match in rule.match)):
-            continue
-        if len(rule.route) == 1:
-            return filter_chains.tcp(cluster_of(scope, owner, rule.route[0].destination, place), idle)
-        weighted = tuple(
-            WeightedCluster(cluster_of(scope, owner, item.destination, place), item.weight)
-            for item in rule.route
-            if item.weight
-        )
-        prefix = f"{owner.metadata.name}.{owner.metadata.namespace}"
-        return TcpProxy(prefix, weighted_clusters=weighted, access_logs=defaults.ACCESS_LOGS, idle_timeout=idle)
-    return filter_chains.tcp(names.outbound(port.number, "", service.hostname), idle)
+    if owner is None or rule is None:
+        return filter_chains.tcp(names.outbound(port.number, "", service.hostname), idle)
+    if len(rule.route) == 1:
+        return filter_chains.tcp(cluster_of(scope, owner, rule.route[0].destination, place), idle)
+    weighted = tuple(
+        WeightedCluster(cluster_of(scope, owner, item.destination, place), item.weight)
+        for item in rule.route
+        if item.weight
+    )
+    prefix = f"{owner.metadata.name}.{owner.metadata.namespace}"
+    return TcpProxy(prefix, weighted_clusters=weighted, access_logs=defaults.ACCESS_LOGS, idle_timeout=idle)
 
 
 def _idle_timeout(scope: Scope, service: Service, port: ServicePort) -> float | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TypeVar
 
 from mesh_control.proxies import Proxy
@@ -35,12 +35,7 @@ class Scope:
         return () if workload is None else tuple(map(self._served, self.world.services_of(workload)))
 
     def _served(self, service: Service) -> Service:
-        """For a proxy that cannot read HTTP/2, gRPC is what TLS is: bytes for somebody else to read."""
-        if not self.proxy.limited:
-            return service
-        http2 = (Protocol.HTTP2, Protocol.GRPC)
-        ports = (replace(p, protocol=Protocol.TLS) if p.protocol in http2 else p for p in service.ports)
-        return replace(service, ports=tuple(ports))
+        return self.shared("limited", (service,), partial(_limited, service)) if self.proxy.limited else service
 
     def once(self, what: str, make: Callable[[], tuple[T, ...]]) -> tuple[T, ...]:
         """A part that depends on nothing but the world and :attr:`view`, made for the first proxy that sees it so."""
@@ -50,12 +45,24 @@ class Scope:
         made: tuple[T, ...] = self.world.memo[key]
         return made
 
+    def shared(self, what: Hashable, inputs: tuple[object, ...], make: Callable[[], T]) -> T:
+        """A part that depends on nothing but the world, ``what`` and the inputs, made for the first proxy that has these.
+
+        Inputs count by identity, since to compare policies takes longer than to compile them; they are kept with what was
+        made of them, so that no other object comes to have the identity of one.
+        """
+        key = (what, *map(id, inputs))
+        kept = self.world.memo.get(key)
+        if kept is None:
+            kept = self.world.memo[key] = inputs, make()
+        made: T = kept[1]
+        return made
+
     @cached_property
     def view(self) -> Hashable:
         """All that decides what a sidecar sees of services and rules: its namespace, what it can read, and its labels, if
         any rule asks for them."""
-        labels = tuple(sorted(self.labels.items())) if self._labels_matter else ()
-        return self.proxy.namespace, self.proxy.limited, labels
+        return self.proxy.namespace, self.proxy.limited, self.label_pairs if self._labels_matter else ()
 
     @property
     def _labels_matter(self) -> bool:
@@ -74,6 +81,11 @@ class Scope:
     def labels(self) -> Mapping[str, str]:
         """Labels of the proxy's workload."""
         return {**(self.workload.labels if self.workload is not None else {}), **self.proxy.labels}
+
+    @cached_property
+    def label_pairs(self) -> tuple[tuple[str, str], ...]:
+        """The labels as part of a key."""
+        return tuple(sorted(self.labels.items()))
 
     @cached_property
     def mesh_virtual_services(self) -> Mapping[str, VirtualService]:
@@ -99,22 +111,44 @@ class Scope:
         found = self.mesh_virtual_services
         if hostname in found:
             return found[hostname]
-        wildcards = [host for host in found if host.startswith("*") and covers(host, hostname)]
+        wildcards = [host for host in self._wildcards if covers(host, hostname)]
         return found[max(wildcards, key=len)] if wildcards else None
+
+    @cached_property
+    def _wildcards(self) -> tuple[str, ...]:
+        """Those among the hosts of :attr:`mesh_virtual_services`."""
+        return tuple(host for host in self.mesh_virtual_services if host.startswith("*"))
 
     def destination_rules(self, service: Service) -> tuple[DestinationRule, ...]:
         """The rules for a service that count here: those of the client's namespace, else the service's, else the root's.
 
         In a namespace all rules for the very name count (Istio merges them), else those for the longest wildcard.
         """
+        key = service.hostname, service.namespace
+        found = self._rules_found.get(key)
+        if found is None:
+            found = self._rules_found[key] = self._find_rules(service)
+        return found
+
+    @cached_property
+    def _rules_found(self) -> dict[tuple[str, str], tuple[DestinationRule, ...]]:
+        return {}
+
+    def _find_rules(self, service: Service) -> tuple[DestinationRule, ...]:
         for namespace in (self.proxy.namespace, service.namespace, ROOT_NAMESPACE):
             by_host = self._visible_rules.get(namespace, {})
             if service.hostname in by_host:
                 return by_host[service.hostname]
-            wildcards = [host for host in by_host if host.startswith("*") and covers(host, service.hostname)]
+            known = self._rule_wildcards.get(namespace, ())
+            wildcards = [host for host in known if covers(host, service.hostname)]
             if wildcards:
                 return by_host[max(wildcards, key=len)]
         return ()
+
+    @cached_property
+    def _rule_wildcards(self) -> Mapping[str, tuple[str, ...]]:
+        """Namespace to the wildcards among the hosts of its visible rules."""
+        return {ns: tuple(host for host in by if host.startswith("*")) for ns, by in self._visible_rules.items()}
 
     @cached_property
     def _visible_rules(self) -> Mapping[str, Mapping[str, tuple[DestinationRule, ...]]]:
@@ -134,6 +168,13 @@ class Scope:
             return True
         same = rule.metadata.namespace == self.proxy.namespace
         return same and (selector.match_labels or {}).items() <= self.labels.items()
+
+
+def _limited(service: Service) -> Service:
+    """For a proxy that cannot read HTTP/2, gRPC is what TLS is: bytes for somebody else to read."""
+    http2 = (Protocol.HTTP2, Protocol.GRPC)
+    ports = (replace(p, protocol=Protocol.TLS) if p.protocol in http2 else p for p in service.ports)
+    return replace(service, ports=tuple(ports))
 
 
 def _own_first(rules: tuple[DestinationRule, ...]) -> tuple[DestinationRule, ...]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from mesh_policy import DestinationRule
 from mesh_policy.networking.destination_rule import (
+    ClientTls,
     ConnectionPool,
     LoadBalancer,
     OutlierDetection,
@@ -21,6 +22,7 @@ class Settings:
     load_balancer: LoadBalancer | None = None
     connection_pool: ConnectionPool | None = None
     outlier_detection: OutlierDetection | None = None
+    tls: ClientTls | None = None
 
 
 NONE = Settings()
@@ -49,6 +51,7 @@ def settings(rules: Sequence[DestinationRule], port: int, subset: Subset | None 
         own.load_balancer or found.load_balancer,
         own.connection_pool or found.connection_pool,
         own.outlier_detection or found.outlier_detection,
+        own.tls or found.tls,
     )
 
 
@@ -57,7 +60,7 @@ def _of_port(policy: TrafficPolicy | None, port: int) -> Settings:
     if policy is None:
         return NONE
     chosen = _port_level(policy, port) or policy
-    return Settings(chosen.load_balancer, chosen.connection_pool, chosen.outlier_detection)
+    return Settings(chosen.load_balancer, chosen.connection_pool, chosen.outlier_detection, chosen.tls)
 
 
 def _port_level(policy: TrafficPolicy, port: int) -> PortTrafficPolicy | None:

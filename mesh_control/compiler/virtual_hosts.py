@@ -30,10 +30,12 @@ def _route_configuration(scope: Scope, number: int) -> RouteConfiguration:
 
 def _undeclared(scope: Scope) -> list[VirtualHost]:
     """Hosts that only a VirtualService names: reached on port 80, as nothing says which port they have (Istio)."""
+    known = {service.hostname for service in scope.services}
     return [
         VirtualHost(f"{host}:{HTTP_PORT}", (host,), found, include_request_attempt_count=True)
         for host, owner in sorted(scope.mesh_virtual_services.items())
-        if not any(covers(host, service.hostname) for service in scope.services)
+        if host not in known
+        and not any(covers(host, name) for name in (known if host.startswith("*") else ()))
         and (found := routes(scope, owner, Place(MESH, HTTP_PORT)))
     ]
 
@@ -43,20 +45,22 @@ def _unique(hosts: list[VirtualHost]) -> tuple[VirtualHost, ...]:
     taken: set[str] = set()
     made = []
     for host in hosts:
-        free = tuple(domain for domain in host.domains if domain not in taken)
-        taken.update(free)
-        if free:
+        if taken.isdisjoint(host.domains):
+            made.append(host)
+        elif free := tuple(domain for domain in host.domains if domain not in taken):
             made.append(VirtualHost(host.name, free, host.routes, host.include_request_attempt_count))
+        taken.update(host.domains)
     return tuple(made)
 
 
 def virtual_host(scope: Scope, service: Service, port: ServicePort, names_: tuple[str, ...]) -> VirtualHost:
     """A service on a port: the rules of its VirtualService, or the plain way to its cluster."""
-    return VirtualHost(
-        f"{service.hostname}:{port.number}",
-        names_,
-        _routes(scope, service, port),
-        include_request_attempt_count=True,
+    found = _routes(scope, service, port)
+    name = f"{service.hostname}:{port.number}"
+    return scope.shared(
+        ("virtual host", name, names_),
+        (found,),
+        lambda: VirtualHost(name, names_, found, include_request_attempt_count=True),
     )
 
 
@@ -66,6 +70,11 @@ def _routes(scope: Scope, service: Service, port: ServicePort) -> tuple[Route, .
     if found:
         return found
     # Without a rule that is meant for this proxy and port the service is reached as ever (Istio).
+    rules = scope.destination_rules(service)
+    return scope.shared("plain route", (service, port, *rules), lambda: _plain(scope, service, port))
+
+
+def _plain(scope: Scope, service: Service, port: ServicePort) -> tuple[Route, ...]:
     hashed = hash_policies(scope, service, port.number)
     action = RouteAction(
         cluster=names.outbound(port.number, "", service.hostname),

@@ -1,6 +1,6 @@
 """VirtualService: its HTTP rules as routes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from mesh_api.config import (
@@ -35,6 +35,7 @@ from mesh_policy.hosts import gateway_name, qualify
 from mesh_policy.networking import answers
 from mesh_policy.networking import virtual_service as policy
 from mesh_policy.networking.headers import HeaderOperations, Headers, is_authority
+from mesh_policy.releases.split import STICKY_HEADER
 
 EVERYTHING = RouteMatch(PathMatch(PathMatchKind.PREFIX, "/"))
 
@@ -49,11 +50,42 @@ class Place:
 
 def routes(scope: Scope, service: VirtualService, place: Place) -> tuple[Route, ...]:
     """The rules that hold at a place, in their order."""
-    made: list[Route] = []
-    for rule in service.spec.http or ():
-        matches = [m for m in rule.match or (None,) if m is None or _holds_at(scope, service, m, place)]
-        made += [_route(scope, service, rule, match, place) for match in matches]
-    return tuple(made)
+    holding = tuple(_holding(scope, service, place))
+    where = tuple((rule, match) for rule, _, match, _ in holding)
+    hashed = (part for known in _destinations(scope, service) for part in (known, *scope.destination_rules(known)))
+    return scope.shared(
+        ("routes", place.gateway, place.port, where),
+        (service, *hashed),
+        lambda: tuple(_route(scope, service, rule, match, place) for _, rule, _, match in holding),
+    )
+
+
+def _destinations(scope: Scope, service: VirtualService) -> tuple[Service, ...]:
+    """The services to which the rules of a VirtualService lead: their DestinationRules say how routes hash."""
+
+    def found() -> tuple[Service, ...]:
+        asked = (item.destination.host for rule in service.spec.http or () for item in rule.route or ())
+        hosts = dict.fromkeys(qualify(host, service.metadata.namespace) for host in asked)
+        known = scope.world.service_by_host
+        return tuple(known[host] for host in hosts if host in known)
+
+    return scope.shared("destinations", (service,), found)
+
+
+def origins(scope: Scope, service: VirtualService, place: Place) -> tuple[tuple[int, int | None], ...]:
+    """Where each of :func:`routes` was written: index of its rule, and of the match block (``None``: it has none)."""
+    return tuple((rule, match) for rule, _, match, _ in _holding(scope, service, place))
+
+
+def _holding(
+    scope: Scope, service: VirtualService, place: Place
+) -> Iterator[tuple[int, policy.HttpRoute, int | None, policy.HttpMatch | None]]:
+    for index, rule in enumerate(service.spec.http or ()):
+        if not rule.match:
+            yield index, rule, None, None
+        for number, match in enumerate(rule.match or ()):
+            if _holds_at(scope, service, match, place):
+                yield index, rule, number, match
 
 
 def _holds_at(scope: Scope, service: VirtualService, match: policy.HttpMatch, place: Place) -> bool:
@@ -166,6 +198,9 @@ def _action(scope: Scope, service: VirtualService, rule: policy.HttpRoute, place
     single = used[0] if len(used) == 1 and used[0].headers is None else None
     clusters = () if single else tuple(_weighted(scope, service, item, place) for item in used)
     hashed = _hash_policies(scope, service, used[0].destination, place) if used else ()
+    header = (service.metadata.annotations or {}).get(STICKY_HEADER, "")
+    # Terminal: the hash of anything else beside it would move users.
+    sticky = (HashPolicy(header=header.lower(), terminal=True),) if header and len(clusters) > 1 else ()
     rewrite = rule.rewrite
     return RouteAction(
         cluster=cluster_of(scope, service, single.destination, place) if single else "",
@@ -176,7 +211,8 @@ def _action(scope: Scope, service: VirtualService, rule: policy.HttpRoute, place
         prefix_rewrite=(rewrite.uri or "") if rewrite else "",
         regex_rewrite=_regex_rewrite(rewrite),
         host_rewrite=_host_rewrite(rule),
-        hash_policies=hashed,
+        hash_policies=(*sticky, *hashed),
+        use_hash_policy=bool(sticky),
         mirrors=_mirrors(scope, service, rule, place),
     )
 

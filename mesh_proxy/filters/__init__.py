@@ -5,11 +5,14 @@ the router is not among them, it is what the worker does when all have passed.
 """
 
 from collections.abc import Callable
+from typing import Any
 
-from mesh_api.config import CorsFilter, FaultFilter, HttpFilter, RouterFilter
+from mesh_api.config import CorsFilter, FaultFilter, HttpFilter, RbacFilter, RouterFilter
 from mesh_proxy.filters.base import Answer, Delay, Filter, Verdict
 from mesh_proxy.filters.cors import Cors
 from mesh_proxy.filters.fault import Fault
+from mesh_proxy.filters.rbac import RbacGate
+from mesh_proxy.telemetry.stats import Counters
 
 __all__ = ["FILTERS", "Answer", "Delay", "Filter", "FilterError", "Verdict", "compile_filters"]
 
@@ -18,11 +21,11 @@ class FilterError(ValueError):
     """A filter that this proxy cannot run."""
 
 
-FILTERS: dict[type, Callable[[], Filter]] = {CorsFilter: Cors, FaultFilter: Fault}
-"""Configuration class to filter."""
+FILTERS: dict[type, Callable[[Any, Counters], Filter]] = {CorsFilter: Cors, FaultFilter: Fault, RbacFilter: RbacGate}
+"""Configuration class to filter, which is made of one and of the counters of its connection manager."""
 
 
-def compile_filters(configs: tuple[HttpFilter, ...]) -> tuple[Filter, ...]:
+def compile_filters(configs: tuple[HttpFilter, ...], stats: Counters) -> tuple[Filter, ...]:
     """The filters before the router. Raises :class:`FilterError`: the router must be there, and be the last."""
     if not configs or not isinstance(configs[-1], RouterFilter):
         raise FilterError("the last HTTP filter must be the router")
@@ -30,5 +33,5 @@ def compile_filters(configs: tuple[HttpFilter, ...]) -> tuple[Filter, ...]:
     for config in configs[:-1]:
         if type(config) not in FILTERS:
             raise FilterError(f"the HTTP filter {type(config).__name__} is not supported before the router")
-        made.append(FILTERS[type(config)]())
+        made.append(FILTERS[type(config)](config, stats))
     return tuple(made)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
+from mesh_proxy.authorization import Access
 from mesh_proxy.errors import LocalReply
 from mesh_proxy.protocol.http1 import Field, Head
 from mesh_proxy.routing.table import CompiledRoute
@@ -30,12 +31,15 @@ Verdict = Answer | Delay | None
 class Filter(Protocol):
     """One HTTP filter; it keeps nothing between requests."""
 
-    def concerns(self, route: CompiledRoute) -> bool:
-        """Whether it has anything to do with requests of that route; it is not asked otherwise."""
+    def concerns(self, route: CompiledRoute | None) -> bool:
+        """Whether it has anything to do with requests of that route (``None``: that no route takes); it is not asked
+        otherwise."""
         ...
 
-    def on_request(self, head: Head, route: CompiledRoute, random: Callable[[], float]) -> Verdict:
-        """Look at a request whose route is known."""
+    def on_request(
+        self, head: Head, route: CompiledRoute | None, random: Callable[[], float], access: Access
+    ) -> Verdict:
+        """Look at a request, and at who asks."""
         ...
 
     def on_response(self, head: Head, route: CompiledRoute, fields: list[Field]) -> list[Field]:

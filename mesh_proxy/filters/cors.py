@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from mesh_api.config import CorsPolicy
+from mesh_proxy.authorization import Access
 from mesh_proxy.errors import LocalReply
 from mesh_proxy.filters.base import Answer, Verdict
 from mesh_proxy.protocol.http1 import Field, Head, field_of
@@ -12,12 +13,19 @@ from mesh_proxy.routing.table import CompiledRoute
 class Cors:
     """Acts where the route, or else its virtual host, carries a policy and the request an ``Origin``."""
 
-    def concerns(self, route: CompiledRoute) -> bool:
-        """Where there is a policy."""
-        return route.cors is not None
+    def __init__(self, _config: object = None, _stats: object = None) -> None:
+        """All that it does is said by routes."""
 
-    def on_request(self, head: Head, route: CompiledRoute, random: Callable[[], float]) -> Verdict:
+    def concerns(self, route: CompiledRoute | None) -> bool:
+        """Where there is a policy."""
+        return route is not None and route.cors is not None
+
+    def on_request(
+        self, head: Head, route: CompiledRoute | None, random: Callable[[], float], access: Access
+    ) -> Verdict:
         """A preflight of an allowed origin is answered here; one of another goes on unless the policy stops it."""
+        if route is None:
+            return None
         policy = route.cors
         origin = head.get(b"origin")
         if policy is None or origin is None or head.method != b"OPTIONS":

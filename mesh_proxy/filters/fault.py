@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from mesh_api.config import FaultPolicy
 from mesh_api.config.routes import MILLION
+from mesh_proxy.authorization import Access
 from mesh_proxy.errors import LocalReply
 from mesh_proxy.filters.base import Answer, Delay, Verdict
 from mesh_proxy.protocol.http1 import Field, Head, is_grpc
@@ -13,12 +14,19 @@ from mesh_proxy.routing.table import CompiledRoute
 class Fault:
     """Acts where the route carries a policy."""
 
-    def concerns(self, route: CompiledRoute) -> bool:
-        """Where there is a policy."""
-        return route.config.fault is not None
+    def __init__(self, _config: object = None, _stats: object = None) -> None:
+        """All that it does is said by routes."""
 
-    def on_request(self, head: Head, route: CompiledRoute, random: Callable[[], float]) -> Verdict:
+    def concerns(self, route: CompiledRoute | None) -> bool:
+        """Where there is a policy."""
+        return route is not None and route.config.fault is not None
+
+    def on_request(
+        self, head: Head, route: CompiledRoute | None, random: Callable[[], float], access: Access
+    ) -> Verdict:
         """A delay, an abort, or a delay and then an abort."""
+        if route is None:
+            return None
         policy = route.config.fault
         if policy is None:
             return None

@@ -13,14 +13,13 @@ Value = Callable[[Record], bytes]
 class Edits:
     """Removes, then writes, the fields of one head."""
 
-    __slots__ = ("_remove", "_set", "empty")
+    __slots__ = ("_remove", "_set")
 
     def __init__(self, values: tuple[HeaderValue, ...], remove: tuple[str, ...]) -> None:
         self._set: list[tuple[bytes, Value, bool]] = [
             (item.name.lower().encode(), _value(item.value), item.append) for item in values
         ]
         self._remove = frozenset(name.lower().encode() for name in remove)
-        self.empty = not self._set and not self._remove
 
     def apply(self, fields: list[Field], record: Record) -> list[Field]:
         """The fields after the edits."""
@@ -43,11 +42,9 @@ def _value(text: str) -> Value:
 
 def request_edits(*edits: HeaderEdits) -> tuple[Edits, ...]:
     """The edits of requests, most specific first as Envoy applies them; empty ones left out."""
-    made = [Edits(edit.request_set, edit.request_remove) for edit in edits]
-    return tuple(edit for edit in made if not edit.empty)
+    return tuple(Edits(e.request_set, e.request_remove) for e in edits if e.request_set or e.request_remove)
 
 
 def response_edits(*edits: HeaderEdits) -> tuple[Edits, ...]:
     """As :func:`request_edits`, of responses."""
-    made = [Edits(edit.response_set, edit.response_remove) for edit in edits]
-    return tuple(edit for edit in made if not edit.empty)
+    return tuple(Edits(e.response_set, e.response_remove) for e in edits if e.response_set or e.response_remove)

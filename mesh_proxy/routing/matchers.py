@@ -94,14 +94,49 @@ class HeaderTest:
         return self._test(value) is not self._invert
 
     def _value(self, head: Head) -> bytes | None:
-        name = self._name
-        if name[:1] != b":":
-            return head.get(name)
-        if name == b":method":
-            return head.method
-        if name == b":authority":
-            return head.host
-        return head.target if name == b":path" else b"http"
+        return _value_of(self._name, head)
+
+
+def _value_of(name: bytes, head: Head) -> bytes | None:
+    known = _KNOWN.get(name)
+    if known is not None:
+        return known(head)
+    # What Connection names is for one hop, and gone before anything is matched (Envoy).
+    return None if name[:1] == b":" or name in head.options else head.get(name)
+
+
+def values_of(name: bytes, head: Head) -> list[bytes]:
+    """The values of a request's fields of that name, as Envoy has them; see :class:`HeaderTest` for pseudo headers."""
+    value = _value_of(name, head)
+    if value is None:
+        return []
+    return [value] if name in _KNOWN or b"," not in value else head.values(name)
+
+
+def _proto(head: Head) -> bytes:
+    """Which a proxy adds where it is not said (Envoy)."""
+    found = head.get(b"x-forwarded-proto")
+    return b"http" if found is None else found
+
+
+_KNOWN: dict[bytes, Callable[[Head], bytes | None]] = {
+    b":method": lambda head: head.method,
+    b":authority": lambda head: head.host,
+    b"host": lambda head: head.host,  # an absolute target overrules the field
+    b":path": lambda head: head.target,
+    b":scheme": lambda head: b"https" if _proto(head) == b"https" else b"http",
+    b"x-forwarded-proto": _proto,
+    b"connection": lambda head: head.get(b"connection") if head.upgrade else None,
+    b"upgrade": lambda head: head.get(b"upgrade") if head.upgrade else None,
+    **dict.fromkeys(
+        (
+            *(b"keep-alive", b"proxy-connection", b"transfer-encoding", b"x-envoy-internal", b"x-envoy-max-retries"),
+            *(b"x-envoy-retry-on", b"x-envoy-expected-rq-timeout-ms", b"x-envoy-upstream-rq-timeout-ms"),
+        ),
+        lambda head: None,
+    ),
+}
+"""What a head says elsewhere than in a field of that name, and fields that Envoy takes away before it matches (measured)."""
 
 
 def _range_test(start: int, end: int) -> Test:

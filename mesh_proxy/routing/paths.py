@@ -9,13 +9,16 @@ from mesh_proxy.routing.matchers import MatcherError, compile_pattern
 _UNRESERVED: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _ESCAPE = re.compile(rb"%([0-9a-fA-F]{2})")
 _BAD_ESCAPE = re.compile(rb"%(?![0-9a-fA-F]{2})")
+_UNSAFE = re.compile(rb'["<>^`{|}]')
+"""Characters that Envoy escapes (measured): RFC 3986 allows them nowhere."""
 _REFERENCE = re.compile(r"\\(.?)", re.DOTALL)
 
 
 def normalize(path: bytes) -> bytes | None:
     """The path (without query) after RFC 3986 6.2.2: unreserved characters unescaped, dot segments removed.
 
-    As in Envoy, other escapes keep their case, and a dot segment with parameters (``..;x``) is one: some servers drop them.
+    As in Envoy, other escapes keep their case, characters that no path may have are escaped, and a dot segment with
+    parameters (``..;x``) is one: some servers drop them.
     ``None`` for a path that cannot be: a broken escape, or a NUL.
     """
     if b"%" in path:
@@ -23,6 +26,8 @@ def normalize(path: bytes) -> bytes | None:
             return None
         path = _ESCAPE.sub(_unescape, path)
     path = path.replace(b"\\", b"/")
+    if _UNSAFE.search(path) is not None:
+        path = _UNSAFE.sub(lambda found: b"%%%02X" % found[0][0], path)
     if b"/." not in path:
         return path
     kept: list[bytes] = []

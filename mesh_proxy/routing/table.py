@@ -20,6 +20,7 @@ from mesh_api.config import (
 from mesh_api.config.routes import MILLION
 from mesh_proxy.protocol.http1 import Field, Head, field_of, is_grpc
 from mesh_proxy.routing.edits import request_edits, response_edits
+from mesh_proxy.routing.hashing import RequestHash
 from mesh_proxy.routing.matchers import (
     HeaderTest,
     MatcherError,
@@ -39,9 +40,9 @@ class CompiledRoute:
     """One rule with everything that can be prepared."""
 
     __slots__ = (
-        "action", "attempt_count", "config", "cors", "cumulative", "destinations", "direct", "headers", "name", "origins",
-        "parameters", "path", "prefix", "prefix_rewrite", "redirect", "regex_rewrite", "reply_edits", "retry", "timeout",
-        "timeout_field", "total",
+        "action", "attempt_count", "config", "cors", "cumulative", "destinations", "direct", "hashed", "headers", "name",
+        "origins", "parameters", "path", "prefix", "prefix_rewrite", "redirect", "regex_rewrite", "reply_edits", "retry",
+        "timeout", "timeout_field", "total",
     )  # fmt: skip
 
     def __init__(self, route: Route, host: VirtualHost, table_edits: HeaderEdits) -> None:
@@ -68,6 +69,7 @@ class CompiledRoute:
         self.destinations: tuple[Destination, ...] = ()
         self.cumulative: tuple[int, ...] = ()
         self.total: int = 0
+        self.hashed: RequestHash | None = None
         if self.action is not None:
             self._action(self.action, edits)
         if self.redirect is not None and self.redirect.regex_rewrite is not None:
@@ -88,12 +90,16 @@ class CompiledRoute:
         weights = [item.weight for item in action.weighted_clusters]
         self.cumulative = tuple(accumulate(weights))
         self.total = sum(weights)
+        if action.use_hash_policy and action.weighted_clusters:
+            self.hashed = RequestHash(action.hash_policies)
 
-    def choose(self, random: float) -> "Destination":
-        """The destination for a random number in [0, 1)."""
+    def choose(self, random: float, head: Head) -> "Destination":
+        """The destination for a random number in [0, 1), or for the hash of the head where the route wants it so."""
         if not self.total:
             return self.destinations[0]
-        return self.destinations[bisect_right(self.cumulative, int(random * self.total))]
+        hashed = None if self.hashed is None else self.hashed.of(head)
+        at = int(random * self.total) if hashed is None else hashed % self.total
+        return self.destinations[bisect_right(self.cumulative, at)]
 
 
 class Destination:
@@ -177,7 +183,12 @@ class RouteTable:
 
     __slots__ = ("_any", "_domains", "_exact", "_ignore_port", "_prefixes", "_suffixes", "config")
 
-    def __init__(self, config: RouteConfiguration) -> None:
+    def __init__(
+        self,
+        config: RouteConfiguration,
+        compile_host: Callable[[VirtualHost, HeaderEdits], CompiledHost] = CompiledHost,
+    ) -> None:
+        """``compile_host`` is for whoever has many tables with the same hosts in them."""
         self.config = config
         self._exact: dict[bytes, CompiledHost] = {}
         self._suffixes: list[tuple[bytes, CompiledHost]] = []
@@ -187,7 +198,7 @@ class RouteTable:
         self._ignore_port = config.ignore_port_in_host_matching
         for host in config.virtual_hosts:
             try:
-                self._add(CompiledHost(host, config.edits))
+                self._add(compile_host(host, config.edits))
             except (MatcherError, FormatError) as error:
                 raise MatcherError(f"virtual host {host.name}: {error}") from None
         self._suffixes.sort(key=lambda item: -len(item[0]))

@@ -65,7 +65,8 @@ class Supervisor:
 
     def __init__(self, bootstrap: Bootstrap, output: Log, command: Sequence[str] = COMMAND) -> None:
         self.version = f"meshwright {_version()}"
-        self.bootstrap = replace(bootstrap, node=replace(bootstrap.node, user_agent=self.version))
+        metadata = {**_own_metadata(bootstrap), **bootstrap.node.metadata}
+        self.bootstrap = replace(bootstrap, node=replace(bootstrap.node, user_agent=self.version, metadata=metadata))
         self._output = output
         self._workers = Workers(bootstrap.settings.concurrency, self._on_change, command)
         self._delivery = Delivery(self.bootstrap, self._workers, self._on_change)
@@ -228,6 +229,14 @@ class Supervisor:
             log.info("ready: %d workers run configuration %d", self._workers.running, self._delivery.in_force.number)
             notify("READY=1")
         self._told, self._told_state = status, state
+
+
+def _own_metadata(bootstrap: Bootstrap) -> dict[str, str]:
+    """What the control plane is told besides the bootstrap's metadata: where it finds our statistics."""
+    settings = bootstrap.settings
+    if settings.stats_port is None:
+        return {}
+    return {"STATS_ADDRESS": f"{settings.monitoring_address}:{settings.stats_port}"}
 
 
 def _level(status: Status, before: Status | None) -> int:

@@ -29,6 +29,9 @@ def admit(head: Head, chain: HttpChain, remote: bytes, ids: RequestIds, record: 
             return refused
     if not head.host:
         return errors.MISSING_HOST
+    if not head.method.isupper():
+        # Envoy takes none of these, and a server that reads them as their capitals would undo rules about methods.
+        return errors.bad_request("http1.codec_error")
     if head.upgrade:
         refused = _upgrade(head, chain)
         if refused is not None:
@@ -94,6 +97,8 @@ def _identify(head: Head, config: HttpConnectionManager, remote: bytes, ids: Req
         return
     address = remote.rpartition(b":")[0].strip(b"[]")
     if config.xff_num_trusted_hops:
+        if before is not None:
+            _believe(before, config.xff_num_trusted_hops - 1, record)  # its own address is not there yet
         head.drop(b"x-forwarded-for")
     else:
         head.drop(b"x-forwarded-for", b"x-forwarded-proto")

@@ -3,6 +3,7 @@
 import socket
 
 from mesh_proxy import errors
+from mesh_proxy.authorization import Access
 from mesh_proxy.protocol.body import Body, Chunked, Empty, Sized
 from mesh_proxy.protocol.http1 import TOO_MANY_FIELDS, BadMessage, Head
 from mesh_proxy.snapshot import HttpChain
@@ -154,7 +155,9 @@ class Downstream:
         """
         runtime, destination = self._context.snapshot.listeners.get(self._listener), self.original_destination
         chain = None if runtime is None or destination is None else runtime.chain(destination, self._peer[0])
-        if not isinstance(chain, HttpChain):
+        if not isinstance(chain, HttpChain) or destination is None:
+            return False
+        if chain.guards and chain.refusal(Access(None, self.remote_address, destination)):
             return False
         self._snapshot, self._chain = self._context.snapshot, chain
         return True

@@ -4,11 +4,14 @@ It talks to the client through a :class:`Client` and to hosts through :class:`~m
 decides by (routing, balancing, retries, outliers) is pure and elsewhere.
 """
 
+from collections.abc import Iterator
+
 from mesh_proxy import errors
+from mesh_proxy.authorization import Access
 from mesh_proxy.balancing.host import Host
 from mesh_proxy.cluster import ClusterRuntime, status_counters
 from mesh_proxy.errors import LocalReply
-from mesh_proxy.filters import Answer, Delay
+from mesh_proxy.filters import Answer, Delay, Filter
 from mesh_proxy.protocol.body import chunk
 from mesh_proxy.protocol.http1 import Field, Head, field_of
 from mesh_proxy.resilience import retry
@@ -16,14 +19,17 @@ from mesh_proxy.resilience.retry import Failure
 from mesh_proxy.routing.table import CompiledRoute, Destination
 from mesh_proxy.snapshot import HttpChain, Snapshot
 from mesh_proxy.telemetry.record import Record
-from mesh_proxy.worker import composition, heads, redirects
+from mesh_proxy.worker import composition, heads
 from mesh_proxy.worker.admission import admit
 from mesh_proxy.worker.client import Client
 from mesh_proxy.worker.context import Context
+from mesh_proxy.worker.deciding import find_route, no_cluster, own_answer, rewritten
 from mesh_proxy.worker.mirrors import mirror
 from mesh_proxy.worker.request_body import RequestBody
 from mesh_proxy.worker.upstream import Upstream, acquire
 
+NOWHERE = ("", 0)
+"""Where a connection goes of which nobody says it."""
 _CLASSES = tuple(f"downstream_rq_{digit}xx" for digit in range(10))
 
 
@@ -32,8 +38,8 @@ class Exchange:
 
     __slots__ = (
         "_attempts", "_body", "_chain", "_chunk", "_client", "_close", "_cluster", "_context", "_delayed", "_destination",
-        "_done", "_expires", "_host", "_ready", "_response_head", "_retry_at", "_route", "_snapshot", "_target", "_tried",
-        "_try_began", "_try_expires", "_tunnel", "_upgrade", "_upstream", "deadline", "head", "record",
+        "_done", "_expires", "_filters", "_host", "_ready", "_response_head", "_retry_at", "_route", "_snapshot", "_target",
+        "_tried", "_try_began", "_try_expires", "_tunnel", "_upgrade", "_upstream", "deadline", "head", "record",
     )  # fmt: skip
 
     def __init__(self, context: Context, chain: HttpChain, client: Client, head: Head, record: Record) -> None:
@@ -61,6 +67,7 @@ class Exchange:
         self._expires = self._try_expires = self._retry_at = 0.0
         self._try_began = 0.0
         self._delayed: Delay | None = None
+        self._filters: Iterator[Filter] = iter(())
         self._upgrade = False
         self._tunnel = False
         self._done = False
@@ -78,22 +85,33 @@ class Exchange:
             self.reply(refused)
             return
         self._target, self._upgrade = head.target, head.upgrade != b""
-        host = chain.table.host(head.host)
-        if host is not None and host.config.require_tls and head.get(b"x-forwarded-proto") != b"https":
-            self.reply(errors.TLS_REQUIRED, [field_of(b"location", b"https://" + head.host + head.target)])
-            return
-        route = None if host is None else host.find(head, head.path, head.query, context.random)
-        if route is None:
-            self.reply(errors.ROUTE_NOT_FOUND)
-            return
-        self._route = route
-        self.record.route = route.name
-        for item in chain.filters_for(route):
-            verdict = item.on_request(head, route, context.random)
+        found = find_route(head, chain.table, context.random)
+        if not isinstance(found, Answer):
+            self._route = found
+            self.record.route = found.name
+        filters = chain.filters_for(self._route)
+        if filters:
+            self._filters = iter(filters)
+            self._ask(found)
+        elif isinstance(found, Answer):
+            self._heed(found)
+        else:
+            self._act(found)
+
+    def _ask(self, found: CompiledRoute | Answer) -> None:
+        """Asks the filters that are left; what was found is done when all have passed."""
+        client, record = self._client, self.record
+        destination = client.original_destination or NOWHERE
+        access = Access(self.head, client.remote_address, destination, remote=record.downstream_remote)
+        for item in self._filters:
+            verdict = item.on_request(self.head, self._route, self._context.random, access)
             if verdict is not None:
                 self._heed(verdict)
                 return
-        self._act(route)
+        if isinstance(found, Answer):
+            self._heed(found)
+        else:
+            self._act(found)
 
     def _heed(self, verdict: Answer | Delay) -> None:
         """A filter answers by itself, or lets the request wait."""
@@ -105,26 +123,23 @@ class Exchange:
         self._context.loop.watch(self, self._context.loop.now + verdict.seconds)
 
     def _act(self, route: CompiledRoute) -> None:
-        if route.redirect is not None:
-            location = redirects.location(route, self.head, self.head.path, self.head.query)
-            reply = LocalReply(route.redirect.code, "", "direct_response")
-            self.reply(reply, [field_of(b"location", location)])
-        elif route.direct is not None:
-            self.reply(LocalReply(route.direct.status, "", "direct_response", route.direct.body))
+        answer = own_answer(route, self.head)
+        if answer is not None:
+            self._heed(answer)
         else:
             self._forward(route)
 
     def _forward(self, route: CompiledRoute) -> None:
-        self._destination = destination = route.choose(self._context.random())
+        self._destination = destination = route.choose(self._context.random(), self.head)
         self.record.cluster = destination.label
         cluster = self._snapshot.clusters.get(destination.cluster)
         if cluster is None:
-            code = route.action.cluster_not_found_code if route.action is not None else 503
-            self.reply(errors.CLUSTER_NOT_FOUND._replace(status=code))
+            self.reply(no_cluster(route))
             return
         self._cluster = cluster
-        if route.prefix_rewrite or route.regex_rewrite is not None:
-            self._rewrite(route)
+        target = rewritten(route, self.head)
+        if target is not None:
+            self.record.original_path, self._target = self._target, target
         cluster.counters.add("upstream_rq_total")
         if cluster.active_requests >= cluster.thresholds.max_requests:
             cluster.counters.add("upstream_rq_pending_overflow")
@@ -135,16 +150,6 @@ class Exchange:
             mirror(self._context, self._snapshot, route.action.mirrors, self.head, self._target, self._outgoing())
         self._start_clocks()
         self._attempt()
-
-    def _rewrite(self, route: CompiledRoute) -> None:
-        """The path as the route wants it upstream."""
-        head = self.head
-        if route.regex_rewrite is not None:
-            path = route.regex_rewrite.apply(head.path)
-        else:
-            path = route.prefix_rewrite + head.path[len(route.prefix) :]
-        self.record.original_path = self._target
-        self._target = path + (b"?" + head.query if head.query else b"")
 
     def _attempt(self) -> None:
         """Try one host."""
@@ -489,7 +494,7 @@ class Exchange:
         if delayed.then is not None:
             self._heed(delayed.then)
         else:
-            self._act(route)
+            self._ask(route)
 
     def _timed_out(self, reply: LocalReply) -> None:
         cluster, host = self._cluster, self._host
@@ -545,6 +550,9 @@ class Exchange:
         """Answer with something of our own."""
         self.record.flag(reply.flags)
         self.record.status, self.record.details = reply.status, reply.details
+        if self._cluster is not None:  # what a host did not answer counts as its cluster's failure (Envoy)
+            for name in status_counters(reply.status):
+                self._cluster.counters.add(name)
         # What follows a request that was not understood cannot be trusted to be a request.
         broken = reply.status in (400, 426, 431) and "DPE" in reply.flags
         close = self._close or broken or not self._body.complete or self._context.draining

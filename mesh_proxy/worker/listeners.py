@@ -6,7 +6,8 @@ import socket
 import struct
 
 from mesh_api.config import Listener, PipeAddress, SocketAddress
-from mesh_proxy.snapshot import HttpChain, ListenerRuntime, Snapshot, SnapshotError
+from mesh_proxy.authorization import Access
+from mesh_proxy.snapshot import Chain, HttpChain, ListenerRuntime, Snapshot, SnapshotError
 from mesh_proxy.telemetry.record import Record
 from mesh_proxy.telemetry.stats import Counters
 from mesh_proxy.worker.connection import address_text
@@ -92,6 +93,8 @@ class Listeners:
         if chain is None:
             counters.add("no_filter_chain_match")
             self._refuse(runtime, sock, peer, destination)
+        elif chain.guards and (why := chain.refusal(Access(None, address_text(peer), destination))):
+            self._deny(chain, sock, peer, destination, why)
         elif isinstance(chain, HttpChain):
             Downstream(self._context, sock, chain, peer, destination, runtime.name)
         else:
@@ -105,6 +108,15 @@ class Listeners:
         record.flag("NR")
         record.details = "filter_chain_not_found"
         self._context.logs.write(runtime.logs, record)
+
+    def _deny(self, chain: Chain, sock: socket.socket, peer: Address, destination: Address, why: str) -> None:
+        """Close what the chain's guards do not let pass."""
+        sock.close()
+        record = Record(self._context.loop.now, self._context.wall())
+        record.protocol = b""
+        record.downstream_remote, record.downstream_local = address_text(peer), address_text(destination)
+        record.termination = why
+        self._context.logs.write(chain.logs, record)
 
 
 class _Acceptor:

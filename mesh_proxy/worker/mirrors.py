@@ -38,8 +38,7 @@ class Shadow:
 
     def on_response(self, head: Head, content: bytes) -> None:
         """Counted, and dropped."""
-        for name in status_counters(head.status):
-            self._cluster.counters.add(name)
+        self._count(head.status)
 
     def on_response_data(self, content: bytes) -> None:
         """Dropped."""
@@ -48,13 +47,19 @@ class Shadow:
         """Dropped."""
 
     def on_failure(self, failure: Failure, reason: str, timed_out: bool) -> None:
-        """Dropped."""
+        """Counted as the cluster's failure, as for a request that somebody waits for."""
+        self._count(503)
 
     def on_aborted(self) -> None:
         """Dropped."""
 
     def on_malformed(self, details: str) -> None:
-        """Dropped."""
+        """Counted."""
+        self._count(502)
+
+    def _count(self, status: int) -> None:
+        for name in status_counters(status):
+            self._cluster.counters.add(name)
 
     def on_upstream_drained(self) -> None:
         """Nothing waits."""

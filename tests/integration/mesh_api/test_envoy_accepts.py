@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from mesh_api import config as c
+from mesh_api.config import authorization as a
 from mesh_api.config.routes import MILLION
 from tests.support import config_strategies as strategies
 from tests.support.envoy_bootstrap import bootstrap
@@ -148,6 +149,33 @@ MANAGER = c.HttpConnectionManager(
     accept_http_10=True,
 )
 INSPECTORS = (c.ListenerFilter.ORIGINAL_DST, c.ListenerFilter.TLS_INSPECTOR, c.ListenerFilter.HTTP_INSPECTOR)
+CLAIMS = (
+    a.ListValue(a.AnyValueOf((a.BoolValue(True), a.NumberValue(1.0, 2.0)))),
+    a.NullValue(),
+    a.PresentValue(False),
+)
+WHAT = a.AllOf(
+    (
+        a.AnyOf((a.UrlPath(c.StringMatch(c.StringMatchKind.EXACT, "/a")), a.UriTemplate("/a/**"))),
+        a.Not(a.DestinationIp("10.0.0.0/8")),
+        a.DestinationPort(80),
+        a.DestinationPortRange(1, 2),
+        a.RequestedServerName(c.StringMatch(c.StringMatchKind.SUFFIX, ".example")),
+        *(a.MetadataMatch("f", ("k",), value, True) for value in CLAIMS),
+    )
+)
+WHO = a.AnyOf(
+    (
+        a.SourceIp("10.0.0.0/8"),
+        a.DirectRemoteIp("10.0.0.0/8"),
+        a.RemoteIp("10.0.0.0/8"),
+        a.Authenticated(c.StringMatch(c.StringMatchKind.EXACT, "spiffe://a")),
+        a.ANYTHING,
+    )
+)
+RULES = c.Rbac(c.RbacAction.DENY, (c.RbacPolicy("p", (WHAT,), (WHO,)),))
+HEADERS = c.Rbac(policies=(c.RbacPolicy("p", (c.HeaderMatch("x-a"),), (c.HeaderMatch(":method"),)),))
+
 LISTENERS = (
     c.Listener(
         "virtualOutbound",
@@ -184,6 +212,19 @@ LISTENERS = (
         bind_to_port=False,
         listener_filters_timeout=0.0,
         continue_on_listener_filters_timeout=True,
+    ),
+    c.Listener(
+        "authorized",
+        c.SocketAddress("127.0.0.1", 9443),
+        (
+            c.FilterChain(
+                c.HttpConnectionManager(
+                    "s", (c.RbacFilter(RULES, HEADERS, "rules_", "shadow_"), *ROUTER), route_config=ROUTE_CONFIG
+                ),
+                match=c.FilterChainMatch(destination_port=1),
+            ),
+            c.FilterChain(c.TcpProxy("s", "static"), guards=(c.NetworkRbac("tcp.", RULES, RULES, "shadow_"),)),
+        ),
     ),
     c.Listener(
         "discovered",

@@ -18,6 +18,7 @@ from mesh_api.config import (
     SocketAddress,
     VirtualHost,
 )
+from mesh_proxy.authorization import Access
 from mesh_proxy.balancing.host import Host
 from mesh_proxy.protocol.http1 import Head, Parser
 from mesh_proxy.routing.table import CompiledRoute, RouteTable
@@ -26,6 +27,11 @@ from mesh_proxy.routing.table import CompiledRoute, RouteTable
 def head(target: str = "/", *lines: str, method: str = "GET", host: str = "h") -> Head:
     """A request's head; ``lines`` are further header lines."""
     return Parser().request("\r\n".join((f"{method} {target} HTTP/1.1", f"Host: {host}", *lines)).encode("latin-1"))
+
+
+def access(request: Head | None = None, port: int = 80, **fields: Any) -> Access:
+    """A request (``None``: bytes) of ``10.0.0.1`` to ``10.0.0.2``."""
+    return Access(request, b"10.0.0.1:1", ("10.0.0.2", port), **fields)
 
 
 def answer(*lines: str, status: int = 200) -> Head:

@@ -46,6 +46,11 @@ def extension(name: str, **fields: Any) -> dict[str, Any]:
 
 
 AT_ROUTE = "route configuration 80: virtual_hosts[0].routes[0]"
+HTTP_RBAC = "envoy.extensions.filters.http.rbac.v3.RBAC"
+NETWORK_RBAC = "envoy.extensions.filters.network.rbac.v3.RBAC"
+AT_RBAC = "listener in: filter_chains[0].filters[0].typed_config.http_filters[0].typed_config"
+ABOUT_HEADERS = {"policies": {"p": {"permissions": [{"not_rule": {"header": {"name": "x-a", "present_match": True}}}]}}}
+
 REFUSED: list[tuple[str, dict[str, Any], str]] = [
     # A plain field that nobody honours, with its whole path.
     (
@@ -98,9 +103,56 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ),
     (
         "listeners",
-        listener(extension("envoy.extensions.filters.network.rbac.v3.RBAC", stat_prefix="r"), TCP),
+        listener(extension("envoy.extensions.filters.network.ext_authz.v3.ExtAuthz", stat_prefix="r"), TCP),
         "listener in: filter_chains[0].filters[0].typed_config: "
-        "envoy.extensions.filters.network.rbac.v3.RBAC is not supported",
+        "envoy.extensions.filters.network.ext_authz.v3.ExtAuthz is not supported",
+    ),
+    *(
+        ("listeners", listener(http(extension(HTTP_RBAC, **{at: rules}))), f"{AT_RBAC}.{told}")
+        for at, rules, told in (
+            ("matcher", {}, "matcher: not supported"),
+            ("track_per_rule_stats", True, "track_per_rule_stats: not supported"),
+            ("rules", {"audit_logging_options": {}}, "rules.audit_logging_options: not supported"),
+            ("rules", {"policies": {"p": {"condition": {}}}}, 'rules.policies["p"].condition: not supported'),
+            *(
+                ("rules", {"policies": {"p": {"permissions": [rule]}}}, f'rules.policies["p"].permissions[0]{told}')
+                for rule, told in (
+                    ({}, ": a missing rule is not supported"),
+                    ({"any": False}, ".any: false is not supported"),
+                    ({"sourced_metadata": {}}, ": sourced_metadata is not supported"),
+                    ({"url_path": {}}, ".url_path: a missing path is not supported"),
+                    ({"not_rule": {"matcher": {"name": "m"}}}, ".not_rule: matcher is not supported"),
+                    ({"metadata": {}}, ".metadata.value: a missing match_pattern is not supported"),
+                )
+            ),
+            *(
+                ("rules", {"policies": {"p": {"principals": [rule]}}}, f'rules.policies["p"].principals[0]{told}')
+                for rule, told in (
+                    ({"filter_state": {"key": "k", "string_match": {}}}, ": filter_state is not supported"),
+                    ({"or_ids": {"ids": [{"custom": {"name": "m"}}]}}, ".or_ids.ids[0]: custom is not supported"),
+                )
+            ),
+        )
+    ),
+    (
+        "listeners",
+        listener(extension(NETWORK_RBAC, stat_prefix="r", rules=ABOUT_HEADERS), TCP),
+        "listener in: filter_chains[0].filters[0].typed_config: a rule about headers is not supported in connections",
+    ),
+    (
+        "listeners",
+        listener(extension(NETWORK_RBAC, stat_prefix="r", enforcement_type="CONTINUOUS"), TCP),
+        "listener in: filter_chains[0].filters[0].typed_config.enforcement_type: CONTINUOUS is not supported",
+    ),
+    (
+        "listeners",
+        listener(extension(NETWORK_RBAC, stat_prefix="r", delay_deny="1s"), TCP),
+        "listener in: filter_chains[0].filters[0].typed_config.delay_deny: not supported",
+    ),
+    (
+        "listeners",
+        listener(extension(NETWORK_RBAC, stat_prefix="r")),
+        "listener in: filter_chains[0].filters: no terminal filter",
     ),
     (
         "listeners",

@@ -1,4 +1,4 @@
-"""What a real istiod emits decodes, but for the TLS and authorization that this mesh has not built yet.
+"""What a real istiod emits decodes, but for the TLS, tokens and external authorization that this mesh has not built yet.
 
 The dumps are data kept beside the project; without them there is nothing to test here.
 """
@@ -28,7 +28,7 @@ NOT_YET = (
 )
 """All that may be refused, and why."""
 
-AUTHORIZATION = ("rbac", "ext_authz", "jwt_authn")
+UNSUPPORTED_FILTERS = ("ext_authz", "jwt_authn")
 TLS_FIELDS = ("transport_socket", "transport_socket_matches")
 
 pytestmark = pytest.mark.skipif(not PROXIES, reason="the dumps of a real istiod are not here")
@@ -47,18 +47,18 @@ def restored(value: Any) -> Any:
 
 
 def without_security(value: Any) -> Any:
-    """The resource as it would be without TLS and authorization, so that all the rest of it is decoded."""
+    """The resource as it would be without TLS and filters that are not built, so that all the rest of it is decoded."""
     if isinstance(value, list):
-        kept = [item for item in value if not _is_authorization(item)]
+        kept = [item for item in value if not _is_unsupported(item)]
         return [without_security(item) for item in kept]
     if isinstance(value, dict):
         return {key: without_security(item) for key, item in value.items() if key not in TLS_FIELDS}
     return value
 
 
-def _is_authorization(item: Any) -> bool:
+def _is_unsupported(item: Any) -> bool:
     type_url = item.get("typed_config", {}).get("@type", "") if isinstance(item, dict) else ""
-    return any(f".{name}." in type_url for name in AUTHORIZATION)
+    return any(f".{name}." in type_url for name in UNSUPPORTED_FILTERS)
 
 
 def resources(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -15,6 +15,7 @@ from mesh_control.compiler import compile_proxy
 from mesh_control.proxies import proxy_of
 from mesh_control.world import Service, ServicePort, Workload, World, protocol_of
 from mesh_policy import DestinationRule, Gateway, Policy, VirtualService
+from mesh_policy.security.authorization_policy import AuthorizationPolicy
 
 NAMESPACES = ("default", "shop")
 NAMES = ("a", "b", "c")
@@ -72,7 +73,12 @@ destinations = st.builds(
 rules = st.builds(
     lambda match, route, timeout: {"match": match, "route": route, "timeout": timeout},
     st.sampled_from(
-        [None, [{"uri": {"prefix": "/x"}}], [{"headers": {"a": {"exact": "b"}}}, {"sourceLabels": {"app": "a"}}]]
+        [
+            None,
+            [{"uri": {"prefix": "/x"}}],
+            [{"headers": {"a": {"exact": "b"}}}, {"sourceLabels": {"app": "a"}}],
+            [{"sourceNamespace": "shop"}],
+        ]
     ),
     st.lists(destinations, min_size=1, max_size=2).map(
         lambda found: [{"destination": to, "weight": 50} for to in found]
@@ -81,13 +87,16 @@ rules = st.builds(
 )
 
 
+BY_ADDRESS = {"loadBalancer": {"consistentHash": {"useSourceIp": True}}}
+
+
 @st.composite
 def policies(draw: st.DrawFn) -> list[Policy]:
     found: list[Policy] = []
     for namespace in NAMESPACES:
         for name in draw(st.sets(st.sampled_from(NAMES))):
             subsets = [{"name": v, "labels": {"version": v}} for v in ("v1", "v2")]
-            balancer = draw(st.sampled_from([None, {"loadBalancer": {"simple": "PASSTHROUGH"}}]))
+            balancer = draw(st.sampled_from([None, {"loadBalancer": {"simple": "PASSTHROUGH"}}, BY_ADDRESS]))
             selector = draw(st.sampled_from([None, {"matchLabels": {"app": "a"}}]))
             rule = {"host": name, "subsets": subsets, "workloadSelector": selector, "trafficPolicy": balancer}
             found.append(DestinationRule.of(name, rule, namespace))
@@ -97,8 +106,14 @@ def policies(draw: st.DrawFn) -> list[Policy]:
                 "hosts": [name],
                 "gateways": gateways,
                 "http": draw(st.lists(rules, min_size=1, max_size=2)),
+                "tcp": draw(st.sampled_from([None, [{"route": [{"destination": {"host": "c"}}]}]])),
+                "exportTo": draw(st.sampled_from([None, ["."]])),
             }
             found.append(VirtualService.of(name, spec, namespace))
+        for name in draw(st.sets(st.sampled_from(NAMES))):
+            chosen = draw(st.sampled_from([None, {"matchLabels": {"app": name}}]))
+            action = draw(st.sampled_from(["ALLOW", "DENY"]))
+            found.append(AuthorizationPolicy.of(name, {"selector": chosen, "action": action, "rules": [{}]}, namespace))
     server = {"port": {"number": 80, "name": "http", "protocol": "HTTP"}, "hosts": ["*"]}
     found.append(Gateway.of("gw", {"selector": {"istio": "ingressgateway"}, "servers": [server]}))
     return found

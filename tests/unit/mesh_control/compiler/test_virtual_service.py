@@ -225,7 +225,7 @@ def test_a_destination_may_rewrite_the_host_and_set_counts_before_add() -> None:
     text = (
         "{route: [{destination: {host: order}, weight: 50,"
         " headers: {request: {add: {':authority': a.example}, set: {Host: b.example, x: y}}}},"
-        " {destination: {host: store}, weight: 50}], headers: {request: {add: {host: c.example}, set: {Host: d.example}}}}"
+        " {destination: {host: store}, weight: 50}], headers: {request: {add: {x: c.example}, set: {Host: d.example}}}}"
     )
     found = action(order(service(text))[0])
     assert [cluster.host_rewrite for cluster in found.weighted_clusters] == ["b.example", ""]

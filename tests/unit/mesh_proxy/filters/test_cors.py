@@ -9,7 +9,7 @@ from mesh_proxy.errors import LocalReply
 from mesh_proxy.filters.base import Answer
 from mesh_proxy.filters.cors import Cors
 from mesh_proxy.routing.table import CompiledRoute
-from tests.unit.mesh_proxy.making import answer, compiled, dice, head, route
+from tests.unit.mesh_proxy.making import access, answer, compiled, dice, head, route
 
 GOOD = "http://good.example"
 FULL = CorsPolicy(
@@ -30,7 +30,7 @@ def with_policy(policy: CorsPolicy | None) -> CompiledRoute:
 def preflight(policy: CorsPolicy | None, origin: str = GOOD, method: str = "OPTIONS", asks: bool = True) -> Any:
     lines = [f"Origin: {origin}"] if origin else []
     lines += ["Access-Control-Request-Method: PUT"] if asks else []
-    return Cors().on_request(head("/", *lines, method=method), with_policy(policy), dice())
+    return Cors().on_request(head("/", *lines, method=method), with_policy(policy), dice(), access())
 
 
 def test_a_preflight_of_an_allowed_origin_is_answered_here() -> None:
@@ -103,5 +103,5 @@ def test_other_answers_stay_as_they_are(policy: CorsPolicy | None, origin: str) 
 
 def test_the_policy_of_the_virtual_host_counts_where_the_route_has_none() -> None:
     request = head("/", f"Origin: {GOOD}", "Access-Control-Request-Method: PUT", method="OPTIONS")
-    assert Cors().on_request(request, compiled(route(), cors=FULL), dice()) is not None
-    assert Cors().on_request(request, compiled(route(cors=CorsPolicy()), cors=FULL), dice()) is None
+    assert Cors().on_request(request, compiled(route(), cors=FULL), dice(), access()) is not None
+    assert Cors().on_request(request, compiled(route(cors=CorsPolicy()), cors=FULL), dice(), access()) is None

@@ -10,13 +10,13 @@ from mesh_api.config.routes import MILLION
 from mesh_proxy.errors import LocalReply
 from mesh_proxy.filters.base import Answer, Delay, Verdict
 from mesh_proxy.filters.fault import Fault
-from tests.unit.mesh_proxy.making import answer, compiled, dice, head, route
+from tests.unit.mesh_proxy.making import access, answer, compiled, dice, head, route
 
 ABORT = Answer(LocalReply(503, "FI", "fault_filter_abort", b"fault filter abort"))
 
 
 def verdict(policy: FaultPolicy | None, random: Callable[[], float], *lines: str) -> Verdict:
-    return Fault().on_request(head("/", *lines), compiled(route(fault=policy)), random)
+    return Fault().on_request(head("/", *lines), compiled(route(fault=policy)), random, access())
 
 
 def test_without_a_policy_nothing_happens() -> None:

@@ -82,6 +82,18 @@ HEADERS = [
     ("scheme", HeaderMatch(":scheme", StringMatch(EXACT, "http")), [], True),
     ("scheme of TLS", HeaderMatch(":scheme", StringMatch(EXACT, "https")), [], False),
     ("host", HeaderMatch("host", StringMatch(EXACT, "h")), [], True),
+    (
+        "scheme that is forwarded",
+        HeaderMatch(":scheme", StringMatch(EXACT, "https")),
+        ["x-forwarded-proto: https"],
+        True,
+    ),
+    ("another pseudo header", HeaderMatch(":protocol"), [], False),
+    ("forwarded protocol", HeaderMatch("x-forwarded-proto", StringMatch(EXACT, "http")), [], True),
+    ("for one hop", HeaderMatch("keep-alive"), ["keep-alive: 5"], False),
+    ("named for one hop", HeaderMatch("x"), ["connection: x", "x: a"], False),
+    ("connection", HeaderMatch("connection"), ["connection: keep-alive"], False),
+    ("only for proxies", HeaderMatch("x-envoy-internal"), ["x-envoy-internal: true"], False),
 ]
 
 

@@ -123,3 +123,11 @@ def test_a_rewrite_that_cannot_be_is_refused_by_name(pattern: str, substitution:
     with pytest.raises(MatcherError) as caught:
         RegexReplacement(RegexRewrite(pattern, substitution))
     assert repr(pattern) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "normal"),
+    [(b'/a"b', b"/a%22b"), (b"/<{|}>", b"/%3C%7B%7C%7D%3E"), (b"/^`", b"/%5E%60"), (b"/[a]'(b)*", b"/[a]'(b)*")],
+)
+def test_characters_that_no_path_may_have_are_escaped_as_envoy_does(path: bytes, normal: bytes) -> None:
+    assert normalize(path) == normal

@@ -228,7 +228,7 @@ def weighted(*weights: int) -> RouteAction:
 
 
 def place(made: CompiledRoute, number: float) -> int:
-    return made.destinations.index(made.choose(number))
+    return made.destinations.index(made.choose(number, head()))
 
 
 CHOICES = [
@@ -268,7 +268,7 @@ def test_every_number_in_turn_gives_each_destination_its_exact_share() -> None:
 
 def test_one_cluster_is_the_only_choice() -> None:
     made = compiled(route(action=RouteAction("one")))
-    assert made.choose(0.7).cluster == "one"
+    assert made.choose(0.7, head()).cluster == "one"
 
 
 @pytest.mark.parametrize(("timeout", "seconds"), [(None, 15.0), (0.0, 0.0), (2.5, 2.5)])

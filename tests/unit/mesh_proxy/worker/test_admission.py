@@ -95,3 +95,29 @@ def test_within_the_mesh_the_id_is_kept_and_made_where_there_is_none() -> None:
     without = head("/")
     admitted(without)
     assert len(without.get(b"x-request-id") or b"") == 36
+
+
+@pytest.mark.parametrize(
+    ("hops", "forwarded", "client"),
+    [
+        (0, "10.0.0.1", b"203.0.113.9"),
+        (1, "10.0.0.1", b"10.0.0.1"),
+        (1, "10.0.0.1, 10.0.0.2", b"10.0.0.2"),
+        (2, "10.0.0.1, 10.0.0.2", b"10.0.0.1"),
+        (2, "10.0.0.1", b"203.0.113.9"),
+        (1, "nonsense", b"203.0.113.9"),
+    ],
+)
+def test_at_the_edge_so_many_are_believed_as_stand_before_it(hops: int, forwarded: str, client: bytes) -> None:
+    record = Record(0.0, 0.0)
+    record.downstream_remote = STRANGER
+    request = head("/", f"X-Forwarded-For: {forwarded}")
+    config = HttpConnectionManager("s", (RouterFilter(),), use_remote_address=True, xff_num_trusted_hops=hops)
+    chain = HttpChain(config, RouteTable(RouteConfiguration("r")), (), Counters("http.s"))
+    assert admit(request, chain, STRANGER, RequestIds(), record) is None
+    assert record.downstream_remote.rpartition(b":")[0] == client
+
+
+@pytest.mark.parametrize("method", ["get", "Get", "patch"])
+def test_a_method_in_small_letters_is_none(method: str) -> None:
+    assert admitted(head("/", method=method)) == (400, "http1.codec_error")

@@ -1,0 +1,57 @@
+"""What of an AuthorizationPolicy cannot be enforced yet: this mesh verifies neither certificates nor tokens, and asks nobody.
+
+Passing such a condition over would open a door, or shut one for everybody.
+"""
+
+from collections.abc import Iterator
+
+from mesh_policy.security.authorization_policy import AuthorizationPolicy, Rule
+
+_TLS = "needs the identity of mutual TLS, not supported yet; use ipBlocks"
+_TOKEN = "needs a verified token, not supported yet; remove it"  # noqa: S105 (a message)
+_IDENTITY_FIELDS = {
+    "principals": _TLS,
+    "requestPrincipals": _TOKEN,
+    "namespaces": _TLS,
+    "serviceAccounts": _TLS,
+    "trustDomains": _TLS,
+}
+"""Fields of a source, and of their negations, that need an identity."""
+
+_ATTRIBUTES = {
+    "source.principal": _TLS,
+    "source.namespace": _TLS,
+    "source.serviceAccount": _TLS,
+    "source.trustDomain": _TLS,
+    "request.auth.": _TOKEN,
+    "connection.sni": "needs a look into TLS, not supported yet; remove it",
+    "experimental.envoy.filters.": "needs what another filter leaves behind, and there is none that does; remove it",
+}
+"""Attributes, by the beginning of their names."""
+
+
+def unenforceable(policy: AuthorizationPolicy) -> Iterator[tuple[str, str]]:
+    """Field and why, for everything that cannot be enforced."""
+    spec = policy.spec
+    if spec.action == "CUSTOM":
+        yield "spec.action", "CUSTOM needs a server to ask, not supported yet; use ALLOW or DENY"
+    targets = {} if spec.target_ref is None else {"spec.targetRef": spec.target_ref}
+    targets |= {f"spec.targetRefs[{place}]": target for place, target in enumerate(spec.target_refs or ())}
+    for field, target in targets.items():
+        if target.kind != "Gateway":
+            yield f"{field}.kind", f"{target.kind} is for waypoints, which there are not; use a selector"
+    for place, rule in enumerate(spec.rules or ()):
+        yield from _rule(f"spec.rules[{place}]", rule)
+
+
+def _rule(path: str, rule: Rule) -> Iterator[tuple[str, str]]:
+    for place, item in enumerate(rule.from_ or ()):
+        given = item.source.model_dump(by_alias=True, exclude_none=True)
+        for name in given:
+            positive = name[3:4].lower() + name[4:] if name.startswith("not") else name
+            if positive in _IDENTITY_FIELDS:
+                yield f"{path}.from[{place}].source.{name}", _IDENTITY_FIELDS[positive]
+    for place, condition in enumerate(rule.when or ()):
+        why = next((why for name, why in _ATTRIBUTES.items() if condition.key.startswith(name)), None)
+        if why is not None:
+            yield f"{path}.when[{place}].key", f"{condition.key} {why}"

@@ -1,0 +1,52 @@
+"""What is decided about a request before it is sent anywhere: its route, the answers that need no host, the path upstream.
+
+Pure: no socket, no time, the random number is an argument; so ``mesh_simulation`` decides by the same lines as a worker.
+"""
+
+from collections.abc import Callable
+
+from mesh_proxy import errors
+from mesh_proxy.errors import LocalReply
+from mesh_proxy.filters import Answer
+from mesh_proxy.protocol.http1 import Head
+from mesh_proxy.routing.table import CompiledRoute, RouteTable
+from mesh_proxy.worker import redirects
+
+_NO_ROUTE = Answer(errors.ROUTE_NOT_FOUND)
+
+
+def find_route(head: Head, table: RouteTable, random: Callable[[], float]) -> CompiledRoute | Answer:
+    """The route that an admitted request takes, or the answer to one that takes none."""
+    host = table.host(head.host)
+    if host is None:
+        return _NO_ROUTE
+    if host.config.require_tls and head.get(b"x-forwarded-proto") != b"https":
+        return Answer(errors.TLS_REQUIRED, ((b"location", b"https://" + head.host + head.target),))
+    return host.find(head, head.path, head.query, random) or _NO_ROUTE
+
+
+def own_answer(route: CompiledRoute, head: Head) -> Answer | None:
+    """The answer of a route that redirects or answers by itself; ``None``: the request is to be sent on."""
+    if route.redirect is not None:
+        location = redirects.location(route, head, head.path, head.query)
+        return Answer(LocalReply(route.redirect.code, "", "direct_response"), ((b"location", location),))
+    if route.direct is not None:
+        return Answer(LocalReply(route.direct.status, "", "direct_response", route.direct.body))
+    return None
+
+
+def no_cluster(route: CompiledRoute) -> LocalReply:
+    """The answer where the cluster of the route's choice does not exist."""
+    code = route.action.cluster_not_found_code if route.action is not None else 503
+    return errors.CLUSTER_NOT_FOUND._replace(status=code)
+
+
+def rewritten(route: CompiledRoute, head: Head) -> bytes | None:
+    """The target as the route wants it upstream; ``None``: as it is."""
+    if route.regex_rewrite is not None:
+        path = route.regex_rewrite.apply(head.path)
+    elif route.prefix_rewrite:
+        path = route.prefix_rewrite + head.path[len(route.prefix) :]
+    else:
+        return None
+    return path + (b"?" + head.query if head.query else b"")
