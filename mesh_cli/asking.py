@@ -1,0 +1,90 @@
+"""What the verbs that ask a mesh of files have alike: options, reading the files, making the request."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mesh_cli import output
+
+if TYPE_CHECKING:
+    from mesh_simulation import Decision, Mesh, Request
+
+Files = Annotated[
+    list[Path], typer.Argument(help="YAML files or folders: policies, and Kubernetes objects beside them.")
+]
+Inventory = Annotated[Path | None, typer.Option(help="Static inventory of services and workloads.")]
+Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Namespace of names without one.")]
+Form = Annotated[output.Form, typer.Option("--output", "-o", help="Form of the result.")]
+Method = Annotated[str, typer.Option("--method", "-X", help="Method.")]
+Header = Annotated[list[str] | None, typer.Option("--header", "-H", help="Field of the request, as 'name: value'.")]
+Principal = Annotated[
+    str | None, typer.Option(help="Identity in the client's certificate; empty: plain text. Unset: the source's own.")
+]
+Claim = Annotated[
+    list[str] | None, typer.Option(help="Claim of a valid token, as name=value; JSON values count as such.")
+]
+Via = Annotated[str, typer.Option(help="Gateway through which it enters: NAMESPACE/NAME, or its name.")]
+SourceIp = Annotated[str, typer.Option(help="Address that the request comes from.")]
+UNREADABLE = 2
+
+
+def load(files: Sequence[Path], inventory: Path | None, namespace: str) -> "Mesh":
+    """The mesh of the files; one that cannot be read ends the command with 2."""
+    from mesh_simulation import Mesh, MeshError  # here, for the help of a verb is not to wait for them
+
+    try:
+        return Mesh.load(*files, inventory=inventory, namespace=namespace)
+    except MeshError as error:
+        output.fail(str(error), UNREADABLE)
+
+
+def request_of(
+    url: str,
+    source: str,
+    method: str,
+    headers: Sequence[str],
+    principal: str | None,
+    claims: Sequence[str],
+    **more: str,
+) -> "Request":
+    """The request of the options; what is wrong with one ends the command with 2."""
+    from mesh_simulation import Request
+
+    if "://" not in url and not url.startswith("/"):
+        url = f"http://{url}"
+    fields: dict[str, str] = {}
+    for text in headers:
+        name, colon, value = text.partition(":")
+        if not colon or not name.strip():
+            output.fail(f"--header {text!r}: write 'name: value'", UNREADABLE)
+        fields[name.strip()] = value.strip()
+    found: dict[str, Any] = {}
+    for text in claims:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            output.fail(f"--claim {text!r}: write name=value", UNREADABLE)
+        found[name] = _value(value)
+    protocol = "tcp" if url.startswith("tcp://") else "http"
+    return Request(source, url, method, fields, principal=principal, claims=found or None, protocol=protocol, **more)
+
+
+def decide(mesh: "Mesh", request: "Request") -> "Decision":
+    """What becomes of it; a request that cannot be made ends the command with 2."""
+    from mesh_simulation import RequestError, simulate
+
+    try:
+        return simulate(mesh, request)
+    except RequestError as error:
+        output.fail(str(error), UNREADABLE)
+
+
+def _value(text: str) -> Any:
+    """A claim's value: lists, numbers and booleans as JSON has them, else text."""
+    import json
+
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

@@ -1,0 +1,56 @@
+"""``mesh simulate``: what a mesh of files does with a request, without a cluster."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mesh_cli import output
+from mesh_cli.asking import (
+    UNREADABLE,
+    Claim,
+    Form,
+    Header,
+    Inventory,
+    Method,
+    Namespace,
+    Principal,
+    SourceIp,
+    Via,
+    decide,
+    load,
+    request_of,
+)
+
+
+def simulate(
+    arguments: Annotated[
+        list[str], typer.Argument(metavar="FILES... URL", help="YAML files or folders, then the URL.")
+    ],
+    source: Annotated[
+        str, typer.Option("--from", help="Who sends it: NAME.NAMESPACE of a workload, or outside.")
+    ] = "outside",
+    method: Method = "GET",
+    header: Header = None,
+    principal: Principal = None,
+    claim: Claim = None,
+    via: Via = "",
+    source_ip: SourceIp = "",
+    inventory: Inventory = None,
+    namespace: Namespace = "default",
+    form: Form = output.Form.TEXT,
+) -> None:
+    """Tell what becomes of a request: listener, route, destinations, rewrites, authentication, authorization, status.
+
+    Ends with 0 whatever the answer is, and with 2 when the files cannot be read or the request cannot be made.
+    """
+    *files, url = arguments
+    if not files and inventory is None:
+        output.fail("give the files of the mesh before the URL: mesh simulate FILES... URL", UNREADABLE)
+    mesh = load([Path(file) for file in files], inventory, namespace)
+    request = request_of(url, source, method, header or (), principal, claim or (), via=via, source_ip=source_ip)
+    decision = decide(mesh, request)
+    if form is output.Form.JSON:
+        output.result(decision.to_json())
+    else:
+        typer.echo(decision.explain())

@@ -1,0 +1,162 @@
+"""A mesh to ask: the control plane's world, where its policies stand, and its proxies, each compiled when it is asked for."""
+
+import gc
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from mesh_control.sources import entries
+from mesh_control.sources import inventory as static_inventory
+from mesh_control.world import Service, Workload, World
+from mesh_policy import Policy, PolicyError, Problem, load_everything
+from mesh_policy.load import Loaded, read_files
+from mesh_policy.objects import ObjectError
+from mesh_policy.positions import Path as FieldPath
+from mesh_simulation import kubernetes
+
+Key = tuple[str, str, str]
+"""Kind, namespace and name of a policy (:attr:`Policy.key`)."""
+
+
+class MeshError(ValueError):
+    """A mesh that cannot be made; the message has one line for each problem, with file and line."""
+
+
+@contextmanager
+def made_to_stay() -> Iterator[None]:
+    """While much is made that all stays as long as the mesh: Python does not look for rubbish, of which it would find none,
+    over and over again."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        if not gc.get_freeze_count():  # else somebody keeps objects out of the search on purpose
+            gc.freeze()
+            gc.unfreeze()  # straight into the oldest generation, where what stays comes in the end
+        gc.enable()
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Mesh:
+    """A mesh that does not change. Two requests to it are answered alike, whatever is asked between them.
+
+    ``namespace`` is that of names without one. ``left_out`` names what was read and is no part of the world.
+    """
+
+    world: World
+    places: Mapping[Key, Loaded] = field(default_factory=dict)
+    namespace: str = "default"
+    left_out: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        policies: Iterable[Policy] = (),
+        services: Iterable[Service] = (),
+        workloads: Iterable[Workload] = (),
+        namespace: str = "default",
+    ) -> "Mesh":
+        """A mesh of typed policies and of the control plane's services and workloads; ServiceEntries and WorkloadEntries
+        among the policies bring theirs."""
+        held = list(policies)
+        return cls(_world(held, services, workloads), namespace=namespace)
+
+    @classmethod
+    def load(cls, *paths: Path | str, inventory: Path | str | None = None, namespace: str = "default") -> "Mesh":
+        """The mesh of files and folders of YAML: policies, and Kubernetes objects (Service, Pod, Deployment, Namespace ...)
+        beside them; ``inventory`` is a static inventory. Raises :class:`MeshError`."""
+        try:
+            texts = [item for path in paths for item in read_files(Path(path))]
+        except PolicyError as error:
+            raise MeshError(str(error)) from None
+        return cls.read(texts, inventory, namespace)
+
+    @classmethod
+    def read(
+        cls, texts: Iterable[tuple[str, str]], inventory: Path | str | None = None, namespace: str = "default"
+    ) -> "Mesh":
+        """As :meth:`load`, of pairs of source and YAML. Raises :class:`MeshError`."""
+        try:
+            with made_to_stay():
+                everything = load_everything(texts)
+                _each_once(everything.policies)
+                found = kubernetes.parts(map(_plain, everything.others))
+                services, workloads = ((), ()) if inventory is None else static_inventory.read(Path(inventory)).parts()
+        except (PolicyError, ObjectError, static_inventory.InventoryError) as error:
+            raise MeshError(str(error)) from None
+        world = _world(
+            [item.policy for item in everything.policies],
+            (*services, *found.services),
+            (*workloads, *found.workloads),
+        )
+        return cls(world, {item.policy.key: item for item in everything.policies}, namespace, found.left_out)
+
+    def with_policies(self, *policies: Policy) -> "Mesh":
+        """The mesh with further policies; one of a kind and name that is there replaces it."""
+        new = {policy.key for policy in policies}
+        kept = [policy for policy in self.world.policies if policy.key not in new]
+        world = _world([*kept, *policies], self._own_services, self._own_workloads)
+        places = {key: place for key, place in self.places.items() if key not in new}
+        return Mesh(world, places, self.namespace, self.left_out)
+
+    def with_services(self, services: Iterable[Service], workloads: Iterable[Workload]) -> "Mesh":
+        """The mesh with further services and workloads; those of a name that is there are left out."""
+        known = {(w.name, w.namespace) for w in self.world.workloads}
+        new = [w for w in workloads if (w.name, w.namespace) not in known]
+        world = _world(list(self.world.policies), (*self._own_services, *services), (*self._own_workloads, *new))
+        return Mesh(world, self.places, self.namespace, self.left_out)
+
+    def place(self, key: Key, path: FieldPath = ()) -> str:
+        """``FILE:LINE`` of a field of a policy, by its path in YAML's names; empty where it was not read from a file."""
+        found = self.places.get(key)
+        return "" if found is None else f"{found.source}:{found.line(path)}"
+
+    def __repr__(self) -> str:
+        """Short: a failing test shows it."""
+        world = self.world
+        sizes = {"policies": world.policies, "services": world.services, "workloads": world.workloads}
+        return f"<Mesh: {', '.join(f'{len(items)} {name}' for name, items in sizes.items())}>"
+
+    @property
+    def _own_services(self) -> tuple[Service, ...]:
+        made = list(entries.services(self.world.policies))
+        return tuple(service for service in self.world.services if service not in made)
+
+    @property
+    def _own_workloads(self) -> tuple[Workload, ...]:
+        made = {(w.name, w.namespace) for w in entries.workloads(self.world.policies)}
+        return tuple(w for w in self.world.workloads if (w.name, w.namespace) not in made)
+
+    @cached_property
+    def memo(self) -> dict[Any, Any]:
+        """What was made for earlier requests, each by all that it depends on besides the world."""
+        return {}
+
+
+def _world(policies: list[Policy], services: Iterable[Service], workloads: Iterable[Workload]) -> World:
+    return World.of((*services, *entries.services(policies)), (*workloads, *entries.workloads(policies)), policies)
+
+
+def _plain(item: Any) -> Mapping[str, Any]:
+    """The object's values, however it was handed over."""
+    return item if isinstance(item, Mapping) else item.value
+
+
+def _each_once(items: Iterable[Loaded]) -> None:
+    """Raises :class:`PolicyError` for two objects of one kind and name: the later would silently replace the former."""
+    seen: dict[Key, Loaded] = {}
+    problems = []
+    for item in items:
+        known = seen.setdefault(item.policy.key, item)
+        if known is not item:
+            kind, namespace, name = item.policy.key
+            message = f"stands twice, first at {known.source}:{known.line()}; keep one"
+            problems.append(Problem(item.source, item.line(), f"{kind} {namespace}/{name}", "", message))
+    if problems:
+        raise PolicyError(problems)
