@@ -69,6 +69,7 @@ def variables(environment: Environment) -> Variables:
         "host_service_names": {address: list(names) for address, names in plan.service_names(environment).items()},
         "mesh_control_xds_port": mesh.xds_port,
         "mesh_control_monitoring_port": mesh.monitoring_port,
+        "mesh_control_prometheus_url": mesh.prometheus_url,
         "mesh_control_inventory": plan.mesh_inventory(environment),
         "mesh_control_join_token": "{{ vault_join_token }}",
         "mesh_proxy_join_token": "{{ vault_join_token }}",

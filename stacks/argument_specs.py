@@ -133,6 +133,7 @@ ROLES: dict[str, tuple[str, dict[str, Option]]] = {
             "mesh_control_xds_port": of(Mesh, "xds_port"),
             "mesh_control_monitoring_port": of(Mesh, "monitoring_port"),
             "mesh_control_log_level": of(Proxy, "log_level"),
+            "mesh_control_prometheus_url": of(Mesh, "prometheus_url"),
             "mesh_control_inventory": mapping("Services and workloads that the control plane knows from the start."),
             "mesh_control_join_token": text("Token that a proxy shows to join.", no_log=True, **REQUIRED),
         },

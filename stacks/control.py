@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from stacks import remote
@@ -18,6 +18,7 @@ class ControlPlane:
     def __init__(self, place: remote.Remote, command: str, socket: str) -> None:
         self._place = place
         self._base = [command, "policies"]
+        self._canary = [command, "canary"]
         self._socket = ["--socket", socket]
 
     @classmethod
@@ -64,6 +65,44 @@ class ControlPlane:
                 )
             time.sleep(0.5)
 
+    def begin(self, document: Mapping[str, Any]) -> dict[str, Any]:
+        """Begin a release, given as the document of a rollout; one that is under way just so goes on. Returns where it is.
+
+        Raises :class:`PolicyError` when it is refused.
+        """
+        answer = self._place.run(
+            [*self._canary, "start", "-", *self._socket, "--output", "json"], stdin=json.dumps(document), seconds=90
+        )
+        return _first(answer)
+
+    def follow(self, name: str, seconds: float, say: Callable[[str], None]) -> dict[str, Any]:
+        """Wait for the end of a release, telling every change. Raises :class:`PolicyError` when it was aborted, with its
+        reason and measurements, and when it has not ended in time (it goes on then, and can be waited for again)."""
+        deadline, told = time.monotonic() + seconds, ""
+        while True:
+            found = _first(self._place.run([*self._canary, "status", name, *self._socket, "--output", "json"]))
+            line = _where(found)
+            if line != told:
+                say(line)
+                told = line
+            if found["phase"] == "promoted":
+                return found
+            if found["phase"] == "aborted":
+                raise PolicyError(f"the release {line}")
+            if time.monotonic() > deadline:
+                raise PolicyError(
+                    f"the release {line}: it has not ended within {seconds:g} s, and goes on; look at it with "
+                    f"`mesh canary status {name} --watch`, and run this again"
+                )
+            time.sleep(1.0)
+
+    def give_up(self, name: str) -> None:
+        """End a release that is under way, and take its policies away; one that is not there is no failure."""
+        for order in ("abort", "remove"):
+            answer = self._place.run([*self._canary, order, name, *self._socket])
+            if answer.code and "there is no release" not in answer.err and "has ended" not in answer.err:
+                raise PolicyError(answer.err.strip())
+
     def read(self, owner: str) -> str:
         """The documents in force for ``owner`` as YAML; empty when there are none."""
         answer = self._place.run([*self._base, "get", *self._socket, "--owner", owner])
@@ -76,3 +115,23 @@ class ControlPlane:
         answer = self._place.run([*self._base, "delete", *self._socket, "--owner", owner, "--wait", "30"])
         if answer.code:
             raise PolicyError(answer.err.strip())
+
+
+def _first(answer: remote.Answer) -> dict[str, Any]:
+    if answer.code:
+        raise PolicyError(answer.err.strip() or answer.out.strip())
+    return dict(json.loads(answer.out)[0])
+
+
+def _where(found: Mapping[str, Any]) -> str:
+    """A release in one line."""
+    _, candidate = found["versions"]
+    words = f"{found['name']} is {found['phase']}, {candidate} at {found['weight']} %"
+    units = {limit: "%" if limit.startswith("error rate") else "ms" for limit in found["readings"]}
+    measured = [
+        f"{limit}: {item['value']:.4g} {units[limit]} of {item['requests']} requests"
+        for limit, item in found["readings"].items()
+    ]
+    ended = found["phase"] in ("promoted", "aborted")
+    reasons = [found["reason"] or found["waiting"], *(measured if ended else ())]
+    return "; ".join([words, *filter(None, reasons)])

@@ -167,6 +167,11 @@ class Mesh(_Model):
     gateway: Gateway = Field(default=Gateway(), description="The ingress gateway.")
     proxy: Proxy = Field(default=Proxy(), description="Every proxy.")
     policy_wait_seconds: Seconds = Field(default=60.0, description="How long a change of policy waits for every proxy.")
+    prometheus_url: Annotated[str, Field(pattern=r"^(https?://[^/\s]+\S*)?$")] = Field(
+        default="",
+        description="Prometheus by which releases are measured, as the control plane reaches it; "
+        "empty: by the proxies' own statistics.",
+    )
 
 
 class Postgresql(_Model):

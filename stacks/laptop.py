@@ -145,6 +145,8 @@ def _control(environment: Environment, state: Path, secrets: Mapping[str, str]) 
         "join_token_file": str(state / "join-token"),
         "log_level": mesh.proxy.log_level,
     }
+    if mesh.prometheus_url:
+        settings["prometheus_url"] = mesh.prometheus_url
     files = {
         str(state / "control.yml"): settings,
         str(state / "inventory.yml"): mesh_inventory(environment),

@@ -3,23 +3,30 @@
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pulumi
 
-from stacks import ansible_inventory, digest, laptop, laptop_database, vault
+from mesh_policy import Policy
+from mesh_policy.analysis import subject
+from mesh_policy.releases.machine import Rollout, State
+from stacks import ansible_inventory, digest, laptop, laptop_database, plan, vault
 from stacks.environment import Environment, InvalidEnvironmentError, parse
 from stacks.environments import declaration
 from stacks.layers.installed import PARTS, Installed
 from stacks.layers.local_processes import LocalProcesses
 from stacks.layers.policies import Policies
+from stacks.layers.releases import Releases
 from stacks.machines.driver import DriverError
 from stacks.machines.namespaces import names
 
 PLAYBOOK_FILES = ("roles", "templates", "mesh.yml", "ansible.cfg")
-PACKAGES = ("mesh_api", "mesh_cli", "mesh_control", "mesh_policy", "mesh_proxy", "examples/demo/meshwright_demo")
+PACKAGES = (
+    "mesh_api", "mesh_cli", "mesh_control", "mesh_policy", "mesh_proxy", "mesh_simulation",
+    "examples/demo/meshwright_demo",
+)  # fmt: skip
 REMOTE_COMMAND = "/opt/meshwright/control/current/bin/mesh"
 REMOTE_SOCKET = "/run/meshwright/control.sock"
 
@@ -44,19 +51,42 @@ def build(root: Path) -> None:
         control, last = _processes(root, environment, secrets)
     else:
         control, last = _machines(root, environment, secrets)
-    Policies(
+    wanted, releases = declaration(stack).policies(environment), declaration(stack).releases(environment)
+    refuse_shared(wanted, releases)
+    policies = Policies(
         owner=environment.name,
-        policies=declaration(stack).policies(environment),
+        policies=wanted,
         control=control,
         wait_seconds=environment.mesh.policy_wait_seconds,
+        inventory=_inventory(environment),
         opts=pulumi.ResourceOptions(depends_on=[last]),
     )
+    if releases:
+        Releases(rollouts=releases, control=control, opts=pulumi.ResourceOptions(depends_on=[policies]))
     gateway = environment.mesh.gateway
     address = environment.machine(gateway.machine).address
     pulumi.export("gateway", f"http://{address}:{gateway.http_port}")
     pulumi.export("scenario", environment.scenario)
     pulumi.export("control", control)
     pulumi.export("enter", entrance(environment))
+
+
+def refuse_shared(policies: Sequence[Policy], releases: Sequence[Rollout]) -> None:
+    """The policies of a released service are its release's alone. Raises :class:`InvalidEnvironmentError`."""
+    for rollout in releases:
+        made = {policy.key for policy in rollout.policies(State())}
+        for policy in policies:
+            if policy.key in made:
+                raise InvalidEnvironmentError(
+                    f"policies: {subject(policy)} is also made by the release of {rollout.name}; leave it out there"
+                )
+
+
+def _inventory(environment: Environment) -> dict[str, Any]:
+    """The services and workloads that the control plane knows."""
+    if environment.machines.driver == "processes":
+        return laptop.mesh_inventory(environment)
+    return plan.mesh_inventory(environment)
 
 
 def declared(stack: str, overrides: Mapping[str, Any]) -> Environment:

@@ -6,6 +6,8 @@ from typing import Any
 from aiohttp import web
 
 from mesh_control.control import Control, Refused
+from mesh_control.rollouts.runner import Runner
+from mesh_control.serve.rollouts import RolloutApi
 from mesh_policy import dump
 
 MAX_BODY = 16 * 1024 * 1024
@@ -76,8 +78,9 @@ class Pages:
 class Api:
     """What changes the mesh; served on the Unix socket only."""
 
-    def __init__(self, control: Control) -> None:
+    def __init__(self, control: Control, rollouts: Runner) -> None:
         self._control = control
+        self._rollouts = RolloutApi(rollouts)
 
     def application(self) -> web.Application:
         """The API."""
@@ -86,10 +89,12 @@ class Api:
             [
                 web.get("/status", self._status),
                 web.get("/wait", self._wait),
+                web.get("/world", self._world),
                 web.get(f"/policies/{NAME}", self._get),
                 web.put(f"/policies/{NAME}", self._put),
                 web.delete(f"/policies/{NAME}", self._delete),
                 web.route("*", "/policies/{owner:.*}", self._no_owner),
+                *self._rollouts.routes(),
             ]
         )
         return application
@@ -100,6 +105,9 @@ class Api:
     async def _wait(self, request: web.Request) -> web.Response:
         waiting = await self._control.wait(_seconds(request))
         return _json({"version": self._control.hub.version, "waiting": waiting}, 504 if waiting else 200)
+
+    async def _world(self, _request: web.Request) -> web.Response:
+        return _json(self._control.everything())
 
     async def _get(self, request: web.Request) -> web.Response:
         policies = self._control.state.directory.of_owner(request.match_info["owner"])

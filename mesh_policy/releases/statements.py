@@ -1,6 +1,6 @@
 """Statements about a service."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
@@ -10,7 +10,6 @@ from pydantic import (
     IPvAnyAddress,
     StringConstraints,
     field_validator,
-    model_validator,
 )
 
 from mesh_policy.base import Name, Namespace, Percent, Port, Unsigned, Whole
@@ -35,34 +34,17 @@ def _lower(headers: dict[str, str]) -> dict[str, str]:
 class Statement(BaseModel):
     """Something said about the service ``service`` of ``namespace``."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     service: ServiceName
+    """Name of the service, one label."""
     namespace: Namespace = "default"
+    """Its namespace."""
 
     @property
     def host(self) -> str:
         """The full name of the service."""
         return f"{self.service}.{self.namespace}.{CLUSTER_DOMAIN}"
-
-
-class CanaryRelease(Statement):
-    """``weight`` percent of the requests go to the version ``candidate``, the others to ``stable``.
-
-    Versions are values of the label ``version``. Ten lines put half of the traffic on a new version::
-
-        CanaryRelease(service="book-store", stable="v1", candidate="v2", weight=50)
-    """
-
-    stable: Name
-    candidate: Name
-    weight: Percent
-
-    @model_validator(mode="after")
-    def _differ(self) -> Self:
-        if self.stable == self.candidate:
-            raise ValueError(f"stable and candidate are both {self.stable!r}; a canary needs two versions")
-        return self
 
 
 class Route(Statement):

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from mesh_policy.base import Policy
 from mesh_policy.durations import parse_duration
@@ -26,6 +26,10 @@ from mesh_policy.networking.virtual_service import (
     VirtualServiceSpec,
 )
 from mesh_policy.releases import statements as said
+from mesh_policy.releases.progressive import Release, Versions, versions_of
+
+if TYPE_CHECKING:
+    from mesh_policy.releases.machine import Rollout
 
 S = TypeVar("S", bound=said.Statement)
 GATEWAY_NAMESPACE = "istio-system"
@@ -36,12 +40,19 @@ class ConflictError(ValueError):
 
 
 class Traffic:
-    """Statements about services, expanded together. Raises :class:`ConflictError` where two exclude each other."""
+    """Statements about services, expanded together. Raises :class:`ConflictError` where two exclude each other.
 
-    def __init__(self, *statements: said.Statement) -> None:
+    ``gateway_suffix`` ends the names of the Gateways that are made: sets of several owners may publish services at one
+    gateway, and each has an object of its own for it.
+    """
+
+    def __init__(self, *statements: said.Statement, gateway_suffix: str = "") -> None:
         self._statements = statements
+        self._suffix = gateway_suffix
         services = sorted({(s.namespace, s.service) for s in statements})
-        self._services = [_Service([s for s in statements if (s.namespace, s.service) == key]) for key in services]
+        self._services = [
+            _Service([s for s in statements if (s.namespace, s.service) == key], gateway_suffix) for key in services
+        ]
         self._one_service_for_a_hostname()
 
     def expand(self) -> list[Policy]:
@@ -49,6 +60,16 @@ class Traffic:
         rules = [rule for service in self._services if (rule := service.destination_rule()) is not None]
         routes = [route for service in self._services if (route := service.virtual_service()) is not None]
         return [*self._gateways(), *rules, *routes]
+
+    def rollouts(self) -> list["Rollout"]:
+        """The releases that go step by step, each with the other statements about its service."""
+        from mesh_policy.releases.machine import Rollout
+
+        found = []
+        for release in (s for s in self._statements if isinstance(s, Release) and s.stages):
+            others = tuple(s for s in self._statements if s.host == release.host and s is not release)
+            found.append(Rollout(release=release, statements=others))
+        return found
 
     def _one_service_for_a_hostname(self) -> None:
         """Rules of two services for one host would be mixed at the gateway, and one of them be ignored in the mesh."""
@@ -67,7 +88,7 @@ class Traffic:
             own = [s for s in exposed if s.gateway == name]
             servers = tuple(_server(port, [s for s in own if s.port == port]) for port in sorted({s.port for s in own}))
             spec = GatewaySpec(selector={"istio": name}, servers=servers)
-            made.append(Gateway.of(name, spec, GATEWAY_NAMESPACE))
+            made.append(Gateway.of(name + self._suffix, spec, GATEWAY_NAMESPACE))
         return made
 
 
@@ -86,18 +107,27 @@ def _server(port: int, exposed: Sequence[said.Exposed]) -> Server:
 class _Service:
     """All statements about one service."""
 
-    def __init__(self, statements: Sequence[said.Statement]) -> None:
+    def __init__(self, statements: Sequence[said.Statement], gateway_suffix: str) -> None:
         self._statements = statements
+        self._suffix = gateway_suffix
         self._first = statements[0]
-        self._canary = self._only(said.CanaryRelease)
+        self._versions = self._one_division()
         self._breaker = self._only(said.CircuitBreaker)
         for kind in (said.Timeout, said.Retry, said.Route):
             self._by_path(kind)
         self._check_redirects()
-        if self._canary is not None and "/" in (routes := self._by_path(said.Route)):
+        if self._versions is not None and "/" in (routes := self._by_path(said.Route)):
             raise ConflictError(
-                f"{self._first.host}: {self._canary!r} and {routes['/']!r} both say where everything goes; keep one"
+                f"{self._first.host}: {self._versions!r} and {routes['/']!r} both say where everything goes; keep one"
             )
+
+    def _one_division(self) -> Versions | None:
+        found = versions_of(self._statements)
+        if len(found) > 1:
+            raise ConflictError(
+                f"{self._first.host}: {found[0]!r} and {found[1]!r} both divide the traffic; one release at a time"
+            )
+        return found[0] if found else None
 
     def _check_redirects(self) -> None:
         found: dict[tuple[str, tuple[tuple[str, str], ...]], said.Redirect] = {}
@@ -128,8 +158,8 @@ class _Service:
     def destination_rule(self) -> DestinationRule | None:
         """Subsets for the versions that are named, and the circuit breaker."""
         versions = {route.version for route in self._all(said.Route)}
-        if self._canary is not None:
-            versions |= {self._canary.stable, self._canary.candidate}
+        if self._versions is not None:
+            versions |= {*self._versions.versions}
         if not versions and self._breaker is None:
             return None
         spec = DestinationRuleSpec(
@@ -157,13 +187,17 @@ class _Service:
         if not routes:
             return None
         exposed = sorted(self._all(said.Exposed), key=lambda s: s.hostname)
-        gateways = sorted({f"{GATEWAY_NAMESPACE}/{s.gateway}" for s in exposed})
+        gateways = sorted({f"{GATEWAY_NAMESPACE}/{s.gateway}{self._suffix}" for s in exposed})
         spec = VirtualServiceSpec(
             hosts=tuple(dict.fromkeys([self._first.host, *(s.hostname for s in exposed)])),
             gateways=("mesh", *gateways) if gateways else None,
             http=(*self._redirects(), *self._paths()),
         )
-        return VirtualService.of(self._first.service, spec, self._first.namespace)
+        made = VirtualService.of(self._first.service, spec, self._first.namespace)
+        annotations = self._versions.annotations if self._versions is not None else {}
+        if not annotations:
+            return made
+        return made.model_copy(update={"metadata": made.metadata.model_copy(update={"annotations": annotations})})
 
     def _redirects(self) -> list[HttpRoute]:
         found = sorted(self._all(said.Redirect), key=lambda s: (-len(s.headers), s.path, sorted(s.headers.items())))
@@ -184,7 +218,7 @@ class _Service:
         timeouts, retries = self._by_path(said.Timeout), self._by_path(said.Retry)
         routes = self._by_path(said.Route)
         paths = sorted({*timeouts, *retries, *routes, "/"}, key=lambda path: (-len(path), path))
-        return [self._path(path, timeouts, retries, routes) for path in paths]
+        return [rule for path in paths for rule in self._path(path, timeouts, retries, routes)]
 
     def _path(
         self,
@@ -192,26 +226,18 @@ class _Service:
         timeouts: dict[str, said.Timeout],
         retries: dict[str, said.Retry],
         routes: dict[str, said.Route],
-    ) -> HttpRoute:
+    ) -> list[HttpRoute]:
         timeout, retry, route = _nearest(timeouts, path), _nearest(retries, path), _nearest(routes, path)
-        return HttpRoute(
-            match=None if path == "/" else (HttpMatch(uri=StringMatch(prefix=path)),),
-            route=self._destinations(route),
+        match = None if path == "/" else HttpMatch(uri=StringMatch(prefix=path))
+        host, subset = self._first.host, route.version if route is not None else None
+        shape = HttpRoute(
+            route=(HttpRouteDestination(destination=Destination(host=host, subset=subset)),),
             timeout=_after(timeout),
             retries=_retries(retry),
         )
-
-    def _destinations(self, route: said.Route | None) -> tuple[HttpRouteDestination, ...]:
-        host = self._first.host
-        if route is not None:
-            return (HttpRouteDestination(destination=Destination(host=host, subset=route.version)),)
-        if self._canary is None:
-            return (HttpRouteDestination(destination=Destination(host=host)),)
-        shares = ((self._canary.stable, 100 - self._canary.weight), (self._canary.candidate, self._canary.weight))
-        return tuple(
-            HttpRouteDestination(destination=Destination(host=host, subset=version), weight=weight)
-            for version, weight in shares
-        )
+        if route is None and self._versions is not None:
+            return self._versions.routes(match, shape)
+        return [shape.model_copy(update={"match": None if match is None else (match,)})]
 
 
 def _nearest(found: dict[str, S], path: str) -> S | None:

@@ -1,13 +1,15 @@
 """The environments that come with the project: one module each, found by the stack's name in :data:`ENVIRONMENTS`.
 
-A module declares ``ENVIRONMENT`` (its settings, over which the stack's configuration is laid) and ``policies`` (its
-traffic policies in typed Python). To add an environment: a module here and a line in the table.
+A module declares ``ENVIRONMENT`` (its settings, over which the stack's configuration is laid), ``policies`` (its traffic
+policies in typed Python) and ``releases`` (what the control plane releases step by step). To add an environment: a module
+here and a line in the table.
 """
 
 from collections.abc import Sequence
 from typing import Protocol
 
 from mesh_policy import Policy
+from mesh_policy.releases.machine import Rollout
 from stacks.environment import Environment, InvalidEnvironmentError
 from stacks.environments import laptop, local, static
 
@@ -22,6 +24,10 @@ class Declaration(Protocol):
 
     def policies(self, environment: Environment) -> Sequence[Policy]:
         """Its traffic policies."""
+        ...
+
+    def releases(self, environment: Environment) -> Sequence[Rollout]:
+        """Its releases; an update waits for their end. The policies of their services are theirs alone."""
         ...
 
 

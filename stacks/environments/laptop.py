@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from ipaddress import IPv4Address
 
 from mesh_policy import Policy
+from mesh_policy.releases.machine import Rollout
 from stacks.environment import Environment, Gateway, Machine, Machines, Mesh, Postgresql
 from stacks.environments import book_store, demo
 
@@ -22,3 +23,8 @@ ENVIRONMENT = Environment(
 def policies(environment: Environment) -> Sequence[Policy]:
     """The traffic policies of the environment."""
     return book_store.policies(environment)
+
+
+def releases(environment: Environment) -> Sequence[Rollout]:
+    """The releases of the environment: none; its scenarios show each state of one."""
+    return ()

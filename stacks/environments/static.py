@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from mesh_policy import Policy
+from mesh_policy.releases.machine import Rollout
 from stacks.environment import Environment, Machines
 from stacks.environments import book_store, local
 
@@ -17,3 +18,8 @@ ENVIRONMENT = local.ENVIRONMENT.model_copy(
 def policies(environment: Environment) -> Sequence[Policy]:
     """The traffic policies of the environment."""
     return book_store.policies(environment)
+
+
+def releases(environment: Environment) -> Sequence[Rollout]:
+    """The releases of the environment: none; its scenarios show each state of one."""
+    return ()

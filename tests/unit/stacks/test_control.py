@@ -62,3 +62,44 @@ def test_a_refusal_is_told_as_it_is() -> None:
     place = Scripted(Answer(1, "", "subset 'v7' does not exist\n"))
     with pytest.raises(PolicyError, match="subset 'v7' does not exist"):
         ControlPlane(place, "mesh", "/s").apply("local", [], 1)
+
+
+def where(phase: str, weight: int, **more: object) -> Answer:
+    state = {"name": "books.default", "versions": ["v1", "v2"], "phase": phase, "weight": weight}
+    rest: dict[str, object] = {"reason": "", "waiting": "", "readings": {}}
+    return Answer(0, json.dumps([{**state, **rest, **more}]), "")
+
+
+def test_a_release_is_followed_to_its_end_and_told_on_the_way() -> None:
+    place = Scripted(where("progressing", 5), where("progressing", 5), where("promoted", 100, reason="every step"))
+    told: list[str] = []
+    assert ControlPlane(place, "mesh", "/s").follow("books.default", 30, told.append)["weight"] == 100
+    assert told == [
+        "books.default is progressing, v2 at 5 %",
+        "books.default is promoted, v2 at 100 %; every step",
+    ]
+
+
+def test_an_aborted_release_is_a_failure_with_its_measurements() -> None:
+    readings = {"error rate > 10% within 5s": {"value": 50.0, "requests": 20}}
+    place = Scripted(where("aborted", 0, reason="too many errors", readings=readings))
+    with pytest.raises(PolicyError, match=r"aborted, v2 at 0 %; too many errors; error rate .*: 50 % of 20 requests"):
+        ControlPlane(place, "mesh", "/s").follow("books.default", 30, lambda line: None)
+
+
+def test_a_release_that_takes_longer_goes_on_and_says_how_to_look_at_it() -> None:
+    place = Scripted(where("progressing", 5, waiting="3 of 5 requests"))
+    with pytest.raises(PolicyError, match=r"3 of 5 requests: it has not ended within 0 s.*mesh canary status books"):
+        ControlPlane(place, "mesh", "/s").follow("books.default", 0, lambda line: None)
+
+
+def test_a_release_that_is_refused_says_why() -> None:
+    place = Scripted(Answer(1, "", "a release of books.default is paused"))
+    with pytest.raises(PolicyError, match="is paused"):
+        ControlPlane(place, "mesh", "/s").begin({})
+
+
+def test_a_release_that_has_ended_is_given_up_all_the_same() -> None:
+    place = Scripted(Answer(1, "", "books.default: the release has ended (promoted)"), Answer(0, "", ""))
+    ControlPlane(place, "mesh", "/s").give_up("books.default")
+    assert [words.split()[2] for words in place.asked] == ["abort", "remove"]

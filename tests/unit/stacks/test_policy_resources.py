@@ -10,8 +10,13 @@ import yaml
 from pulumi.runtime import mocks, settings
 
 from mesh_policy import CanaryRelease, Policy, Traffic, load_documents
+from mesh_policy.releases import Weight
+from mesh_policy.releases.machine import Rollout
+from stacks.environment import InvalidEnvironmentError
 from stacks.layers.custom_resources import CustomResources
 from stacks.layers.policies import Policies
+from stacks.layers.releases import Releases
+from stacks.program import refuse_shared
 
 CANARY = Traffic(CanaryRelease(service="books", stable="v1", candidate="v2", weight=10)).expand()
 CONTROL = {"place": {"kind": "here"}, "command": "mesh", "socket": "control.sock"}
@@ -62,8 +67,25 @@ def test_a_control_plane_gets_the_set_as_one_resource(run: Run) -> None:
     (made,) = engine.of_type("dynamic")
     texts = made.inputs["documents"]
     assert sorted(texts) == ["DestinationRule default/books", "VirtualService default/books"]
-    assert [load_documents(text) for text in texts.values()] == [[policy] for policy in CANARY]
+    assert [load_documents(texts[name]) for name in sorted(texts)] == [[policy] for policy in CANARY]
     assert made.inputs["owner"] == "local"
+
+
+def test_a_release_is_a_resource_of_its_own(run: Run) -> None:
+    release = CanaryRelease(service="books", stable="v1", candidate="v2", steps=[Weight(5, hold="2m")])
+    engine = run(lambda: Releases(rollouts=Traffic(release).rollouts(), control=CONTROL, wait_seconds=60.0))
+    (made,) = engine.of_type("dynamic")
+    assert made.name == "release/books.default"
+    assert Rollout.model_validate(made.inputs["rollout"]) == Rollout(release=release)
+    assert made.inputs["wait_seconds"] == 60.0
+
+
+def test_what_a_release_makes_is_not_a_policy_of_the_stack_too() -> None:
+    release = CanaryRelease(service="books", stable="v1", candidate="v2", steps=[Weight(5)])
+    others = Traffic(CanaryRelease(service="other", stable="v1", candidate="v2", weight=1)).expand()
+    refuse_shared(others, Traffic(release).rollouts())
+    with pytest.raises(InvalidEnvironmentError, match="DestinationRule default/books is also made by the release"):
+        refuse_shared(CANARY, Traffic(release).rollouts())
 
 
 def test_a_cluster_gets_one_object_for_each_policy(run: Run) -> None:

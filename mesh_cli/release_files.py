@@ -1,0 +1,88 @@
+"""Releases out of files: Python programs that declare them, and the YAML or JSON of a rollout."""
+
+import json
+import runpy
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from mesh_policy.releases import Release, Statement, Traffic
+from mesh_policy.releases.machine import Rollout
+
+
+class ReleaseFileError(ValueError):
+    """A file without a release that can be begun; the message names the file and the mend."""
+
+
+def read(path: Path) -> list[Rollout]:
+    """The releases of a file. Raises :class:`ReleaseFileError`.
+
+    A Python program is run; what its variables hold counts: a :class:`Traffic`, a :class:`Rollout`, a release, or a list of
+    statements about a service. Names that begin with an underscore are its own. ``-`` stands for documents on standard input.
+    """
+    try:
+        found = _of_program(path) if path.suffix == ".py" else _of_documents(path)
+    except ValidationError as error:
+        lines = [f"{path}: {_field(item)}: {str(item['msg']).removeprefix('Value error, ')}" for item in error.errors()]
+        raise ReleaseFileError("\n".join(lines)) from None
+    except OSError as error:
+        raise ReleaseFileError(f"{path}: cannot be read: {error.strerror}") from None
+    except (ValueError, yaml.YAMLError) as error:
+        raise ReleaseFileError(f"{path}: {error}") from None
+    if not found:
+        raise ReleaseFileError(
+            f"{path}: declares no release with steps; write for example RELEASE = CanaryRelease(..., steps=[Weight(10)])"
+        )
+    return found
+
+
+def _field(item: Any) -> str:
+    return ".".join(map(str, item["loc"])) or "release"
+
+
+def _of_program(path: Path) -> list[Rollout]:
+    if not path.is_file():
+        raise FileNotFoundError(2, "no such file")
+    try:
+        values = runpy.run_path(str(path))
+    except ValidationError:
+        raise
+    except Exception as error:
+        raise ReleaseFileError(f"{path}: the program failed: {type(error).__name__}: {error}") from error
+    found: dict[str, Rollout] = {}
+    for name, value in values.items():
+        if name.startswith("_"):
+            continue
+        for rollout in _declared(value):
+            known = found.setdefault(rollout.name, rollout)
+            if len(rollout.statements) > len(known.statements):
+                found[rollout.name] = rollout  # a release that stands alone, and again among its statements
+    return list(found.values())
+
+
+def _declared(value: Any) -> Iterator[Rollout]:
+    if isinstance(value, Rollout):
+        yield value
+    elif isinstance(value, Traffic):
+        yield from value.rollouts()
+    elif isinstance(value, Release) and value.stages:
+        yield Rollout(release=value)
+    elif isinstance(value, list | tuple) and value and all(isinstance(item, Statement) for item in value):
+        yield from Traffic(*value).rollouts()
+
+
+def _of_documents(path: Path) -> list[Rollout]:
+    text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
+    documents = [json.loads(text)] if path.suffix == ".json" else list(yaml.safe_load_all(text))
+    found = []
+    for place, document in enumerate(item for item in documents if item is not None):
+        if not isinstance(document, Mapping) or "release" not in document:
+            raise ReleaseFileError(
+                f"{path}: document {place}: is no release; it must be a map with `release`, and perhaps `statements`"
+            )
+        found.append(Rollout.model_validate(document))
+    return found

@@ -1,0 +1,72 @@
+"""Connects releases to the rest of the control plane: policies go the way of every set, statistics come over HTTP."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+
+from mesh_control.control import Control, Refused
+from mesh_control.push import Progress
+from mesh_control.rollouts.measurements import Measurements
+from mesh_control.rollouts.prometheus import PrometheusMeasurements
+from mesh_control.rollouts.proxies import ProxyMeasurements
+from mesh_control.rollouts.runner import RefusedError, Runner
+from mesh_control.rollouts.store import Store
+from mesh_policy import Policy, dump
+
+FETCH_SECONDS = 3.0
+"""How long an answer with statistics may take."""
+WAIT_SECONDS = 15.0
+"""How long a step waits for the proxies before it is counted as not taken; they may take it later."""
+IN_FORCE = 504
+"""Status of a set that is in force, and that not every proxy has taken in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class ControlTarget:
+    """See :class:`~mesh_control.rollouts.runner.Target`."""
+
+    control: Control
+
+    async def put(self, owner: str, policies: list[Policy]) -> None:
+        """See :class:`~mesh_control.rollouts.runner.Target`."""
+        try:
+            await self.control.apply(owner, dump(policies), WAIT_SECONDS)
+        except Refused as refused:
+            if refused.status != IN_FORCE:
+                raise RefusedError("; ".join(refused.lines)) from None
+
+    def acknowledged(self) -> bool:
+        """See :class:`~mesh_control.rollouts.runner.Target`."""
+        progress = self.control.hub.progress().values()
+        # Of nobody, as after a restart, nothing is known: that is not everybody.
+        return bool(progress) and not self.control.missing() and all(p is Progress.ACKNOWLEDGED for p in progress)
+
+    def in_force(self, owner: str) -> list[Policy]:
+        """See :class:`~mesh_control.rollouts.runner.Target`."""
+        return self.control.state.directory.of_owner(owner)
+
+
+@asynccontextmanager
+async def runner(control: Control, state_dir: Path, prometheus_url: str | None) -> AsyncIterator[Runner]:
+    """The releases of a control plane; measured by the Prometheus at the URL, or by the proxies where there is none."""
+    timeout = aiohttp.ClientTimeout(total=FETCH_SECONDS)
+    async with aiohttp.ClientSession(timeout=timeout) as session:
+
+        async def fetch(url: str) -> str:
+            try:
+                async with session.get(url) as answer:
+                    answer.raise_for_status()
+                    return await answer.text(errors="replace")
+            except aiohttp.ClientError as error:
+                raise OSError(str(error)) from None
+
+        source: Measurements = (
+            ProxyMeasurements(control.hub.nodes, fetch)
+            if prometheus_url is None
+            else PrometheusMeasurements(prometheus_url, fetch)
+        )
+        yield Runner(Store(state_dir / "rollouts.sqlite"), ControlTarget(control), source, time.time)

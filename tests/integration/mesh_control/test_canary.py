@@ -1,0 +1,294 @@
+"""Releases under load: a control plane and a client's proxy as processes, two versions of a service, requests all along."""
+
+import asyncio
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import yaml
+from aiohttp import web
+
+from mesh_policy import CanaryRelease
+from mesh_policy.releases import Cookie, ErrorRate, Weight
+from mesh_policy.releases.machine import Rollout
+from tests.integration.mesh_control.harness import LIMIT, ControlPlane, control_plane, free_port
+
+pytestmark = pytest.mark.integration
+
+HOST = "book-store.default.svc.cluster.local"
+RELEASE = CanaryRelease(
+    service="book-store",
+    stable="v1",
+    candidate="v2",
+    steps=[Weight(20, hold="1s"), Weight(60, hold="1s")],
+    abort=ErrorRate("> 10%", window="5s"),
+)
+
+
+class Versions:
+    """Both versions of the service, each a server that counts; a broken one answers 500."""
+
+    def __init__(self) -> None:
+        self.ports = {"v1": free_port(), "v2": free_port()}
+        self.broken: set[str] = set()
+        self._runners: list[web.AppRunner] = []
+
+    async def start(self) -> None:
+        for version, port in self.ports.items():
+            application = web.Application()
+            application.router.add_get("/{path:.*}", self._answer(version))
+            runner = web.AppRunner(application, access_log=None)
+            await runner.setup()
+            await web.TCPSite(runner, "127.0.0.1", port).start()
+            self._runners.append(runner)
+
+    def _answer(self, version: str) -> Any:
+        async def answer(_request: web.Request) -> web.Response:
+            return web.Response(text=version, status=500 if version in self.broken else 200)
+
+        return answer
+
+    async def stop(self) -> None:
+        for runner in self._runners:
+            await runner.cleanup()
+
+    def inventory(self) -> dict[str, Any]:
+        ports = [{"name": "http", "port": 8080}]
+        workloads = [
+            {
+                "name": f"book-store-{version}",
+                "address": "127.0.0.1",
+                "labels": {"app": "book-store", "version": version},
+                "ports": {"http": port},
+                "sidecar": False,
+            }
+            for version, port in self.ports.items()
+        ]
+        client = {"name": "client", "address": "127.0.0.1", "labels": {"app": "client"}}
+        service = {"name": "book-store", "ports": ports, "selector": {"app": "book-store"}}
+        return {"services": [service], "workloads": [*workloads, client]}
+
+
+@dataclass
+class Load:
+    """Requests one after another, until told to end; every answer counts."""
+
+    port: int
+    answers: "Counter[tuple[int, str]]" = field(default_factory=Counter)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def run(self) -> None:
+        async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
+            while True:
+                async with session.get(f"http://127.0.0.1:{self.port}/", headers={"host": HOST}) as answer:
+                    self.answers[answer.status, await answer.text()] += 1
+                self.changed.set()
+
+    async def until(self, count: int) -> None:
+        """Returns when that many further requests are answered."""
+        wanted = self.answers.total() + count
+        async with asyncio.timeout(LIMIT):
+            while self.answers.total() < wanted:
+                self.changed.clear()
+                await self.changed.wait()
+
+
+@dataclass
+class Scene:
+    plane: ControlPlane
+    versions: Versions
+    load: Load
+
+    def mesh(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "mesh_cli", "canary", *arguments, "--socket", str(self.plane.socket)]
+
+    async def run(self, *arguments: str, code: int = 0) -> tuple[str, str]:
+        process = await asyncio.create_subprocess_exec(
+            *self.mesh(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        out, err = await asyncio.wait_for(process.communicate(), 2 * LIMIT)
+        assert process.returncode == code, (out, err)
+        return out.decode(), err.decode()
+
+
+def bootstrap(folder: Path, plane: ControlPlane, port: int) -> Path:
+    """The client's sidecar, without interception: the book store is reached on ``port``."""
+    settings = {"concurrency": 1, "stats_port": free_port(), "monitoring_address": "127.0.0.1"}
+    http2 = {
+        "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+        "explicit_http_config": {"http2_protocol_options": {}},
+    }
+    endpoint = {"address": {"socket_address": {"address": "127.0.0.1", "port_value": plane.xds_port}}}
+    document = {
+        "node": {
+            "id": "sidecar~127.0.0.1~client.default~default.svc.cluster.local",
+            "cluster": "client.default",
+            "metadata": {
+                "INTERCEPTION_MODE": "NONE",
+                "EGRESS_PORTS": {f"{HOST}:8080": port},
+                "PROXY_CONFIG": {**settings, "token_file": str(folder / "token"), "state_dir": str(folder / "proxy")},
+            },
+        },
+        "dynamic_resources": {
+            "ads_config": {
+                "api_type": "GRPC",
+                "transport_api_version": "V3",
+                "grpc_services": [{"envoy_grpc": {"cluster_name": "xds-grpc"}}],
+            },
+            "cds_config": {"ads": {}, "resource_api_version": "V3"},
+            "lds_config": {"ads": {}, "resource_api_version": "V3"},
+        },
+        "static_resources": {
+            "clusters": [
+                {
+                    "name": "xds-grpc",
+                    "type": "STATIC",
+                    "connect_timeout": "5s",
+                    "typed_extension_protocol_options": {
+                        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": http2
+                    },
+                    "load_assignment": {
+                        "cluster_name": "xds-grpc",
+                        "endpoints": [{"lb_endpoints": [{"endpoint": endpoint}]}],
+                    },
+                }
+            ]
+        },
+    }
+    file = folder / "bootstrap.yml"
+    file.write_text(yaml.safe_dump(document))
+    return file
+
+
+@contextlib.asynccontextmanager
+async def proxy(folder: Path, plane: ControlPlane, port: int) -> AsyncIterator[None]:
+    command = [sys.executable, "-m", "mesh_proxy", "--bootstrap", str(bootstrap(folder, plane, port))]
+    with (folder / "proxy.log").open("wb") as log:
+        process = await asyncio.create_subprocess_exec(*command, stdout=log, stderr=log, env=os.environ)
+    try:
+        await plane.client.wait(LIMIT)
+        async with asyncio.timeout(LIMIT):
+            while (await plane.client.status())["missing"]:
+                await asyncio.sleep(0.05)  # the proxy connects when it can
+            await plane.client.wait(LIMIT)
+        yield
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+@pytest.fixture
+async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
+    versions, port = Versions(), free_port()
+    await versions.start()
+    load = Load(port)
+    with control_plane(tmp_path, inventory=versions.inventory()) as plane:
+        async with proxy(tmp_path, plane, port):
+            task = asyncio.create_task(load.run())
+            await load.until(20)
+            try:
+                yield Scene(plane, versions, load)
+            finally:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+    await versions.stop()
+
+
+def declared(folder: Path, release: CanaryRelease = RELEASE) -> str:
+    file = folder / "release.json"
+    file.write_text(json.dumps(Rollout(release=release).to_document()))
+    return str(file)
+
+
+async def test_a_good_release_is_promoted_and_no_request_fails(scene: Scene, tmp_path: Path) -> None:
+    out, err = await scene.run("start", declared(tmp_path), "--wait", "-o", "json")
+    (found,) = json.loads(out)
+    assert (found["phase"], found["weight"]) == ("promoted", 100)
+    assert "v2 20 %, v1 80 %" in err
+    assert "v2 60 %, v1 40 %" in err
+    before = scene.load.answers.copy()
+    await scene.load.until(50)
+    assert scene.load.answers - before == Counter({(200, "v2"): (scene.load.answers - before).total()})
+    assert {status for status, _ in scene.load.answers} == {200}
+
+
+async def test_a_bad_release_takes_itself_back_and_says_why(scene: Scene, tmp_path: Path) -> None:
+    scene.versions.broken.add("v2")
+    long = RELEASE.model_copy(update={"steps": (Weight(50, hold="10m"),)})
+    out, err = await scene.run("start", declared(tmp_path, long), "--wait", "-o", "json", code=1)
+    (found,) = json.loads(out)
+    assert found["phase"] == "aborted"
+    assert "error rate > 10% within 5s: measured 100 % of" in found["reason"]
+    assert found["reason"] in err
+    before = scene.load.answers.copy()
+    await scene.load.until(50)
+    assert {version for _, version in scene.load.answers - before} == {"v1"}
+    assert {(status, version) for status, version in scene.load.answers if status != 200} == {(500, "v2")}
+
+
+async def test_a_release_goes_on_where_it_was_after_a_crash(scene: Scene, tmp_path: Path) -> None:
+    """Killed in the middle of a step, the control plane knows the release, its step, and that its set is in force."""
+    long = RELEASE.model_copy(update={"steps": (Weight(20, hold="10m"), Weight(60, hold="10m"))})
+    await scene.run("start", declared(tmp_path, long))
+    before = await scene.plane.client.rollout("book-store.default")
+    scene.plane.kill()
+    scene.plane.start()
+    after = await scene.plane.client.rollout("book-store.default")
+    same = ("phase", "step", "weight", "steps", "limits")
+    assert [after[name] for name in same] == [before[name] for name in same]
+    await scene.run("promote", "book-store")
+    async with asyncio.timeout(LIMIT):
+        while (await scene.plane.client.status())["missing"]:
+            await asyncio.sleep(0.05)  # the proxy comes back when it can
+    await scene.plane.client.wait(LIMIT)
+    before_answers = scene.load.answers.copy()
+    await scene.load.until(50)
+    assert {version for _, version in scene.load.answers - before_answers} == {"v2"}
+    assert {status for status, _ in scene.load.answers} == {200}
+
+
+async def test_orders_pause_and_abort(scene: Scene, tmp_path: Path) -> None:
+    await scene.run("start", declared(tmp_path))
+    out, _ = await scene.run("pause", "book-store", "--reason", "lunch")
+    assert "paused; v2" in out
+    assert "lunch" in out
+    _, err = await scene.run("abort", "book-store", "--reason", "no")
+    assert "book-store.default: aborted; v2 0 %, v1 100 %" in err
+    _, err = await scene.run("resume", "book-store", code=1)
+    assert "has ended (aborted); start a new one" in err
+    await scene.run("remove", "book-store")
+    assert await scene.plane.client.rollouts() == {}
+    assert await scene.plane.client.get("rollout-book-store") == ""
+
+
+async def test_a_user_with_the_cookie_moves_once_at_most(scene: Scene, tmp_path: Path) -> None:
+    sticky = RELEASE.model_copy(update={"sticky": Cookie("release")})
+    seen: list[list[str]] = [[] for _ in range(8)]
+
+    async def visit(versions: list[str]) -> None:
+        async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
+            while True:
+                async with session.get(f"http://127.0.0.1:{scene.load.port}/", headers={"host": HOST}) as answer:
+                    versions.append(await answer.text())
+
+    await scene.run("start", declared(tmp_path, sticky))
+    tasks = [asyncio.create_task(visit(versions)) for versions in seen]
+    await scene.run("status", "--watch")
+    await scene.load.until(20)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    for versions in seen:
+        moves = sum(one != other for one, other in pairwise(versions))
+        assert (moves, versions[0], versions[-1]) in {(1, "v1", "v2"), (0, "v2", "v2")}
