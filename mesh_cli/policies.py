@@ -4,14 +4,16 @@ import asyncio
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from mesh_cli import output
 from mesh_control.client import ControlClient, ControlError
-from mesh_policy import Policy, PolicyError, Problem, dump, load_everything
-from mesh_policy.load import name_of, read_files
+from mesh_policy.errors import PolicyError, Problem
+
+if TYPE_CHECKING:
+    from mesh_policy import Policy
 
 app = typer.Typer(help="Sets of policies at the control plane, by owner.", no_args_is_help=True)
 DEFAULT_SOCKET = Path("/run/meshwright/control.sock")
@@ -45,6 +47,8 @@ def apply(
     A folder stands for all *.yaml and *.yml files below it. Ends with 1 when the set is refused. That there is no policy at
     all is a mistake (an empty file, a pipe whose other end failed) rather than a wish to take everything away.
     """
+    from mesh_policy.load import dump  # here and below: brings pydantic, which the other verbs need not wait for
+
     policies = _policies(files or [])
     if not policies and form is output.Form.TEXT:  # programs that read JSON have a set that may become empty
         places = ", ".join(map(str, files or [])) or "standard input"
@@ -58,8 +62,10 @@ def apply(
     typer.echo(f"in force as {applied['version']}, taken by {len(applied['proxies'])} proxies")
 
 
-def _policies(files: list[Path]) -> list[Policy]:
+def _policies(files: list[Path]) -> "list[Policy]":
     """The policies of the files, or of standard input; problems are told here, where file and line are known."""
+    from mesh_policy.load import load_everything, name_of, read_files
+
     try:
         texts = [item for file in files for item in read_files(file)] if files else [("standard input", _stdin())]
         everything = load_everything(texts)

@@ -16,6 +16,8 @@ from watchfiles import Change, awatch
 from mesh_api.notify import notify
 from mesh_control import validate
 from mesh_control.control import Control
+from mesh_control.rollouts.runner import Runner
+from mesh_control.rollouts.wiring import runner
 from mesh_control.serve.admin import Api, Pages
 from mesh_control.serve.xds import XdsServer
 from mesh_control.settings import Settings
@@ -46,11 +48,13 @@ async def run(settings: Settings, token: str | None) -> None:
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(_pages(control, settings.monitoring_address))
         stack.callback(settings.socket.unlink, missing_ok=True)
-        await stack.enter_async_context(_api(control, settings.socket))
+        rollouts = await stack.enter_async_context(runner(control, settings.state_dir, settings.prometheus_url))
+        await stack.enter_async_context(_api(control, rollouts, settings.socket))
         await server.start()
         tasks = [
             asyncio.create_task(control.run(), name="push"),
             asyncio.create_task(_watch(control, settings), name="sources"),
+            asyncio.create_task(rollouts.run(), name="rollouts"),
         ]
         notify("READY=1", f"STATUS=serving {settings.xds_address}")
         log.info("ready: configuration on %s, pages on %s", settings.xds_address, settings.monitoring_address)
@@ -96,29 +100,29 @@ async def _touch(control: Control, folder: Path, matters: Callable[[Path], bool]
 @contextlib.asynccontextmanager
 async def _pages(control: Control, address: str) -> AsyncIterator[None]:
     host, _, port = address.rpartition(":")
-    runner = web.AppRunner(Pages(control, metadata.version("meshwright")).application(), access_log=None)
-    await runner.setup()
+    served = web.AppRunner(Pages(control, metadata.version("meshwright")).application(), access_log=None)
+    await served.setup()
     try:
-        await web.TCPSite(runner, host.strip("[]"), int(port)).start()
+        await web.TCPSite(served, host.strip("[]"), int(port)).start()
     except OSError as error:
-        await runner.cleanup()
+        await served.cleanup()
         raise OSError(f"monitoring_address: {address} cannot be bound: {error.strerror}; set another one") from None
     try:
         yield
     finally:
-        await runner.cleanup()
+        await served.cleanup()
 
 
 @contextlib.asynccontextmanager
-async def _api(control: Control, path: Path) -> AsyncIterator[None]:
+async def _api(control: Control, rollouts: Runner, path: Path) -> AsyncIterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
-    runner = web.AppRunner(Api(control).application(), access_log=None)
-    await runner.setup()
-    await web.SockSite(runner, _unix_socket(path)).start()
+    served = web.AppRunner(Api(control, rollouts).application(), access_log=None)
+    await served.setup()
+    await web.SockSite(served, _unix_socket(path)).start()
     try:
         yield
     finally:
-        await runner.cleanup()
+        await served.cleanup()
 
 
 def _unix_socket(path: Path) -> socket.socket:

@@ -5,9 +5,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import aiohttp
-from yarl import URL
-
 
 class ControlError(RuntimeError):
     """The control plane refused, or could not be reached. ``status`` is the HTTP status, 0 when there was none."""
@@ -40,11 +37,38 @@ class ControlClient:
         """What each proxy was sent and has taken."""
         return dict(await self._call("GET", "/status"))
 
+    async def world(self) -> dict[str, Any]:
+        """Everything in force: the policies of every owner as YAML, and the services and workloads that are known."""
+        return dict(await self._call("GET", "/world"))
+
+    async def rollouts(self) -> dict[str, Any]:
+        """Every release by name."""
+        return dict(await self._call("GET", "/rollouts"))
+
+    async def rollout(self, name: str) -> dict[str, Any]:
+        """Where a release is."""
+        return dict(await self._call("GET", _rollout(name)))
+
+    async def start_rollout(self, text: str) -> dict[str, Any]:
+        """Begin a release, given as the JSON of :class:`mesh_policy.releases.machine.Rollout`."""
+        return dict(await self._call("POST", "/rollouts", text, 60.0))
+
+    async def order_rollout(self, name: str, order: str, reason: str = "") -> dict[str, Any]:
+        """Give a release an order: ``pause``, ``resume``, ``promote`` or ``abort``."""
+        return dict(await self._call("POST", f"{_rollout(name)}/{order}?reason={quote(reason, safe='')}", None, 60.0))
+
+    async def remove_rollout(self, name: str) -> None:
+        """Forget a release that has ended, and take its policies away."""
+        await self._call("DELETE", _rollout(name), None, 60.0)
+
     async def wait(self, seconds: float) -> dict[str, Any]:
         """Wait until every connected proxy has taken the newest world."""
         return dict(await self._call("GET", f"/wait?wait={seconds:g}", None, seconds))
 
     async def _call(self, method: str, target: str, body: str | None = None, seconds: float = 0.0) -> Any:
+        import aiohttp  # slow to import: `mesh status --help` needs none of it
+        from yarl import URL
+
         timeout = aiohttp.ClientTimeout(total=seconds + 30)
         connector = aiohttp.UnixConnector(path=str(self.path))
         try:
@@ -65,6 +89,10 @@ class ControlClient:
 def _of(owner: str) -> str:
     """The path of an owner's set. Every character is escaped that would change which path it is, dots included."""
     return f"/policies/{quote(owner, safe='').replace('.', '%2E')}"
+
+
+def _rollout(name: str) -> str:
+    return f"/rollouts/{quote(name, safe='')}"
 
 
 def _problems(content: Any) -> list[str]:

@@ -9,9 +9,10 @@ from typing import Any
 
 from mesh_api.xds.session import Request, Response
 from mesh_control.metrics import Metrics
+from mesh_control.proxies import proxy_of
 from mesh_control.push import CompileError, Debounce, Hub, Progress, Refusal, Sent
 from mesh_control.state import State
-from mesh_policy import Finding, Level, Policy, PolicyError, load_everything
+from mesh_policy import Finding, Level, Policy, PolicyError, dump, load_everything
 from mesh_policy.load import name_of
 
 log = logging.getLogger("mesh_control")
@@ -283,6 +284,50 @@ class Control:
                 }
                 for name, kinds in self.hub.status().items()
             },
+        }
+
+    def everything(self) -> dict[str, Any]:
+        """What is in force, for ``mesh analyze`` and ``mesh describe``: the policies as YAML, and the services and
+        workloads that they are for."""
+        world = self.state.world
+        hosts: dict[int, list[str]] = {}
+        for hostname, members in world.members.items():
+            for workload in members:
+                hosts.setdefault(id(workload), []).append(hostname)
+        known = {id(workload): workload for members in world.members.values() for workload in members}
+        return {
+            "policies": dump(world.policies),
+            "services": [
+                {
+                    "hostname": service.hostname,
+                    "namespace": service.namespace,
+                    "name": service.name,
+                    "addresses": list(service.addresses),
+                    "ports": [
+                        {"name": p.name, "number": p.number, "protocol": p.protocol.value, "target": p.target}
+                        for p in service.ports
+                    ],
+                }
+                for service in world.services
+            ],
+            "workloads": [
+                {
+                    "name": workload.name,
+                    "namespace": workload.namespace,
+                    "labels": dict(workload.labels),
+                    "address": workload.address,
+                    "service_account": workload.service_account,
+                    "sidecar": workload.sidecar,
+                    "ports": dict(workload.ports),
+                    "hosts": hosts.get(id(workload), []),
+                }
+                for workload in (known | {id(workload): workload for workload in world.workloads}).values()
+            ],
+            "gateways": [
+                {"name": proxy.name, "namespace": proxy.namespace, "labels": dict(proxy.labels)}
+                for proxy in map(proxy_of, self.hub.nodes().values())
+                if proxy.is_gateway
+            ],
         }
 
     def exposition(self, release: str) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 
 class SettingsError(ValueError):
@@ -22,7 +22,10 @@ Address = Annotated[str, AfterValidator(_address)]
 
 
 class Settings(BaseModel):
-    """The file's fields. Without ``join_token_file`` any proxy may connect, which is only allowed on loopback."""
+    """The file's fields. Without ``join_token_file`` any proxy may connect, which is only allowed on loopback.
+
+    Releases are measured by the Prometheus at ``prometheus_url``; where there is none, by the proxies' own statistics.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -32,6 +35,7 @@ class Settings(BaseModel):
     state_dir: Path = Path("/var/lib/meshwright/control")
     inventory: Path | None = None
     join_token_file: Path | None = None
+    prometheus_url: Annotated[str, Field(pattern=r"^https?://[^/\s]+")] | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
 

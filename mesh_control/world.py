@@ -172,15 +172,33 @@ class World:
 
     def services_of(self, workload: Workload) -> list[Service]:
         """The services that a workload belongs to."""
-        return [service for service in self.services if workload in self.members[service.hostname]]
+        near = self._services_by_workload.get((workload.namespace, workload.name), ())
+        return [service for service in near if workload in self.members[service.hostname]]
+
+    @cached_property
+    def _services_by_workload(self) -> Mapping[tuple[str, str], list[Service]]:
+        """Namespace and name of a workload to the services with a member called so, in their order."""
+        found: dict[tuple[str, str], list[Service]] = {}
+        for service in self.services:
+            for key in dict.fromkeys((member.namespace, member.name) for member in self.members[service.hostname]):
+                found.setdefault(key, []).append(service)
+        return found
 
     def workload(self, name: str, namespace: str) -> Workload | None:
         """The workload of that name."""
-        return next((w for w in self.workloads if (w.name, w.namespace) == (name, namespace)), None)
+        return self._by_name.get((namespace, name))
+
+    @cached_property
+    def _by_name(self) -> Mapping[tuple[str, str], Workload]:
+        """Namespace and name to the workload; the first of a name counts."""
+        return {(workload.namespace, workload.name): workload for workload in reversed(self.workloads)}
 
     def of_kind(self, kind: type[P]) -> list[P]:
         """The policies of a kind, oldest first."""
-        return [policy for policy in self.policies if isinstance(policy, kind)]
+        key = ("of kind", kind)
+        if key not in self.memo:
+            self.memo[key] = [policy for policy in self.policies if isinstance(policy, kind)]
+        return list(self.memo[key])
 
     @cached_property
     def virtual_services(self) -> tuple[VirtualService, ...]:

@@ -5,9 +5,10 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-import aiohttp
+if TYPE_CHECKING:
+    import aiohttp  # slow to import: `mesh observe --help` needs none of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +27,14 @@ class Client:
     def __init__(self, gateway: str, host: str, seconds: float = 60.0) -> None:
         self._gateway = gateway.rstrip("/")
         self._host = host
-        self._timeout = aiohttp.ClientTimeout(total=seconds)
+        self._seconds = seconds
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        connector = aiohttp.TCPConnector(limit=0)
-        self._session = aiohttp.ClientSession(timeout=self._timeout, connector=connector)
+        import aiohttp
+
+        timeout = aiohttp.ClientTimeout(total=self._seconds)
+        self._session = aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=0))
         return self
 
     async def __aexit__(
@@ -42,6 +45,8 @@ class Client:
 
     async def get(self, path: str, headers: Mapping[str, str] | None = None) -> Reply:
         """One GET; redirects are not followed. A failed connection is a reply with status 0 and the reason as body."""
+        import aiohttp
+
         assert self._session is not None  # noqa: S101 (used inside `async with`)
         began = time.monotonic()
         try:

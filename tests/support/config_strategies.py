@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from mesh_api import config as c
 from mesh_api.config.routes import MILLION
+from tests.support.authorization_strategies import HTTP_RBAC, NETWORK_RBAC
 
 NAMES = st.from_regex(r"[a-z][a-z0-9|._-]{0,15}", fullmatch=True)
 TOKENS = st.from_regex(r"x-[a-z]{1,8}", fullmatch=True)
@@ -257,7 +258,8 @@ HASHES = st.one_of(
 REGEX_REWRITES = st.builds(c.RegexRewrite, st.just("^/a/(.*)"), st.just(r"/b/\1"))
 WEIGHTED = st.builds(c.WeightedCluster, NAMES, st.integers(1, 100), EDITS, st.just("") | NAMES)
 DESTINATIONS = st.one_of(
-    st.fixed_dictionaries({"cluster": NAMES}), st.fixed_dictionaries({"weighted_clusters": tuples(WEIGHTED, least=1)})
+    st.fixed_dictionaries({"cluster": NAMES}),
+    st.fixed_dictionaries({"weighted_clusters": tuples(WEIGHTED, least=1), "use_hash_policy": st.booleans()}),
 )
 PATH_REWRITES = st.sampled_from([{}, {"prefix_rewrite": "/new"}]) | REGEX_REWRITES.map(
     lambda rewrite: {"regex_rewrite": rewrite}
@@ -367,8 +369,11 @@ def route_configurations(name: st.SearchStrategy = NAMES, *, validate: bool | No
 
 
 # --- listeners -------------------------------------------------------------------------------------------------------
-HTTP_FILTERS = st.sampled_from([(), (c.FaultFilter(),), (c.FaultFilter(), c.CorsFilter())]).flatmap(
-    lambda before: st.booleans().map(lambda suppress: (*before, c.RouterFilter(suppress)))
+HTTP_FILTERS = st.builds(
+    lambda rules, before, suppress: (*rules, *before, c.RouterFilter(suppress)),
+    tuples(HTTP_RBAC, most=1),
+    st.sampled_from([(), (c.FaultFilter(),), (c.FaultFilter(), c.CorsFilter())]),
+    st.booleans(),
 )
 
 
@@ -443,7 +448,13 @@ CHAIN_MATCHES = st.builds(
 def listeners(draw, name: st.SearchStrategy = NAMES, *, inline_only: bool = False) -> c.Listener:
     """``inline_only``: nothing in it refers to discovery."""
     terminals = TCP_PROXIES | connection_managers(inline_only=inline_only)
-    chains = st.builds(c.FilterChain, filter=terminals, name=st.just("") | NAMES, match=CHAIN_MATCHES)
+    chains = st.builds(
+        c.FilterChain,
+        filter=terminals,
+        name=st.just("") | NAMES,
+        match=CHAIN_MATCHES,
+        guards=tuples(NETWORK_RBAC, most=1),
+    )
     filters = draw(tuples(st.sampled_from(c.ListenerFilter), most=4, by=lambda one: one))
     ranges = st.tuples(st.integers(1, 999), st.integers(1000, 65535))
     exemptions = draw(

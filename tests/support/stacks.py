@@ -170,6 +170,10 @@ def watched_processes(seen: set[str]) -> Iterator[None]:
         watcher.join()
 
 
+PLACES = ("/machines", "/processes", "/.meshwright")
+"""Folders in which an environment has one of its own; what runs for it names a file there."""
+
+
 def leftovers(environment: str) -> list[str]:
     """What of an environment is still on this machine: processes, namespaces, mounts, control groups, files."""
     found = []
@@ -179,7 +183,7 @@ def leftovers(environment: str) -> list[str]:
                 words = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
             except OSError:
                 continue
-            if f"/{environment}/" in words and ("meshwright" in words) and str(os.getpid()) != entry.name:
+            if any(f"{place}/{environment}/" in words for place in PLACES) and str(os.getpid()) != entry.name:
                 found.append(f"process {entry.name}: {words[:120]}")
     namespaces = Path("/run/netns")
     if namespaces.exists():

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from mesh_cli.__main__ import app
+from mesh_cli.commands import app
 from mesh_control.client import ControlClient
 
 ENTRY = "apiVersion: networking.istio.io/v1\nkind: WorkloadEntry\nmetadata: {name: %s}\nspec: {address: 192.0.2.1}\n"

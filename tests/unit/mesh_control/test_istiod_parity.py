@@ -16,6 +16,8 @@ import pytest
 
 from mesh_api.config import (
     ClusterLoadAssignment,
+    FilterChain,
+    HttpConnectionManager,
     Listener,
     ListenerFilter,
     ProxyConfig,
@@ -29,6 +31,7 @@ from mesh_control.proxies import proxy_of
 from mesh_control.sources import entries
 from mesh_control.world import World
 from mesh_policy import load_path
+from mesh_policy.security.authorization_policy import AuthorizationPolicy
 
 TESTS = Path(__file__).parents[2]
 DUMPS = TESTS.parents[1] / "shared" / "istiod-dumps"
@@ -39,10 +42,11 @@ SCENARIOS = (
     "04-redirect",
     "06-fault",
     "08-circuit-breaker",
+    "13-authz",
     "15-gateway",
     "20-tcp-tls-routes",
 )
-"""The others are about kinds that are not here yet (PeerAuthentication, AuthorizationPolicy, Sidecar)."""
+"""The others are about kinds that are not here yet (PeerAuthentication, Sidecar)."""
 
 NODES = {
     "client": Node(
@@ -75,7 +79,7 @@ def dumps() -> ModuleType:
 
 
 def istiods(scenario: str, node: str) -> ProxyConfig:
-    """What istiod sent, without TLS and authorization."""
+    """What istiod sent, without TLS and external authorization."""
     found: dict[str, list[Any]] = {kind.section: [] for kind in BY_CONFIG.values()}
     for type_url, value in dumps().resources(DUMPS / scenario / node):
         resource = resource_from_json(type_url, dumps().without_security(value))
@@ -84,7 +88,8 @@ def istiods(scenario: str, node: str) -> ProxyConfig:
 
 
 def ours(scenario: str, node: str) -> ProxyConfig:
-    policies = load_path(DUMPS / scenario / "input")
+    read = load_path(DUMPS / scenario / "input")
+    policies = [p for p in read if not isinstance(p, AuthorizationPolicy) or p.spec.action != "CUSTOM"]
     world = World.of(entries.services(policies), entries.workloads(policies), policies)
     return compile_proxy(world, proxy_of(NODES[node]))
 
@@ -141,6 +146,19 @@ def without_tls_inbound(listener: Listener) -> Listener:
     )
 
 
+def without_external_authorization(listener: Listener) -> Listener:
+    """CUSTOM is refused when the policy is handed in; istiod marks its requests by shadow rules for the filter that asks."""
+    return replace(listener, filter_chains=tuple(map(_without_custom, listener.filter_chains)))
+
+
+def _without_custom(chain: FilterChain) -> FilterChain:
+    if not isinstance(chain.filter, HttpConnectionManager):
+        return chain
+    marks = [f for f in chain.filter.http_filters if getattr(f, "shadow_rules_stat_prefix", "") == "istio_ext_authz_"]
+    kept = tuple(item for item in chain.filter.http_filters if item not in marks)
+    return replace(chain, filter=replace(chain.filter, http_filters=kept))
+
+
 UNSUPPORTED_GATEWAY = ("0.0.0.0_8443", "0.0.0.0_9000", "https.443.https-mut.gw.default", "https.443.https.gw.default")
 """Servers with TLS and TCP: refused when the policy is handed in."""
 
@@ -160,7 +178,11 @@ def without_dead_hosts(table: RouteConfiguration) -> RouteConfiguration:
 def expected(scenario: str, node: str) -> ProxyConfig:
     config = without_cluster_id(istiods(scenario, node))
     return ProxyConfig(
-        tuple(without_tls_inbound(x) for x in config.listeners if x.name not in UNSUPPORTED_GATEWAY),
+        tuple(
+            without_external_authorization(without_tls_inbound(x))
+            for x in config.listeners
+            if x.name not in UNSUPPORTED_GATEWAY
+        ),
         tuple(without_dead_hosts(without_tls_redirect(x)) for x in config.routes if x.name not in UNSUPPORTED_GATEWAY),
         config.clusters,
         config.endpoints,

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 import mesh_control
-from mesh_policy import KINDS
+from mesh_control.validate import COMPILED
 
 REFUSED_AS_A_WHOLE = {
     "Tunnel", "RetryBudget", "LocalityLbSetting", "LocalityDistribute", "LocalityFailover", "ZoneAwareLbSetting",
@@ -38,7 +38,7 @@ def models(annotation: Any) -> Iterator[type[BaseModel]]:
 
 def reachable() -> set[type[BaseModel]]:
     found: set[type[BaseModel]] = set()
-    todo = [model for kind in KINDS.values() for model in models(kind.model_fields["spec"].annotation)]
+    todo = [model for kind in COMPILED for model in models(kind.model_fields["spec"].annotation)]
     while todo:
         model = todo.pop()
         if model not in found:

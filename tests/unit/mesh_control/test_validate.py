@@ -11,6 +11,7 @@ SERVICE = "kind: VirtualService\nspec: {hosts: [order], %s}"
 ROUTE = "route: [{destination: {host: order}}]"
 GATEWAY = "kind: Gateway\nspec: {servers: [%s]}"
 ENTRY = "kind: ServiceEntry\nspec: {hosts: [a.example], ports: [{number: 80, name: http}], %s}"
+WILD = "kind: ServiceEntry\nspec: {hosts: ['*.example'], ports: [{number: 80, name: http, protocol: HTTP}], %s}"
 
 REFUSED = [
     (
@@ -33,7 +34,10 @@ REFUSED = [
         RULE % "trafficPolicy: {outlierDetection: {outlierDetectionHttpErrorCodes: [500]}}",
         "outlierDetectionHttpErrorCodes: is not supported",
     ),
-    (RULE % "trafficPolicy: {connectionPool: {http: {http2KeepAlive: {interval: 1s}}}}", "http2KeepAlive: is not"),
+    (
+        RULE % "trafficPolicy: {connectionPool: {http: {http2KeepAlive: {interval: 1s, timeout: 1s}}}}",
+        "http2KeepAlive: is not",
+    ),
     (RULE % "trafficPolicy: {loadBalancer: {localityLbSetting: {enabled: true}}}", "balancing by locality is not"),
     (RULE % "trafficPolicy: {loadBalancer: {consistentHash: {useSourceIp: true}}}", "consistentHash: is not supported"),
     (SERVICE % "tls: [{match: [{sniHosts: [order]}], route: [{destination: {host: order}}]}]", "spec.tls: is not"),
@@ -43,7 +47,8 @@ REFUSED = [
         "retryRemoteLocalities: is not",
     ),
     (
-        SERVICE % f"http: [{{match: [{{headers: {{'@request.auth.claims.x': {{exact: y}}}}}}], {ROUTE}}}]",
+        SERVICE
+        % f"gateways: [g], http: [{{match: [{{headers: {{'@request.auth.claims.x': {{exact: y}}}}}}], {ROUTE}}}]",
         "spec.http[0].match[0].headers: @request.auth.claims.x needs claims",
     ),
     (SERVICE % f"tcp: [{{match: [{{destinationSubnets: [10.0.0.0/8]}}], {ROUTE}}}]", "match[0].destinationSubnets: is"),
@@ -62,7 +67,7 @@ REFUSED = [
         "spec.servers[0].tls: is not supported yet",
     ),
     (
-        GATEWAY % "{port: {number: 80, name: a, protocol: HTTP}, hosts: ['*'], bind: 'unix:///run/a'}",
+        GATEWAY % "{port: {number: 0, name: a, protocol: HTTP}, hosts: ['*'], bind: 'unix:///run/a'}",
         "servers[0].bind: unix:///run/a is no IP address",
     ),
     (
@@ -84,12 +89,12 @@ REFUSED = [
         "portLevelSettings[0].outlierDetection.outlierDetectionHttpErrorCodes: is not supported",
     ),
     (
-        RULE % f"trafficPolicy: {{{PORT % 'connectionPool: {http: {http2KeepAlive: {interval: 1s}}}'}}}",
+        RULE % f"trafficPolicy: {{{PORT % 'connectionPool: {http: {http2KeepAlive: {interval: 1s, timeout: 1s}}}'}}}",
         "portLevelSettings[0].connectionPool.http.http2KeepAlive: is not supported",
     ),
     (f"kind: VirtualService\nspec: {{http: [{{{ROUTE}}}]}}", "spec.hosts: without hosts this is a delegate"),
     (
-        GATEWAY % "{port: {number: 80, name: a, protocol: HTTP, targetPort: 8080}, hosts: ['*']}",
+        GATEWAY % "{port: {number: 80, name: a, protocol: HTTP, targetPort: 0}, hosts: ['*']}",
         "spec.servers[0].port.targetPort: is only for services",
     ),
     (
@@ -100,9 +105,64 @@ REFUSED = [
         ENTRY % "resolution: STATIC, workloadSelector: {}",
         "spec.workloadSelector.labels: without labels nobody is selected",
     ),
-    (ENTRY % "resolution: DYNAMIC_DNS", "spec.resolution: DYNAMIC_DNS is not supported yet; use DNS"),
+    (WILD % "resolution: DYNAMIC_DNS", "spec.resolution: DYNAMIC_DNS is not supported yet; use DNS"),
     (ENTRY % "addresses: [10.0.0.0/8]", "spec.addresses[0]: 10.0.0.0/8 is a network"),
     (ENTRY % "resolution: STATIC, endpoints: [{address: 'unix:///x'}]", "endpoints[0].address: Unix sockets are not"),
+    *(
+        (SERVICE % f"http: [{{{ROUTE}, {field}}}]", f"spec.http[0].{message}")
+        for field, message in (
+            ("fault: {abort: {}}", "fault.abort: nothing is aborted without a status"),
+            ("fault: {abort: {httpStatus: 600}}", "fault.abort.httpStatus: 600 is no status"),
+            ("fault: {delay: {}}", "fault.delay.fixedDelay: nothing is delayed"),
+            ("fault: {delay: {percent: 101, fixedDelay: 1s}}", "fault.delay.percent: 101 is no percentage"),
+            ("match: [{port: 0}]", "match[0].port: 0 is no port"),
+            ("match: [{queryParams: {'': {}}}]", "match[0].queryParams: a parameter has a name"),
+            ("headers: {request: {set: {'a b': x}}}", "headers.request: 'a b' is no name of a header"),
+            ("headers: {response: {remove: ['a,b']}}", "headers.response: 'a,b' is no name of a header"),
+            (
+                "rewrite: {uriRegexRewrite: {match: (a), rewrite: '\\2'}}",
+                "rewrite.uriRegexRewrite.rewrite: \\2 is no group",
+            ),
+            (
+                "mirrors: [{destination: {host: '*.a'}}]",
+                "mirrors[0].destination.host: *.a: traffic goes to one service",
+            ),
+            ("mirror: {host: a.b.}", "mirror.host: a.b.: write it without the last dot"),
+        )
+    ),
+    (
+        SERVICE % "http: [{redirect: {uri: /, redirectCode: 304}}]",
+        "redirect.redirectCode: 304 is not supported; use one of 301",
+    ),
+    (SERVICE % "http: [{redirect: {uri: /, port: 0}}]", "redirect.port: 0 is no port"),
+    (SERVICE % "http: [{directResponse: {status: 600}}]", "directResponse.status: 600 is no status"),
+    (SERVICE % f"tcp: [{{match: [{{port: 0}}], {ROUTE}}}]", "tcp[0].match[0].port: 0 is no port"),
+    (
+        SERVICE
+        % "http: [{route: [{destination: {host: a}, weight: 2147483647}, {destination: {host: b}, weight: 2147483647},"
+        " {destination: {host: c}, weight: 2}]}]",
+        "spec.http[0].route: the weights sum to more than Envoy can hold",
+    ),
+    (f"kind: VirtualService\nspec: {{hosts: [a.b, A.b], http: [{{{ROUTE}}}]}}", "spec.hosts[1]: A.b stands twice"),
+    (f"kind: VirtualService\nspec: {{hosts: ['*-b.c'], http: [{{{ROUTE}}}]}}", "spec.hosts[0]: *-b.c: a wildcard is"),
+    (ENTRY.replace("a.example", "a.example, a.example") % "resolution: NONE", "spec.hosts[1]: a.example stands twice"),
+    (
+        ENTRY.replace("a.example", "a.example.") % "resolution: NONE",
+        "spec.hosts[0]: a.example.: write it without the last",
+    ),
+    ("kind: DestinationRule\nspec: {host: '*a.b'}", "spec.host: *a.b: a wildcard is"),
+    (RULE % "trafficPolicy: {connectionPool: {tcp: {idleTimeout: -1us}}}", "tcp.idleTimeout: cannot be below 0"),
+    (RULE % "trafficPolicy: {outlierDetection: {consecutiveErrors: -1}}", "consecutiveErrors: cannot be below 0"),
+    (
+        RULE % "trafficPolicy: {portLevelSettings: [{port: {}, tls: {}}]}",
+        "portLevelSettings[0].port.number: nothing is no port",
+    ),
+    (
+        RULE % "trafficPolicy: {portLevelSettings: [{port: {number: 1}, tls: {}}, {port: {number: 1}, tls: {}}]}",
+        "portLevelSettings[1].port.number: port 1 stands twice",
+    ),
+    ("kind: Sidecar\nspec: {egress: [{hosts: ['*/*']}]}", "kind: Sidecar is not supported by the control plane yet"),
+    ("kind: WorkloadGroup\nspec: {template: {}}", "kind: WorkloadGroup is not supported by the control plane yet"),
     ("kind: WorkloadEntry\nspec: {address: 10.0.0.1, network: other}", "spec.network: several networks are not"),
 ]
 

@@ -8,7 +8,22 @@ import sys
 import pytest
 from meshwright_tools.checkout import ROOT
 
-TARGETS = {"up", "down", "test", "demo", "doctor", "lint", "secrets", "setup", "lock", "wheel", "clean", "help"}
+TARGETS = {
+    "bench-policy",
+    "istioctl",
+    "up",
+    "down",
+    "test",
+    "demo",
+    "doctor",
+    "lint",
+    "secrets",
+    "setup",
+    "lock",
+    "wheel",
+    "clean",
+    "help",
+}
 
 
 def test_make_alone_prints_every_target_with_its_meaning() -> None:
@@ -23,7 +38,7 @@ def test_every_tool_that_make_calls_is_an_executable() -> None:
         assert os.access(ROOT / tool, os.X_OK), tool
 
 
-@pytest.mark.parametrize("tool", ["setup", "env", "stack", "wheelhouse", "lock", "doctor.py"])
+@pytest.mark.parametrize("tool", ["setup", "env", "stack", "wheelhouse", "lock", "doctor.py", "bench"])
 def test_every_tool_explains_itself(tool: str) -> None:
     interpreters = {"PATH": f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"}
     done = subprocess.run(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mesh_control.sources.directory import PolicyDirectory, file_name
-from mesh_policy import Gateway, Policy, load_documents
+from mesh_policy import Policy, WorkloadEntry, WorkloadEntrySpec, load_documents
 
 GATEWAY = (
     "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: NAME}\n"
@@ -201,7 +201,7 @@ def test_a_file_removed_while_nobody_looked_does_not_come_back(tmp_path: Path) -
 
 def test_the_longest_names_have_files_of_their_own(tmp_path: Path) -> None:
     longest = [f"{'a' * 252}{end}" for end in "bc"]
-    policies = [Gateway.of(name, gateways("x")[0].spec, "n" * 63) for name in longest]
+    policies = [WorkloadEntry.of(name, WorkloadEntrySpec(address="10.0.0.1"), "n" * 63) for name in longest]
     directory = PolicyDirectory(tmp_path)
     directory.replace("demo", policies)
     assert sorted(names(directory)) == longest

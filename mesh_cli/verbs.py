@@ -1,0 +1,63 @@
+"""The one list of the ``mesh`` command's verbs.
+
+A verb's module is imported when the verb is used, and no other's. This module imports nothing, so that ``mesh --help`` is
+written at once. To add a verb: see "How to add" in CONTRIBUTING.md.
+"""
+
+from typing import NamedTuple
+
+
+class Verb(NamedTuple):
+    """Where a verb is: ``module`` has ``attribute``, a function with typer's parameters or a ``typer.Typer`` of several."""
+
+    module: str
+    attribute: str
+    help: str
+
+
+VERBS: dict[str, Verb] = {
+    "analyze": Verb("mesh_cli.analyze", "analyze", "Check policies against each other and the services beside them."),
+    "simulate": Verb("mesh_cli.simulate", "simulate", "Tell what becomes of a request, without a cluster."),
+    "diff": Verb("mesh_cli.diff", "diff", "Tell which requests two sets of policies treat differently."),
+    "describe": Verb("mesh_cli.describe", "describe", "What applies to a workload."),
+    "authz": Verb("mesh_cli.authz", "app", "Why a request is allowed or denied."),
+    "explain": Verb("mesh_cli.explain", "explain", "What a response flag or an access-log line says."),
+    "crds": Verb("mesh_cli.schemas", "crds", "CustomResourceDefinitions of the kinds, made of the models."),
+    "schema": Verb("mesh_cli.schemas", "schema", "A JSON schema of all kinds, for editors."),
+    "policies": Verb("mesh_cli.policies", "app", "Sets of policies at the control plane, by owner."),
+    "canary": Verb("mesh_cli.canary", "app", "Releases that the control plane moves step by step."),
+    "status": Verb("mesh_cli.status", "status", "What each proxy was sent and has taken."),
+    "wait": Verb("mesh_cli.status", "wait", "Wait until every connected proxy has taken the newest configuration."),
+    "observe": Verb("mesh_cli.observe", "observe", "Make a demo scenario's requests and say what was seen."),
+}
+"""Verb to where it is, in the order of the help."""
+
+OPTIONS = {
+    "--version": "Show the version.",
+    "--install-completion": "Install completion for the current shell.",
+    "--show-completion": "Show completion for the current shell, to copy it or customize the installation.",
+    "--help": "Show this message.",
+}
+"""Options of the command itself."""
+
+
+def help_text() -> str:
+    """What ``mesh --help`` shows."""
+    verbs = {name: verb.help for name, verb in VERBS.items()}
+    return f"""\
+Usage: mesh [OPTIONS] VERB [ARGS]...
+
+  Write, check, try and operate the mesh's policies.
+
+Verbs:
+{_columns(verbs)}
+
+Options:
+{_columns(OPTIONS)}
+
+Each verb has its own help: mesh VERB --help"""
+
+
+def _columns(rows: dict[str, str]) -> str:
+    width = max(map(len, rows))
+    return "\n".join(f"  {name.ljust(width)}  {text}" for name, text in rows.items())

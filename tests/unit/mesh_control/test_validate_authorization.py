@@ -1,0 +1,56 @@
+"""What of an AuthorizationPolicy is refused while it cannot be enforced, by name; all else is taken."""
+
+import pytest
+
+from mesh_control.validate import unsupported
+from mesh_policy import load_documents
+
+HEAD = "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: a, namespace: n}\nspec: "
+
+REFUSED = {
+    "{rules: [{from: [{source: {principals: [a]}}]}]}": "spec.rules[0].from[0].source.principals",
+    "{rules: [{from: [{source: {notPrincipals: [a]}}]}]}": "spec.rules[0].from[0].source.notPrincipals",
+    "{rules: [{}, {from: [{source: {ipBlocks: [1.2.3.4]}}, {source: {namespaces: [a]}}]}]}":
+        "spec.rules[1].from[1].source.namespaces",
+    "{rules: [{from: [{source: {notNamespaces: [a]}}]}]}": "spec.rules[0].from[0].source.notNamespaces",
+    "{rules: [{from: [{source: {serviceAccounts: [a]}}]}]}": "spec.rules[0].from[0].source.serviceAccounts",
+    "{rules: [{from: [{source: {notServiceAccounts: [a]}}]}]}": "spec.rules[0].from[0].source.notServiceAccounts",
+    "{rules: [{from: [{source: {requestPrincipals: ['*']}}]}]}": "spec.rules[0].from[0].source.requestPrincipals",
+    "{rules: [{from: [{source: {notRequestPrincipals: ['*']}}]}]}": "spec.rules[0].from[0].source.notRequestPrincipals",
+    "{rules: [{from: [{source: {trustDomains: [a]}}]}]}": "spec.rules[0].from[0].source.trustDomains",
+    "{rules: [{from: [{source: {notTrustDomains: [a]}}]}]}": "spec.rules[0].from[0].source.notTrustDomains",
+    **{
+        f"{{rules: [{{when: [{{key: '{key}', values: [{value}]}}]}}]}}": "spec.rules[0].when[0].key"
+        for key, value in (
+            ("source.principal", "a"), ("source.namespace", "a"), ("source.serviceAccount", "a"),
+            ("source.trustDomain", "a"), ("request.auth.principal", "a"), ("request.auth.audiences", "a"),
+            ("request.auth.presenter", "a"), ("request.auth.claims[a]", "a"), ("connection.sni", "a"),
+            ("experimental.envoy.filters.a.b[c]", "a"),
+        )
+    },
+    "{action: CUSTOM, provider: {name: p}, rules: [{}]}": "spec.action",
+    "{targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: a}, {kind: Service, name: b}], rules: [{}]}":
+        "spec.targetRefs[1].kind",
+}  # fmt: skip
+
+TAKEN = (
+    "{}",
+    "{rules: [{}]}",
+    "{action: DENY, rules: [{to: [{operation: {hosts: [a], methods: [GET], paths: [/a], ports: ['80']}}]}]}",
+    "{action: AUDIT, rules: [{from: [{source: {ipBlocks: [10.0.0.0/8], notRemoteIpBlocks: [10.1.2.3]}}]}]}",
+    "{rules: [{when: [{key: 'request.headers[a]', values: [a]}, {key: source.ip, notValues: [1.2.3.4]}]}]}",
+    "{rules: [{when: [{key: remote.ip, values: [1.2.3.4]}, {key: destination.port, values: ['80']}]}]}",
+    "{targetRef: {group: gateway.networking.k8s.io, kind: Gateway, name: a}, rules: [{}]}",
+)
+
+
+@pytest.mark.parametrize("spec", REFUSED)
+def test_what_needs_an_identity_is_refused_by_its_field(spec: str) -> None:
+    (policy,) = load_documents(HEAD + spec)
+    assert [(finding.code, finding.field) for finding in unsupported(policy)] == [("MESH0006", REFUSED[spec])]
+
+
+@pytest.mark.parametrize("spec", TAKEN)
+def test_all_else_is_enforced(spec: str) -> None:
+    (policy,) = load_documents(HEAD + spec)
+    assert unsupported(policy) == []
