@@ -26,6 +26,8 @@ def read(path: Path) -> list[Rollout]:
     """
     try:
         found = _of_program(path) if path.suffix == ".py" else _of_documents(path)
+    except ReleaseFileError:
+        raise
     except ValidationError as error:
         lines = [f"{path}: {_field(item)}: {str(item['msg']).removeprefix('Value error, ')}" for item in error.errors()]
         raise ReleaseFileError("\n".join(lines)) from None

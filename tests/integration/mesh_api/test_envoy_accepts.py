@@ -37,6 +37,7 @@ def validate(envoy: Path, folder: Path, value: dict[str, Any]) -> None:
 
 
 ACTION = c.RouteAction(
+    use_hash_policy=True,
     weighted_clusters=(
         c.WeightedCluster("eds", 75, c.HeaderEdits(response_set=(c.HeaderValue("x-from", "v1", append=True),))),
         c.WeightedCluster("static", 25, host_rewrite="v2.example"),
