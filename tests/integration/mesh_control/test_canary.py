@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import os
 import subprocess
 import sys
 from collections import Counter
@@ -15,17 +14,18 @@ from typing import Any
 
 import aiohttp
 import pytest
-import yaml
 from aiohttp import web
 
 from mesh_policy import CanaryRelease
 from mesh_policy.releases import Cookie, ErrorRate, Weight
 from mesh_policy.releases.machine import Rollout
 from tests.integration.mesh_control.harness import LIMIT, ControlPlane, control_plane, free_port
+from tests.integration.mesh_control.programs import OURS, connected, running
 
 pytestmark = pytest.mark.integration
 
 HOST = "book-store.default.svc.cluster.local"
+CLIENT = "sidecar~127.0.0.1~client.default~default.svc.cluster.local"
 RELEASE = CanaryRelease(
     service="book-store",
     stable="v1",
@@ -121,79 +121,14 @@ class Scene:
         return out.decode(), err.decode()
 
 
-def bootstrap(folder: Path, plane: ControlPlane, port: int) -> Path:
-    """The client's sidecar, without interception: the book store is reached on ``port``."""
-    settings = {"concurrency": 1, "stats_port": free_port(), "monitoring_address": "127.0.0.1"}
-    http2 = {
-        "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-        "explicit_http_config": {"http2_protocol_options": {}},
-    }
-    endpoint = {"address": {"socket_address": {"address": "127.0.0.1", "port_value": plane.xds_port}}}
-    document = {
-        "node": {
-            "id": "sidecar~127.0.0.1~client.default~default.svc.cluster.local",
-            "cluster": "client.default",
-            "metadata": {
-                "INTERCEPTION_MODE": "NONE",
-                "EGRESS_PORTS": {f"{HOST}:8080": port},
-                "PROXY_CONFIG": {**settings, "token_file": str(folder / "token"), "state_dir": str(folder / "proxy")},
-            },
-        },
-        "dynamic_resources": {
-            "ads_config": {
-                "api_type": "GRPC",
-                "transport_api_version": "V3",
-                "grpc_services": [{"envoy_grpc": {"cluster_name": "xds-grpc"}}],
-            },
-            "cds_config": {"ads": {}, "resource_api_version": "V3"},
-            "lds_config": {"ads": {}, "resource_api_version": "V3"},
-        },
-        "static_resources": {
-            "clusters": [
-                {
-                    "name": "xds-grpc",
-                    "type": "STATIC",
-                    "connect_timeout": "5s",
-                    "typed_extension_protocol_options": {
-                        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": http2
-                    },
-                    "load_assignment": {
-                        "cluster_name": "xds-grpc",
-                        "endpoints": [{"lb_endpoints": [{"endpoint": endpoint}]}],
-                    },
-                }
-            ]
-        },
-    }
-    file = folder / "bootstrap.yml"
-    file.write_text(yaml.safe_dump(document))
-    return file
-
-
-@contextlib.asynccontextmanager
-async def proxy(folder: Path, plane: ControlPlane, port: int) -> AsyncIterator[None]:
-    command = [sys.executable, "-m", "mesh_proxy", "--bootstrap", str(bootstrap(folder, plane, port))]
-    with (folder / "proxy.log").open("wb") as log:
-        process = await asyncio.create_subprocess_exec(*command, stdout=log, stderr=log, env=os.environ)
-    try:
-        await plane.client.wait(LIMIT)
-        async with asyncio.timeout(LIMIT):
-            while (await plane.client.status())["missing"]:
-                await asyncio.sleep(0.05)  # the proxy connects when it can
-            await plane.client.wait(LIMIT)
-        yield
-    finally:
-        process.terminate()
-        await process.wait()
-
-
 @pytest.fixture
 async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
     versions, port = Versions(), free_port()
     await versions.start()
     load = Load(port)
     with control_plane(tmp_path, inventory=versions.inventory()) as plane:
-        async with proxy(tmp_path, plane, port):
+        metadata = {"INTERCEPTION_MODE": "NONE", "EGRESS_PORTS": {f"{HOST}:8080": port}}
+        async with running(OURS, plane, CLIENT, metadata):
             task = asyncio.create_task(load.run())
             await load.until(20)
             try:
@@ -248,10 +183,7 @@ async def test_a_release_goes_on_where_it_was_after_a_crash(scene: Scene, tmp_pa
     same = ("phase", "step", "weight", "steps", "limits")
     assert [after[name] for name in same] == [before[name] for name in same]
     await scene.run("promote", "book-store")
-    async with asyncio.timeout(LIMIT):
-        while (await scene.plane.client.status())["missing"]:
-            await asyncio.sleep(0.05)  # the proxy comes back when it can
-    await scene.plane.client.wait(LIMIT)
+    await connected(scene.plane, CLIENT)
     before_answers = scene.load.answers.copy()
     await scene.load.until(50)
     assert {version for _, version in scene.load.answers - before_answers} == {"v2"}

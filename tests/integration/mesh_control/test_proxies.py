@@ -2,14 +2,8 @@
 
 import asyncio
 import contextlib
-import json
-import os
-import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +13,8 @@ from aiohttp import web
 
 from mesh_policy import CanaryRelease, CircuitBreaker, Exposed, Redirect, Route, Timeout, Traffic, dump
 from mesh_policy.releases import Statement
-from tests.integration.mesh_control.harness import LIMIT, TOKEN, ControlPlane, control_plane, free_port
+from tests.integration.mesh_control.harness import LIMIT, control_plane, free_port
+from tests.integration.mesh_control.programs import OURS, Program, running
 
 pytestmark = pytest.mark.integration
 
@@ -123,61 +118,10 @@ spec:
 """
 
 
-def bootstrap(plane: ControlPlane, node: str, admin: int, metadata: dict[str, Any]) -> dict[str, Any]:
-    """As a machine gets it."""
-    authorization = {"key": "authorization", "value": f"Bearer {TOKEN}"}
-    service = {"envoy_grpc": {"cluster_name": "xds-grpc"}, "initial_metadata": [authorization]}
-    http2 = {
-        "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-        "explicit_http_config": {"http2_protocol_options": {}},
-    }
-    address = {"socket_address": {"address": "127.0.0.1", "port_value": plane.xds_port}}
-    cluster = {
-        "name": "xds-grpc",
-        "type": "STATIC",
-        "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": http2},
-        "load_assignment": {
-            "cluster_name": "xds-grpc",
-            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
-        },
-    }
-    ads = {"api_type": "GRPC", "transport_api_version": "V3", "grpc_services": [service]}
-    source = {"ads": {}, "resource_api_version": "V3"}
-    return {
-        "node": {"id": node, "cluster": "test", "metadata": metadata},
-        "admin": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": admin}}},
-        "dynamic_resources": {"ads_config": ads, "cds_config": source, "lds_config": source},
-        "static_resources": {"clusters": [cluster]},
-    }
-
-
-@dataclass(frozen=True, slots=True)
-class Program:
-    """A proxy that runs with a bootstrap: the command before its file, and its own settings."""
-
-    name: str
-    command: tuple[str, ...]
-    after: tuple[str, ...] = ()
-
-    def start(self, plane: ControlPlane, node: str, metadata: dict[str, Any]) -> subprocess.Popen[bytes]:
-        """In a session of its own, so that its workers end with it."""
-        value = bootstrap(plane, node, free_port(), metadata)
-        if self.name == "ours":
-            own = {"state_dir": str(plane.folder / "proxy"), "token_file": str(plane.folder / "token")}
-            ports = {"ready_port": free_port(), "stats_port": free_port()}
-            value["node"]["metadata"]["PROXY_CONFIG"] = {"concurrency": 1, "drain_seconds": 1, **own, **ports}
-            del value["dynamic_resources"]["ads_config"]["grpc_services"][0]["initial_metadata"]
-        file = plane.folder / f"{node.split('~')[2]}.json"
-        file.write_text(json.dumps(value))
-        with file.with_suffix(".log").open("wb") as log:
-            command = [*self.command, str(file), *self.after]
-            return subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
-
-
 @pytest.fixture(params=["envoy", "ours"])
 def program(request: pytest.FixtureRequest) -> Program:
     if request.param == "ours":
-        return Program("ours", (sys.executable, "-m", "mesh_proxy", "--bootstrap"))
+        return OURS
     found = request.getfixturevalue("envoy")
     options = ("--use-dynamic-base-id", "--concurrency", "1", "-l", "warning")
     return Program("envoy", (str(found), "-c"), options)
@@ -186,23 +130,6 @@ def program(request: pytest.FixtureRequest) -> Program:
 def new_connections() -> aiohttp.ClientSession:
     """A client that opens a connection for each request."""
     return aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True))
-
-
-@contextlib.asynccontextmanager
-async def running(program: Program, plane: ControlPlane, node: str, metadata: dict[str, Any]) -> AsyncIterator[None]:
-    """A proxy that has taken everything, and is gone at the end."""
-    name = node.split("~")[2]
-    process = program.start(plane, node, dict(metadata))
-    try:
-        async with asyncio.timeout(LIMIT):
-            while name not in (await plane.client.status())["proxies"]:
-                await asyncio.sleep(0.05)  # a proxy tells nobody when it has connected
-        assert (await plane.client.wait(LIMIT))["waiting"] == []
-        yield
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait(LIMIT)
 
 
 @contextlib.asynccontextmanager
