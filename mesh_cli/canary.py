@@ -152,16 +152,10 @@ def summary(item: dict[str, Any]) -> str:
         words.append(f"step {item['step'] + 1} of {len(item['steps'])}")
         if item["hold_seconds"] is not None:
             words.append(f"held {item['held']:.0f} of {item['hold_seconds']:g} s")
-    words += [measured(limit, reading) for limit, reading in item["readings"].items()]
+    words += [f"{limit}: {measured}" for limit, measured in item["measured"].items()]
     words += [f"waits: {item['waiting']}"] if item["waiting"] else []
     words += [item["reason"]] if item["reason"] else []
     return "; ".join(words)
-
-
-def measured(limit: str, reading: dict[str, Any]) -> str:
-    """A measurement with its unit: limits are named by what they measure."""
-    unit = "%" if limit.startswith("error rate") else "ms"
-    return f"{limit}: {reading['value']:.4g} {unit} of {reading['requests']} requests"
 
 
 def _show(found: list[dict[str, Any]], form: output.Form) -> None:

@@ -11,7 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from mesh_policy.releases import Release, Statement, Traffic
-from mesh_policy.releases.machine import Rollout
+from mesh_policy.releases.machine import Rollout, problems
 
 
 class ReleaseFileError(ValueError):
@@ -29,8 +29,7 @@ def read(path: Path) -> list[Rollout]:
     except ReleaseFileError:
         raise
     except ValidationError as error:
-        lines = [f"{path}: {_field(item)}: {str(item['msg']).removeprefix('Value error, ')}" for item in error.errors()]
-        raise ReleaseFileError("\n".join(lines)) from None
+        raise ReleaseFileError("\n".join(f"{path}: {problem}" for problem in problems(error))) from None
     except OSError as error:
         raise ReleaseFileError(f"{path}: cannot be read: {error.strerror}") from None
     except (ValueError, yaml.YAMLError) as error:
@@ -40,10 +39,6 @@ def read(path: Path) -> list[Rollout]:
             f"{path}: declares no release with steps; write for example RELEASE = CanaryRelease(..., steps=[Weight(10)])"
         )
     return found
-
-
-def _field(item: Any) -> str:
-    return ".".join(map(str, item["loc"])) or "release"
 
 
 def _of_program(path: Path) -> list[Rollout]:

@@ -22,16 +22,16 @@ class ControlClient:
 
     async def apply(self, owner: str, text: str, seconds: float) -> dict[str, Any]:
         """Make the documents the owner's whole set; with ``seconds``, wait for every proxy."""
-        answer = await self._call("PUT", f"{_of(owner)}?wait={seconds:g}", text, seconds)
+        answer = await self._call("PUT", f"{_path('policies', owner)}?wait={seconds:g}", text, seconds)
         return dict(answer)
 
     async def delete(self, owner: str, seconds: float) -> dict[str, Any]:
         """Take all of the owner's policies away."""
-        return dict(await self._call("DELETE", f"{_of(owner)}?wait={seconds:g}", None, seconds))
+        return dict(await self._call("DELETE", f"{_path('policies', owner)}?wait={seconds:g}", None, seconds))
 
     async def get(self, owner: str) -> str:
         """The owner's policies as YAML."""
-        return str(await self._call("GET", _of(owner)))
+        return str(await self._call("GET", _path("policies", owner)))
 
     async def status(self) -> dict[str, Any]:
         """What each proxy was sent and has taken."""
@@ -47,7 +47,7 @@ class ControlClient:
 
     async def rollout(self, name: str) -> dict[str, Any]:
         """Where a release is."""
-        return dict(await self._call("GET", _rollout(name)))
+        return dict(await self._call("GET", _path("rollouts", name)))
 
     async def start_rollout(self, text: str) -> dict[str, Any]:
         """Begin a release, given as the JSON of :class:`mesh_policy.releases.machine.Rollout`."""
@@ -55,11 +55,13 @@ class ControlClient:
 
     async def order_rollout(self, name: str, order: str, reason: str = "") -> dict[str, Any]:
         """Give a release an order: ``pause``, ``resume``, ``promote`` or ``abort``."""
-        return dict(await self._call("POST", f"{_rollout(name)}/{order}?reason={quote(reason, safe='')}", None, 60.0))
+        return dict(
+            await self._call("POST", f"{_path('rollouts', name)}/{order}?reason={quote(reason, safe='')}", None, 60.0)
+        )
 
     async def remove_rollout(self, name: str) -> None:
         """Forget a release that has ended, and take its policies away."""
-        await self._call("DELETE", _rollout(name), None, 60.0)
+        await self._call("DELETE", _path("rollouts", name), None, 60.0)
 
     async def wait(self, seconds: float) -> dict[str, Any]:
         """Wait until every connected proxy has taken the newest world."""
@@ -86,13 +88,9 @@ class ControlClient:
         return content
 
 
-def _of(owner: str) -> str:
-    """The path of an owner's set. Every character is escaped that would change which path it is, dots included."""
-    return f"/policies/{quote(owner, safe='').replace('.', '%2E')}"
-
-
-def _rollout(name: str) -> str:
-    return f"/rollouts/{quote(name, safe='')}"
+def _path(kind: str, name: str) -> str:
+    """The path of something of that name. Every character is escaped that would change which path it is, dots included."""
+    return f"/{kind}/{quote(name, safe='').replace('.', '%2E')}"
 
 
 def _problems(content: Any) -> list[str]:

@@ -127,11 +127,7 @@ def _where(found: Mapping[str, Any]) -> str:
     """A release in one line."""
     _, candidate = found["versions"]
     words = f"{found['name']} is {found['phase']}, {candidate} at {found['weight']} %"
-    units = {limit: "%" if limit.startswith("error rate") else "ms" for limit in found["readings"]}
-    measured = [
-        f"{limit}: {item['value']:.4g} {units[limit]} of {item['requests']} requests"
-        for limit, item in found["readings"].items()
-    ]
+    measured = [f"{limit}: {value}" for limit, value in found["measured"].items()]
     ended = found["phase"] in ("promoted", "aborted")
     reasons = [found["reason"] or found["waiting"], *(measured if ended else ())]
     return "; ".join([words, *filter(None, reasons)])

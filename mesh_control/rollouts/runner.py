@@ -219,7 +219,7 @@ class Runner:
             log.info("release %s: %s, %d %% for the candidate%s", rollout.name, after.phase, after.weight, why)
         if after.ended:
             self.measurements.forget(rollout.name)
-        if rollout.policies(after) != rollout.policies(before):
+        if after.weight != before.weight:  # all that the policies depend on
             await self._enforce(rollout, after)
 
     async def _enforce(self, rollout: Rollout, state: State) -> None:
@@ -258,6 +258,11 @@ class Runner:
             "steps": [step.model_dump(mode="json") for step in release.stages],
             "hold_seconds": None if stage is None else _seconds(stage.hold),
             "limits": [str(limit) for limit in rollout.limits],
+            "measured": {
+                str(limit): f"{limit.shown(reading.value)} of {reading.requests} requests"
+                for limit in rollout.limits
+                if (reading := state.readings.get(str(limit))) is not None
+            },
         }
 
     def all(self) -> Mapping[str, dict[str, Any]]:

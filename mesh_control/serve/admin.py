@@ -1,25 +1,15 @@
 """HTTP of the control plane: read-only pages for everyone, and the API for whoever may open its Unix socket."""
 
-import json
-from typing import Any
-
 from aiohttp import web
 
 from mesh_control.control import Control, Refused
 from mesh_control.rollouts.runner import Runner
+from mesh_control.serve.answers import as_json, as_text
 from mesh_control.serve.rollouts import RolloutApi
 from mesh_policy import dump
 
 MAX_BODY = 16 * 1024 * 1024
 NAME = r"{owner:[a-z0-9][a-z0-9-]{0,62}}"
-
-
-def _json(value: Any, status: int = 200) -> web.Response:
-    return web.Response(text=json.dumps(value, indent=2) + "\n", content_type="application/json", status=status)
-
-
-def _text(value: str, status: int = 200) -> web.Response:
-    return web.Response(text=value + "\n", status=status)
 
 
 class Pages:
@@ -46,20 +36,20 @@ class Pages:
         return application
 
     async def _ready(self, _request: web.Request) -> web.Response:
-        return _text("ok")
+        return as_text("ok")
 
     async def _show_version(self, _request: web.Request) -> web.Response:
-        return _json({"version": self._version, "component": "meshwright"})
+        return as_json({"version": self._version, "component": "meshwright"})
 
     async def _metrics(self, _request: web.Request) -> web.Response:
         return web.Response(text=self._control.exposition(self._version), content_type="text/plain")
 
     async def _status(self, _request: web.Request) -> web.Response:
-        return _json(self._control.status())
+        return as_json(self._control.status())
 
     async def _registry(self, _request: web.Request) -> web.Response:
         world = self._control.state.world
-        return _json(
+        return as_json(
             [
                 {
                     "hostname": service.hostname,
@@ -72,7 +62,7 @@ class Pages:
         )
 
     async def _config(self, _request: web.Request) -> web.Response:
-        return _json([policy.to_document() for policy in self._control.state.world.policies])
+        return as_json([policy.to_document() for policy in self._control.state.world.policies])
 
 
 class Api:
@@ -100,14 +90,14 @@ class Api:
         return application
 
     async def _status(self, _request: web.Request) -> web.Response:
-        return _json(self._control.status())
+        return as_json(self._control.status())
 
     async def _wait(self, request: web.Request) -> web.Response:
         waiting = await self._control.wait(_seconds(request))
-        return _json({"version": self._control.hub.version, "waiting": waiting}, 504 if waiting else 200)
+        return as_json({"version": self._control.hub.version, "waiting": waiting}, 504 if waiting else 200)
 
     async def _world(self, _request: web.Request) -> web.Response:
-        return _json(self._control.everything())
+        return as_json(self._control.everything())
 
     async def _get(self, request: web.Request) -> web.Response:
         policies = self._control.state.directory.of_owner(request.match_info["owner"])
@@ -117,13 +107,13 @@ class Api:
         try:
             text = (await request.read()).decode()
         except UnicodeDecodeError as error:
-            return _json({"problems": [f"the set is not UTF-8 (byte {error.start})"]}, 422)
+            return as_json({"problems": [f"the set is not UTF-8 (byte {error.start})"]}, 422)
         return await self._apply(request, text)
 
     async def _no_owner(self, request: web.Request) -> web.Response:
         owner = request.match_info["owner"]
         message = f"{owner!r} cannot be an owner: lower case letters, digits and dashes, at most 63, no dash first"
-        return _json({"problems": [message]}, 404)
+        return as_json({"problems": [message]}, 404)
 
     async def _delete(self, request: web.Request) -> web.Response:
         return await self._apply(request, "")
@@ -132,8 +122,8 @@ class Api:
         try:
             applied = await self._control.apply(request.match_info["owner"], text, _seconds(request))
         except Refused as refused:
-            return _json({"problems": refused.lines}, refused.status)
-        return _json(applied.to_json())
+            return as_json({"problems": refused.lines}, refused.status)
+        return as_json(applied.to_json())
 
 
 def _seconds(request: web.Request) -> float:

@@ -2,27 +2,15 @@
 
 import json
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from aiohttp import web
 from pydantic import ValidationError
 
 from mesh_control.rollouts.runner import RolloutError, Runner
-from mesh_policy.releases.machine import Order, Rollout
+from mesh_control.serve.answers import as_json
+from mesh_policy.releases.machine import Order, Rollout, problems
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
-
-
-def _json(value: Any, status: int = 200) -> web.Response:
-    return web.Response(text=json.dumps(value, indent=2) + "\n", content_type="application/json", status=status)
-
-
-def problems(error: ValidationError) -> list[str]:
-    """One line for each wrong field."""
-    return [
-        f"{'.'.join(map(str, item['loc'])) or 'release'}: {str(item['msg']).removeprefix('Value error, ')}"
-        for item in error.errors()
-    ]
 
 
 class RolloutApi:
@@ -46,34 +34,34 @@ class RolloutApi:
             try:
                 return await handler(request)
             except RolloutError as error:
-                return _json({"problems": str(error).splitlines()}, error.status)
+                return as_json({"problems": str(error).splitlines()}, error.status)
 
         return answer
 
     async def _all(self, _request: web.Request) -> web.Response:
-        return _json(self._rollouts.all())
+        return as_json(self._rollouts.all())
 
     async def _get(self, request: web.Request) -> web.Response:
-        return _json(self._rollouts.status(request.match_info["name"]))
+        return as_json(self._rollouts.status(request.match_info["name"]))
 
     async def _start(self, request: web.Request) -> web.Response:
         try:
             rollout = Rollout.model_validate(json.loads(await request.text()))
         except ValidationError as error:
-            return _json({"problems": problems(error)}, 422)
+            return as_json({"problems": problems(error)}, 422)
         except ValueError as error:
-            return _json({"problems": [f"the release is no JSON: {error}"]}, 422)
+            return as_json({"problems": [f"the release is no JSON: {error}"]}, 422)
         await self._rollouts.start(rollout)
-        return _json(self._rollouts.status(rollout.name))
+        return as_json(self._rollouts.status(rollout.name))
 
     async def _order(self, request: web.Request) -> web.Response:
         name, word = request.match_info["name"], request.match_info["order"]
         orders = {order.value: order for order in Order if order is not Order.START}
         if word not in orders:
-            return _json({"problems": [f"{word!r} is no order; allowed are {', '.join(orders)}"]}, 404)
+            return as_json({"problems": [f"{word!r} is no order; allowed are {', '.join(orders)}"]}, 404)
         await self._rollouts.order(name, orders[word], request.query.get("reason", ""))
-        return _json(self._rollouts.status(name))
+        return as_json(self._rollouts.status(name))
 
     async def _remove(self, request: web.Request) -> web.Response:
         await self._rollouts.remove(request.match_info["name"])
-        return _json({})
+        return as_json({})

@@ -14,13 +14,14 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError, field_validator, model_validator
 
 from mesh_policy.base import Policy
 from mesh_policy.durations import parse_duration
 from mesh_policy.releases.progressive import BlueGreen, CanaryRelease, Mirror, Release
-from mesh_policy.releases.statements import Statement
+from mesh_policy.releases.statements import CircuitBreaker, Exposed, Redirect, Retry, Route, Statement, Timeout
 from mesh_policy.releases.terms import Limit
+from mesh_policy.releases.traffic import Traffic
 
 
 class Phase(StrEnum):
@@ -101,11 +102,10 @@ RELEASES: dict[str, type[Release]] = {kind.__name__: kind for kind in (CanaryRel
 """Kinds of releases that the machine moves, by name."""
 
 
-def _statements() -> dict[str, type[Statement]]:
-    from mesh_policy.releases import statements as said
-
-    plain = (said.CircuitBreaker, said.Exposed, said.Redirect, said.Retry, said.Route, said.Timeout)
-    return {kind.__name__: kind for kind in plain}
+STATEMENTS: dict[str, type[Statement]] = {
+    kind.__name__: kind for kind in (CircuitBreaker, Exposed, Redirect, Retry, Route, Timeout)
+}
+"""Statements that may stand beside a release, by name."""
 
 
 class Rollout(BaseModel):
@@ -129,8 +129,7 @@ class Rollout(BaseModel):
     def _others(cls, value: Any) -> Any:
         if not isinstance(value, list | tuple):
             raise ValueError("a list of statements is wanted")
-        known = _statements()
-        return tuple(_of_kind(item, known, f"statements[{place}]") for place, item in enumerate(value))
+        return tuple(_of_kind(item, STATEMENTS, f"statements[{place}]") for place, item in enumerate(value))
 
     @model_validator(mode="after")
     def _one_service(self) -> "Rollout":
@@ -154,8 +153,6 @@ class Rollout(BaseModel):
 
     def policies(self, state: State) -> list[Policy]:
         """The whole set for a state; of equal states the same."""
-        from mesh_policy.releases.traffic import Traffic
-
         suffix = f"-{self.release.namespace}-{self.release.service}"
         return Traffic(self.release.at(state.weight), *self.statements, gateway_suffix=suffix).expand()
 
@@ -175,6 +172,14 @@ class Rollout(BaseModel):
         """The state after an operator's order. Raises :class:`OrderError`. Giving it twice changes nothing more."""
         after = _order(self.release, state, order, now, reason)
         return after, self.policies(after)
+
+
+def problems(error: ValidationError) -> list[str]:
+    """What is wrong with a rollout, one line for each field."""
+    return [
+        f"{'.'.join(map(str, item['loc'])) or 'release'}: {str(item['msg']).removeprefix('Value error, ')}"
+        for item in error.errors()
+    ]
 
 
 def _of_kind(value: Any, known: Mapping[str, type[Statement]], field: str) -> Any:

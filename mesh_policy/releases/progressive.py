@@ -17,8 +17,8 @@ from mesh_policy.matchers import StringMatch
 from mesh_policy.networking import http_route
 from mesh_policy.networking.answers import PercentValue
 from mesh_policy.networking.destinations import Destination
-from mesh_policy.networking.http_route import HttpMatch, HttpRoute, HttpRouteDestination
-from mesh_policy.releases.split import STICKY_HEADER, Split, cookie_pattern
+from mesh_policy.networking.http_route import HttpMatch, HttpRoute
+from mesh_policy.releases.split import STICKY_HEADER, Split, cookie_pattern, ruled, sent_to
 from mesh_policy.releases.statements import Statement
 from mesh_policy.releases.terms import AnyLimit, Cookie, Header, Key, Latency, Limit, Weight
 
@@ -197,23 +197,14 @@ class Mirror(Release):
 
     def routes(self, match: HttpMatch | None, shape: HttpRoute) -> list[HttpRoute]:
         """See :class:`Versions`."""
-        copies = (
-            http_route.Mirror(
-                destination=Destination(host=self.host, subset=self.candidate),
-                percentage=PercentValue(value=float(self.weight)),
-            )
-            if self.weight
-            else None
+        rule = ruled(shape, match, sent_to(self.host, self.stable))
+        if not self.weight:
+            return [rule]
+        copies = http_route.Mirror(
+            destination=Destination(host=self.host, subset=self.candidate),
+            percentage=PercentValue(value=float(self.weight)),
         )
-        return [
-            shape.model_copy(
-                update={
-                    "match": None if match is None else (match,),
-                    "route": (_all_to(self.host, self.stable),),
-                    "mirrors": None if copies is None else (copies,),
-                }
-            )
-        ]
+        return [rule.model_copy(update={"mirrors": (copies,)})]
 
 
 class ABTest(Versions):
@@ -242,8 +233,8 @@ class ABTest(Versions):
         own = match or HttpMatch()
         chosen = own.model_copy(update={"headers": {**(own.headers or {}), **self._condition()}})
         return [
-            _plain(shape, chosen, _all_to(self.host, self.b)),
-            _plain(shape, match, _all_to(self.host, self.a)),
+            ruled(shape, chosen, sent_to(self.host, self.b)),
+            ruled(shape, match, sent_to(self.host, self.a)),
         ]
 
     def _condition(self) -> dict[str, Any]:
@@ -251,14 +242,6 @@ class ABTest(Versions):
         if isinstance(self.by, Header):
             return {self.by.name: StringMatch(exact=value)}
         return {"cookie": StringMatch(regex=cookie_pattern(self.by.name, re.escape(value)))}
-
-
-def _all_to(host: str, version: str) -> HttpRouteDestination:
-    return HttpRouteDestination(destination=Destination(host=host, subset=version))
-
-
-def _plain(shape: HttpRoute, match: HttpMatch | None, to: HttpRouteDestination) -> HttpRoute:
-    return shape.model_copy(update={"match": None if match is None else (match,), "route": (to,)})
 
 
 def versions_of(statements: Sequence[Statement]) -> list[Versions]:

@@ -55,18 +55,13 @@ class Split:
         """Rules for what ``match`` says, each with everything else of ``shape``."""
         if isinstance(self.sticky, Cookie) and 0 < self.weight < 100:
             return self._by_cookie(self.sticky, match or HttpMatch(), shape)
-        return [_ruled(shape, match, self._by_chance())]
+        return [ruled(shape, match, *self._by_chance())]
 
     def _by_chance(self) -> tuple[HttpRouteDestination, ...]:
         shares = [(self.stable, 100 - self.weight), (self.candidate, self.weight)]
         if isinstance(self.sticky, Header):
             shares.reverse()  # hashes below the weight are the candidate's, and stay so when it grows
-        return tuple(self._to(version, weight) for version, weight in shares)
-
-    def _to(self, version: str, weight: int | None = None, headers: Headers | None = None) -> HttpRouteDestination:
-        return HttpRouteDestination(
-            destination=Destination(host=self.host, subset=version), weight=weight, headers=headers
-        )
+        return tuple(sent_to(self.host, version, weight) for version, weight in shares)
 
     def _by_cookie(self, cookie: Cookie, match: HttpMatch, shape: HttpRoute) -> list[HttpRoute]:
         numbers = range(len(self.intervals))
@@ -75,11 +70,11 @@ class Split:
         known = [(self.candidate, within), (self.stable, beyond)]
         return [
             *(
-                _ruled(shape, self._carries(match, cookie, those), (self._to(version),))
+                ruled(shape, self._carries(match, cookie, those), sent_to(self.host, version))
                 for version, those in known
                 if those
             ),
-            _ruled(shape, match if match.to_yaml_value() else None, self._newcomers(cookie, within)),
+            ruled(shape, match if match.to_yaml_value() else None, *self._newcomers(cookie, within)),
         ]
 
     def _carries(self, match: HttpMatch, cookie: Cookie, numbers: Sequence[int]) -> HttpMatch:
@@ -91,7 +86,8 @@ class Split:
     def _newcomers(self, cookie: Cookie, within: Sequence[int]) -> tuple[HttpRouteDestination, ...]:
         """One destination for each interval, as large as it is, which hands its number out."""
         return tuple(
-            self._to(
+            sent_to(
+                self.host,
                 self.candidate if number in within else self.stable,
                 end - start,
                 Headers(response=HeaderOperations(add={"set-cookie": self._set_cookie(cookie, number)})),
@@ -110,5 +106,13 @@ def cookie_pattern(name: str, value: str) -> str:
     return f"(?:.*;\\s*)?{re.escape(name)}={value}(?:\\s*;.*)?"
 
 
-def _ruled(shape: HttpRoute, match: HttpMatch | None, route: tuple[HttpRouteDestination, ...]) -> HttpRoute:
+def sent_to(
+    host: str, version: str | None, weight: int | None = None, headers: Headers | None = None
+) -> HttpRouteDestination:
+    """A version of a service as a destination; ``None``: whichever."""
+    return HttpRouteDestination(destination=Destination(host=host, subset=version), weight=weight, headers=headers)
+
+
+def ruled(shape: HttpRoute, match: HttpMatch | None, *route: HttpRouteDestination) -> HttpRoute:
+    """A rule that holds for ``match`` (``None``: for everything) and sends there, with everything else of ``shape``."""
     return shape.model_copy(update={"match": None if match is None else (match,), "route": route})

@@ -17,16 +17,15 @@ from mesh_policy.networking.destination_rule import (
 )
 from mesh_policy.networking.gateway import Gateway, GatewaySpec, Server, ServerPort
 from mesh_policy.networking.virtual_service import (
-    Destination,
     HttpMatch,
     HttpRoute,
-    HttpRouteDestination,
     Retries,
     VirtualService,
     VirtualServiceSpec,
 )
 from mesh_policy.releases import statements as said
 from mesh_policy.releases.progressive import Release, Versions, versions_of
+from mesh_policy.releases.split import ruled, sent_to
 
 if TYPE_CHECKING:
     from mesh_policy.releases.machine import Rollout
@@ -229,15 +228,11 @@ class _Service:
     ) -> list[HttpRoute]:
         timeout, retry, route = _nearest(timeouts, path), _nearest(retries, path), _nearest(routes, path)
         match = None if path == "/" else HttpMatch(uri=StringMatch(prefix=path))
-        host, subset = self._first.host, route.version if route is not None else None
-        shape = HttpRoute(
-            route=(HttpRouteDestination(destination=Destination(host=host, subset=subset)),),
-            timeout=_after(timeout),
-            retries=_retries(retry),
-        )
+        everyone = sent_to(self._first.host, route.version if route is not None else None)
+        shape = HttpRoute(route=(everyone,), timeout=_after(timeout), retries=_retries(retry))
         if route is None and self._versions is not None:
             return self._versions.routes(match, shape)
-        return [shape.model_copy(update={"match": None if match is None else (match,)})]
+        return [ruled(shape, match, everyone)]
 
 
 def _nearest(found: dict[str, S], path: str) -> S | None:

@@ -66,7 +66,7 @@ def test_a_refusal_is_told_as_it_is() -> None:
 
 def where(phase: str, weight: int, **more: object) -> Answer:
     state = {"name": "books.default", "versions": ["v1", "v2"], "phase": phase, "weight": weight}
-    rest: dict[str, object] = {"reason": "", "waiting": "", "readings": {}}
+    rest: dict[str, object] = {"reason": "", "waiting": "", "measured": {}}
     return Answer(0, json.dumps([{**state, **rest, **more}]), "")
 
 
@@ -81,8 +81,8 @@ def test_a_release_is_followed_to_its_end_and_told_on_the_way() -> None:
 
 
 def test_an_aborted_release_is_a_failure_with_its_measurements() -> None:
-    readings = {"error rate > 10% within 5s": {"value": 50.0, "requests": 20}}
-    place = Scripted(where("aborted", 0, reason="too many errors", readings=readings))
+    measured = {"error rate > 10% within 5s": "50 % of 20 requests"}
+    place = Scripted(where("aborted", 0, reason="too many errors", measured=measured))
     with pytest.raises(PolicyError, match=r"aborted, v2 at 0 %; too many errors; error rate .*: 50 % of 20 requests"):
         ControlPlane(place, "mesh", "/s").follow("books.default", 30, lambda line: None)
 
