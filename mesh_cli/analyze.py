@@ -1,7 +1,6 @@
 """``mesh analyze``: what is wrong in files, or in what is in force, before requests find out."""
 
 import asyncio
-import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -10,16 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from mesh_cli import output
-from mesh_policy.errors import PolicyError, Problem
+from mesh_cli import output, standard_input
+from mesh_policy.errors import PolicyError
 
 if TYPE_CHECKING:  # here and below: the help need not wait for the analysis
     from mesh_policy.analysis.codes import Level
     from mesh_policy.analysis.finding import Finding
 
-CLEAN, FOUND, UNREADABLE = 0, 1, 2
+FOUND, UNREADABLE = 1, 2
 """Exit codes."""
-STDIN = "standard input"
 
 
 class Threshold(StrEnum):
@@ -111,6 +109,7 @@ def _findings(
     from mesh_policy.analysis.codes import CODES
     from mesh_policy.analysis.context import Knowledge
     from mesh_policy.analysis.inputs import read_inputs
+    from mesh_policy.objects import MeshConfig
 
     try:
         chosen = [Suppression.parse(text) for text in suppress]
@@ -130,9 +129,8 @@ def _findings(
         _unreadable(str(error))
     if inventory is not None:
         services, workloads = _of_inventory(inventory)
-    known = Knowledge(whole=whole, services=services, workloads=workloads, now=datetime.now(UTC))
-    if mesh_config is not None:
-        known = Knowledge(_mesh(mesh_config), whole, services, workloads, known.now)
+    mesh = MeshConfig() if mesh_config is None else _mesh(mesh_config)
+    known = Knowledge(mesh, whole, services, workloads, now=datetime.now(UTC))
     return analyze(inputs, known, chosen), f"{_many(len(inputs.objects), 'object')} of {_many(len(texts), 'file')}"
 
 
@@ -141,12 +139,7 @@ def _read(file: str) -> list[tuple[str, str]]:
     from mesh_policy.load import read_files
 
     if file == "-":
-        if sys.stdin is None:
-            raise PolicyError([Problem(STDIN, 0, "cannot be read", "", "is closed")])
-        try:
-            return [(STDIN, sys.stdin.buffer.read().decode())]
-        except UnicodeDecodeError:
-            raise PolicyError([Problem(STDIN, 0, "cannot be read", "", "is not UTF-8")]) from None
+        return [(standard_input.NAME, standard_input.read())]
     path = Path(file)
     found = read_files(path)
     if path.is_dir():
@@ -186,11 +179,12 @@ def _in_force(socket: Path) -> tuple[str, list[Any], list[Any]]:
 def _of_inventory(path: Path) -> tuple[list[Any], list[Any]]:
     """The services and workloads of bare machines."""
     from mesh_control.sources import inventory
+    from mesh_control.world import World
     from mesh_policy.analysis.hosts import KnownService
     from mesh_policy.analysis.pods import KnownWorkload
 
     try:
-        services, workloads = inventory.read(path).parts()
+        world = World.of(*inventory.read(path).parts())
     except inventory.InventoryError as error:
         _unreadable(str(error))
     known = [
@@ -199,23 +193,16 @@ def _of_inventory(path: Path) -> tuple[list[Any], list[Any]]:
             tuple(port.number for port in service.ports),
             {port.number: port.protocol.value.lower() for port in service.ports},
         )
-        for service in services
+        for service in world.services
     ]
-    members = [
-        KnownWorkload(workload.namespace, workload.labels, host)
-        for workload in workloads
-        for host in [
-            service.hostname
-            for service in services
-            if service.namespace == workload.namespace and service.selector.items() <= workload.labels.items()
-        ]
-        or [""]
-    ]
-    return known, members
+    members = [(workload, host) for host, chosen in world.members.items() for workload in chosen]
+    taken = {id(workload) for workload, _ in members}
+    alone = [(workload, "") for workload in world.workloads if id(workload) not in taken]
+    return known, [KnownWorkload(workload.namespace, workload.labels, host) for workload, host in members + alone]
 
 
 def _mesh(path: Path) -> Any:
-    """The mesh's configuration: a MeshConfig, or a ConfigMap that holds one."""
+    """The mesh's configuration of a file; one that cannot be read ends the command with 2."""
     from mesh_policy.objects import ObjectError, read_mesh_config
 
     try:

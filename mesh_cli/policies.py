@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from mesh_cli import output
+from mesh_cli import output, standard_input
 from mesh_control.client import ControlClient, ControlError
-from mesh_policy.errors import PolicyError, Problem
+from mesh_policy.errors import PolicyError
 
 if TYPE_CHECKING:
     from mesh_policy import Policy
@@ -51,7 +51,7 @@ def apply(
 
     policies = _policies(files or [])
     if not policies and form is output.Form.TEXT:  # programs that read JSON have a set that may become empty
-        places = ", ".join(map(str, files or [])) or "standard input"
+        places = ", ".join(map(str, files or [])) or standard_input.NAME
         output.fail(f"there is no policy in {places}; to take a set away use: mesh policies delete")
     applied = call(ControlClient(socket).apply(owner, dump(policies), wait))
     if form is output.Form.JSON:
@@ -67,20 +67,15 @@ def _policies(files: list[Path]) -> "list[Policy]":
     from mesh_policy.load import load_everything, name_of, read_files
 
     try:
-        texts = [item for file in files for item in read_files(file)] if files else [("standard input", _stdin())]
+        texts = [item for file in files for item in read_files(file)]
+        if not files:
+            texts = [(standard_input.NAME, standard_input.read())]
         everything = load_everything(texts)
     except PolicyError as error:
         output.fail(str(error))
     for other in everything.others:
         output.say(f"{other['kind']} {name_of(other)} is no policy and was passed over")
     return [item.policy for item in everything.policies]
-
-
-def _stdin() -> str:
-    try:
-        return sys.stdin.buffer.read().decode()
-    except UnicodeDecodeError:
-        raise PolicyError([Problem("standard input", 0, "cannot be read", "", "is not UTF-8")]) from None
 
 
 @app.command()

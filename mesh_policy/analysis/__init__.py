@@ -8,27 +8,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mesh_policy.analysis.check import (
-        Finding as Finding,
-    )
-    from mesh_policy.analysis.check import (
-        KnownService as KnownService,
-    )
-    from mesh_policy.analysis.check import (
-        KnownWorkload as KnownWorkload,
-    )
-    from mesh_policy.analysis.check import (
-        Level as Level,
-    )
-    from mesh_policy.analysis.check import (
-        subject as subject,
-    )
+    from mesh_policy.analysis.finding import subject as subject
 
-__all__ = ["Finding", "KnownService", "KnownWorkload", "Level", "subject"]
+__all__ = ["subject"]
 
 
 def __getattr__(name: str) -> object:
-    """The names above, imported when one is first asked for: the table of codes needs no kinds."""
+    """The name above, imported when it is first asked for: the table of codes needs no kinds."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module("mesh_policy.analysis.check"), name)
+    return getattr(import_module("mesh_policy.analysis.finding"), name)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from mesh_policy.analysis.context import Check, Context
 from mesh_policy.analysis.finding import Finding, Placed, found
+from mesh_policy.analysis.pods import INJECT
 from mesh_policy.base import Policy
 from mesh_policy.objects import Namespace, Object, Service, Workload
 
@@ -112,7 +113,6 @@ KNOWN: Mapping[str, Annotation] = {
 
 IGNORED = frozenset({"sidecar.istio.io/status", "gateway.istio.io/controller-version", "istio.io/rev"})
 """Written by Istio itself, on whatever it likes."""
-INJECT = "sidecar.istio.io/inject"
 
 
 def _ports(value: str) -> str:

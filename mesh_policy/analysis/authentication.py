@@ -4,9 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from mesh_policy.analysis.context import Check, Context
 from mesh_policy.analysis.destination_rules import host_of, traffic_policies
-from mesh_policy.analysis.finding import Finding, Placed, found
-from mesh_policy.analysis.gateways import labels_text
-from mesh_policy.analysis.pods import Pod, Pods
+from mesh_policy.analysis.finding import Finding, Placed, found, rivals
+from mesh_policy.analysis.pods import Pod, labels_of, labels_text
 from mesh_policy.hosts import gateway_name
 from mesh_policy.networking.destination_rule import DestinationRule
 from mesh_policy.networking.gateway import Gateway
@@ -16,14 +15,9 @@ from mesh_policy.positions import Path
 from mesh_policy.security.authorization_policy import AuthorizationPolicy, Rule
 from mesh_policy.security.peer_authentication import PeerAuthentication
 from mesh_policy.security.request_authentication import RequestAuthentication
-from mesh_policy.selectors import WorkloadSelector
 
 CLAIMS = "@request.auth.claims"
 """Begins the name of a "header" that is a claim of the token."""
-
-
-def _labels(selector: WorkloadSelector | None) -> Mapping[str, str]:
-    return (selector.match_labels or {}) if selector is not None else {}
 
 
 def workloads(context: Context) -> Iterator[Finding]:
@@ -31,7 +25,7 @@ def workloads(context: Context) -> Iterator[Finding]:
     if context.pods is None or not context.knows_gateways:
         return
     for placed in (*context.of(PeerAuthentication), *context.of(RequestAuthentication)):
-        labels = _labels(placed.value.spec.selector)
+        labels = labels_of(placed.value.spec.selector)
         namespace = None if placed.namespace == context.root else placed.namespace
         if labels and not context.pods.any(labels, namespace):
             message = f"no workload of {namespace or 'the mesh'} carries {labels_text(labels)}, so it is for nobody"
@@ -42,41 +36,42 @@ def several(context: Context) -> Iterator[Finding]:
     """MESH0022: of several PeerAuthentications for the same workloads the oldest counts."""
     owners: dict[tuple[str, str], list[Placed[PeerAuthentication]]] = {}
     for placed in context.of(PeerAuthentication):
-        owners.setdefault((placed.namespace, labels_text(_labels(placed.value.spec.selector))), []).append(placed)
-    for known in owners.values():
-        for placed in known if len(known) > 1 else ():
-            others = ", ".join(sorted(other.name for other in known if other is not placed))
-            message = f"PeerAuthentication {others} is for the same workloads; only the oldest counts: merge them"
-            yield found("MESH0022", placed, ("spec", "selector"), message)
+        owners.setdefault((placed.namespace, labels_text(labels_of(placed.value.spec.selector))), []).append(placed)
+    for _, placed, others in rivals(owners):
+        message = f"PeerAuthentication {others} is for the same workloads; only the oldest counts: merge them"
+        yield found("MESH0022", placed, ("spec", "selector"), message)
 
 
 def claims_without_tokens(context: Context) -> Iterator[Finding]:
     """IST0149: routes by claims, at gateways that read no token."""
+    if context.pods is None:
+        return
     selectors: dict[str, list[Mapping[str, str]]] = {}
     for placed in context.of(RequestAuthentication):
-        selectors.setdefault(placed.namespace, []).append(_labels(placed.value.spec.selector))
+        selectors.setdefault(placed.namespace, []).append(labels_of(placed.value.spec.selector))
     gateways = {placed.full_name: placed.value for placed in context.of(Gateway)}
     for service in context.of(VirtualService):
-        key = next(_claims(service.value), None)
-        for index, name in enumerate(service.value.spec.gateways or () if key is not None else ()):
+        claim = next(_claims(service.value), None)
+        for index, name in enumerate(service.value.spec.gateways or () if claim is not None else ()):
             gateway = gateways.get(gateway_name(name, service.namespace))
-            for pod in (context.pods or Pods(())).select(gateway.spec.selector) if gateway is not None else ():
+            for pod in context.pods.select(gateway.spec.selector) if gateway is not None else ():
                 known = [*selectors.get(context.root, ()), *selectors.get(pod.namespace, ())]
-                if key is not None and not any(labels.items() <= pod.labels.items() for labels in known):
+                if not any(labels.items() <= pod.labels.items() for labels in known):
                     message = (
-                        f"{key[1]} needs a token, and no RequestAuthentication reads one at gateway {name} "
+                        f"{claim} needs a token, and no RequestAuthentication reads one at gateway {name} "
                         f"(workload {pod.namespace}/{pod.name}); add one there"
                     )
                     yield found("IST0149", service, ("spec", "gateways", index), message)
                     break
 
 
-def _claims(service: VirtualService) -> Iterator[tuple[Path, str]]:
-    for place, route in enumerate(service.spec.http or ()):
-        for index, match in enumerate(route.match or ()):
+def _claims(service: VirtualService) -> Iterator[str]:
+    """The claims that its routes look at."""
+    for route in service.spec.http or ():
+        for match in route.match or ():
             for name in (*(match.headers or {}), *(match.without_headers or {})):
                 if name.lower().startswith(CLAIMS) and len(name) > len(CLAIMS) + 1 and name[len(CLAIMS)] in ".[":
-                    yield ("spec", "http", place, "match", index), name
+                    yield name
 
 
 def optional_tokens(context: Context) -> Iterator[Finding]:
@@ -105,7 +100,7 @@ def _meets(context: Context, placed: Placed[RequestAuthentication], policy: Plac
     """Whether some workload may be under both."""
     if context.root not in (placed.namespace, policy.namespace) and placed.namespace != policy.namespace:
         return False
-    one, other = _labels(placed.value.spec.selector), _labels(policy.value.spec.selector)
+    one, other = labels_of(placed.value.spec.selector), labels_of(policy.value.spec.selector)
     return all(one[key] == other[key] for key in one.keys() & other.keys())
 
 
@@ -141,15 +136,15 @@ class _Modes:
         """The mode of a workload, PERMISSIVE where nothing is said, and what says it."""
         own = self._by_namespace.get(pod.namespace, ())
         levels = (
-            [p for p in own if _labels(p.value.spec.selector)],
-            [p for p in own if not _labels(p.value.spec.selector)],
-            [p for p in self._by_namespace.get(self._root, ()) if not _labels(p.value.spec.selector)],
+            [p for p in own if labels_of(p.value.spec.selector)],
+            [p for p in own if not labels_of(p.value.spec.selector)],
+            [p for p in self._by_namespace.get(self._root, ()) if not labels_of(p.value.spec.selector)],
         )
         for level in levels:
             for placed in level:
                 spec = placed.value.spec
                 mode = spec.mtls.mode if spec.mtls is not None else None
-                if mode not in (None, "UNSET") and _labels(spec.selector).items() <= pod.labels.items():
+                if mode not in (None, "UNSET") and labels_of(spec.selector).items() <= pod.labels.items():
                     return str(mode), placed
         return "PERMISSIVE", None
 
@@ -167,7 +162,7 @@ def identities(context: Context) -> Iterator[Finding]:
         return
     modes = _Modes(context)
     for placed in context.of(AuthorizationPolicy):
-        labels = _labels(placed.value.spec.selector)
+        labels = labels_of(placed.value.spec.selector)
         namespace = None if placed.namespace == context.root else placed.namespace
         pods = list(context.pods.select(labels, namespace))
         if not pods or any(modes.mode(pod)[0] != "DISABLE" for pod in pods):

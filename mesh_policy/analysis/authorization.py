@@ -1,11 +1,10 @@
 """AuthorizationPolicies: for nobody, of namespaces that are not there, and those that refuse more than was meant."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from mesh_policy.analysis.context import Check, Context
 from mesh_policy.analysis.finding import Finding, Placed, found
-from mesh_policy.analysis.gateways import labels_text
-from mesh_policy.analysis.pods import Pod
+from mesh_policy.analysis.pods import Pod, labels_of, labels_text
 from mesh_policy.objects.services import HTTP_PROTOCOLS
 from mesh_policy.positions import Path
 from mesh_policy.security.authorization_policy import AuthorizationPolicy, Rule
@@ -23,7 +22,7 @@ def workloads(context: Context) -> Iterator[Finding]:
         spec = placed.value.spec
         if spec.targets:
             continue
-        labels = spec.selector.match_labels or {} if spec.selector is not None else {}
+        labels = labels_of(spec.selector)
         if placed.namespace == context.root:
             if spec.selector is not None and not _any_in_mesh(context, labels, None):
                 yield _nobody(placed, labels, "the mesh")
@@ -31,13 +30,13 @@ def workloads(context: Context) -> Iterator[Finding]:
             yield _nobody(placed, labels, f"namespace {placed.namespace}")
 
 
-def _any_in_mesh(context: Context, labels: dict[str, str], namespace: str | None) -> bool:
+def _any_in_mesh(context: Context, labels: Mapping[str, str], namespace: str | None) -> bool:
     """Whether a workload with a proxy is selected; one of a Deployment counts as well, for it will have its pods."""
     pods = context.pods.select(labels, namespace) if context.pods is not None else ()
     return any(pod.in_mesh or pod.ambient for pod in pods)
 
 
-def _nobody(placed: Authz, labels: dict[str, str], where: str) -> Finding:
+def _nobody(placed: Authz, labels: Mapping[str, str], where: str) -> Finding:
     carries = f"with {labels_text(labels)} " if labels else ""
     path: Path = ("spec", "selector", "matchLabels") if labels else ("spec",)
     return found("IST0127", placed, path, f"no workload {carries}in {where} has a proxy, so it is for nobody")
@@ -104,16 +103,14 @@ def http_on_tcp(context: Context) -> Iterator[Finding]:
         return
     for placed in context.of(AuthorizationPolicy):
         spec = placed.value.spec
-        if spec.action not in (None, "ALLOW", "DENY") or spec.targets:
-            continue
-        fields = [(path, name, ports) for path, name, ports in _http_fields(spec.rules or ())]
+        labels = spec.selector.match_labels if spec.selector is not None else None
+        if spec.action not in (None, "ALLOW", "DENY") or spec.targets or labels is None:
+            continue  # for a whole namespace or mesh, its HTTP workloads are meant
+        fields = list(_http_fields(spec.rules or ()))
         if not fields:
             continue
-        labels = spec.selector.match_labels if spec.selector is not None else None
         namespace = None if placed.namespace == context.root else placed.namespace
         spoken = _spoken(context, list(context.pods.select(labels, namespace)))
-        if labels is None:
-            continue  # for a whole namespace or mesh, its HTTP workloads are meant
         for path, name, ports in fields:
             tcp = sorted(port for port, http in spoken.items() if not http and (not ports or str(port) in ports))
             if tcp and (ports or not any(spoken.values())):

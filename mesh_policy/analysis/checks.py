@@ -25,10 +25,10 @@ from mesh_policy.analysis import (
 from mesh_policy.analysis.context import Check, Context, Knowledge, run
 from mesh_policy.analysis.finding import Finding
 from mesh_policy.analysis.inputs import Inputs, suppressed_codes
+from mesh_policy.analysis.pods import GATEWAY_NAME
 from mesh_policy.base import Policy
 
 GATEWAY_API = "gateway.networking.k8s.io"
-GATEWAY_NAME = f"{GATEWAY_API}/gateway-name"
 
 
 def _of_gateway_api(context: Context) -> Iterator[Finding]:

@@ -7,16 +7,17 @@ from functools import cached_property
 from typing import Any, TypeVar, cast
 
 from mesh_policy.analysis.finding import Finding, Placed
-from mesh_policy.analysis.hosts import Host, Hosts, KnownService, matches, of_entry, of_known, of_service
+from mesh_policy.analysis.hosts import Host, Hosts, KnownService, of_entry, of_known, of_service
 from mesh_policy.analysis.pods import KnownWorkload, Pod, Pods, is_in_mesh
 from mesh_policy.base import Policy
-from mesh_policy.hosts import covers, qualify
+from mesh_policy.hosts import covers, overlap, qualify
 from mesh_policy.networking.destination_rule import DestinationRule
 from mesh_policy.networking.service_entry import ServiceEntry
 from mesh_policy.networking.workload_entry import WorkloadEntry
 from mesh_policy.objects import MeshConfig, Namespace, Node, Object, PodTemplate, Service, Workload
 
 T = TypeVar("T", bound=Policy | Object)
+INGRESS_NAME = "istio-ingressgateway"
 INGRESS = {"istio": "ingressgateway"}
 """Labels of the gateway that Istio's installation brings, which no file has to show."""
 INGRESS_PORTS = {80: "http2", 443: "https", 31400: "tcp", 15443: "tls"}
@@ -54,7 +55,7 @@ class Context:
 
     def may_be_broken(self, host: str) -> bool:
         """Whether the host may be that of an object that is not valid."""
-        return any(matches(other, host) for other in self.broken_hosts)
+        return any(overlap(other, host) for other in self.broken_hosts)
 
     @property
     def knows_gateways(self) -> bool:
@@ -64,7 +65,9 @@ class Context:
     @property
     def has_default_ingress(self) -> bool:
         """Whether the gateway of Istio's own installation is taken to be there."""
-        return self.known.services is None and f"istio-ingressgateway.{self.root}" not in self._service_names
+        return self.known.services is None and not any(
+            service.name == INGRESS_NAME and service.namespace == self.root for service in self.of(Service)
+        )
 
     @cached_property
     def _kinds(self) -> Mapping[type, Sequence[Placed[Any]]]:
@@ -101,12 +104,8 @@ class Context:
             yield from of_entry(entry)
         yield from map(of_known, self.known.services or ())
         if self.has_default_ingress:
-            name = qualify("istio-ingressgateway", self.root)
+            name = qualify(INGRESS_NAME, self.root)
             yield Host(name, self.root, INGRESS_PORTS, frozenset("*"), INGRESS)
-
-    @cached_property
-    def _service_names(self) -> frozenset[str]:
-        return frozenset(f"{service.name}.{service.namespace}" for service in self.of(Service))
 
     @cached_property
     def pods(self) -> Pods | None:
@@ -125,7 +124,7 @@ class Context:
         for known in self.known.workloads or ():
             yield Pod(known.namespace, "", known.labels, host=known.host)
         if self.known.workloads is None:
-            yield Pod(self.root, "istio-ingressgateway", INGRESS)
+            yield Pod(self.root, INGRESS_NAME, INGRESS)
 
     def _pod(self, placed: Placed[Workload], nodes: Mapping[str, Mapping[str, str]]) -> Pod:
         workload = placed.value
@@ -138,7 +137,7 @@ class Context:
         return Pod(placed.namespace, placed.name, labels, in_mesh, ambient, "", workload.replicas, template, placed)
 
     @cached_property
-    def rules_by_host(self) -> Mapping[str, Sequence[Placed[DestinationRule]]]:
+    def _rules_by_host(self) -> Mapping[str, Sequence[Placed[DestinationRule]]]:
         """Host, perhaps with a wildcard, to the destination rules for it."""
         rules: dict[str, list[Placed[DestinationRule]]] = {}
         for rule in self.of(DestinationRule):
@@ -147,12 +146,12 @@ class Context:
 
     @cached_property
     def _wildcard_rules(self) -> Sequence[str]:
-        return [host for host in self.rules_by_host if host.startswith("*")]
+        return [host for host in self._rules_by_host if host.startswith("*")]
 
     def rules(self, host: str) -> list[Placed[DestinationRule]]:
         """The destination rules that cover a host."""
         names = (host, *(name for name in self._wildcard_rules if name != host and covers(name, host)))
-        return [rule for name in names for rule in self.rules_by_host.get(name, ())]
+        return [rule for name in names for rule in self._rules_by_host.get(name, ())]
 
     def members(self, host: Host) -> list[Pod] | None:
         """The workloads of a host; ``None`` when that is not known."""
@@ -185,6 +184,5 @@ Check = Callable[[Context], Iterator[Finding]]
 
 
 def run(checks: Iterable[Check], context: Context) -> list[Finding]:
-    """What the checks find, each thing once, errors first."""
-    findings = dict.fromkeys(finding for check in checks for finding in check(context))
-    return sorted(findings, key=lambda f: (-f.level, f.subject, f.field, f.code))
+    """What the checks find, each thing once, in no order that counts."""
+    return list(dict.fromkeys(finding for check in checks for finding in check(context)))

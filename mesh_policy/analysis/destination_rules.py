@@ -136,14 +136,13 @@ def _outliers(placed: Rule, path: Path, detection: OutlierDetection, hosts: int)
 
 def count(context: Context, host: Host, subset: Subset | None = None) -> int | None:
     """How many workloads a host has, or one version of it; ``None`` where that is not known."""
+    wanted = (subset.labels or {}) if subset is not None else {}
     if host.entry is not None and host.entry.value.spec.endpoints:
         endpoints = host.entry.value.spec.endpoints
-        wanted = (subset.labels or {}) if subset is not None else {}
         return sum(wanted.items() <= (endpoint.labels or {}).items() for endpoint in endpoints)
     members = context.members(host)
     if not members:
         return None
-    wanted = (subset.labels or {}) if subset is not None else {}
     counts = [member.count for member in members if wanted.items() <= member.labels.items()]
     return sum(number or 0 for number in counts) if None not in counts else None
 

@@ -1,6 +1,6 @@
 """A finding, and the objects that findings are about."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -9,6 +9,8 @@ from mesh_policy.base import Policy
 from mesh_policy.objects import Object, Workload
 from mesh_policy.positions import Document, Path
 
+K = TypeVar("K", bound=tuple[str, ...] | str)
+T = TypeVar("T", bound=Policy | Object)
 T_co = TypeVar("T_co", bound=Policy | Object, covariant=True)
 
 
@@ -114,6 +116,18 @@ def subject(policy: Policy) -> str:
 def found(code: str, at: Placed[Policy | Object], path: Path, message: str) -> Finding:
     """A finding about a field of an object, by its path in YAML's names."""
     return Finding(code, CODES[code].level, at.subject, dotted(path), message, at.source, at.line(path))
+
+
+def rivals(groups: Mapping[K, Sequence[Placed[T]]]) -> Iterator[tuple[K, Placed[T], str]]:
+    """Of groups of objects of which one counts each: every object that is not alone in its group, with the group and the
+    names of the others, once for the same others."""
+    told: set[tuple[str, str]] = set()
+    for group, placed in sorted(groups.items(), key=lambda item: item[0]):
+        for one in placed if len(placed) > 1 else ():
+            others = ", ".join(sorted(other.name for other in placed if other is not one))
+            if (one.full_name, others) not in told:
+                told.add((one.full_name, others))
+                yield group, one, others
 
 
 def dotted(path: Path) -> str:

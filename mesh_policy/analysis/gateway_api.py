@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from mesh_policy.analysis.context import Check, Context
 from mesh_policy.analysis.finding import Finding, Placed, found
-from mesh_policy.analysis.pods import Pod
+from mesh_policy.analysis.pods import GATEWAY_NAME, Pod, labels_of
 from mesh_policy.analysis.virtual_services import unknown_host
 from mesh_policy.gateway_api.attachment import Parent, Reference, Refused, Route, attach, is_granted
 from mesh_policy.gateway_api.backend_refs import Backend
@@ -23,8 +23,6 @@ from mesh_policy.security.authorization_policy import AuthorizationPolicy
 from mesh_policy.security.request_authentication import RequestAuthentication
 from mesh_policy.telemetry.telemetry import Telemetry
 
-GATEWAY_NAME = "gateway.networking.k8s.io/gateway-name"
-"""Label of the pods of a Gateway, with its name."""
 GATEWAY = "Gateway.gateway.networking.k8s.io"
 
 
@@ -139,7 +137,7 @@ def selectors(context: Context) -> Iterator[Finding]:
         spec = placed.value.spec
         if spec.selector is None or spec.targets:
             continue
-        labels = spec.selector.match_labels or {}
+        labels = labels_of(spec.selector)
         names = {p.labels[GATEWAY_NAME] for p in pods.get(placed.namespace, ()) if labels.items() <= p.labels.items()}
         for name in sorted(names):
             message = (

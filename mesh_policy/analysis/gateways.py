@@ -5,9 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from mesh_policy.analysis.certificates import problem_of
 from mesh_policy.analysis.context import INGRESS, INGRESS_PORTS, Check, Context
 from mesh_policy.analysis.finding import Finding, Placed, found
-from mesh_policy.analysis.hosts import matches
-from mesh_policy.analysis.pods import Pod
-from mesh_policy.hosts import gateway_name
+from mesh_policy.analysis.pods import Pod, labels_text
+from mesh_policy.hosts import gateway_name, overlap
 from mesh_policy.networking.gateway import Gateway, Server
 from mesh_policy.networking.server_tls import ServerTls
 from mesh_policy.networking.virtual_service import VirtualService
@@ -24,14 +23,14 @@ def references(context: Context) -> Iterator[Finding]:
     known = {placed.full_name: placed for placed in context.of(Gateway)}
     for placed in context.of(VirtualService):
         for place, name in enumerate(placed.value.spec.gateways or ()):
-            if f"Gateway {gateway_name(name, placed.namespace)}" in context.broken:
+            full = gateway_name(name, placed.namespace)
+            if f"Gateway {full}" in context.broken:
                 continue
             path: Path = ("spec", "gateways", place)
             yield from _exists(known, placed, path, name)
             if name != "mesh" and not _is_internal(name):
-                gateway = known.get(gateway_name(name, placed.namespace))
+                gateway = known.get(full)
                 if gateway is None or not _serves(gateway, placed):
-                    full = gateway_name(name, placed.namespace)
                     hosts = ", ".join(placed.value.spec.hosts or ())
                     served = sorted({h for s in gateway.value.spec.servers for h in s.hosts}) if gateway else []
                     has = f"; it serves {', '.join(served)}" if served else ""
@@ -74,7 +73,7 @@ def _serves(gateway: GW, placed: Placed[VirtualService]) -> bool:
             owner = gateway.namespace if owner == "." else owner
             if slash and owner not in ("*", placed.namespace):
                 continue
-            if any(matches(name, wanted) for wanted in placed.value.spec.hosts or ()):
+            if any(overlap(name, wanted) for wanted in placed.value.spec.hosts or ()):
                 return True
     return False
 
@@ -99,11 +98,6 @@ def selectors(context: Context) -> Iterator[Finding]:
                     f"exposed are {', '.join(map(str, sorted(ports))) or 'none'}"
                 )
                 yield found("IST0162", placed, ("spec", "servers", place, "port", "number"), message)
-
-
-def labels_text(labels: Mapping[str, str]) -> str:
-    """Labels as Kubernetes writes them: ``a=b,c=d``."""
-    return ",".join(f"{key}={value}" for key, value in sorted(labels.items())) or "any labels"
 
 
 class _Exposed:

@@ -63,9 +63,6 @@ class Hosts:
     def __iter__(self) -> Iterator[Host]:
         return (host for hosts in self._exact.values() for host in hosts)
 
-    def __contains__(self, name: str) -> bool:
-        return name in self._exact
-
     @property
     def names(self) -> Iterable[str]:
         """Every name."""
@@ -114,12 +111,3 @@ def of_known(service: KnownService) -> Host:
     _, _, rest = service.host.partition(".")
     ports = {port: service.protocols.get(port, "") for port in service.ports}
     return Host(service.host, rest.partition(".")[0], ports, frozenset((EVERYWHERE,)))
-
-
-def matches(one: str, other: str) -> bool:
-    """Istio's rule for two names of which either may be a wildcard."""
-    if one.startswith("*") and other.startswith("*"):
-        return one[1:].endswith(other[1:]) or other[1:].endswith(one[1:])
-    if one.startswith("*"):
-        return other.endswith(one[1:])
-    return one.endswith(other[1:]) if other.startswith("*") else one == other

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from mesh_policy.analysis.context import Check, Context
 from mesh_policy.analysis.finding import Finding, Placed, found
+from mesh_policy.analysis.inputs import NOT_OF_THE_MESH
 from mesh_policy.analysis.pods import (
     INJECT,
     MODE_LABEL,
@@ -15,13 +16,14 @@ from mesh_policy.analysis.pods import (
 )
 from mesh_policy.objects import ConfigMap, Namespace, PodTemplate, Workload
 
-SYSTEM = frozenset({"istio-system", "kube-system", "kube-public", "kube-node-lease", "local-path-storage"})
+SYSTEM = NOT_OF_THE_MESH | {"istio-system"}
 """Namespaces whose pods are never injected."""
 _INJECTOR = "istio-sidecar-injector"
 
 
 def namespaces(context: Context) -> Iterator[Finding]:
     """IST0102, IST0123 and IST0148: the labels of namespaces."""
+    by_default = _by_default(context)
     for placed in context.of(Namespace):
         if placed.name in SYSTEM:
             continue
@@ -29,7 +31,7 @@ def namespaces(context: Context) -> Iterator[Finding]:
         yield from _several(placed)
         if labels.get(MODE_LABEL) == "ambient" or labels.get(NAMESPACE_LABEL) or REVISION_LABEL in labels:
             continue
-        if _by_default(context, labels.get(REVISION_LABEL, "")):
+        if by_default:
             message = (
                 f"is injected, because that is the default; label it {NAMESPACE_LABEL}=disabled if it is not meant"
             )
@@ -52,10 +54,10 @@ def _several(placed: Placed[Namespace]) -> Iterator[Finding]:
         yield found("IST0123", placed, ("metadata", "labels"), f"has the labels {shown}; keep one of them")
 
 
-def _by_default(context: Context, revision: str) -> bool:
-    name = _INJECTOR if revision in ("", "default") else f"{_INJECTOR}-{revision}"
+def _by_default(context: Context) -> bool:
+    """Whether the injector's configuration says that a namespace without a label is injected."""
     for placed in context.of(ConfigMap):
-        if placed.name == name:
+        if placed.name == _INJECTOR:
             try:
                 values = json.loads(placed.value.data.get("values", ""))
                 return bool(values["sidecarInjectorWebhook"]["enableNamespacesByDefault"])

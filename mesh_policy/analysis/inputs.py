@@ -6,7 +6,7 @@ from typing import Any
 
 from mesh_policy import positions
 from mesh_policy.analysis.codes import CODES
-from mesh_policy.analysis.finding import Finding, Placed, dotted
+from mesh_policy.analysis.finding import Finding, Placed, dotted, found
 from mesh_policy.base import Policy
 from mesh_policy.errors import PolicyError
 from mesh_policy.hosts import qualify
@@ -94,7 +94,7 @@ class _Reader:
             return
         try:
             loaded = policy_of(document, source)
-            found = loaded.policy if loaded is not None else read(document.value)
+            content = loaded.policy if loaded is not None else read(document.value)
         except PolicyError as error:
             self._not_valid(
                 document, source, [(problem.field, problem.line, problem.message) for problem in error.problems]
@@ -102,8 +102,8 @@ class _Reader:
         except ObjectError as error:
             self._not_valid(document, source, [(dotted(error.path), document.line(error.path), error.message)])
         else:
-            if found is not None:
-                self._add(Placed(found, source, document))
+            if content is not None:
+                self._add(Placed(content, source, document))
 
     def _in_its_namespace(self, value: dict[str, Any]) -> None:
         metadata = value.get("metadata")
@@ -117,14 +117,13 @@ class _Reader:
             where = (
                 f"in line {placed.line()}" if former.source == placed.source else f"in {placed.source}:{placed.line()}"
             )
-            self._findings.append(_about(former, "MESH0010", f"stands again {where}, which counts; remove one"))
+            self._findings.append(found("MESH0010", former, (), f"stands again {where}, which counts; remove one"))
         if isinstance(placed.value, ConfigMap) and placed.name == "istio" and "mesh" in placed.value.data:
             try:
                 self._mesh = read_mesh_config(placed.value.data["mesh"])
             except ObjectError as error:
                 message = f"the mesh configuration is not valid: {dotted(error.path)} {error.message}"
-                path: positions.Path = ("data", "mesh")
-                self._findings.append(_about(placed, "IST0106", message, path))
+                self._findings.append(found("IST0106", placed, ("data", "mesh"), message))
 
     def _not_valid(self, document: positions.Document, source: str, problems: Iterable[tuple[str, int, str]]) -> None:
         subject = _subject_of(document.value)
@@ -144,11 +143,6 @@ SUPPRESS = "galley.istio.io/analyze-suppress"
 def suppressed_codes(annotations: Any) -> Iterator[str]:
     """The codes that annotations ask to leave out."""
     return (code for code in str(annotations.get(SUPPRESS) or "").split(",") if code)
-
-
-def _about(placed: Placed[Policy | Object], code: str, message: str, path: positions.Path = ()) -> Finding:
-    level = CODES[code].level
-    return Finding(code, level, placed.subject, dotted(path), message, placed.source, placed.line(path))
 
 
 def _hosts_of(value: dict[str, Any]) -> Iterator[str]:

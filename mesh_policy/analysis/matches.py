@@ -17,8 +17,7 @@ def unreachable(context: Context) -> Iterator[Finding]:
     """IST0130, IST0131 and MESH0011 for the rules of every protocol."""
     for placed in context.of(VirtualService):
         spec = placed.value.spec
-        if len(spec.http or ()) > 0:
-            yield from _http(placed, spec.http or ())
+        yield from _http(placed, spec.http or ())
         yield from _Repeated(placed, "tcp").rules([rule.match or () for rule in spec.tcp or ()])
         yield from _Repeated(placed, "tls").rules([rule.match or () for rule in spec.tls or ()])
 

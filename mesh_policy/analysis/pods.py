@@ -5,12 +5,15 @@ from dataclasses import dataclass, field
 
 from mesh_policy.analysis.finding import Placed
 from mesh_policy.objects import PodTemplate, Workload
+from mesh_policy.selectors import WorkloadSelector
 
 NAMESPACE_LABEL = "istio-injection"
 REVISION_LABEL = "istio.io/rev"
 MODE_LABEL = "istio.io/dataplane-mode"
 INJECT = "sidecar.istio.io/inject"
 """A label of a pod (formerly an annotation) that switches injection on (``true``) or off."""
+GATEWAY_NAME = "gateway.networking.k8s.io/gateway-name"
+"""Label of the pods of a Gateway of the Gateway API, with its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,11 @@ class Pod:
     template: PodTemplate | None = None
     placed: Placed[Workload] | None = None
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """Namespace and name; where the name is not known, what is: its labels."""
+        return self.namespace, self.name or repr(sorted(self.labels.items()))
+
 
 class Pods:
     """The workloads, by namespace and by label."""
@@ -57,9 +65,6 @@ class Pods:
 
     def __iter__(self) -> Iterator[Pod]:
         return iter(self._all)
-
-    def __len__(self) -> int:
-        return len(self._all)
 
     def of_namespace(self, namespace: str) -> Sequence[Pod]:
         """The workloads of a namespace."""
@@ -78,6 +83,16 @@ class Pods:
     def any(self, labels: Mapping[str, str] | None, namespace: str | None = None) -> bool:
         """Whether there is one."""
         return next(self.select(labels, namespace), None) is not None
+
+
+def labels_of(selector: WorkloadSelector | None) -> Mapping[str, str]:
+    """The labels that a selector asks for; none without one."""
+    return (selector.match_labels or {}) if selector is not None else {}
+
+
+def labels_text(labels: Mapping[str, str]) -> str:
+    """Labels as Kubernetes writes them: ``a=b,c=d``."""
+    return ",".join(f"{key}={value}" for key, value in sorted(labels.items())) or "any labels"
 
 
 def injected_by_labels(labels: Mapping[str, str]) -> bool | None:

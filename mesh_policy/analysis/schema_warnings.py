@@ -1,12 +1,12 @@
 """IST0133: what Istio's webhook accepts with a warning."""
 
-import ipaddress
 import json
 from collections.abc import Iterator, Sequence
 
 from mesh_policy.analysis.context import Check, Context
 from mesh_policy.analysis.destination_rules import traffic_policies
 from mesh_policy.analysis.finding import Finding, found
+from mesh_policy.hosts import is_address
 from mesh_policy.networking.destination_rule import DestinationRule, PortTrafficPolicy, TrafficPolicy
 from mesh_policy.networking.gateway import Gateway
 from mesh_policy.networking.proxy_config import ProxyConfig
@@ -51,7 +51,7 @@ def virtual_services(context: Context) -> Iterator[Finding]:
         for place, tls in enumerate(placed.value.spec.tls or ()):
             for index, match in enumerate(tls.match or ()):
                 for number, host in enumerate(match.sni_hosts or ()):
-                    if _is_address(host):
+                    if is_address(host):
                         at: Path = ("spec", "tls", place, "match", index, "sniHosts", number)
                         message = f"{host} is an address; clients send names only, so this rarely matches"
                         yield found(CODE, placed, at, message)
@@ -70,14 +70,6 @@ def _route(route: HttpRoute, path: Path) -> Iterator[tuple[Path, str]]:
             (*path, "directResponse", "body"),
             "the body is large, which slows the control plane; serve it by a workload",
         )
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def destination_rules(context: Context) -> Iterator[Finding]:

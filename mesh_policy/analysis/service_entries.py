@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from mesh_policy.analysis.context import Check, Context
 from mesh_policy.analysis.finding import Finding, Placed, found
-from mesh_policy.analysis.gateways import labels_text
 from mesh_policy.analysis.hosts import EVERYWHERE, scopes
+from mesh_policy.analysis.pods import labels_text
 from mesh_policy.networking.service_entry import ServiceEntry
 
 Entry = Placed[ServiceEntry]

@@ -3,9 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from mesh_policy.analysis.context import Check, Context
-from mesh_policy.analysis.finding import Finding, Placed, found
-from mesh_policy.analysis.gateways import labels_text
-from mesh_policy.analysis.pods import is_ambient
+from mesh_policy.analysis.finding import Finding, Placed, found, rivals
+from mesh_policy.analysis.pods import is_ambient, labels_text
 from mesh_policy.analysis.virtual_services import in_mesh
 from mesh_policy.hosts import covers, qualify
 from mesh_policy.networking.sidecar import Sidecar
@@ -14,7 +13,7 @@ from mesh_policy.networking.virtual_service import VirtualService
 Side = Placed[Sidecar]
 
 
-def labels_of(placed: Side) -> Mapping[str, str]:
+def _labels(placed: Side) -> Mapping[str, str]:
     """The labels that a Sidecar selects by; without any it is for its whole namespace."""
     selector = placed.value.spec.workload_selector
     return (selector.labels or {}) if selector is not None else {}
@@ -27,7 +26,7 @@ def selected(context: Context) -> Iterator[Finding]:
     by_pod: dict[tuple[str, str], list[Side]] = {}
     ambient: set[Side] = set()
     for placed in context.of(Sidecar):
-        labels = labels_of(placed)
+        labels = _labels(placed)
         if not labels:
             continue
         pods = list(context.pods.select(labels, placed.namespace))
@@ -38,44 +37,31 @@ def selected(context: Context) -> Iterator[Finding]:
             if pod.ambient:
                 ambient.add(placed)
             else:
-                by_pod.setdefault((pod.namespace, pod.name or repr(sorted(pod.labels.items()))), []).append(placed)
-    yield from _conflicts(by_pod)
+                by_pod.setdefault(pod.key, []).append(placed)
+    for (namespace, pod_name), one, others in rivals(by_pod):
+        message = (
+            f"Sidecar {others} selects workload {namespace}/{pod_name} as well; only one counts: merge them, "
+            "or select different workloads"
+        )
+        yield found("IST0110", one, ("spec", "workloadSelector"), message)
     for placed in ambient:
         message = "a workload that it selects is in ambient mode, where a Sidecar has no effect"
         yield found("IST0167", placed, ("spec", "workloadSelector"), message)
-
-
-def _conflicts(by_pod: Mapping[tuple[str, str], Sequence[Side]]) -> Iterator[Finding]:
-    told: set[tuple[str, str]] = set()
-    for (namespace, pod), placed in sorted(by_pod.items()):
-        for one in placed:
-            others = sorted(other.name for other in placed if other is not one)
-            if others and (one.full_name, repr(others)) not in told:
-                told.add((one.full_name, repr(others)))
-                message = (
-                    f"Sidecar {', '.join(others)} selects workload {namespace}/{pod} as well; only one counts: merge them, "
-                    "or select different workloads"
-                )
-                yield found("IST0110", one, ("spec", "workloadSelector"), message)
 
 
 def namespace_wide(context: Context) -> Iterator[Finding]:
     """IST0111 and IST0167: the Sidecars of whole namespaces."""
     wide: dict[str, list[Side]] = {}
     for placed in context.of(Sidecar):
-        if not labels_of(placed):
+        if not _labels(placed):
             wide.setdefault(placed.namespace, []).append(placed)
-    for namespace, several in sorted(wide.items()):
-        known = context.namespaces.get(namespace)
-        if known is not None and is_ambient(known.labels):
-            for one in several:
-                message = f"namespace {namespace} is in ambient mode, where a Sidecar has no effect"
-                yield found("IST0167", one, ("spec",), message)
-        elif len(several) > 1:
-            for one in several:
-                others = ", ".join(sorted(other.name for other in several if other is not one))
-                message = f"Sidecar {others} is for all of namespace {namespace} as well; only one counts: merge them"
-                yield found("IST0111", one, ("spec",), message)
+    ambient = {name for name in wide if name in context.namespaces and is_ambient(context.namespaces[name].labels)}
+    for namespace in ambient:
+        message = f"namespace {namespace} is in ambient mode, where a Sidecar has no effect"
+        yield from (found("IST0167", one, ("spec",), message) for one in wide[namespace])
+    for namespace, one, others in rivals({name: wide[name] for name in wide.keys() - ambient}):
+        message = f"Sidecar {others} is for all of namespace {namespace} as well; only one counts: merge them"
+        yield found("IST0111", one, ("spec",), message)
 
 
 def hidden_hosts(context: Context) -> Iterator[Finding]:

@@ -1,18 +1,13 @@
 """Telemetries: several for the same workloads, for nobody, without providers."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from mesh_policy.analysis.context import Check, Context
-from mesh_policy.analysis.finding import Finding, Placed, found
-from mesh_policy.analysis.gateways import labels_text
+from mesh_policy.analysis.finding import Finding, Placed, found, rivals
+from mesh_policy.analysis.pods import labels_of, labels_text
 from mesh_policy.telemetry.telemetry import Telemetry
 
 Tele = Placed[Telemetry]
-
-
-def _labels(placed: Tele) -> Mapping[str, str]:
-    selector = placed.value.spec.selector
-    return (selector.match_labels or {}) if selector is not None else {}
 
 
 def selected(context: Context) -> Iterator[Finding]:
@@ -21,7 +16,7 @@ def selected(context: Context) -> Iterator[Finding]:
         return
     by_pod: dict[tuple[str, str], list[Tele]] = {}
     for placed in context.of(Telemetry):
-        labels = _labels(placed)
+        labels = labels_of(placed.value.spec.selector)
         if not labels:
             continue
         pods = list(context.pods.select(labels, placed.namespace))
@@ -29,15 +24,10 @@ def selected(context: Context) -> Iterator[Finding]:
             message = f"no workload of namespace {placed.namespace} carries {labels_text(labels)}, so it is for nobody"
             yield found("IST0101", placed, ("spec", "selector", "matchLabels"), message)
         for pod in pods:
-            by_pod.setdefault((pod.namespace, pod.name or repr(sorted(pod.labels.items()))), []).append(placed)
-    told: set[tuple[str, str]] = set()
-    for (namespace, name), several in sorted(by_pod.items()):
-        for one in several:
-            others = ", ".join(sorted(other.name for other in several if other is not one))
-            if others and (one.full_name, others) not in told:
-                told.add((one.full_name, others))
-                message = f"Telemetry {others} selects workload {namespace}/{name} as well; only one counts: merge them"
-                yield found("IST0159", one, ("spec", "selector"), message)
+            by_pod.setdefault(pod.key, []).append(placed)
+    for (namespace, name), one, others in rivals(by_pod):
+        message = f"Telemetry {others} selects workload {namespace}/{name} as well; only one counts: merge them"
+        yield found("IST0159", one, ("spec", "selector"), message)
 
 
 def namespace_wide(context: Context) -> Iterator[Finding]:
@@ -46,11 +36,9 @@ def namespace_wide(context: Context) -> Iterator[Finding]:
     for placed in context.of(Telemetry):
         if placed.value.spec.selector is None:
             wide.setdefault(placed.namespace, []).append(placed)
-    for namespace, several in sorted(wide.items()):
-        for one in several if len(several) > 1 else ():
-            others = ", ".join(sorted(other.name for other in several if other is not one))
-            message = f"Telemetry {others} is for all of namespace {namespace} as well; only one counts: merge them"
-            yield found("IST0160", one, ("spec",), message)
+    for namespace, one, others in rivals(wide):
+        message = f"Telemetry {others} is for all of namespace {namespace} as well; only one counts: merge them"
+        yield found("IST0160", one, ("spec",), message)
 
 
 def providers(context: Context) -> Iterator[Finding]:

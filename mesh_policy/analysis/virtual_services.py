@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from mesh_policy.analysis.context import Check, Context
 from mesh_policy.analysis.finding import Finding, Placed, found
-from mesh_policy.analysis.hosts import EVERYWHERE, Host, Hosts, matches, scopes
-from mesh_policy.hosts import qualify
+from mesh_policy.analysis.hosts import EVERYWHERE, Host, Hosts, scopes
+from mesh_policy.hosts import overlap, qualify
 from mesh_policy.networking.destination_rule import DestinationRule
 from mesh_policy.networking.virtual_service import Destination, HttpRoute, VirtualService
 from mesh_policy.objects.services import HTTP_PROTOCOLS
@@ -68,7 +68,7 @@ def mesh_conflicts(context: Context) -> Iterator[Finding]:
         known = dict(own)
         if scope != EVERYWHERE:
             alike = [host, *wildcards] if not host.startswith("*") else list(everywhere)
-            known |= {n: p for other in alike if matches(host, other) for n, p in everywhere.get(other, {}).items()}
+            known |= {n: p for other in alike if overlap(host, other) for n, p in everywhere.get(other, {}).items()}
         if len(known) > 1:
             yield from _conflict(known, host, told)
 
