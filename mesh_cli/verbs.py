@@ -18,6 +18,7 @@ class Verb(NamedTuple):
 VERBS: dict[str, Verb] = {
     "analyze": Verb("mesh_cli.analyze", "analyze", "Check policies against each other and the services beside them."),
     "simulate": Verb("mesh_cli.simulate", "simulate", "Tell what becomes of a request, without a cluster."),
+    "compile": Verb("mesh_cli.compile", "compile_", "Print what the control plane would send to a proxy."),
     "diff": Verb("mesh_cli.diff", "diff", "Tell which requests two sets of policies treat differently."),
     "describe": Verb("mesh_cli.describe", "describe", "What applies to a workload."),
     "authz": Verb("mesh_cli.authz", "app", "Why a request is allowed or denied."),

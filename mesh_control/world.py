@@ -74,7 +74,8 @@ class ServicePort:
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """One running copy. ``ports`` maps port names to its own port numbers; ``sidecar``: whether a proxy stands beside it."""
+    """One running copy. ``ports`` maps port names to its own port numbers; ``sidecar``: whether a proxy stands beside it,
+    ``mutual_tls``: whether that takes mutual TLS."""
 
     name: str
     namespace: str
@@ -85,6 +86,12 @@ class Workload:
     sidecar: bool = True
     weight: int = 1
     locality: str = ""
+    mutual_tls: bool = False
+
+    @property
+    def account(self) -> str:
+        """The service account that the workload runs as: ``default`` where none is named."""
+        return self.service_account or "default"
 
     def port(self, port: ServicePort) -> int:
         """Where this workload serves a port of its service."""

@@ -13,6 +13,8 @@ from mesh_api.config import (
     Cluster,
     ClusterLoadAssignment,
     Endpoint,
+    FilterChain,
+    GrpcStatsFilter,
     HashPolicy,
     HttpConnectionManager,
     HttpProtocolOptions,
@@ -20,6 +22,7 @@ from mesh_api.config import (
     ListenerFilterExemption,
     LocalityEndpoints,
     OutlierDetection,
+    RawBuffer,
     RetryPolicy,
     RingHashConfig,
     Route,
@@ -30,7 +33,10 @@ from mesh_api.config import (
 )
 
 REFUSED: Final[dict[tuple[type, str], tuple[object, ...]]] = {
+    (Cluster, "tls"): (None, RawBuffer()),
+    (Cluster, "tls_matches"): ((),),
     (Cluster, "use_http_header"): (False,),
+    (FilterChain, "tls"): (None,),
     (HttpConnectionManager, "path_with_escaped_slashes_action"): ("KEEP_UNCHANGED",),
     (HttpConnectionManager, "server_header_transformation"): ("OVERWRITE",),
     (HttpConnectionManager, "request_timeout"): (None, 0.0),
@@ -51,10 +57,19 @@ PASSED_OVER: Final[dict[tuple[type, str], str]] = {
     (Cluster, "ring_hash"): _HASHED,
     (Cluster, "respect_dns_ttl"): "the system's resolver does not tell; names are asked for again at the refresh rate",
     (Cluster, "cleanup_interval"): "hosts that were dialled by address are forgotten when there are many",
+    (Cluster, "dns_jitter"): "spreads the refreshes of many proxies",
+    (Cluster, "dns_max_queries"): "the system's resolver is used",
+    (Cluster, "services"): "is for people and statistics",
+    (Cluster, "external"): "is for people and statistics",
     (Cluster, "metadata"): "is for people and statistics",
     (Cluster, "alt_stat_name"): "statistics keep the cluster's name",
     (ClusterLoadAssignment, "overprovisioning_factor"): "a priority keeps its load while it has a healthy host",
-    (Endpoint, "metadata"): "chooses the way by TLS, which is refused as a whole",
+    (Endpoint, "metadata"): "is for people and statistics",
+    (Endpoint, "tls_mode"): "chooses among ways of TLS, which are refused as a whole",
+    (FilterChain, "connect_timeout"): "bounds a handshake of TLS, which is refused as a whole",
+    (FilterChain, "metadata"): "is for people and statistics",
+    (GrpcStatsFilter, "emit_filter_state"): "messages of gRPC are not counted yet",
+    (GrpcStatsFilter, "stats_for_all_methods"): "messages of gRPC are not counted yet",
     (HashPolicy, "cookie"): _HASHED,
     (HashPolicy, "cookie_ttl"): _HASHED,
     (HashPolicy, "cookie_path"): _HASHED,
@@ -66,10 +81,12 @@ PASSED_OVER: Final[dict[tuple[type, str], str]] = {
     ): "a stalled request ends with its route's timeout, or when a side goes",
     (HttpConnectionManager, "client_cert_details"): "there is no client certificate without TLS",
     (HttpConnectionManager, "suppress_route_server_header"): "routes do not write it",
+    (HttpConnectionManager, "request_id_samples"): "there are no traces yet",
     (HttpProtocolOptions, "max_concurrent_streams"): _NOT_HTTP2,
     (Listener, "listener_filter_exemptions"): _NO_INSPECTORS,
     (Listener, "listener_filters_timeout"): _NO_INSPECTORS,
     (Listener, "continue_on_listener_filters_timeout"): _NO_INSPECTORS,
+    (Listener, "max_connections_per_event"): "is tuning of Envoy's accept loop",
     (Listener, "traffic_direction"): "is a label",
     (ListenerFilterExemption, "ports"): _NO_INSPECTORS,
     (LocalityEndpoints, "region"): _LOCALITY,
@@ -103,7 +120,12 @@ def refused(part: object) -> Iterator[str]:
             if harmless is None:
                 yield from refused(value)
             elif value not in harmless:
-                yield f"{name} = {value!r} is not supported yet"
+                yield f"{name}{_written(value)} is not supported yet"
+
+
+def _written(value: object) -> str:
+    """A value that is short enough to be told."""
+    return f" = {value!r}" if isinstance(value, str | int | float | bool) else ""
 
 
 @cache

@@ -289,7 +289,7 @@ def _in_all(sides: list[dict[str, None]]) -> str:
 
 def _strangers(meshes: Iterable[Mesh], policies: Iterable[Policy]) -> list[str]:
     """Identities that policies name and that no workload of the meshes has."""
-    known = [f"{TRUST_DOMAIN}/ns/{w.namespace}/sa/{w.service_account}" for m in meshes for w in m.world.workloads]
+    known = [f"{TRUST_DOMAIN}/ns/{w.namespace}/sa/{w.account}" for m in meshes for w in m.world.workloads]
     named = sorted(
         {text for policy in policies if policy.kind == "AuthorizationPolicy" for text in _identities(policy)}
     )
@@ -314,7 +314,7 @@ def _identities(policy: Any) -> Iterator[str]:
 
 
 def _told_apart(workload: Workload, patterns: list[str]) -> tuple[bool, ...]:
-    account = workload.service_account
+    account = workload.account
     mine: Mapping[str, str] = {
         "principals": f"{TRUST_DOMAIN}/ns/{workload.namespace}/sa/{account}",
         "source.principal": f"{TRUST_DOMAIN}/ns/{workload.namespace}/sa/{account}",

@@ -139,4 +139,4 @@ def _kind(workload: Workload | None, host: Host) -> object:
     if workload is None:
         return None
     labels = tuple(sorted(workload.labels.items()))
-    return workload.namespace, labels, workload.service_account, workload.sidecar, host.target[1]
+    return workload.namespace, labels, workload.account, workload.sidecar, host.target[1]

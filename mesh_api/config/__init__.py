@@ -15,10 +15,11 @@ from mesh_api.config.clusters import (
     LbPolicy,
     OutlierDetection,
     RingHashConfig,
+    ServiceName,
     SlowStart,
 )
 from mesh_api.config.endpoints import ClusterLoadAssignment, Endpoint, HealthStatus, LocalityEndpoints
-from mesh_api.config.filters import CorsFilter, FaultFilter, HttpFilter, RouterFilter
+from mesh_api.config.filters import CorsFilter, FaultFilter, GrpcStatsFilter, HttpFilter, RouterFilter
 from mesh_api.config.listeners import (
     FilterChain,
     FilterChainMatch,
@@ -53,21 +54,35 @@ from mesh_api.config.routes import (
     WeightedCluster,
 )
 from mesh_api.config.sockets import PipeAddress, SocketAddress
+from mesh_api.config.tls import (
+    CertificateValidation,
+    CommonTls,
+    DownstreamTls,
+    RawBuffer,
+    SecretSource,
+    TlsParameters,
+    TransportSocketMatch,
+    UpstreamTls,
+)
 
 __all__ = [
     "AccessLog",
+    "CertificateValidation",
     "CircuitBreakerThresholds",
     "Cluster",
     "ClusterLoadAssignment",
     "ClusterType",
+    "CommonTls",
     "CorsFilter",
     "CorsPolicy",
     "DirectResponse",
+    "DownstreamTls",
     "Endpoint",
     "FaultFilter",
     "FaultPolicy",
     "FilterChain",
     "FilterChainMatch",
+    "GrpcStatsFilter",
     "HashPolicy",
     "HeaderEdits",
     "HeaderMatch",
@@ -90,6 +105,7 @@ __all__ = [
     "PipeAddress",
     "ProxyConfig",
     "QueryParameterMatch",
+    "RawBuffer",
     "Rbac",
     "RbacAction",
     "RbacFilter",
@@ -103,12 +119,17 @@ __all__ = [
     "RouteConfiguration",
     "RouteMatch",
     "RouterFilter",
+    "SecretSource",
+    "ServiceName",
     "SlowStart",
     "SocketAddress",
     "StringMatch",
     "StringMatchKind",
     "TcpProxy",
+    "TlsParameters",
     "TrafficDirection",
+    "TransportSocketMatch",
+    "UpstreamTls",
     "VirtualHost",
     "WeightedCluster",
 ]

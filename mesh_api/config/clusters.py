@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from mesh_api.config.endpoints import ClusterLoadAssignment
+from mesh_api.config.tls import RawBuffer, TransportSocketMatch, UpstreamTls
 
 
 class ClusterType(Enum):
@@ -97,13 +98,24 @@ class HttpProtocolOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class ServiceName:
+    """A service that a cluster reaches, as Istio's metadata name it for telemetry."""
+
+    host: str
+    name: str
+    namespace: str
+
+
+@dataclass(frozen=True, slots=True)
 class Cluster:
     """One upstream. For ``EDS`` the hosts come from the assignment named ``eds_service_name`` (or ``name``).
 
     ``healthy_panic_threshold`` is a percentage (Envoy's default 50, Istio sends 0). ``bind_address`` is the source address
-    of upstream connections (Istio: ``127.0.0.6`` for inbound clusters). ``metadata`` is the ``istio`` filter metadata as
-    pairs sorted by key; a value that is no string on the wire (Istio's ``services``) is compact JSON here.
-    ``alt_stat_name`` replaces the name in statistics. The DNS settings apply to ``STRICT_DNS`` and ``LOGICAL_DNS``;
+    of upstream connections (Istio: ``127.0.0.6`` for inbound clusters). ``services``, ``external`` (outside of the mesh) and
+    ``metadata`` are the ``istio`` filter metadata, the last as pairs sorted by key; any other value that is no string on the
+    wire is compact JSON there. ``alt_stat_name`` replaces the name in statistics. ``tls`` is how connections are made; where
+    ``tls_matches`` are given, the first that fits an endpoint's ``tls_mode`` is.
+    The DNS settings apply to ``STRICT_DNS`` and ``LOGICAL_DNS``;
     ``dns_lookup_family`` is ``AUTO``, ``V4_ONLY``, ``V6_ONLY``, ``V4_PREFERRED`` or ``ALL``. Their defaults are Istio's.
     """
 
@@ -128,7 +140,14 @@ class Cluster:
     dns_lookup_family: str = "V4_ONLY"
     tcp_keepalive: tuple[int | None, int | None, int | None] | None = None
     """Probes, idle seconds, interval seconds; ``None`` leaves the kernel's own value."""
+    dns_jitter: float | None = None
+    dns_max_queries: int | None = None
+    """Queries on one socket of the resolver, after which another is opened (c-ares ``udp_max_queries``)."""
     cleanup_interval: float = 60.0
+    tls: UpstreamTls | RawBuffer | None = None
+    tls_matches: tuple[TransportSocketMatch, ...] = ()
+    services: tuple[ServiceName, ...] = ()
+    external: bool = False
     metadata: tuple[tuple[str, str], ...] = ()
     alt_stat_name: str = ""
 

@@ -17,12 +17,16 @@ class HealthStatus(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One host. ``metadata`` is the ``istio`` filter metadata as pairs (``workload`` and the like), for telemetry."""
+    """One host. ``metadata`` is the ``istio`` filter metadata as pairs (``workload`` and the like), for telemetry.
+
+    ``tls_mode`` is what the cluster's ``tls_matches`` look at: ``istio`` where a sidecar takes mutual TLS.
+    """
 
     address: SocketAddress | PipeAddress
     weight: int = 1
     health: HealthStatus = HealthStatus.UNKNOWN
     hostname: str = ""
+    tls_mode: str = ""
     metadata: tuple[tuple[str, str], ...] = ()
 
 

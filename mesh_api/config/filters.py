@@ -26,5 +26,13 @@ class CorsFilter:
     """``envoy.filters.http.cors``: acts only where a route carries a :class:`~mesh_api.config.routes.CorsPolicy`."""
 
 
-HttpFilter = RouterFilter | FaultFilter | CorsFilter | RbacFilter
+@dataclass(frozen=True, slots=True)
+class GrpcStatsFilter:
+    """``envoy.filters.http.grpc_stats``: counts the messages of gRPC calls, and leaves the counts for telemetry."""
+
+    emit_filter_state: bool = True
+    stats_for_all_methods: bool = False
+
+
+HttpFilter = RouterFilter | FaultFilter | CorsFilter | GrpcStatsFilter | RbacFilter
 """Any HTTP filter."""

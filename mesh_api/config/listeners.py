@@ -8,6 +8,7 @@ from mesh_api.config.authorization import NetworkRbac
 from mesh_api.config.filters import HttpFilter
 from mesh_api.config.routes import RouteConfiguration, WeightedCluster
 from mesh_api.config.sockets import PipeAddress, SocketAddress
+from mesh_api.config.tls import DownstreamTls
 
 
 class TrafficDirection(Enum):
@@ -76,6 +77,8 @@ class HttpConnectionManager:
     use_remote_address: bool = False
     xff_num_trusted_hops: int = 0
     generate_request_id: bool = True
+    request_id_samples: bool | None = None
+    """Whether the id of a request tells which ones are traced (``UuidRequestIdConfig``); ``None``: Envoy's default, yes."""
     preserve_external_request_id: bool = False
     always_set_request_id_in_response: bool = False
     normalize_path: bool = False
@@ -112,12 +115,18 @@ NetworkFilter = HttpConnectionManager | TcpProxy
 
 @dataclass(frozen=True, slots=True)
 class FilterChain:
-    """One way to treat a connection. ``guards`` are asked before ``filter``, in their order, whether it may go on."""
+    """One way to treat a connection. ``guards`` are asked before ``filter``, in their order, whether it may go on.
+
+    ``connect_timeout``: seconds for the handshake of ``tls``. ``metadata`` is the ``istio`` filter metadata as pairs.
+    """
 
     filter: NetworkFilter
     name: str = ""
     match: FilterChainMatch = FilterChainMatch()
     guards: tuple[NetworkRbac, ...] = ()
+    tls: DownstreamTls | None = None
+    connect_timeout: float | None = None
+    metadata: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,3 +149,5 @@ class Listener:
     access_logs: tuple[AccessLog, ...] = ()
     listener_filters_timeout: float | None = None
     continue_on_listener_filters_timeout: bool = False
+    max_connections_per_event: int | None = None
+    """How many connections are accepted before other work gets its turn; ``None``: as many as there are."""

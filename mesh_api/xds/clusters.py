@@ -3,18 +3,28 @@
 from typing import Any, Final
 
 from envoy.config.cluster.v3 import circuit_breaker_pb2, cluster_pb2, outlier_detection_pb2
-from envoy.config.core.v3 import address_pb2, config_source_pb2
+from envoy.config.core.v3 import address_pb2, config_source_pb2, extension_pb2
+from envoy.extensions.network.dns_resolver.cares.v3 import cares_dns_resolver_pb2 as cares_pb2
 from envoy.type.v3 import percent_pb2
 
-from mesh_api.config.clusters import CircuitBreakerThresholds, Cluster, ClusterType, LbPolicy, OutlierDetection
+from mesh_api.config.clusters import (
+    CircuitBreakerThresholds,
+    Cluster,
+    ClusterType,
+    LbPolicy,
+    OutlierDetection,
+    ServiceName,
+)
 from mesh_api.xds.endpoints import decode_assignment, encode_assignment
 from mesh_api.xds.errors import EncodeError
 from mesh_api.xds.fields import Fields
 from mesh_api.xds.http_protocol import decode_http_protocol, encode_http_protocol
 from mesh_api.xds.ignored import IGNORED_TYPES
 from mesh_api.xds.load_balancing import decode_load_balancing, encode_load_balancing
-from mesh_api.xds.values import duration, metadata, read_metadata, type_name, uint32
+from mesh_api.xds.tls import decode_socket_match, decode_upstream, encode_socket, encode_socket_match
+from mesh_api.xds.values import as_texts, duration, metadata, pack, read_values, type_name, uint32, unpack
 
+CARES: Final = "envoy.network.dns_resolver.cares"
 PANIC_THRESHOLD: Final = 50.0
 """Envoy's default, in percent."""
 
@@ -46,7 +56,8 @@ def encode_cluster(cluster: Cluster) -> Any:
         alt_stat_name=cluster.alt_stat_name,
         type=cluster_pb2.Cluster.DiscoveryType.Value(cluster.type.value),
         connect_timeout=duration(cluster.connect_timeout),
-        metadata=metadata(cluster.metadata),
+        metadata=_encode_metadata(cluster),
+        transport_socket_matches=[encode_socket_match(match) for match in cluster.tls_matches],
         typed_extension_protocol_options=encode_http_protocol(cluster.http),
     )
     encode_load_balancing(cluster, message)
@@ -59,8 +70,40 @@ def encode_cluster(cluster: Cluster) -> Any:
         message.common_lb_config.healthy_panic_threshold.CopyFrom(
             percent_pb2.Percent(value=cluster.healthy_panic_threshold)
         )
+    if cluster.tls is not None:
+        message.transport_socket.CopyFrom(encode_socket(cluster.tls))
     _encode_connections(cluster, message)
     return message
+
+
+def _encode_metadata(cluster: Cluster) -> Any:
+    found: dict[str, Any] = dict(cluster.metadata)
+    if cluster.services:
+        found["services"] = [
+            {"host": service.host, "name": service.name, "namespace": service.namespace} for service in cluster.services
+        ]
+    if cluster.external:
+        found["external"] = True
+    return metadata(found)
+
+
+def _decode_metadata(fields: Fields | None) -> dict[str, Any]:
+    found = read_values(fields)
+    listed = found.get("services")
+    named = [_service_name(value) for value in listed] if isinstance(listed, list) else []
+    names = tuple(name for name in named if name is not None)
+    if names and len(names) == len(named):
+        del found["services"]
+    else:
+        names = ()
+    external = found.pop("external") if found.get("external") is True else False
+    return {"services": names, "external": external, "metadata": as_texts(found)}
+
+
+def _service_name(value: Any) -> ServiceName | None:
+    if isinstance(value, dict) and value.keys() == {"host", "name", "namespace"}:
+        return ServiceName(*(str(value[key]) for key in ("host", "name", "namespace")))
+    return None
 
 
 def _check(cluster: Cluster) -> None:
@@ -86,6 +129,13 @@ def _encode_hosts(cluster: Cluster, message: Any) -> None:
     if cluster.type in DNS_TYPES:
         message.respect_dns_ttl = cluster.respect_dns_ttl
         message.dns_lookup_family = cluster_pb2.Cluster.DnsLookupFamily.Value(cluster.dns_lookup_family)
+    if cluster.dns_jitter is not None:
+        message.dns_jitter.CopyFrom(duration(cluster.dns_jitter))
+    if cluster.dns_max_queries is not None:
+        resolver = cares_pb2.CaresDnsResolverConfig(udp_max_queries=uint32(cluster.dns_max_queries))
+        message.typed_dns_resolver_config.CopyFrom(
+            extension_pb2.TypedExtensionConfig(name=CARES, typed_config=pack(resolver))
+        )
     if cluster.type in DNS_TYPES or cluster.dns_refresh_rate != _DEFAULT.dns_refresh_rate:
         message.dns_refresh_rate.CopyFrom(duration(cluster.dns_refresh_rate))
     if cluster.type is ClusterType.ORIGINAL_DST or cluster.cleanup_interval != _DEFAULT.cleanup_interval:
@@ -146,7 +196,7 @@ def decode_cluster(fields: Fields) -> Cluster:
     with fields as f:
         if f.oneof("cluster_discovery_type") == "cluster_type":
             raise f.error("cluster_type", "not supported")
-        _refuse_tls(f)
+        _refuse_filters(f)
         cluster_type = ClusterType(f.enum("type"))
         return Cluster(
             name=f.text("name"),
@@ -162,7 +212,11 @@ def decode_cluster(fields: Fields) -> Cluster:
             bind_address=_decode_bind_address(f),
             use_http_header=_decode_original_dst(f),
             tcp_keepalive=_decode_keepalive(f),
-            metadata=read_metadata(f.optional("metadata")),
+            tls=decode_upstream(f.optional("transport_socket")),
+            tls_matches=tuple(decode_socket_match(match) for match in f.children("transport_socket_matches")),
+            dns_jitter=f.duration("dns_jitter"),
+            dns_max_queries=_decode_resolver(f.optional("typed_dns_resolver_config")),
+            **_decode_metadata(f.optional("metadata")),
             alt_stat_name=f.text("alt_stat_name"),
             **_decode_resolution(f, cluster_type),
             **decode_load_balancing(f),
@@ -174,17 +228,26 @@ def _seconds(fields: Fields, field: str, default: float) -> float:
     return default if value is None else value
 
 
-def _refuse_tls(fields: Fields) -> None:
-    """Upstream TLS is not built yet: sending plaintext instead would break the promise of the resource."""
-    if fields.has("transport_socket_matches"):
-        raise fields.error("transport_socket_matches", "TLS to the upstream is not supported yet")
-    socket = fields.optional("transport_socket")
-    if socket is not None and "raw_buffer" not in type_name(socket.message.typed_config):
-        raise socket.error("", "TLS to the upstream is not supported yet")
+def _refuse_filters(fields: Fields) -> None:
     for upstream_filter in fields.children("filters"):
         name = type_name(upstream_filter.message.typed_config)
         if name not in IGNORED_TYPES:
             raise upstream_filter.error("typed_config", f"{name or 'a missing type'} is not supported")
+
+
+def _decode_resolver(fields: Fields | None) -> int | None:
+    """Of another resolver nothing is asked: the system's is used."""
+    if fields is None:
+        return None
+    with fields as f:
+        f.text("name")
+        if type_name(f.message.typed_config) != cares_pb2.CaresDnsResolverConfig.DESCRIPTOR.full_name:
+            f.take("typed_config")
+            return None
+        _, resolver = unpack(f.child("typed_config"), (cares_pb2.CaresDnsResolverConfig,))
+        with resolver as r:
+            queries: int | None = r.wrapped("udp_max_queries")
+            return queries
 
 
 def _decode_eds(fields: Fields, cluster_type: ClusterType) -> str:

@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
+from envoy.extensions.request_id.uuid.v3 import uuid_pb2
 
 from mesh_api.config.listeners import HttpConnectionManager
 from mesh_api.xds.access_logs import decode_access_log, encode_access_log
@@ -12,7 +13,7 @@ from mesh_api.xds.fields import Fields
 from mesh_api.xds.filters import decode_http_filters, encode_http_filter
 from mesh_api.xds.route_actions import decode_upgrades
 from mesh_api.xds.routes import decode_route_configuration, encode_route_configuration
-from mesh_api.xds.values import boolean, duration, uint32
+from mesh_api.xds.values import boolean, duration, pack, uint32, unpack
 
 MESSAGE: Final = hcm_pb2.HttpConnectionManager
 
@@ -72,6 +73,9 @@ def _encode_nested(manager: HttpConnectionManager, message: Any) -> None:
         message.rds.config_source.CopyFrom(ads_source())
     if manager.idle_timeout is not None:
         message.common_http_protocol_options.idle_timeout.CopyFrom(duration(manager.idle_timeout))
+    if manager.request_id_samples is not None:
+        extension = uuid_pb2.UuidRequestIdConfig(use_request_id_for_trace_sampling=boolean(manager.request_id_samples))
+        message.request_id_extension.typed_config.CopyFrom(pack(extension))
     if manager.accept_http_10:
         message.http_protocol_options.accept_http_10 = True
     for detail in manager.client_cert_details:
@@ -101,6 +105,7 @@ def decode_connection_manager(fields: Fields) -> HttpConnectionManager:
             use_remote_address=f.wrapped_flag("use_remote_address", default=False),
             xff_num_trusted_hops=f.number("xff_num_trusted_hops"),
             generate_request_id=f.wrapped_flag("generate_request_id", default=True),
+            request_id_samples=_decode_request_id(f.optional("request_id_extension")),
             normalize_path=f.wrapped_flag("normalize_path", default=False),
             # Without runtime layers, Envoy's implementation specific default is to keep them.
             path_with_escaped_slashes_action="KEEP_UNCHANGED" if slashes.startswith("IMPLEMENTATION") else slashes,
@@ -124,6 +129,17 @@ def _decode_routes(fields: Fields) -> dict[str, Any]:
     with fields.child(kind) as rds:
         read_ads_source(rds.child("config_source"))
         return {"rds_name": rds.text("route_config_name")}
+
+
+def _decode_request_id(fields: Fields | None) -> bool | None:
+    if fields is None:
+        return None
+    with fields as f:
+        _, extension = unpack(f.child("typed_config"), (uuid_pb2.UuidRequestIdConfig,))
+        with extension as e:
+            e.wrapped("pack_trace_reason")  # which requests are traced is written into their ids, or not
+            samples: bool | None = e.wrapped("use_request_id_for_trace_sampling")
+            return samples
 
 
 def _decode_plain(fields: Fields) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from envoy.config.endpoint.v3 import endpoint_components_pb2, endpoint_pb2
 from mesh_api.config.endpoints import ClusterLoadAssignment, Endpoint, HealthStatus, LocalityEndpoints
 from mesh_api.xds.addresses import decode_address, encode_address
 from mesh_api.xds.fields import Fields
-from mesh_api.xds.values import metadata, read_metadata, uint32
+from mesh_api.xds.values import metadata, read_metadata, read_tls_mode, uint32
 
 OVERPROVISIONING = 140
 """Envoy's default factor, in percent."""
@@ -38,7 +38,7 @@ def _encode_endpoint(endpoint: Endpoint) -> Any:
     return endpoint_components_pb2.LbEndpoint(
         endpoint=endpoint_components_pb2.Endpoint(address=encode_address(endpoint.address), hostname=endpoint.hostname),
         health_status=health_check_pb2.HealthStatus.Value(endpoint.health.value),
-        metadata=metadata(endpoint.metadata),
+        metadata=metadata(endpoint.metadata, endpoint.tls_mode),
         load_balancing_weight=uint32(endpoint.weight),
     )
 
@@ -82,5 +82,6 @@ def _decode_endpoint(fields: Fields) -> Endpoint:
             # Envoy reads TIMEOUT as UNHEALTHY (core.v3.HealthStatus).
             health=HealthStatus("UNHEALTHY" if health == "TIMEOUT" else health),
             hostname=hostname,
+            tls_mode=read_tls_mode(f.optional("metadata")),
             metadata=read_metadata(f.optional("metadata")),
         )

@@ -6,11 +6,12 @@ from typing import Any, Final, NamedTuple
 from envoy.extensions.filters.common.fault.v3 import fault_pb2 as common_fault_pb2
 from envoy.extensions.filters.http.cors.v3 import cors_pb2
 from envoy.extensions.filters.http.fault.v3 import fault_pb2
+from envoy.extensions.filters.http.grpc_stats.v3 import config_pb2 as grpc_stats_pb2
 from envoy.extensions.filters.http.router.v3 import router_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
 
 from mesh_api.config.authorization import RbacFilter
-from mesh_api.config.filters import CorsFilter, FaultFilter, HttpFilter, RouterFilter
+from mesh_api.config.filters import CorsFilter, FaultFilter, GrpcStatsFilter, HttpFilter, RouterFilter
 from mesh_api.config.routes import MILLION, CorsPolicy, FaultPolicy
 from mesh_api.xds.authorization import HTTP_MESSAGE, decode_http_rbac, encode_http_rbac
 from mesh_api.xds.errors import EncodeError
@@ -58,6 +59,17 @@ def _decode_cors_filter(fields: Fields) -> CorsFilter:
         return CorsFilter()
 
 
+def _encode_grpc_stats(stats: GrpcStatsFilter) -> Any:
+    return grpc_stats_pb2.FilterConfig(
+        emit_filter_state=stats.emit_filter_state, stats_for_all_methods=boolean(stats.stats_for_all_methods)
+    )
+
+
+def _decode_grpc_stats(fields: Fields) -> GrpcStatsFilter:
+    with fields as f:
+        return GrpcStatsFilter(f.flag("emit_filter_state"), f.wrapped_flag("stats_for_all_methods", default=False))
+
+
 HTTP_FILTERS: Final = (
     FilterRow(
         FaultFilter,
@@ -67,6 +79,13 @@ HTTP_FILTERS: Final = (
         _decode_fault_filter,
     ),
     FilterRow(CorsFilter, "envoy.filters.http.cors", cors_pb2.Cors, lambda _: cors_pb2.Cors(), _decode_cors_filter),
+    FilterRow(
+        GrpcStatsFilter,
+        "envoy.filters.http.grpc_stats",
+        grpc_stats_pb2.FilterConfig,
+        _encode_grpc_stats,
+        _decode_grpc_stats,
+    ),
     FilterRow(RbacFilter, "envoy.filters.http.rbac", HTTP_MESSAGE, encode_http_rbac, decode_http_rbac),
     FilterRow(RouterFilter, "envoy.filters.http.router", router_pb2.Router, _encode_router, _decode_router),
 )

@@ -7,24 +7,15 @@ IGNORED_TYPES: Final[dict[str, str]] = {
     "istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig": "chooses the ALPN of upstream TLS; the cluster says that",
     "envoy.tcp.metadataexchange.config.MetadataExchange": "telemetry only: names the peer's workload",
     "io.istio.http.peer_metadata.Config": "telemetry only: names the peer's workload",
-    "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig": "telemetry only: counts gRPC messages",
 }
 """Filters that change no traffic, by the full name of their configuration's message."""
 
 IGNORED_FIELDS: Final[dict[tuple[str, str], str]] = {
-    ("envoy.config.cluster.v3.Cluster", "dns_jitter"): "spreads refreshes of many proxies",
-    ("envoy.config.cluster.v3.Cluster", "typed_dns_resolver_config"): "the system's resolver is used",
     ("envoy.config.cluster.v3.CircuitBreakers.Thresholds", "track_remaining"): "statistics only",
     ("envoy.config.core.v3.ConfigSource", "initial_fetch_timeout"): "a snapshot is applied when it is complete",
     ("envoy.config.core.v3.ConfigSource", "resource_api_version"): "there is v3 only",
     ("envoy.config.core.v3.RuntimeDouble", "runtime_key"): "no runtime layers: the default value holds",
     ("envoy.config.core.v3.RuntimeFractionalPercent", "runtime_key"): "no runtime layers: the default value holds",
-    ("envoy.config.listener.v3.FilterChain", "metadata"): "names the policy that the chain was made of",
-    ("envoy.config.listener.v3.FilterChain", "transport_socket_connect_timeout"): "bounds a TLS handshake only",
-    (
-        "envoy.config.listener.v3.Listener",
-        "max_connections_to_accept_per_socket_event",
-    ): "tuning of Envoy's accept loop",
     ("envoy.config.route.v3.RouteAction.RequestMirrorPolicy", "trace_sampled"): "copies carry the original's trace",
     ("envoy.config.route.v3.WeightedCluster", "runtime_key_prefix"): "no runtime layers: the weights hold",
     ("envoy.config.endpoint.v3.LocalityLbEndpoints", "metadata"): "telemetry only",
@@ -32,17 +23,8 @@ IGNORED_FIELDS: Final[dict[tuple[str, str], str]] = {
         "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector",
         "initial_read_buffer_size",
     ): "tuning of Envoy's reads",
-    (
-        "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-        "request_id_extension",
-    ): "request ids are UUIDs in any case",
     ("envoy.extensions.filters.http.router.v3.Router", "start_child_span"): "tracing only",
     ("envoy.extensions.filters.http.router.v3.Router", "dynamic_stats"): "statistics only",
     ("envoy.type.matcher.v3.RegexMatcher", "google_re2"): "RE2 is the only engine",
 }
 """Fields that change no traffic, by message and field."""
-
-IGNORED_METADATA: Final[dict[str, str]] = {
-    "envoy.transport_socket_match": "selects among the cluster's transport socket matches, which are refused themselves",
-}
-"""Namespaces of filter metadata; the namespace ``istio`` is kept, every other one is an error."""

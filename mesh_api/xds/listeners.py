@@ -24,7 +24,8 @@ from mesh_api.xds.fields import Fields
 from mesh_api.xds.ignored import IGNORED_TYPES
 from mesh_api.xds.listener_filters import decode_listener_filters, encode_listener_filters
 from mesh_api.xds.tcp_proxy import decode_tcp_proxy, encode_tcp_proxy
-from mesh_api.xds.values import boolean, duration, pack, type_name, uint32, unpack
+from mesh_api.xds.tls import decode_downstream, encode_socket
+from mesh_api.xds.values import boolean, duration, metadata, pack, read_metadata, type_name, uint32, unpack
 
 HTTP: Final = "envoy.filters.network.http_connection_manager"
 TCP: Final = "envoy.filters.network.tcp_proxy"
@@ -44,6 +45,7 @@ def encode_listener(listener: Listener) -> Any:
         access_log=[encode_access_log(log) for log in listener.access_logs],
         listener_filters_timeout=duration(listener.listener_filters_timeout),
         continue_on_listener_filters_timeout=listener.continue_on_listener_filters_timeout,
+        max_connections_to_accept_per_socket_event=uint32(listener.max_connections_per_event),
     )
     if listener.default_filter_chain is not None:
         message.default_filter_chain.CopyFrom(_encode_chain(listener.default_filter_chain))
@@ -54,7 +56,12 @@ def _encode_chain(chain: FilterChain) -> Any:
     match = None if chain.match == FilterChainMatch() else _encode_match(chain.match)
     guards = [components_pb2.Filter(name=RBAC, typed_config=pack(encode_network_rbac(guard))) for guard in chain.guards]
     return components_pb2.FilterChain(
-        name=chain.name, filter_chain_match=match, filters=[*guards, _encode_network_filter(chain.filter)]
+        name=chain.name,
+        filter_chain_match=match,
+        filters=[*guards, _encode_network_filter(chain.filter)],
+        transport_socket=None if chain.tls is None else encode_socket(chain.tls),
+        transport_socket_connect_timeout=duration(chain.connect_timeout),
+        metadata=metadata(chain.metadata),
     )
 
 
@@ -93,24 +100,21 @@ def decode_listener(fields: Fields) -> Listener:
             access_logs=tuple(decode_access_log(log) for log in f.children("access_log")),
             listener_filters_timeout=f.duration("listener_filters_timeout"),
             continue_on_listener_filters_timeout=f.flag("continue_on_listener_filters_timeout"),
+            max_connections_per_event=f.wrapped("max_connections_to_accept_per_socket_event"),
         )
 
 
 def _decode_chain(fields: Fields) -> FilterChain:
     with fields as f:
-        socket = f.optional("transport_socket")
-        # Downstream TLS is not built yet. Dropping such a chain would send its connections to another chain, or
-        # serve in plaintext what asked for TLS; so the whole listener is refused.
-        if socket is not None:
-            if "raw_buffer" not in type_name(socket.message.typed_config):
-                raise socket.error("", "TLS from the downstream is not supported yet")
-            f.take("transport_socket")
         guards, terminal = _decode_filters(f)
         return FilterChain(
             filter=terminal,
             name=f.text("name"),
             match=_decode_match(f.child("filter_chain_match")),
             guards=guards,
+            tls=decode_downstream(f.optional("transport_socket")),
+            connect_timeout=f.duration("transport_socket_connect_timeout"),
+            metadata=read_metadata(f.optional("metadata")),
         )
 
 

@@ -15,6 +15,9 @@ from mesh_api.xds.values import duration
 CHOICES = 2
 """Envoy's default number of hosts that least request compares."""
 
+NO_KEY = "("
+"""Envoy requires a runtime key: Istio's, which no layer can define, so that the default value holds."""
+
 _DEFAULT_HASH = RingHashConfig()
 
 
@@ -59,10 +62,7 @@ def _check(cluster: Cluster) -> None:
 def _encode_slow_start(slow_start: SlowStart) -> Any:
     return cluster_pb2.Cluster.SlowStartConfig(
         slow_start_window=duration(slow_start.window),
-        # Envoy requires a runtime key; no layer defines it, so the default value holds.
-        aggression=base_pb2.RuntimeDouble(
-            default_value=slow_start.aggression, runtime_key="upstream.slow_start.aggression"
-        ),
+        aggression=base_pb2.RuntimeDouble(default_value=slow_start.aggression, runtime_key=NO_KEY),
         min_weight_percent=percent_pb2.Percent(value=slow_start.min_weight_percent),
     )
 

@@ -1,12 +1,12 @@
 """Small values on the wire: durations, wrappers, fractions, metadata, typed extensions."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from envoy.config.core.v3 import base_pb2
 from envoy.type.v3 import percent_pb2
-from google.protobuf import any_pb2, duration_pb2, struct_pb2, wrappers_pb2
+from google.protobuf import any_pb2, duration_pb2, wrappers_pb2
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import DecodeError as ProtobufDecodeError
 from udpa.type.v1 import typed_struct_pb2 as udpa_typed_struct_pb2
@@ -14,10 +14,11 @@ from xds.type.v3 import typed_struct_pb2 as xds_typed_struct_pb2
 
 from mesh_api.config.routes import MILLION
 from mesh_api.xds.fields import NANOSECONDS, Fields
-from mesh_api.xds.ignored import IGNORED_METADATA
 from mesh_api.xds.type_urls import PREFIX
 
-ISTIO = "istio"
+ISTIO, SOCKET_MATCH = "istio", "envoy.transport_socket_match"
+"""Namespaces of filter metadata; every other one is an error."""
+TLS_MODE = "tlsMode"
 _PER_UNIT = {"HUNDRED": MILLION // 100, "TEN_THOUSAND": MILLION // 10_000, "MILLION": 1}
 _TYPED_STRUCTS = {
     "udpa.type.v1.TypedStruct": udpa_typed_struct_pb2.TypedStruct,
@@ -72,27 +73,47 @@ def read_runtime_fraction(fields: Fields | None, default: int) -> int:
         return read_fraction(f.optional("default_value"))
 
 
-def metadata(pairs: tuple[tuple[str, str], ...]) -> Any:
-    """``Metadata`` with the ``istio`` namespace; ``None`` when there are no pairs."""
-    if not pairs:
-        return None
-    values = struct_pb2.Struct(fields={key: struct_pb2.Value(string_value=value) for key, value in pairs})
-    return base_pb2.Metadata(filter_metadata={ISTIO: values})
+def metadata(pairs: tuple[tuple[str, str], ...] | Mapping[str, Any], tls_mode: str = "") -> Any:
+    """``Metadata``: JSON values of the ``istio`` namespace, and what chooses a transport socket; ``None`` for neither."""
+    message = base_pb2.Metadata()
+    if tls_mode:
+        message.filter_metadata[SOCKET_MATCH].fields[TLS_MODE].string_value = tls_mode
+    if pairs:
+        message.filter_metadata[ISTIO].update(dict(pairs))
+    return message if pairs or tls_mode else None
 
 
 def read_metadata(fields: Fields | None) -> tuple[tuple[str, str], ...]:
     """The pairs of the ``istio`` namespace, sorted; see :class:`mesh_api.config.Cluster` for values that are no strings."""
+    return as_texts(read_values(fields))
+
+
+def read_values(fields: Fields | None) -> dict[str, Any]:
+    """The ``istio`` namespace as JSON values; any other one but that of sockets is an error."""
     if fields is None:
-        return ()
+        return {}
     with fields as f:
         namespaces = f.take("filter_metadata")
         for namespace in sorted(namespaces):
-            if namespace != ISTIO and namespace not in IGNORED_METADATA:
+            if namespace not in (ISTIO, SOCKET_MATCH):
                 raise f.error(f'filter_metadata["{namespace}"]', "not supported")
-        if ISTIO not in namespaces:
-            return ()
-        values = MessageToDict(namespaces[ISTIO])
-        return tuple((key, _as_text(values[key])) for key in sorted(values))
+        return dict(MessageToDict(namespaces[ISTIO])) if ISTIO in namespaces else {}
+
+
+def read_tls_mode(fields: Fields | None) -> str:
+    """What chooses a transport socket: one name is supported."""
+    if fields is None or SOCKET_MATCH not in fields.message.filter_metadata:
+        return ""
+    values = fields.message.filter_metadata[SOCKET_MATCH].fields
+    for key in values:
+        if key != TLS_MODE or values[key].WhichOneof("kind") != "string_value":
+            raise fields.error(f'filter_metadata["{SOCKET_MATCH}"]["{key}"]', "not supported")
+    return str(values[TLS_MODE].string_value) if TLS_MODE in values else ""
+
+
+def as_texts(values: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """JSON values as pairs sorted by key; see :class:`mesh_api.config.Cluster` for those that are no strings."""
+    return tuple((key, _as_text(values[key])) for key in sorted(values))
 
 
 def _as_text(value: object) -> str:

@@ -1,11 +1,10 @@
 """Clusters: one for each port of each visible service, and one for each subset of it."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from mesh_api.config import (
     CircuitBreakerThresholds,
@@ -14,19 +13,23 @@ from mesh_api.config import (
     HttpProtocolOptions,
     LbPolicy,
     OutlierDetection,
+    RawBuffer,
     RingHashConfig,
+    ServiceName,
     SlowStart,
+    TransportSocketMatch,
 )
-from mesh_control.compiler import defaults, endpoints, names, traffic_policies
+from mesh_control.compiler import defaults, endpoints, names, tls, traffic_policies
+from mesh_control.compiler.peer_authentication import TlsMode, mtls_of_namespace
 from mesh_control.compiler.scope import Scope
 from mesh_control.compiler.traffic_policies import Settings
-from mesh_control.world import Protocol, Resolution, Service, ServicePort
+from mesh_control.compiler.trust_domains import LOCAL
+from mesh_control.world import Protocol, Resolution, Service, ServicePort, World
 from mesh_policy import DestinationRule
 from mesh_policy.networking import destination_rule as policy
 from mesh_policy.networking.destination_rule import Subset
 
 T = TypeVar("T")
-_COMPACT = json.JSONEncoder(separators=(",", ":"))
 
 SIMPLE = {
     "ROUND_ROBIN": LbPolicy.ROUND_ROBIN,
@@ -51,8 +54,10 @@ def _of_service(scope: Scope, service: Service, rules: Sequence[DestinationRule]
     for port in service.ports:
         for subset in (None, *traffic_policies.subsets(rules)):
             cluster = _cluster(scope, service, port, subset)
-            cluster = replace(cluster, metadata=metadata(service, rules, subset))
-            made.append(with_settings(cluster, traffic_policies.settings(rules, port.number, subset)))
+            cluster = replace(cluster, **described(service, rules, subset))
+            settings = traffic_policies.settings(rules, port.number, subset)
+            cluster = with_settings(cluster, settings)
+            made.append(cluster if scope.proxy.limited else _with_tls(scope, cluster, service, port, subset, settings))
     return tuple(made)
 
 
@@ -76,24 +81,52 @@ def _cluster(scope: Scope, service: Service, port: ServicePort, subset: Subset |
             ClusterType.LOGICAL_DNS if single else ClusterType.STRICT_DNS
         )  # Envoy wants exactly one name for the former
         cluster = replace(cluster, type=kind, eds_service_name="", load_assignment=hosts)
+        cluster = replace(cluster, dns_jitter=defaults.DNS_JITTER, dns_max_queries=defaults.DNS_MAX_QUERIES)
     elif service.resolution is Resolution.NONE:
         cluster = _original_destination(cluster)
     return cluster
 
 
-def metadata(
-    service: Service, rules: Sequence[DestinationRule], subset: Subset | None = None
-) -> tuple[tuple[str, str], ...]:
-    """What telemetry and tools learn of a cluster (Istio's ``istio`` filter metadata): service, rule and subset."""
-    named = {"host": service.hostname, "name": service.name or service.hostname, "namespace": service.namespace}
-    found = {"services": _COMPACT.encode([named])}
+def described(service: Service, rules: Sequence[DestinationRule], subset: Subset | None = None) -> dict[str, Any]:
+    """What telemetry and tools learn of a cluster, as its fields: service, rule and subset."""
+    found = {}
     if rules:
         found["config"] = names.config_path("destination-rule", rules[0].metadata)
     if subset is not None:
         found["subset"] = subset.name
-    if service.external:
-        found["external"] = "true"
-    return tuple(sorted(found.items()))
+    return {
+        "services": (ServiceName(service.hostname, service.name or service.hostname, service.namespace),),
+        "external": service.external,
+        "metadata": tuple(sorted(found.items())),
+    }
+
+
+def _with_tls(
+    scope: Scope, cluster: Cluster, service: Service, port: ServicePort, subset: Subset | None, settings: Settings
+) -> Cluster:
+    """As the DestinationRule says; where it says nothing, mutual TLS to whoever takes it (Istio's auto mTLS)."""
+    sni = names.sni(port.number, subset.name if subset else "", service.hostname)
+    http2 = cluster.http.protocol == "http2"
+    asked = settings.tls
+    if asked is None:
+        if service.external or mtls_of_namespace(scope.world, service.namespace) is TlsMode.DISABLE:
+            return cluster
+        mutual = tls.mutual_client(sni, identities(scope.world, service), http2=http2)
+        matches = (
+            TransportSocketMatch("tlsMode-istio", (("tlsMode", "istio"),), mutual),
+            TransportSocketMatch("tlsMode-disabled", (), RawBuffer()),
+        )
+        return replace(cluster, tls_matches=matches)
+    if asked.mode == "ISTIO_MUTUAL":
+        names_ = asked.subject_alt_names or identities(scope.world, service)
+        return replace(cluster, tls=tls.mutual_client(asked.sni or sni, names_, http2=http2))
+    return cluster
+
+
+def identities(world: World, service: Service) -> tuple[str, ...]:
+    """The names in the certificates of a service's workloads."""
+    accounts = {(w.namespace, w.service_account) for w in world.members[service.hostname] if w.service_account}
+    return tuple(sorted(f"spiffe://{LOCAL}/ns/{namespace}/sa/{account}" for namespace, account in accounts))
 
 
 def with_settings(cluster: Cluster, settings: Settings) -> Cluster:

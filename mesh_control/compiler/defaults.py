@@ -5,6 +5,7 @@ from mesh_api.config import (
     CircuitBreakerThresholds,
     CorsFilter,
     FaultFilter,
+    GrpcStatsFilter,
     HttpFilter,
     RetryPolicy,
     RouterFilter,
@@ -26,6 +27,15 @@ SERVER_NAME = "istio-envoy"
 IDLE_ENDPOINT_TTL, IDLE_CONNECTION_TTL = 5.0, 300.0
 """Seconds that pass-through clusters keep a destination, and a connection, that nobody uses."""
 
+DNS_JITTER, DNS_MAX_QUERIES = 0.1, 100
+"""Seconds by which proxies ask apart from each other; queries on one socket of the resolver."""
+
+TLS_CONNECT_TIMEOUT = 15.0
+"""Seconds for a handshake at the listeners for what the application sends, and at gateways."""
+
+CONNECTIONS_PER_EVENT = 1
+"""Of bound listeners: connections are spread more evenly over Envoy's threads when each takes one at a time."""
+
 NEVER = 9223372035.0
 """Seconds: Go's longest duration. The destinations of inbound clusters are few and stay."""
 
@@ -46,7 +56,7 @@ OUTBOUND_RETRIES = RetryPolicy(
 
 INBOUND_RETRIES = RetryPolicy(retry_on=("reset-before-request",), num_retries=2)
 
-HTTP_FILTERS: tuple[HttpFilter, ...] = (FaultFilter(), CorsFilter(), RouterFilter())
+HTTP_FILTERS: tuple[HttpFilter, ...] = (GrpcStatsFilter(), FaultFilter(), CorsFilter(), RouterFilter())
 """The order: faults before anything is decided, CORS before routing, the router last."""
 
 UPGRADES = ("websocket",)

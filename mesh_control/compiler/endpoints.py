@@ -16,6 +16,10 @@ CANONICAL_REVISION = ("service.istio.io/canonical-revision", "app.kubernetes.io/
 """Labels that name a workload's service and its version, the first that is set counts."""
 
 
+CLUSTER = "Kubernetes"
+"""The cluster of all workloads, as Istio calls it where nothing else is said, even without Kubernetes."""
+
+
 def assignments(scope: Scope) -> list[ClusterLoadAssignment]:
     """The assignment of every cluster whose hosts are known here."""
     made: list[ClusterLoadAssignment] = []
@@ -54,6 +58,7 @@ def _endpoint(workload: Workload, port: ServicePort) -> Endpoint:
     return Endpoint(
         SocketAddress(workload.address, workload.port(port)),
         weight=workload.weight,
+        tls_mode="istio" if workload.mutual_tls else "",
         metadata=(("workload", _owner(workload)),),
     )
 
@@ -62,7 +67,7 @@ def _owner(workload: Workload) -> str:
     """Workload, namespace, canonical service, its revision, cluster: what telemetry says of a peer (Istio's form)."""
     service = _first(workload.labels, CANONICAL_SERVICE) or workload.name
     revision = _first(workload.labels, CANONICAL_REVISION)
-    return f"{workload.name};{workload.namespace};{service};{revision};"
+    return f"{workload.name};{workload.namespace};{service};{revision};{CLUSTER}"
 
 
 def _first(labels: Mapping[str, str], keys: tuple[str, ...]) -> str:

@@ -21,6 +21,7 @@ def outbound_http(stat_prefix: str, rds_name: str) -> HttpConnectionManager:
         normalize_path=True,
         stream_idle_timeout=0.0,
         upgrades=defaults.UPGRADES,
+        request_id_samples=True,
         proxy_100_continue=True,
     )
 
@@ -38,6 +39,7 @@ def inbound_http(
         normalize_path=True,
         stream_idle_timeout=0.0,
         upgrades=defaults.UPGRADES,
+        request_id_samples=True,
         forward_client_cert="APPEND_FORWARD",
         client_cert_details=("subject", "dns", "uri"),
         proxy_100_continue=True,
@@ -56,6 +58,7 @@ def gateway_http(stat_prefix: str, rds_name: str, authorization: tuple[RbacFilte
         normalize_path=True,
         stream_idle_timeout=0.0,
         upgrades=defaults.UPGRADES,
+        request_id_samples=True,
         forward_client_cert="SANITIZE_SET",
         client_cert_details=("subject", "cert", "dns", "uri"),
         proxy_100_continue=True,

@@ -8,6 +8,11 @@ def outbound(port: int, subset: str, hostname: str) -> str:
     return f"outbound|{port}|{subset}|{hostname}"
 
 
+def sni(port: int, subset: str, hostname: str) -> str:
+    """The server name that a sidecar asks for: a gateway that passes TLS on knows the cluster by it."""
+    return f"outbound_.{port}_.{subset}_.{hostname}"
+
+
 def inbound(port: int) -> str:
     """Cluster of the application's own port."""
     return f"inbound|{port}||"

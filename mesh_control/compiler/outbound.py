@@ -61,6 +61,7 @@ def virtual(scope: Scope) -> Listener:
         use_original_dst=True,
         traffic_direction=OUTBOUND,
         access_logs=defaults.LISTENER_ACCESS_LOGS,
+        max_connections_per_event=defaults.CONNECTIONS_PER_EVENT,
     )
 
 
@@ -98,7 +99,7 @@ def _listener(address: str, port: int, chain: FilterChain, inspector: ListenerFi
     return Listener(
         f"{address}_{port}",
         SocketAddress(address, port),
-        (chain,),
+        (replace(chain, connect_timeout=defaults.TLS_CONNECT_TIMEOUT),),
         default_filter_chain=filter_chains.pass_through() if inspector else None,
         listener_filters=(inspector,) if inspector else (),
         bind_to_port=False,

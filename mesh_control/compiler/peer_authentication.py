@@ -55,6 +55,17 @@ def effective(world: World, namespace: str, labels: Mapping[str, str]) -> PeerMo
     return PeerMode(mode, ports, said, own if ports else None)
 
 
+def mtls_of_namespace(world: World, namespace: str) -> TlsMode:
+    """What clients take for the mode of a namespace's services: those of workloads and ports are not known to them."""
+    policies = [policy for policy in world.of_kind(PeerAuthentication) if not _labels(policy)]
+    mode = TlsMode.PERMISSIVE
+    for owner in (ROOT_NAMESPACE, namespace):
+        policy = _first(policy for policy in policies if policy.metadata.namespace == owner)
+        wanted = None if policy is None else _mode(policy.spec.mtls)
+        mode = wanted or mode
+    return mode
+
+
 def _first(policies: Iterable[PeerAuthentication]) -> PeerAuthentication | None:
     return next(iter(policies), None)
 

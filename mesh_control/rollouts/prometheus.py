@@ -5,12 +5,16 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from urllib.parse import urlencode
 
 from mesh_control.rollouts.proxies import Fetch
 from mesh_policy.durations import parse_duration
 from mesh_policy.releases import ErrorRate, Latency, Limit, Mirror
 from mesh_policy.releases.machine import Reading, Rollout
+
+UNKNOWN = "unknown"
+"""What Istio's metrics write for what they do not know."""
 
 
 @dataclass(slots=True)
@@ -56,18 +60,39 @@ def queries_of(rollout: Rollout, limit: Limit) -> tuple[str, str]:
     Nobody waits for the answers to mirrored requests, so those are measured where they arrive.
     """
     release = rollout.release
-    window = f"[{max(1, round(parse_duration(limit.window).total_seconds()))}s]"
-    labels = {
-        "reporter": "destination" if isinstance(release, Mirror) else "source",
-        "destination_service": release.host,
-        "destination_version": release.versions[1],
-    }
-    chosen = ",".join(f"{name}={json.dumps(value)}" for name, value in labels.items())
-    requests = f"sum(increase(istio_requests_total{{{chosen}}}{window}))"
+    reporter = "destination" if isinstance(release, Mirror) else "source"
+    candidate = _Candidate(reporter, release.host, release.versions[1], parse_duration(limit.window))
+    requests = f"sum({candidate.each('increase', 'istio_requests_total')})"
     if isinstance(limit, ErrorRate):
-        failed = f'sum(increase(istio_requests_total{{{chosen},response_code=~"5.."}}{window}))'
-        return requests, f"100 * ({failed} or vector(0)) / {requests}"
+        failed = candidate.each("increase", "istio_requests_total", ',response_code=~"5.."')
+        return requests, f"100 * (sum({failed}) or vector(0)) / {requests}"
     if isinstance(limit, Latency):
-        times = f"sum by (le) (rate(istio_request_duration_milliseconds_bucket{{{chosen}}}{window}))"
-        return requests, f"histogram_quantile({limit.quantile:g}, {times})"
+        times = candidate.each("rate", "istio_request_duration_milliseconds_bucket")
+        return requests, f"histogram_quantile({limit.quantile:g}, sum by (le) ({times}))"
     raise TypeError(f"{limit!r} cannot be measured")
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    reporter: str
+    host: str
+    version: str
+    window: timedelta
+
+    def each(self, function: str, metric: str, condition: str = "") -> str:
+        """A function of the candidate's series of a metric.
+
+        What a client's proxy answers in the place of a host (no connection, a timeout) has the version ``unknown``, for the
+        host told none; of what the proxy knows about hosts by itself, the metrics name the canonical revision
+        (istio/proxy, ``istio_stats.cc``: the endpoint's encoding does not have app and version).
+        """
+        window = f"[{max(1, round(self.window.total_seconds()))}s]"
+        service = {"reporter": self.reporter, "destination_service": self.host}
+        told = {"destination_version": self.version}
+        known = {"destination_version": UNKNOWN, "destination_canonical_revision": self.version}
+        # A text of PromQL is one of Go: JSON's, but for what JSON writes as two surrogates.
+        chosen = (
+            ",".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in (service | labels).items())
+            for labels in (told, known)
+        )
+        return " or ".join(f"{function}({metric}{{{labels}{condition}}}{window})" for labels in chosen)

@@ -12,7 +12,7 @@ from mesh_control.control import Control, Refused
 from mesh_control.push import Progress
 from mesh_control.rollouts.measurements import Measurements
 from mesh_control.rollouts.prometheus import PrometheusMeasurements
-from mesh_control.rollouts.proxies import ProxyMeasurements
+from mesh_control.rollouts.proxies import Fetch, ProxyMeasurements
 from mesh_control.rollouts.runner import RefusedError, Runner
 from mesh_control.rollouts.store import Store
 from mesh_policy import Policy, dump
@@ -51,10 +51,9 @@ class ControlTarget:
 
 
 @asynccontextmanager
-async def runner(control: Control, state_dir: Path, prometheus_url: str | None) -> AsyncIterator[Runner]:
-    """The releases of a control plane; measured by the Prometheus at the URL, or by the proxies where there is none."""
-    timeout = aiohttp.ClientTimeout(total=FETCH_SECONDS)
-    async with aiohttp.ClientSession(timeout=timeout) as session:
+async def fetching(seconds: float = FETCH_SECONDS) -> AsyncIterator[Fetch]:
+    """What reads URLs for the sources of measurements; an answer may take ``seconds``."""
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=seconds)) as session:
 
         async def fetch(url: str) -> str:
             try:
@@ -64,6 +63,13 @@ async def runner(control: Control, state_dir: Path, prometheus_url: str | None) 
             except aiohttp.ClientError as error:
                 raise OSError(str(error)) from None
 
+        yield fetch
+
+
+@asynccontextmanager
+async def runner(control: Control, state_dir: Path, prometheus_url: str | None) -> AsyncIterator[Runner]:
+    """The releases of a control plane; measured by the Prometheus at the URL, or by the proxies where there is none."""
+    async with fetching() as fetch:
         source: Measurements = (
             ProxyMeasurements(control.hub.nodes, fetch)
             if prometheus_url is None

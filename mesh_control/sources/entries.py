@@ -51,15 +51,26 @@ def _service(entry: ServiceEntry, host: str) -> Service:
     )
 
 
+TLS_MODE = "security.istio.io/tlsMode"
+"""Label: ``istio`` where a sidecar takes mutual TLS, ``disabled`` where it does not."""
+
+
+def _takes_mutual_tls(spec: WorkloadEntrySpec) -> bool:
+    """As the label says; without it, whoever has a service account is taken to have a certificate (Istio)."""
+    label = (spec.labels or {}).get(TLS_MODE)
+    return label == "istio" if label is not None else bool(spec.service_account)
+
+
 def _workload(spec: WorkloadEntrySpec, name: str, namespace: str, *, sidecar: bool) -> Workload:
     return Workload(
         name=name,
         namespace=namespace,
         address=spec.address or "",
         labels=spec.labels or {},
-        service_account=spec.service_account or "default",
+        service_account=spec.service_account or "",
         ports=spec.ports or {},
         sidecar=sidecar,
         weight=spec.weight or 1,
         locality=spec.locality or "",
+        mutual_tls=_takes_mutual_tls(spec),
     )

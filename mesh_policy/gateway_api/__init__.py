@@ -4,8 +4,9 @@ What they say is checked as kube-apiserver checks it with the official CustomRes
 sets or maps, and their CEL rules. What is unset is not written; each field tells the default that then holds.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from mesh_policy.lazy_names import lazily
 
 if TYPE_CHECKING:
     from mesh_policy.gateway_api.gateway import Gateway as Gateway
@@ -28,27 +29,14 @@ if TYPE_CHECKING:
     from mesh_policy.gateway_api.tls_route import TlsRouteSpec as TlsRouteSpec
 
 _HOMES = {
-    "gateway": ("Gateway", "GatewaySpec"),
-    "gateway_class": ("GatewayClass", "GatewayClassSpec"),
-    "grpc_route": ("GRPCRoute", "GrpcRouteSpec"),
-    "http_route": ("HTTPRoute", "HttpRouteSpec"),
-    "reference_grant": ("ReferenceGrant", "ReferenceGrantSpec"),
-    "tcp_route": ("TCPRoute", "TcpRouteSpec"),
-    "tls_route": ("TLSRoute", "TlsRouteSpec"),
+    "mesh_policy.gateway_api.gateway": ("Gateway", "GatewaySpec"),
+    "mesh_policy.gateway_api.gateway_class": ("GatewayClass", "GatewayClassSpec"),
+    "mesh_policy.gateway_api.grpc_route": ("GRPCRoute", "GrpcRouteSpec"),
+    "mesh_policy.gateway_api.http_route": ("HTTPRoute", "HttpRouteSpec"),
+    "mesh_policy.gateway_api.reference_grant": ("ReferenceGrant", "ReferenceGrantSpec"),
+    "mesh_policy.gateway_api.tcp_route": ("TCPRoute", "TcpRouteSpec"),
+    "mesh_policy.gateway_api.tls_route": ("TLSRoute", "TlsRouteSpec"),
 }
 """Module to the names that this package shows of it; each is imported when it is first asked for."""
-_HOME_OF = {name: f"{__name__}.{module}" for module, names in _HOMES.items() for name in names}
 
-__all__ = [*_HOME_OF]
-
-
-def __getattr__(name: str) -> object:
-    if name not in _HOME_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(_HOME_OF[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME_OF})
+__all__, __getattr__, __dir__ = lazily(__name__, _HOMES)

@@ -10,16 +10,20 @@ from mesh_policy.gateway_api.refusals import refuse
 
 
 class Backend(Model):
-    """One backend: ``group`` is by default the core's (``""``), ``kind`` ``Service``, ``namespace`` that of the route.
-
-    In another namespace it takes a ReferenceGrant there. A Service needs its ``port`` (not that of its pods).
-    """
+    """One backend: a Service, or what the implementation takes besides."""
 
     group: Group | None = None
+    """API group of the backend; default ``""``, the core group, to which Services belong."""
     kind: Kind | None = None
+    """Kind of the backend; default ``Service``. Istio also takes ``Hostname`` of ``networking.istio.io`` (any host of
+    the mesh), ``ServiceImport``, and in HTTPRoutes ``InferencePool``; what goes to any other fails."""
     name: ObjectName
+    """Name of the backend; of a Service its plain name, without namespace and domain."""
     namespace: NamespaceName | None = None
+    """Namespace of the backend; default the route's. Another one must allow it by a ReferenceGrant, or nothing gets
+    there."""
     port: Port | None = None
+    """Port of the backend; of a Service its own port, not that of its pods, and then required."""
 
     @property
     def is_service(self) -> bool:
@@ -34,6 +38,8 @@ class Backend(Model):
 
 
 class WeightedBackend(Backend):
-    """A backend and its share: ``weight`` (by default 1) of the sum of all beside it; with 0 it gets no requests."""
+    """A backend and its share of the traffic."""
 
     weight: Weight | None = None
+    """Share of the traffic, relative to the sum of all weights beside it; default 1. With 0 the backend gets
+    nothing."""

@@ -47,10 +47,14 @@ def _without_zeros(value: str) -> str:
 
 
 class GatewayAddress(Model):
-    """An address that is asked for; ``type`` is by default ``IPAddress``; without ``value`` any of that type."""
+    """An address that is asked for."""
 
     type: AddressType | None = None
+    """What ``value`` is: ``IPAddress`` (default), ``Hostname``, ``NamedAddress``, or ``DOMAIN/NAME`` for an
+    implementation's own."""
     value: Annotated[str, Text("an address", least=0)] | None = None
+    """The address, in the form of its type, at most 253 characters; without it the implementation chooses one of that
+    type."""
 
     @property
     def kind_of_address(self) -> str:
@@ -99,39 +103,57 @@ AnnotationValue = Annotated[str, Text("a value", most=4096, least=0)]
 
 
 class Infrastructure(Model):
-    """What the Services and Deployments made for a Gateway get: labels, annotations, an implementation's parameters."""
+    """What the objects get that an implementation makes for the Gateway."""
 
     labels: Annotated[dict[str, LabelValue], Entries(8), AfterValidator(_qualified)] | None = None
+    """Labels of what is made for the Gateway (Service, Deployment, pods), at most 8. Unset, Istio takes those of the
+    Gateway."""
     annotations: Annotated[dict[str, AnnotationValue], Entries(16), AfterValidator(_qualified)] | None = None
+    """Annotations of what is made for the Gateway, at most 16. Unset, Istio takes those of the Gateway."""
     parameters_ref: LocalObjectReference | None = None
+    """Object in the Gateway's namespace with an implementation's settings. Istio takes a ConfigMap alone; without it,
+    or with another kind, it does not accept the Gateway."""
 
 
 class ListenerNamespaces(Model):
-    """Namespaces whose ListenerSets may attach: ``None`` (default), ``Same``, ``All``, or those of ``selector``."""
+    """Namespaces whose ListenerSets may add listeners."""
 
     from_: Literal["All", "Selector", "Same", "None"] | None = None
+    """Which namespaces: ``None`` (default), ``Same`` (the Gateway's own), ``All``, or ``Selector`` for those that
+    ``selector`` picks."""
     selector: LabelSelector | None = None
+    """Labels of the namespaces; counts with ``from: Selector`` alone, which without it picks none."""
 
 
 class AllowedListeners(Model):
-    """Which ListenerSets may add listeners; by default none."""
+    """Which ListenerSets (objects with further listeners) may add theirs."""
 
     namespaces: ListenerNamespaces | None = None
+    """Namespaces whose ListenerSets may add listeners; default none."""
 
 
 class GatewaySpec(Model):
-    """Listeners, made real as the class ``gateway_class_name`` says (``istio`` for Istio's proxies).
-
-    ``default_scope`` ``All`` makes it a default Gateway: routes with ``use_default_gateways`` attach without naming it.
-    """
+    """Listeners, to which routes attach, and who makes them real."""
 
     gateway_class_name: ObjectName
+    """Name of the GatewayClass, which says who makes the Gateway real: ``istio`` for Istio's proxies,
+    ``istio-waypoint`` for a waypoint. Where there is no such class, nobody does."""
     listeners: Listeners
+    """Ports that the Gateway opens: 1 to 64, each with a name of its own, no two with the same port, protocol and
+    host."""
     addresses: Annotated[tuple[GatewayAddress, ...], Items(16), AfterValidator(_once)] | None = None
+    """Addresses that are asked for, at most 16; unset, the implementation chooses. Istio gives one ``IPAddress`` to the
+    Service it makes; for ``Hostname`` it makes none, and uses the Service that is named."""
     infrastructure: Infrastructure | None = None
+    """Labels, annotations and settings of what is made for the Gateway."""
     allowed_listeners: AllowedListeners | None = None
+    """Which ListenerSets may add listeners; default none."""
     tls: GatewayTls | None = None
+    """TLS of the Gateway as a whole: its own certificate towards backends, and how clients' certificates are
+    checked."""
     default_scope: Literal["All", "None"] | None = None
+    """``All``: routes with ``useDefaultGateways: All`` attach without naming this Gateway. ``None`` (default): they
+    have to name it. Istio does not look at it."""
 
 
 class Gateway(GatewayApiPolicy):

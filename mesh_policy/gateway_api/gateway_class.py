@@ -14,11 +14,16 @@ ControllerName = Annotated[
 
 
 class GatewayClassSpec(Model):
-    """Gateways of this class are managed by ``controller_name`` (it can never change), as ``parameters_ref`` says."""
+    """Who makes Gateways of this class real. It is an object of the whole cluster, in no namespace."""
 
     controller_name: ControllerName
+    """Who makes Gateways of this class real, as ``DOMAIN/NAME``; it can never change. Istio's name is
+    ``istio.io/gateway-controller``, and for waypoints ``istio.io/mesh-controller``."""
     parameters_ref: ObjectReference | None = None
+    """Object with settings for all Gateways of the class. Istio does not look at it: it takes a ConfigMap labelled
+    ``gateway.istio.io/defaults-for-class``."""
     description: Annotated[str, Text("a text", most=64, least=0)] | None = None
+    """What the class is for, for people; at most 64 characters."""
 
 
 class GatewayClass(GatewayApiPolicy):

@@ -22,17 +22,20 @@ Replacement = Annotated[str, Text("a path", most=1024, least=0)]
 
 
 class ReplaceFullPath(Choice):
-    """Puts ``replace_full_path`` in place of the whole path."""
+    """Replaces the whole path."""
 
     type: Literal["ReplaceFullPath"] = "ReplaceFullPath"
     replace_full_path: Replacement
+    """What stands in place of the whole path; at most 1024 characters."""
 
 
 class ReplacePrefixMatch(Choice):
-    """Puts ``replace_prefix_match`` in place of the prefix that the rule's one ``PathPrefix`` match found."""
+    """Replaces the matched prefix. The rule must have exactly one match, by ``PathPrefix``."""
 
     type: Literal["ReplacePrefixMatch"] = "ReplacePrefixMatch"
     replace_prefix_match: Replacement
+    """What stands in place of the matched prefix, at most 1024 characters: with ``/x`` for ``/a``, ``/a/b`` becomes
+    ``/x/b``. Empty and ``/`` take the prefix away."""
 
 
 PathModifier = Annotated[
@@ -42,23 +45,27 @@ PathModifier = Annotated[
 
 
 class RequestRedirect(Model):
-    """Answers with a redirect; what is unset stays as in the request.
-
-    ``port`` is by default that of a given ``scheme``, else the listener's; ``status_code`` is 302.
-    """
+    """Where a redirect leads."""
 
     scheme: Literal["http", "https"] | None = None
+    """``http`` or ``https``; default that of the request."""
     hostname: PreciseHostname | None = None
+    """Host that clients are sent to, without wildcard; default that of the request."""
     path: PathModifier | None = None
+    """How the path changes; unset, it stays."""
     port: Port | None = None
+    """Port that clients are sent to; default that of a given ``scheme`` (80 or 443), else the listener's."""
     status_code: Literal[301, 302, 303, 307, 308] | None = None
+    """Status of the answer; default 302."""
 
 
 class UrlRewrite(Model):
-    """Changes host and path on the way to the backend."""
+    """Changes of host and path on the way to the backend."""
 
     hostname: PreciseHostname | None = None
+    """Host that the backend is asked for, without wildcard; default that of the request."""
     path: PathModifier | None = None
+    """How the path changes; unset, it stays."""
 
 
 def _star_alone(value: tuple[str, ...]) -> tuple[str, ...]:
@@ -79,50 +86,73 @@ CorsMethod = Literal["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS
 
 
 class Cors(Model):
-    """Cross-origin rules; ``max_age`` is in seconds, by default 5. A ``*`` must be alone in its list."""
+    """Cross-origin rules."""
 
     allow_origins: Annotated[tuple[Origin, ...], Items(64, key=""), AfterValidator(_star_alone)] | None = None
+    """Origins whose scripts may ask, at most 64: ``https://HOST``, perhaps with ``*.`` before the host or a port after
+    it. ``*`` alone stands for all; unset, none may."""
     allow_credentials: Flag | None = None
+    """Whether cookies and the like may be sent; default no."""
     allow_methods: Annotated[tuple[CorsMethod, ...], Items(9, key=""), AfterValidator(_star_alone)] | None = None
+    """Methods that are allowed besides GET, HEAD and POST, which always are; ``*`` alone stands for all."""
     allow_headers: Annotated[tuple[HeaderName, ...], Items(64, key=""), AfterValidator(_star_alone)] | None = None
+    """Headers that requests may carry besides those that browsers always may send, at most 64; ``*`` alone stands for
+    all."""
     expose_headers: Annotated[tuple[HeaderName, ...], Items(64, key="")] | None = None
+    """Headers of answers that scripts may read besides the common ones (such as ``Content-Type``), at most 64; ``*``
+    stands for all, but not together with credentials."""
     max_age: Positive | None = None
+    """How many seconds a browser may keep the answer to its preflight; at least 1, default 5."""
 
 
 HeaderNames = Annotated[tuple[str, ...], Items(64, key="")]
 
 
 class GrpcAuth(Model):
-    """What a gRPC authorization server is told: the headers of ``allowed_headers``; unset means all."""
+    """What an authorization server is told by gRPC."""
 
     allowed_headers: HeaderNames | None = None
+    """Names of the request's headers that the server is told, at most 64; unset or empty, all."""
 
 
 class HttpAuth(Model):
-    """How an HTTP authorization server is asked: below ``path``, with ``allowed_headers`` (and those always sent).
-
-    Of its answer, ``allowed_response_headers`` go on to the backend; unset means all.
-    """
+    """What an authorization server is told by HTTP, and what of its answer goes on."""
 
     path: Annotated[str, Text("a path", PATH, most=1024, least=0)] | None = None
+    """Prefix that is put before the request's path when the server is asked; default none."""
     allowed_headers: HeaderNames | None = None
+    """Names of the request's headers that the server is told, at most 64, besides Host, method, path, Content-Length
+    and Authorization; unset or empty, no others."""
     allowed_response_headers: HeaderNames | None = None
+    """Names of headers of the server's answer that are put into the request to the backend, at most 64; unset or empty,
+    all but Host."""
 
 
 class ForwardBody(Model):
-    """How much of the body is sent along: ``max_size`` in bytes; 0 or unset, none of it."""
+    """How much of a request's body the authorization server is sent."""
 
     max_size: Int64 | None = None
+    """Most bytes of the body that are sent; default 0, none. Whether a longer body is cut or refused, the Gateway API
+    leaves open."""
 
 
 class ExternalAuth(Model):
-    """Asks ``backend_ref`` before a request goes on, by Envoy's ext_authz (``GRPC``) or plain ``HTTP``."""
+    """An authorization server, which is asked before a request goes on."""
 
     protocol: Literal["HTTP", "GRPC"]
+    """How the server is asked: ``GRPC`` by Envoy's ext_authz, ``HTTP`` by a plain request, where 200 allows and every
+    other status refuses."""
     backend_ref: Backend
+    """The authorization server, which must speak ``protocol`` at that port. Where it cannot be asked, requests are
+    refused."""
     grpc: GrpcAuth | None = None
+    """What the server is told by gRPC; required with protocol ``GRPC`` (``{}`` takes the defaults), excluded with
+    ``HTTP``."""
     http: HttpAuth | None = None
+    """What the server is told by HTTP; required with protocol ``HTTP`` (``{}`` takes the defaults), excluded with
+    ``GRPC``."""
     forward_body: ForwardBody | None = None
+    """How much of the request's body the server is sent; default none."""
 
     @model_validator(mode="after")
     def _of_protocol(self) -> Self:
@@ -141,6 +171,7 @@ class RequestRedirectFilter(Choice):
 
     type: Literal["RequestRedirect"] = "RequestRedirect"
     request_redirect: RequestRedirect
+    """Where clients are sent. A rule with it has no backends, and no URLRewrite."""
 
 
 class UrlRewriteFilter(Choice):
@@ -148,6 +179,7 @@ class UrlRewriteFilter(Choice):
 
     type: Literal["URLRewrite"] = "URLRewrite"
     url_rewrite: UrlRewrite
+    """What changes on the way to the backend; excludes RequestRedirect."""
 
 
 class CorsFilter(Choice):
@@ -155,6 +187,7 @@ class CorsFilter(Choice):
 
     type: Literal["CORS"] = "CORS"
     cors: Cors
+    """Which other origins may ask, and for what. Istio does not pass preflights of others on to the backend."""
 
 
 class ExternalAuthFilter(Choice):
@@ -162,6 +195,8 @@ class ExternalAuthFilter(Choice):
 
     type: Literal["ExternalAuth"] = "ExternalAuth"
     external_auth: ExternalAuth
+    """Which server is asked, and what it is told. Istio does not know this filter, and takes nothing of a route with
+    it."""
 
 
 _CHOICES = (

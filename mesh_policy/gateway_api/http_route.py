@@ -19,7 +19,7 @@ from mesh_policy.gateway_api.http_filters import (
 from mesh_policy.gateway_api.kind import GatewayApiPolicy
 from mesh_policy.gateway_api.matches import HttpMatch, PathMatch
 from mesh_policy.gateway_api.names import Hostname, SectionName
-from mesh_policy.gateway_api.parent_refs import DefaultGateways, ParentRefs
+from mesh_policy.gateway_api.parent_refs import RouteSpec
 from mesh_policy.gateway_api.refusals import Refusal, refuse
 from mesh_policy.gateway_api.rules import same_names, too_many_matches
 from mesh_policy.gateway_api.session import SessionPersistence
@@ -29,16 +29,22 @@ EVERYTHING = (HttpMatch(path=PathMatch(type="PathPrefix", value="/")),)
 
 
 class HttpBackend(WeightedBackend):
-    """A backend, its share, and filters for what it gets alone."""
+    """A backend, its share of the requests, and filters for those."""
 
     filters: HttpFilters | None = None
+    """What is done to requests that go to this backend, and to its answers; at most 16. Istio takes changes of headers
+    alone, and nothing of a route with another filter here."""
 
 
 class Timeouts(Model):
-    """``request`` bounds the whole exchange with the client, ``backend_request`` one try; 0 stands for no limit."""
+    """How long requests may take, as ``10s``, ``500ms`` or ``1h30m``."""
 
     request: GatewayDuration | None = None
+    """Longest time from a client's request to the end of the answer, retries included; ``0s`` stands for no limit,
+    which is also Istio's default."""
     backend_request: GatewayDuration | None = None
+    """Longest time of one try, at most ``request``; ``0s`` stands for no limit, which is the default. Without
+    ``retry``, Istio puts it in place of ``request``."""
 
     @model_validator(mode="after")
     def _within(self) -> Self:
@@ -51,26 +57,36 @@ RetryCode = Annotated[Whole, Field(ge=400, le=599)]
 
 
 class Retry(Model):
-    """Retries: on which status ``codes``, how often (``attempts``, without the first), at least ``backoff`` apart."""
+    """When and how often requests are tried again."""
 
     codes: Annotated[tuple[RetryCode, ...], Items(key="")] | None = None
+    """Status codes, 400 to 599, of answers after which a request is tried again. After a failed connection it always
+    is."""
     attempts: Annotated[Whole, Field(ge=1, le=2**63 - 1)] | None = None
+    """Most retries, not counting the first try; at least 1, at Istio by default 2."""
     backoff: GatewayDuration | None = None
+    """Least time between tries, such as ``100ms``; at Istio by default 25 ms."""
 
 
 class HttpRule(Model):
-    """One rule: what fits any of ``matches`` (by default all requests) goes through ``filters`` to ``backend_refs``.
-
-    A rule without backends and redirect answers 500 (404 for a request that fits no rule).
-    """
+    """One rule: requests that fit go through the filters to the backends. What fits no rule gets 404."""
 
     name: SectionName | None = None
+    """Name of the rule, for access logs and for objects that refer to it; no two rules of a route have the same."""
     matches: Annotated[tuple[HttpMatch, ...], Items(64)] | None = None
+    """Conditions of which one must hold, at most 64; unset, every request fits (prefix ``/``)."""
     filters: HttpFilters | None = None
+    """What is done to requests and answers, at most 16; but RequestMirror, ExtensionRef and ExternalAuth, each type
+    stands once."""
     backend_refs: Annotated[tuple[HttpBackend, ...], Items(16)] | None = None
+    """Backends that share the requests, at most 16. Without any, and for the share of one that is not valid, the answer
+    is 500."""
     timeouts: Timeouts | None = None
+    """How long requests may take; at Istio by default without end."""
     retry: Retry | None = None
+    """When requests are tried again; at Istio by default after a failed connection, at most twice."""
     session_persistence: SessionPersistence | None = None
+    """Keeps requests of one session at one backend; unset, each is balanced by itself. Istio does not look at it."""
 
     @property
     def effective_matches(self) -> tuple[HttpMatch, ...]:
@@ -118,18 +134,19 @@ def _fit(value: Sequence[HttpRule]) -> Sequence[HttpRule]:
     return value
 
 
-class HttpRouteSpec(Model):
-    """Rules for ``hostnames`` (by default those of the listeners), at the listeners of ``parent_refs``.
+class HttpRouteSpec(RouteSpec):
+    """Rules for HTTP requests to some hosts.
 
     Of all rules of all routes that fit a request the most specific match wins: exact paths, the longest prefix, a method,
-    the most headers, the most query parameters; then the oldest route, the first by name, the first rule. Without
-    ``rules`` there is one, which matches everything and has no backends.
+    the most headers, the most query parameters; then the oldest route, the first by name, the first rule.
     """
 
-    parent_refs: ParentRefs | None = None
-    use_default_gateways: DefaultGateways | None = None
     hostnames: Annotated[tuple[Hostname, ...], Items(16)] | None = None
+    """Hosts that the rules are for, at most 16, perhaps with ``*.`` before them; default those of the listeners. One
+    that does not fit a listener's does not count there. With a Service as parent they are not looked at."""
     rules: Annotated[tuple[HttpRule, ...], Items(16, least=1), AfterValidator(_fit)] | None = None
+    """The rules, 1 to 16, with at most 128 matches together; default one that fits every request and has no
+    backends."""
 
 
 class HTTPRoute(GatewayApiPolicy):

@@ -25,14 +25,16 @@ Options = Annotated[dict[str, OptionValue], Entries(16)]
 
 
 class ListenerTls(Model):
-    """TLS of a listener: ``Terminate`` (default, with the first fitting certificate) or ``Passthrough``.
-
-    ``options`` are an implementation's own.
-    """
+    """TLS of a listener."""
 
     mode: Literal["Terminate", "Passthrough"] | None = None
+    """``Terminate`` (default) ends TLS here. ``Passthrough`` leaves it to the backend, which the SNI alone chooses."""
     certificate_refs: Annotated[tuple[SecretReference, ...], Items(64)] | None = None
+    """Secrets with certificate and key, at most 64, at Istio at most 2. Required where TLS ends, unless ``options`` are
+    given; not looked at with ``Passthrough``."""
     options: Options | None = None
+    """Settings of an implementation's own, at most 16. Istio knows ``gateway.istio.io/tls-terminate-mode`` (``MUTUAL``,
+    ``OPTIONAL_MUTUAL``, ``ISTIO_SIMPLE``, ``ISTIO_MUTUAL``) and ``gateway.istio.io/tls-cipher-suites``."""
 
     @property
     def terminates(self) -> bool:
@@ -48,35 +50,53 @@ class ListenerTls(Model):
 
 
 class RouteNamespaces(Model):
-    """Namespaces whose routes may attach: ``Same`` (default, the Gateway's), ``All``, or those of ``selector``."""
+    """Namespaces whose routes may attach."""
 
     from_: Literal["All", "Selector", "Same"] | None = None
+    """Which namespaces: ``Same`` (default, the Gateway's own), ``All``, or ``Selector`` for those that ``selector``
+    picks."""
     selector: LabelSelector | None = None
+    """Labels of the namespaces; counts with ``from: Selector`` alone. Never leave it out there: Istio then lets all
+    namespaces in."""
 
 
 class RouteGroupKind(Model):
-    """A kind of routes; ``group`` is by default ``gateway.networking.k8s.io``."""
+    """A kind of routes."""
 
     group: Group | None = None
+    """API group of the routes; default ``gateway.networking.k8s.io``."""
     kind: Kind
+    """Kind of the routes, such as ``HTTPRoute``; one that does not fit the listener's protocol attaches nothing."""
 
 
 class AllowedRoutes(Model):
-    """Which routes may attach; ``kinds`` are by default those that fit the protocol."""
+    """Which routes may attach. They must name the Gateway, or ask for default Gateways, besides."""
 
     namespaces: RouteNamespaces | None = None
+    """Namespaces whose routes may attach; default the Gateway's own."""
     kinds: Annotated[tuple[RouteGroupKind, ...], Items(8)] | None = None
+    """Kinds of routes that may attach, at most 8; default those of the protocol: HTTPRoute and GRPCRoute for HTTP and
+    HTTPS, TLSRoute for TLS (where it ends here, TCPRoute too), TCPRoute for TCP."""
 
 
 class Listener(Model):
-    """One port and protocol; ``hostname`` (by default all) is compared with the Host header or the SNI."""
+    """A port with what is spoken there, and which routes get its traffic. Of several for a host the narrowest is taken."""
 
     name: SectionName
+    """Name of the listener, which no other of the Gateway has; routes choose a listener by it (``sectionName``)."""
     hostname: Hostname | None = None
+    """Host that the listener is for, by the Host header or, with TLS, the SNI; perhaps with ``*.`` before it, default
+    all. Not with TCP and UDP, which tell no host."""
     port: Port
+    """Port that is opened. Several listeners may share it when protocol or host tells them apart."""
     protocol: Protocol
+    """What is spoken: ``HTTP``, ``HTTPS``, ``TLS``, ``TCP``, ``UDP``, or ``DOMAIN/NAME`` for an implementation's own.
+    Istio has no ``UDP``; its own is ``HBONE``, for waypoints."""
     tls: ListenerTls | None = None
+    """TLS of the listener: required for ``TLS``, excluded with ``HTTP``, ``TCP`` and ``UDP``. Istio does not open an
+    ``HTTPS`` listener without it."""
     allowed_routes: AllowedRoutes | None = None
+    """Which routes may attach; default those of the Gateway's namespace, of the kinds that fit the protocol."""
 
     @model_validator(mode="after")
     def _protocol_fits(self) -> Self:

@@ -21,12 +21,14 @@ _METHOD = re.compile(r"[A-Za-z_][A-Za-z_0-9]*")
 
 
 class PathMatch(Model):
-    """How a path compares with ``value`` (by default ``/``): as ``PathPrefix`` (default; of whole elements), ``Exact``, or
-    ``RegularExpression``, which must fit the whole path.
-    """
+    """A condition on the path, without the query."""
 
     type: Literal["Exact", "PathPrefix", "RegularExpression"] | None = None
+    """How the path compares; case counts. ``PathPrefix`` (default) goes by whole elements: ``/a`` fits ``/a/b``, not
+    ``/ab``. ``Exact`` and ``RegularExpression`` (at Istio of RE2) are for the whole path."""
     value: Annotated[str, Text("a path", most=1024, least=0)] | None = None
+    """Path or expression, at most 1024 characters; default ``/``. But for an expression it begins with ``/``, and holds
+    nothing that normalisation removes, such as ``//`` or ``/../``."""
 
     @property
     def is_prefix(self) -> bool:
@@ -54,36 +56,54 @@ def _wrong_path(value: str) -> Iterator[str]:
 
 
 class HttpHeaderMatch(Model):
-    """A header (its name has no case) and how its value compares."""
+    """A condition on a header."""
 
     type: Comparison | None = None
+    """How the value compares: ``Exact`` (default), or ``RegularExpression`` (at Istio of RE2, and for the whole
+    value)."""
     name: HeaderName
+    """Name of the header; case does not count. Of entries that differ in case alone the first holds."""
     value: HeaderValue
+    """Value or expression: printable ASCII, with single blanks or tabs between words. A request without the header does
+    not fit."""
 
 
 class QueryParamMatch(Model):
-    """A query parameter and how its value compares."""
+    """A condition on a query parameter."""
 
     type: Comparison | None = None
+    """How the value compares: ``Exact`` (default), or ``RegularExpression`` (at Istio of RE2, and for the whole
+    value)."""
     name: HeaderName
+    """Name of the query parameter; case counts."""
     value: Annotated[str, Text("a value", most=1024)]
+    """Value or expression, 1 to 1024 characters. A request without the parameter does not fit."""
 
 
 class HttpMatch(Model):
-    """Conditions on an HTTP request; ``path`` is by default the prefix ``/``."""
+    """Conditions on an HTTP request, which must all hold."""
 
     path: PathMatch | None = None
+    """Path that a request must have; default the prefix ``/``, which every one has."""
     headers: Annotated[tuple[HttpHeaderMatch, ...], Items(16, key="name")] | None = None
+    """Headers that a request must have, all of them; at most 16."""
     query_params: Annotated[tuple[QueryParamMatch, ...], Items(16, key="name")] | None = None
+    """Query parameters that a request must have, all of them; at most 16."""
     method: Method | None = None
+    """Method that a request must have; default any."""
 
 
 class GrpcMethodMatch(Model):
-    """A gRPC service (with its package), a method, or both; unset matches all."""
+    """A condition on what a gRPC request calls."""
 
     type: Comparison | None = None
+    """How service and method compare, where case counts: ``Exact`` (default), or ``RegularExpression`` (at Istio of
+    RE2)."""
     service: Annotated[str, Text("a service", most=1024, least=0)] | None = None
+    """Service with its package, such as ``com.example.Login``, or an expression; unset, any. It or ``method`` is
+    required."""
     method: Annotated[str, Text("a method", most=1024, least=0)] | None = None
+    """Method of the service, such as ``Logout``, or an expression; unset, any. It or ``service`` is required."""
 
     @model_validator(mode="after")
     def _names(self) -> Self:
@@ -102,15 +122,21 @@ class GrpcMethodMatch(Model):
 
 
 class GrpcHeaderMatch(Model):
-    """A header (metadata) and how its value compares."""
+    """A condition on a header, which gRPC calls metadata."""
 
     type: Comparison | None = None
+    """How the value compares: ``Exact`` (default), or ``RegularExpression`` (at Istio of RE2, and for the whole
+    value)."""
     name: HeaderName
+    """Name of the header (key of the metadata); case does not count."""
     value: Annotated[str, Text("a value", most=4096)]
+    """Value or expression, 1 to 4096 characters. A request without the header does not fit."""
 
 
 class GrpcMatch(Model):
-    """Conditions on a gRPC request."""
+    """Conditions on a gRPC request, which must all hold."""
 
     method: GrpcMethodMatch | None = None
+    """Service and method that a request must call; default any."""
     headers: Annotated[tuple[GrpcHeaderMatch, ...], Items(16, key="name")] | None = None
+    """Headers (metadata) that a request must have, all of them; at most 16."""

@@ -17,17 +17,24 @@ DefaultGateways = Literal["All", "None"]
 
 
 class ParentRef(Model):
-    """One parent: ``group`` is by default ``gateway.networking.k8s.io``, ``kind`` ``Gateway``, ``namespace`` the route's.
-
-    Without ``section_name`` and ``port`` all listeners are meant; with both, the listener has to fit both.
-    """
+    """One parent: a Gateway, some of its listeners, or a Service."""
 
     group: Group | None = None
+    """API group of the parent; default ``gateway.networking.k8s.io``. For a Service write ``""``, the core group."""
     kind: Kind | None = None
+    """Kind of the parent: ``Gateway`` (default), or ``Service`` for traffic within the mesh. Istio also takes
+    ``ListenerSet``, and ``ServiceEntry`` of ``networking.istio.io``; others it passes over."""
     namespace: NamespaceName | None = None
+    """Namespace of the parent; default the route's. A Gateway elsewhere must let the route in (``allowedRoutes``); at a
+    Service elsewhere the rules hold for clients of the route's namespace alone."""
     name: ObjectName
+    """Name of the parent. Where there is none of that name, the route does nothing there."""
     section_name: SectionName | None = None
+    """Name of the one listener that is meant; default all that let the route in. With a Service as parent Istio does
+    not look at it."""
     port: Port | None = None
+    """Port of the listeners that are meant, or of the Service; default all. With ``sectionName`` a listener must have
+    both."""
 
     @property
     def target(self) -> tuple[str, str, str | None, str]:
@@ -54,3 +61,14 @@ def _alike(value: tuple[ParentRef, ...]) -> Iterator[Refusal]:
 
 ParentRefs = Annotated[tuple[ParentRef, ...], Items(32), AfterValidator(_distinct)]
 """At most 32 parents, no two of them the same."""
+
+
+class RouteSpec(Model):
+    """What all kinds of routes have in common."""
+
+    parent_refs: ParentRefs | None = None
+    """What carries the rules, at most 32: Gateways, or Services for traffic within the mesh. Several listeners of one
+    Gateway are told apart by ``sectionName`` or ``port``."""
+    use_default_gateways: DefaultGateways | None = None
+    """``All``: attaches also to every Gateway with ``defaultScope: All``. ``None`` (default): to ``parentRefs`` alone.
+    Istio does not look at it."""

@@ -8,11 +8,15 @@ from mesh_policy.gateway_api.constraints import Entries
 
 
 class LabelExpression(Model):
-    """A condition on one label: ``operator`` is ``In``, ``NotIn`` (with ``values``), ``Exists`` or ``DoesNotExist``."""
+    """A condition on one label."""
 
     key: str
+    """Name of the label."""
     operator: str
+    """``In`` and ``NotIn`` compare with ``values`` (``NotIn`` holds without the label too), ``Exists`` and
+    ``DoesNotExist`` ask for the label alone. With any other the condition never holds."""
     values: tuple[str, ...] | None = None
+    """What the label is compared with: required for ``In`` and ``NotIn``, excluded with the others."""
 
     def holds(self, labels: Mapping[str, str]) -> bool:
         """Whether labels fulfil it; an operator that is unknown (kube-apiserver takes any text here) nothing does."""
@@ -31,10 +35,12 @@ class LabelExpression(Model):
 
 
 class LabelSelector(Model):
-    """All of ``match_labels`` and ``match_expressions`` must hold; without any, everything is selected."""
+    """Conditions on labels, which must all hold; without any, everything is selected."""
 
     match_labels: Annotated[Labels, Entries()] | None = None
+    """Labels that must be there with just these values, all of them."""
     match_expressions: tuple[LabelExpression, ...] | None = None
+    """Further conditions, which must all hold."""
 
     def holds(self, labels: Mapping[str, str]) -> bool:
         """Whether it selects what has these labels."""

@@ -11,18 +11,24 @@ from mesh_policy.gateway_api.refusals import refuse
 
 
 class CookieConfig(Model):
-    """``Permanent`` cookies carry a date of expiry (``absolute_timeout``); ``Session`` (default) end with the browser."""
+    """How long a cookie lives."""
 
     lifetime_type: Literal["Permanent", "Session"] | None = None
+    """``Session`` (default): the cookie ends with the browser. ``Permanent``: it ends after ``absoluteTimeout``, which
+    is then required."""
 
 
 class SessionPersistence(Model):
-    """By a cookie (default) or header named ``session_name``; ``absolute_timeout`` ends a session, however busy."""
+    """How requests are told to belong to one session."""
 
     session_name: Annotated[str, Text("a name", most=128, least=0)] | None = None
+    """Name of the cookie or header, at most 128 characters; unset, the implementation chooses one."""
     absolute_timeout: GatewayDuration | None = None
+    """Longest life of a session, such as ``1h``, however busy it is; required for cookies that are ``Permanent``."""
     type: Literal["Cookie", "Header"] | None = None
+    """By what a session is known again: ``Cookie`` (default) or ``Header``."""
     cookie_config: CookieConfig | None = None
+    """How long the cookie lives; with ``Cookie`` alone."""
 
     @model_validator(mode="after")
     def _cookie_fits(self) -> Self:

@@ -14,10 +14,12 @@ from mesh_policy.gateway_api.rules import same_names
 
 
 class StreamRule(Model):
-    """One rule: connections go to ``backend_refs``, by their weights; with none that is valid they are refused."""
+    """One rule: all connections go to its backends."""
 
     name: SectionName | None = None
+    """Name of the rule, for objects that refer to it; no two rules of a route have the same."""
     backend_refs: Annotated[tuple[WeightedBackend, ...], Items(16, least=1)]
+    """Backends that share the connections, 1 to 16. The share of one that is not valid is refused."""
 
 
 def _fit(value: Sequence[StreamRule]) -> Sequence[StreamRule]:

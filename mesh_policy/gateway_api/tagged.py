@@ -19,6 +19,9 @@ class Choice(Model):
 
     model_config = ConfigDict(json_schema_extra=_needs_type)
 
+    type: str
+    """Which of the choices this is. In YAML it must be written; in Python it follows from the class."""
+
 
 Chooser = Callable[[Any, ValidatorFunctionWrapHandler, ValidationInfo], Any]
 

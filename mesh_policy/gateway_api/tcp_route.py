@@ -3,19 +3,17 @@
 from collections.abc import Iterable
 from typing import ClassVar, Literal
 
-from mesh_policy.base import Model
 from mesh_policy.gateway_api.kind import StricterThanAlpha
-from mesh_policy.gateway_api.parent_refs import DefaultGateways, ParentRefs
+from mesh_policy.gateway_api.parent_refs import RouteSpec
 from mesh_policy.gateway_api.refusals import Refusal
 from mesh_policy.gateway_api.stream_rules import StreamRules, several
 
 
-class TcpRouteSpec(Model):
-    """One rule for all connections of the listeners of ``parent_refs``."""
+class TcpRouteSpec(RouteSpec):
+    """One rule, for all connections of the listeners it attaches to."""
 
-    parent_refs: ParentRefs | None = None
-    use_default_gateways: DefaultGateways | None = None
     rules: StreamRules
+    """The rule: exactly one. In v1alpha2 up to 16 are taken."""
 
 
 class TCPRoute(StricterThanAlpha):

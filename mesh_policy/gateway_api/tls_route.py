@@ -3,26 +3,23 @@
 from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
 
-from mesh_policy.base import Model
 from mesh_policy.gateway_api.constraints import Items
 from mesh_policy.gateway_api.gateway import is_address
 from mesh_policy.gateway_api.kind import StricterThanAlpha
 from mesh_policy.gateway_api.names import Hostname
-from mesh_policy.gateway_api.parent_refs import DefaultGateways, ParentRefs
+from mesh_policy.gateway_api.parent_refs import RouteSpec
 from mesh_policy.gateway_api.refusals import Refusal
 from mesh_policy.gateway_api.stream_rules import StreamRules, several
 
 
-class TlsRouteSpec(Model):
-    """One rule for connections whose SNI is among ``hostnames``, at the listeners of ``parent_refs``.
+class TlsRouteSpec(RouteSpec):
+    """One rule, for TLS connections that ask for one of some names (SNI)."""
 
-    ``hostnames`` are required, but in v1alpha2, where none stand for all of the listeners.
-    """
-
-    parent_refs: ParentRefs | None = None
-    use_default_gateways: DefaultGateways | None = None
     hostnames: Annotated[tuple[Hostname, ...], Items(1024)] | None = None
+    """Names (SNI) that the rule is for, at most 1024, perhaps with ``*.`` before them, never addresses. Required, but
+    in v1alpha2. One that does not fit a listener's does not count there."""
     rules: StreamRules
+    """The rule: exactly one. In v1alpha2 up to 16 are taken."""
 
 
 class TLSRoute(StricterThanAlpha):

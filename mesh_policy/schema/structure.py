@@ -16,7 +16,7 @@ from types import UnionType
 from typing import Annotated, Any, Literal, Union
 
 import annotated_types
-from pydantic import AliasChoices, BaseModel, StringConstraints
+from pydantic import AliasChoices, BaseModel, JsonValue, StringConstraints
 from pydantic.fields import FieldInfo
 
 Schema = dict[str, Any]
@@ -28,10 +28,12 @@ def schema_of(annotation: Any, limits: tuple[Any, ...] = ()) -> Schema:
     choices = list(_choices(annotation, limits))
     kind, limits = choices[0]
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if kind is JsonValue:
+        return {"x-kubernetes-preserve-unknown-fields": True}
     if len(choices) > 1 and not all(_is_model(choice) for choice, _ in choices):
         return {"x-kubernetes-int-or-string": True}
     if origin is Literal:
-        return {"type": "string", "enum": sorted(arguments)}
+        return {"type": TYPES[type(arguments[0])], "enum": sorted(arguments)}
     if origin is tuple:
         return {"type": "array", "items": schema_of(arguments[0]), **_limits(limits, "Items")}
     if origin is dict:

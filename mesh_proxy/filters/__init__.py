@@ -7,7 +7,7 @@ the router is not among them, it is what the worker does when all have passed.
 from collections.abc import Callable
 from typing import Any
 
-from mesh_api.config import CorsFilter, FaultFilter, HttpFilter, RbacFilter, RouterFilter
+from mesh_api.config import CorsFilter, FaultFilter, GrpcStatsFilter, HttpFilter, RbacFilter, RouterFilter
 from mesh_proxy.filters.base import Answer, Delay, Filter, Verdict
 from mesh_proxy.filters.cors import Cors
 from mesh_proxy.filters.fault import Fault
@@ -24,6 +24,9 @@ class FilterError(ValueError):
 FILTERS: dict[type, Callable[[Any, Counters], Filter]] = {CorsFilter: Cors, FaultFilter: Fault, RbacFilter: RbacGate}
 """Configuration class to filter, which is made of one and of the counters of its connection manager."""
 
+PASSED_OVER = (GrpcStatsFilter,)
+"""Filters that change no traffic: what they count is not counted here yet."""
+
 
 def compile_filters(configs: tuple[HttpFilter, ...], stats: Counters) -> tuple[Filter, ...]:
     """The filters before the router. Raises :class:`FilterError`: the router must be there, and be the last."""
@@ -31,6 +34,8 @@ def compile_filters(configs: tuple[HttpFilter, ...], stats: Counters) -> tuple[F
         raise FilterError("the last HTTP filter must be the router")
     made = []
     for config in configs[:-1]:
+        if isinstance(config, PASSED_OVER):
+            continue
         if type(config) not in FILTERS:
             raise FilterError(f"the HTTP filter {type(config).__name__} is not supported before the router")
         made.append(FILTERS[type(config)](config, stats))

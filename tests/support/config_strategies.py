@@ -79,6 +79,45 @@ ACCESS_LOGS = st.one_of(
     ),
 )
 
+# --- TLS -------------------------------------------------------------------------------------------------------------
+SECRETS = st.builds(c.SecretSource, NAMES, st.just(""), st.just(""), st.booleans()) | st.builds(
+    c.SecretSource, NAMES, NAMES, st.just("") | NAMES, st.booleans()
+)
+TLS_PARAMETERS = st.builds(
+    c.TlsParameters,
+    minimum_version=st.sampled_from(["", "TLSv1_2", "TLSv1_3"]),
+    maximum_version=st.sampled_from(["", "TLSv1_3"]),
+    cipher_suites=st.sampled_from([(), ("ECDHE-RSA-AES128-GCM-SHA256",)]),
+    ecdh_curves=st.sampled_from([(), ("P-256", "X25519")]),
+)
+VALIDATIONS = st.builds(
+    c.CertificateValidation,
+    roots=SECRETS,
+    trusted_ca=st.just(""),
+    subject_alt_names=tuples(STRING_MATCHES),
+    spki=st.just(()) | st.just(("NvqYIYSbgK2vCJpQhObf77vv+bQWtc5ek5RIOwPiC9A=",)),
+    hashes=st.just(()) | st.just(("df6ff72fe9116521268f6f2dd4966f51df479883fe7037b39f75916ac3049d1a",)),
+    crl=st.sampled_from(["", "/etc/crl.pem"]),
+    accept_untrusted=st.booleans(),
+) | st.builds(c.CertificateValidation, trusted_ca=st.just("/etc/ca.pem"), subject_alt_names=tuples(STRING_MATCHES))
+COMMON_TLS = st.builds(
+    c.CommonTls,
+    certificates=tuples(SECRETS, by=lambda secret: secret.name, most=1),
+    validation=optional(VALIDATIONS),
+    alpn=st.sampled_from([(), ("h2", "http/1.1")]),
+    parameters=TLS_PARAMETERS,
+)
+DOWNSTREAM_TLS = st.builds(c.DownstreamTls, COMMON_TLS, require_client_certificate=optional(st.booleans()))
+UPSTREAM_TLS = st.builds(
+    c.UpstreamTls,
+    COMMON_TLS,
+    sni=st.just("") | NAMES,
+    auto_host_sni=st.booleans(),
+    auto_sni_san_validation=st.booleans(),
+)
+UPSTREAM_SOCKETS = UPSTREAM_TLS | st.just(c.RawBuffer())
+SOCKET_MATCHES = st.builds(c.TransportSocketMatch, name=NAMES, match=pairs(), socket=UPSTREAM_SOCKETS)
+
 # --- endpoints -------------------------------------------------------------------------------------------------------
 ENDPOINTS = st.builds(
     c.Endpoint,
@@ -86,6 +125,7 @@ ENDPOINTS = st.builds(
     weight=st.integers(1, 1000),
     health=st.sampled_from(c.HealthStatus),
     hostname=st.just("") | NAMES,
+    tls_mode=st.sampled_from(["", "istio"]),
     metadata=pairs(),
 )
 LOCALITIES = st.builds(
@@ -174,13 +214,20 @@ COMMON = {
     "http": HTTP_PROTOCOLS,
     "bind_address": st.just("") | st.just("127.0.0.6"),
     "tcp_keepalive": optional(st.tuples(*[optional(st.integers(1, 99))] * 3)),
+    "dns_jitter": optional(POSITIVE),
+    "dns_max_queries": optional(st.integers(1, 1000)),
+    "tls": optional(UPSTREAM_SOCKETS),
+    "tls_matches": tuples(SOCKET_MATCHES, by=lambda match: match.name),
+    "services": tuples(st.builds(c.ServiceName, NAMES, NAMES, NAMES)),
+    "external": st.booleans(),
     "metadata": pairs(),
     "alt_stat_name": st.just("") | NAMES,
 }
 
 
-def clusters(name: st.SearchStrategy = NAMES) -> st.SearchStrategy:
-    """Each type with the settings that belong to it."""
+def clusters(name: st.SearchStrategy = NAMES, *, inline_only: bool = False) -> st.SearchStrategy:
+    """Each type with the settings that belong to it. ``inline_only``: without secrets, which are discovered."""
+    common = COMMON | ({"tls": st.none(), "tls_matches": st.just(())} if inline_only else {})
     kinds = st.one_of(
         st.fixed_dictionaries({"type": st.just(c.ClusterType.STATIC), "load_assignment": optional(assignments())}),
         st.fixed_dictionaries({"type": st.just(c.ClusterType.EDS), "eds_service_name": st.just("") | NAMES}),
@@ -199,7 +246,7 @@ def clusters(name: st.SearchStrategy = NAMES) -> st.SearchStrategy:
         name,
         kinds,
         BALANCING,
-        st.fixed_dictionaries(COMMON),
+        st.fixed_dictionaries(common),
     )
     passthrough = st.builds(
         c.Cluster,
@@ -372,7 +419,14 @@ def route_configurations(name: st.SearchStrategy = NAMES, *, validate: bool | No
 HTTP_FILTERS = st.builds(
     lambda rules, before, suppress: (*rules, *before, c.RouterFilter(suppress)),
     tuples(HTTP_RBAC, most=1),
-    st.sampled_from([(), (c.FaultFilter(),), (c.FaultFilter(), c.CorsFilter())]),
+    st.sampled_from(
+        [
+            (),
+            (c.FaultFilter(),),
+            (c.GrpcStatsFilter(False, True),),
+            (c.GrpcStatsFilter(), c.FaultFilter(), c.CorsFilter()),
+        ]
+    ),
     st.booleans(),
 )
 
@@ -394,6 +448,7 @@ def connection_managers(*, inline_only: bool = False) -> st.SearchStrategy:
                 "use_remote_address": st.booleans(),
                 "xff_num_trusted_hops": st.integers(0, 3),
                 "generate_request_id": st.booleans(),
+                "request_id_samples": optional(st.booleans()),
                 "preserve_external_request_id": st.booleans(),
                 "always_set_request_id_in_response": st.booleans(),
                 "normalize_path": st.booleans(),
@@ -454,6 +509,9 @@ def listeners(draw, name: st.SearchStrategy = NAMES, *, inline_only: bool = Fals
         name=st.just("") | NAMES,
         match=CHAIN_MATCHES,
         guards=tuples(NETWORK_RBAC, most=1),
+        tls=st.none() if inline_only else optional(DOWNSTREAM_TLS),
+        connect_timeout=optional(POSITIVE),
+        metadata=pairs(),
     )
     filters = draw(tuples(st.sampled_from(c.ListenerFilter), most=4, by=lambda one: one))
     ranges = st.tuples(st.integers(1, 999), st.integers(1000, 65535))
@@ -479,6 +537,7 @@ def listeners(draw, name: st.SearchStrategy = NAMES, *, inline_only: bool = Fals
         access_logs=draw(tuples(ACCESS_LOGS)),
         listener_filters_timeout=draw(optional(SECONDS)),
         continue_on_listener_filters_timeout=draw(st.booleans()),
+        max_connections_per_event=draw(optional(st.integers(1, 9))),
     )
 
 

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-PROGRAMS = ("istio_verdicts", "istio_analyzers")
+PROGRAMS = ("istio_verdicts", "istio_analyzers", "istio_compiler")
 """Folders beside this module."""
 GATEWAY_API = "sigs.k8s.io/gateway-api@v1.6.3"
 """Module whose files the tests read; the programs need another version of it."""
@@ -35,7 +35,7 @@ def build(name: str) -> Path:
     if given:
         return Path(given)
     source, title = HERE / name, name.replace("_", "-")
-    folder = _cache() / f"{title}-{_version(source)}"
+    folder = cache() / f"{title}-{_version(source)}"
     program = folder / f"{title}-{_digest(source)}"
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as guard:
@@ -71,7 +71,7 @@ def module(name: str, source: Path = HERE / PROGRAMS[0]) -> Path | None:
     return found if found.is_dir() else None
 
 
-def _cache() -> Path:
+def cache() -> Path:
     """As the tools' ``checkout.here``: what outlives a checkout."""
     given = os.environ.get("MESHWRIGHT_CACHE")
     if given:
@@ -87,7 +87,8 @@ def _version(source: Path) -> str:
 
 
 def _digest(source: Path) -> str:
-    content = b"".join((source / name).read_bytes() for name in ("go.mod", "go.sum", "main.go"))
+    files = [source / "go.mod", source / "go.sum", *sorted(source.glob("*.go"))]
+    content = b"".join(file.read_bytes() for file in files)
     return hashlib.sha256(content).hexdigest()[:16]
 
 

@@ -18,12 +18,13 @@ from mesh_api.config import authorization as a
 from mesh_api.config.routes import MILLION
 from tests.support import config_strategies as strategies
 from tests.support.envoy_bootstrap import bootstrap
+from tests.support.secret_server import Identity
 
 pytestmark = pytest.mark.integration
 
-ROUTER = (c.FaultFilter(), c.CorsFilter(), c.RouterFilter())
+ROUTER = (c.GrpcStatsFilter(False, True), c.FaultFilter(), c.CorsFilter(), c.RouterFilter())
 LOG = c.AccessLog("/dev/null", text_format="%START_TIME% %RESPONSE_FLAGS%\n", response_flags=("NR",))
-HOST = c.Endpoint(c.SocketAddress("127.0.0.1", 9), weight=2, metadata=(("workload", "order-1"),))
+HOST = c.Endpoint(c.SocketAddress("127.0.0.1", 9), weight=2, tls_mode="istio", metadata=(("workload", "order-1"),))
 ANY_PATH = c.PathMatch(c.PathMatchKind.PREFIX, "/")
 
 
@@ -31,8 +32,11 @@ def validate(envoy: Path, folder: Path, value: dict[str, Any]) -> None:
     """Fails with Envoy's own words."""
     path = folder / "bootstrap.json"
     path.write_text(json.dumps(value))
+    identity = Identity("spiffe://cluster.local/ns/default/sa/order")
+    (folder / "roots.pem").write_bytes(identity.roots)
+    (folder / "crl.pem").write_bytes(identity.revoked)
     command = [str(envoy), "--mode", "validate", "-c", str(path), "--use-dynamic-base-id", "-l", "warn"]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
     assert result.returncode == 0, f"{result.stdout[-3000:]}\n{result.stderr[-3000:]}"
 
 
@@ -177,6 +181,19 @@ WHO = a.AnyOf(
 RULES = c.Rbac(c.RbacAction.DENY, (c.RbacPolicy("p", (WHAT,), (WHO,)),))
 HEADERS = c.Rbac(policies=(c.RbacPolicy("p", (c.HeaderMatch("x-a"),), (c.HeaderMatch(":method"),)),))
 
+TLS = c.CommonTls(
+    (c.SecretSource("default", "xds-grpc", "authority.example", wait=True),),
+    c.CertificateValidation(
+        c.SecretSource("ROOTCA", "xds-grpc", wait=True),
+        subject_alt_names=(c.StringMatch(c.StringMatchKind.PREFIX, "spiffe://cluster.local/"),),
+        spki=("NvqYIYSbgK2vCJpQhObf77vv+bQWtc5ek5RIOwPiC9A=",),
+        hashes=("df6ff72fe9116521268f6f2dd4966f51df479883fe7037b39f75916ac3049d1a",),
+        crl="crl.pem",
+        accept_untrusted=True,
+    ),
+    ("h2",),
+    c.TlsParameters("TLSv1_2", "TLSv1_3", ("ECDHE-RSA-AES128-GCM-SHA256",), ("P-256",)),
+)
 LISTENERS = (
     c.Listener(
         "virtualOutbound",
@@ -185,6 +202,7 @@ LISTENERS = (
         use_original_dst=True,
         traffic_direction=c.TrafficDirection.OUTBOUND,
         access_logs=(LOG,),
+        max_connections_per_event=1,
     ),
     c.Listener(
         "0.0.0.0_80",
@@ -232,12 +250,17 @@ LISTENERS = (
         c.PipeAddress("@meshwright-test"),
         (
             c.FilterChain(
-                c.HttpConnectionManager("rds", ROUTER, rds_name="80", codec="HTTP2", generate_request_id=False),
+                c.HttpConnectionManager(
+                    "rds", ROUTER, rds_name="80", codec="HTTP2", generate_request_id=False, request_id_samples=False
+                ),
                 match=c.FilterChainMatch(
                     prefix_ranges=("10.0.0.0/8",),
                     server_names=("*.example",),
                     source_prefix_ranges=("192.168.0.0/16",),
                 ),
+                tls=c.DownstreamTls(TLS, require_client_certificate=True),
+                connect_timeout=15.0,
+                metadata=(("config", "/apis/x"),),
             ),
         ),
     ),
@@ -259,6 +282,14 @@ CLUSTERS = (
         least_request_choice_count=3,
         slow_start=c.SlowStart(30.0, 1.5, 20.0),
         tcp_keepalive=(3, 60, 10),
+        tls_matches=(
+            c.TransportSocketMatch(
+                "tlsMode-istio", (("tlsMode", "istio"),), c.UpstreamTls(TLS, "outbound_.80_._.order")
+            ),
+            c.TransportSocketMatch("tlsMode-disabled", (), c.RawBuffer()),
+        ),
+        services=(c.ServiceName("order.default", "order", "default"),),
+        external=True,
         metadata=(("config", "/apis/x"),),
         alt_stat_name="order;",
     ),
@@ -269,10 +300,17 @@ CLUSTERS = (
         ring_hash=c.RingHashConfig(64, 128),
         load_assignment=c.ClusterLoadAssignment("static", (LOCALITY, SECOND), 120),
         bind_address="127.0.0.6",
+        tls=c.UpstreamTls(
+            c.CommonTls(validation=c.CertificateValidation(trusted_ca="roots.pem")),
+            auto_host_sni=True,
+            auto_sni_san_validation=True,
+        ),
     ),
     c.Cluster(
         "dns",
         c.ClusterType.STRICT_DNS,
+        dns_jitter=0.1,
+        dns_max_queries=100,
         lb_policy=c.LbPolicy.MAGLEV,
         ring_hash=c.RingHashConfig(table_size=2053),
         dns_refresh_rate=5.0,
@@ -339,7 +377,7 @@ def distinct(found: list[Any], name: str) -> tuple[Any, ...]:
 )
 @given(
     st.lists(strategies.listeners(inline_only=True), min_size=4, max_size=8),
-    st.lists(strategies.clusters(), min_size=8, max_size=12),
+    st.lists(strategies.clusters(inline_only=True), min_size=8, max_size=12),
 )
 def test_samples(envoy: Path, tmp_path: Path, listeners: list[c.Listener], clusters: list[c.Cluster]) -> None:
     """Each sample holds many resources, because starting Envoy is what costs time."""

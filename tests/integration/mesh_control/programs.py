@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.integration.mesh_control.harness import LIMIT, TOKEN, ControlPlane, free_port
+from tests.support import secret_server
 
 
 def bootstrap(plane: ControlPlane, node: str, admin: int, metadata: dict[str, Any]) -> dict[str, Any]:
@@ -50,10 +51,14 @@ class Program:
     command: tuple[str, ...]
     after: tuple[str, ...] = ()
 
-    def start(self, plane: ControlPlane, node: str, metadata: dict[str, Any]) -> subprocess.Popen[bytes]:
+    def start(
+        self, plane: ControlPlane, node: str, metadata: dict[str, Any], secrets_port: int
+    ) -> subprocess.Popen[bytes]:
         """In a session of its own, so that its workers end with it."""
         value = bootstrap(plane, node, free_port(), metadata)
-        if self.name == "ours":
+        if self.name != "ours":
+            value["static_resources"]["clusters"].append(secret_server.cluster(secrets_port))
+        else:
             own = {"state_dir": str(plane.folder / "proxy"), "token_file": str(plane.folder / "token")}
             ports = {"ready_port": free_port(), "stats_port": free_port()}
             value["node"]["metadata"]["PROXY_CONFIG"] = {"concurrency": 1, "drain_seconds": 1, **own, **ports}
@@ -80,11 +85,12 @@ async def connected(plane: ControlPlane, node: str) -> None:
 @contextlib.asynccontextmanager
 async def running(program: Program, plane: ControlPlane, node: str, metadata: dict[str, Any]) -> AsyncIterator[None]:
     """A proxy that has taken everything, and is gone at the end."""
-    process = program.start(plane, node, dict(metadata))
-    try:
-        await connected(plane, node)
-        yield
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait(LIMIT)
+    with secret_server.secrets(secret_server.Identity("spiffe://cluster.local/ns/default/sa/default")) as secrets_port:
+        process = program.start(plane, node, dict(metadata), secrets_port)
+        try:
+            await connected(plane, node)
+            yield
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait(LIMIT)

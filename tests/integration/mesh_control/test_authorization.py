@@ -13,13 +13,11 @@ from tests.integration.mesh_control.test_proxies import (
     get,
     inventory,
     new_connections,
-    program,
     running,
 )
 
 pytestmark = pytest.mark.integration
 
-assert program  # a fixture
 HEAD = "---\napiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\n"
 POLICIES = f"""{HEAD}metadata: {{name: readers}}
 spec:

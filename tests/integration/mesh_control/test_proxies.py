@@ -14,7 +14,7 @@ from aiohttp import web
 from mesh_policy import CanaryRelease, CircuitBreaker, Exposed, Redirect, Route, Timeout, Traffic, dump
 from mesh_policy.releases import Statement
 from tests.integration.mesh_control.harness import LIMIT, control_plane, free_port
-from tests.integration.mesh_control.programs import OURS, Program, running
+from tests.integration.mesh_control.programs import Program, running
 
 pytestmark = pytest.mark.integration
 
@@ -97,7 +97,7 @@ metadata: {name: other}
 spec:
   hosts: [api.example.com]
   http:
-  - match: [{uri: {regex: "/v[0-9]+/.*"}, queryParams: {q: {exact: "1"}}, withoutHeaders: {x: {prefix: y}}}]
+  - match: [{uri: {regex: "/v[0-9]+/.*"}, queryParams: {q: {exact: "1"}}, withoutHeaders: {x: {prefix: z}}}]
     rewrite: {uriRegexRewrite: {match: "^/v[0-9]+/(.*)$", rewrite: '/\\1'}, authority: order}
     route: [{destination: {host: order, port: {number: 8380}}}]
     retries: {attempts: 3, perTryTimeout: 2s, retryOn: "5xx,503"}
@@ -116,15 +116,6 @@ spec:
   - match: [{port: 5432}]
     route: [{destination: {host: postgres}, weight: 1}, {destination: {host: order}, weight: 2}]
 """
-
-
-@pytest.fixture(params=["envoy", "ours"])
-def program(request: pytest.FixtureRequest) -> Program:
-    if request.param == "ours":
-        return OURS
-    found = request.getfixturevalue("envoy")
-    options = ("--use-dynamic-base-id", "--concurrency", "1", "-l", "warning")
-    return Program("envoy", (str(found), "-c"), options)
 
 
 def new_connections() -> aiohttp.ClientSession:

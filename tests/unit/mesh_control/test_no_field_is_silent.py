@@ -20,7 +20,6 @@ REFUSED_AS_A_WHOLE = {
 
 PASSED_OVER = {
     ("HttpMatch", "stat_prefix"): "names a statistic; nothing is routed by it",
-    ("ServiceEntrySpec", "subject_alt_names"): "is checked by TLS to the service, which is refused",
     ("FaultDelay", "exponential_delay"): "is refused by the model",
     ("FaultAbort", "http2_error"): "is refused by the model",
     ("FaultAbort", "grpc_status"): "is read as its number, `grpc_code`",

@@ -48,7 +48,7 @@ REFUSED = [
     ),
     (
         SERVICE
-        % f"gateways: [g], http: [{{match: [{{headers: {{'@request.auth.claims.x': {{exact: y}}}}}}], {ROUTE}}}]",
+        % f"gateways: [g], http: [{{match: [{{headers: {{'@request.auth.claims.x': {{exact: yy}}}}}}], {ROUTE}}}]",
         "spec.http[0].match[0].headers: @request.auth.claims.x needs claims",
     ),
     (SERVICE % f"tcp: [{{match: [{{destinationSubnets: [10.0.0.0/8]}}], {ROUTE}}}]", "match[0].destinationSubnets: is"),

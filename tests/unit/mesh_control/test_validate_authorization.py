@@ -5,7 +5,7 @@ import pytest
 from mesh_control.validate import unsupported
 from mesh_policy import load_documents
 
-HEAD = "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: a, namespace: n}\nspec: "
+HEAD = "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: a, namespace: ns}\nspec: "
 
 REFUSED = {
     "{rules: [{from: [{source: {principals: [a]}}]}]}": "spec.rules[0].from[0].source.principals",

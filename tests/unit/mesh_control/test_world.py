@@ -81,7 +81,7 @@ def test_ages_are_compared_as_times_and_names_decide_before_namespaces() -> None
         ("a", "x"): "'2026-01-01T09:00:00+02:00'",  # 07:00
         ("b", "x"): "'2026-01-01T08:00:00Z'",
         ("c", "z"): "'2026-01-01T08:00:00.5Z'",
-        ("e", "y"): "2026-02-01",
+        ("e", "yy"): "2026-02-01",
         ("d", "z"): "'2026-02-01T00:00:00Z'",
     }
     documents = "---\n".join(

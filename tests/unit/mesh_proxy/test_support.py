@@ -13,6 +13,7 @@ import mesh_proxy
 from mesh_api.config import (
     Cluster,
     ClusterType,
+    DownstreamTls,
     FilterChain,
     HttpConnectionManager,
     Listener,
@@ -22,6 +23,8 @@ from mesh_api.config import (
     RouteConfiguration,
     RouterFilter,
     SocketAddress,
+    TcpProxy,
+    UpstreamTls,
     VirtualHost,
 )
 from mesh_proxy.snapshot import Builder, Snapshot, SnapshotError
@@ -41,13 +44,15 @@ def parts(annotation: Any) -> Iterator[type]:
 
 
 def reachable() -> set[type]:
+    """What a configuration is made of, as far as it is not refused as a whole."""
     found: set[type] = set()
     todo: list[type] = [ProxyConfig]
     while todo:
         part = todo.pop()
         if part not in found:
             found.add(part)
-            todo += [inner for hint in typing.get_type_hints(part).values() for inner in parts(hint)]
+            hints = typing.get_type_hints(part).items()
+            todo += [inner for name, hint in hints if (part, name) not in REFUSED for inner in parts(hint)]
     return found
 
 
@@ -90,6 +95,16 @@ def listener(
         (
             listener({"path_with_escaped_slashes_action": "REJECT_REQUEST"}),
             "listener l: path_with_escaped_slashes_action = 'REJECT_REQUEST' is not supported yet",
+        ),
+        (
+            ProxyConfig(clusters=(Cluster("c", ClusterType.STATIC, tls=UpstreamTls(sni="c")),)),
+            "cluster c: tls is not supported yet",
+        ),
+        (
+            ProxyConfig(
+                (Listener("l", SocketAddress("127.0.0.1", 1), (FilterChain(TcpProxy("t", "c"), tls=DownstreamTls()),)),)
+            ),
+            "listener l: tls is not supported yet",
         ),
         (listener({"request_timeout": 5.0}), "listener l: request_timeout = 5.0 is not supported yet"),
         (listener(action={"max_stream_duration": 1.0}), "listener l: max_stream_duration = 1.0 is not supported yet"),

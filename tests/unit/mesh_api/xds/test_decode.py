@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from mesh_api.xds.decode import DecodeError, decode_resource
-from mesh_api.xds.ignored import IGNORED_FIELDS, IGNORED_METADATA, IGNORED_TYPES
+from mesh_api.xds.ignored import IGNORED_FIELDS, IGNORED_TYPES
 from mesh_api.xds.json import config_from_json, resource_from_json
 from mesh_api.xds.type_urls import CLUSTER, PREFIX, ROUTE
 
@@ -51,6 +51,11 @@ NETWORK_RBAC = "envoy.extensions.filters.network.rbac.v3.RBAC"
 AT_RBAC = "listener in: filter_chains[0].filters[0].typed_config.http_filters[0].typed_config"
 ABOUT_HEADERS = {"policies": {"p": {"permissions": [{"not_rule": {"header": {"name": "x-a", "present_match": True}}}]}}}
 
+
+def upstream_tls(**common: Any) -> dict[str, Any]:
+    return extension("envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext", common_tls_context=common)
+
+
 REFUSED: list[tuple[str, dict[str, Any], str]] = [
     # A plain field that nobody honours, with its whole path.
     (
@@ -88,8 +93,18 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ),
     (
         "clusters",
-        {"name": "c", "transport_socket": extension("envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext")},
-        "cluster c: transport_socket: TLS to the upstream is not supported yet",
+        {"name": "c", "transport_socket": extension("envoy.extensions.transport_sockets.alts.v3.Alts")},
+        "cluster c: transport_socket.typed_config: envoy.extensions.transport_sockets.alts.v3.Alts is not supported",
+    ),
+    (
+        "clusters",
+        {"name": "c", "transport_socket": upstream_tls(tls_certificates=[{"private_key": {"filename": "k"}}])},
+        "cluster c: transport_socket.typed_config.common_tls_context.tls_certificates: not supported",
+    ),
+    (
+        "clusters",
+        {"name": "c", "transport_socket_matches": [{"match": {"a": 1}, "transport_socket": upstream_tls()}]},
+        'cluster c: transport_socket_matches[0].match["a"]: only strings are supported',
     ),
     (
         "clusters",
@@ -182,18 +197,6 @@ def test_refused_by_name(kind: str, value: dict[str, Any], message: str) -> None
     assert str(error.value) == message
 
 
-def test_downstream_tls_refuses_the_whole_listener() -> None:
-    secured = {"filters": [TCP], "transport_socket": extension(TLS)}
-    value = {"name": "in", "address": ADDRESS, "filter_chains": [{"filters": [TCP]}, secured]}
-    with pytest.raises(
-        DecodeError, match=r"listener in: filter_chains\[1\].transport_socket: TLS from the downstream is not"
-    ):
-        resource_from_json("listeners", value)
-
-
-TLS = "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext"
-
-
 def test_field_newer_than_the_known_api() -> None:
     name = b"\x0a\x0280"  # RouteConfiguration.name = "80"
     unheard_of = b"\xf8\x7f\x01"  # field 2047, a varint
@@ -227,7 +230,7 @@ def test_unknown_section() -> None:
 
 
 def test_ignored_things_say_why() -> None:
-    for reasons in (IGNORED_TYPES, IGNORED_FIELDS, IGNORED_METADATA):
+    for reasons in (IGNORED_TYPES, IGNORED_FIELDS):
         assert all(reason.strip() for reason in reasons.values())
 
 

@@ -126,7 +126,7 @@ def test_endpoints_carry_the_subsets_labels_and_say_who_they_are() -> None:
     assert assignments["v3"].localities == ()
     (endpoint,) = assignments["v2"].localities[0].endpoints
     assert str(endpoint.address) == "10.0.0.2:8380"
-    assert endpoint.metadata == (("workload", "order-v2;default;order;v2;"),)
+    assert endpoint.metadata == (("workload", "order-v2;default;order;v2;Kubernetes"),)
 
 
 def test_a_workloads_own_port_goes_before_the_services_target() -> None:

@@ -34,26 +34,26 @@ ROWS: list[tuple[Policies, str, dict[int, str]]] = [
     ((("istio-system", UNSET),), "PERMISSIVE", {}),
     ((("istio-system", "{}"),), "PERMISSIVE", {}),
     ((("istio-system", SELECTED),), "PERMISSIVE", {}),
-    ((("n", STRICT),), "STRICT", {}),
+    ((("ns", STRICT),), "STRICT", {}),
     ((("other", STRICT),), "PERMISSIVE", {}),
-    ((("istio-system", STRICT), ("n", DISABLE)), "DISABLE", {}),
-    ((("istio-system", STRICT), ("n", UNSET)), "STRICT", {}),
-    ((("n", DISABLE), ("n", SELECTED)), "STRICT", {}),
-    ((("n", DISABLE), ("n", OTHER)), "DISABLE", {}),
-    ((("n", DISABLE), ("n", SELECTED_UNSET)), "DISABLE", {}),
-    ((("istio-system", STRICT), ("n", "{}"), ("n", SELECTED_UNSET)), "STRICT", {}),
+    ((("istio-system", STRICT), ("ns", DISABLE)), "DISABLE", {}),
+    ((("istio-system", STRICT), ("ns", UNSET)), "STRICT", {}),
+    ((("ns", DISABLE), ("ns", SELECTED)), "STRICT", {}),
+    ((("ns", DISABLE), ("ns", OTHER)), "DISABLE", {}),
+    ((("ns", DISABLE), ("ns", SELECTED_UNSET)), "DISABLE", {}),
+    ((("istio-system", STRICT), ("ns", "{}"), ("ns", SELECTED_UNSET)), "STRICT", {}),
     # The older of two counts alone: also where it says nothing.
-    ((("n", DISABLE), ("n", STRICT)), "STRICT", {}),
-    ((("n", STRICT), ("n", UNSET)), "PERMISSIVE", {}),
-    ((("n", SELECTED), ("n", PORT_ALONE)), "PERMISSIVE", {80: "DISABLE", 81: "PERMISSIVE"}),
-    ((("n", PERMISSIVE), ("n", BY_PORT)), "STRICT", {80: "DISABLE", 81: "STRICT"}),
-    ((("istio-system", STRICT), ("n", PORT_ALONE)), "STRICT", {80: "DISABLE", 81: "STRICT"}),
+    ((("ns", DISABLE), ("ns", STRICT)), "STRICT", {}),
+    ((("ns", STRICT), ("ns", UNSET)), "PERMISSIVE", {}),
+    ((("ns", SELECTED), ("ns", PORT_ALONE)), "PERMISSIVE", {80: "DISABLE", 81: "PERMISSIVE"}),
+    ((("ns", PERMISSIVE), ("ns", BY_PORT)), "STRICT", {80: "DISABLE", 81: "STRICT"}),
+    ((("istio-system", STRICT), ("ns", PORT_ALONE)), "STRICT", {80: "DISABLE", 81: "STRICT"}),
 ]
 
 
 @pytest.mark.parametrize(("policies", "mode", "ports"), ROWS)
 def test_who_overrules_whom(policies: Policies, mode: str, ports: dict[int, str]) -> None:
-    found = effective(world(policies), "n", {"app": "a", "version": "v1"})
+    found = effective(world(policies), "ns", {"app": "a", "version": "v1"})
     assert (found.mode.value, {port: of.value for port, of in found.ports.items()}) == (mode, ports)
     assert found.of_port(80) is TlsMode(ports.get(80, mode))
     assert found.of_port(9) is TlsMode(mode)
@@ -66,7 +66,7 @@ def test_a_workload_of_the_root_namespace_is_ruled_by_the_mesh() -> None:
 
 
 def test_it_says_who_said_so() -> None:
-    found = effective(world((("istio-system", STRICT), ("n", BY_PORT))), "n", {"app": "a"})
+    found = effective(world((("istio-system", STRICT), ("ns", BY_PORT))), "ns", {"app": "a"})
     assert found.policy is not None
     assert found.port_policy is not None
     assert (found.policy.metadata.name, found.port_policy.metadata.name) == ("p1", "p1")

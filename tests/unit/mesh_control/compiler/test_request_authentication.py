@@ -13,13 +13,13 @@ GATEWAY = {"gateway.networking.k8s.io/gateway-name": "g"}
 TARGET = "targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: g}]"
 POLICIES = [
     ("mesh", "istio-system", "jwtRules: [{issuer: m, jwksUri: 'https://m'}]"),
-    ("space", "n", "jwtRules: [{issuer: z, jwksUri: 'https://z'}, {issuer: b, jwksUri: 'https://b'}]"),
-    ("own", "n", "selector: {matchLabels: {app: a}}, jwtRules: [{issuer: c, jwksUri: 'https://c'}]"),
-    ("others", "n", "selector: {matchLabels: {app: b}}, jwtRules: [{issuer: d, jwksUri: 'https://d'}]"),
+    ("space", "ns", "jwtRules: [{issuer: z, jwksUri: 'https://z'}, {issuer: b, jwksUri: 'https://b'}]"),
+    ("own", "ns", "selector: {matchLabels: {app: a}}, jwtRules: [{issuer: c, jwksUri: 'https://c'}]"),
+    ("others", "ns", "selector: {matchLabels: {app: b}}, jwtRules: [{issuer: d, jwksUri: 'https://d'}]"),
     ("away", "other", "jwtRules: [{issuer: e, jwksUri: 'https://e'}]"),
-    ("edge", "n", f"{TARGET}, jwtRules: [{{issuer: f, jwksUri: 'https://f'}}]"),
+    ("edge", "ns", f"{TARGET}, jwtRules: [{{issuer: f, jwksUri: 'https://f'}}]"),
     ("edge elsewhere", "other", f"{TARGET}, jwtRules: [{{issuer: h, jwksUri: 'https://h'}}]"),
-    ("nothing", "n", ""),
+    ("nothing", "ns", ""),
 ]
 
 
@@ -30,7 +30,7 @@ def scope(labels: dict[str, str]) -> Scope:
         for name, namespace, spec in POLICIES
     ]
     world = World.of(policies=load_documents("---\n".join(texts)))
-    return Scope(world, Proxy("id", NodeKind.SIDECAR, "w", "n", "10.0.0.1", labels))
+    return Scope(world, Proxy("id", NodeKind.SIDECAR, "w", "ns", "10.0.0.1", labels))
 
 
 @pytest.mark.parametrize(

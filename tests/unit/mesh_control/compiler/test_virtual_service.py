@@ -224,12 +224,12 @@ def test_a_destination_that_stands_alone_has_everything_whatever_its_weight() ->
 def test_a_destination_may_rewrite_the_host_and_set_counts_before_add() -> None:
     text = (
         "{route: [{destination: {host: order}, weight: 50,"
-        " headers: {request: {add: {':authority': a.example}, set: {Host: b.example, x: y}}}},"
+        " headers: {request: {add: {':authority': a.example}, set: {Host: b.example, x: yy}}}},"
         " {destination: {host: store}, weight: 50}], headers: {request: {add: {x: c.example}, set: {Host: d.example}}}}"
     )
     found = action(order(service(text))[0])
     assert [cluster.host_rewrite for cluster in found.weighted_clusters] == ["b.example", ""]
-    assert found.weighted_clusters[0].edits.request_set == (HeaderValue("x", "y"),)
+    assert found.weighted_clusters[0].edits.request_set == (HeaderValue("x", "yy"),)
     assert found.host_rewrite == "d.example"
 
 

@@ -18,16 +18,27 @@ MIRROR = Rollout(release=Mirror(service="books", stable="v1", candidate="v2", ab
 
 
 def test_queries_name_the_candidate_as_its_clients_see_it() -> None:
+    """By its version, or by its revision where a client's proxy answered in its place and was told no version."""
     requests, value = queries_of(CANARY, ERRORS)
-    chosen = 'reporter="source",destination_service="books.default.svc.cluster.local",destination_version="v2"'
-    assert requests == f"sum(increase(istio_requests_total{{{chosen}}}[5s]))"
-    assert value == (
-        f'100 * (sum(increase(istio_requests_total{{{chosen},response_code=~"5.."}}[5s])) or vector(0)) / {requests}'
-    )
-    assert queries_of(CANARY, SLOW)[1] == (
-        f"histogram_quantile(0.99, sum by (le) (rate(istio_request_duration_milliseconds_bucket{{{chosen}}}[60s])))"
-    )
+    service = 'reporter="source",destination_service="books.default.svc.cluster.local"'
+    told = f'{service},destination_version="v2"'
+    known = f'{service},destination_version="unknown",destination_canonical_revision="v2"'
+    total = "istio_requests_total"
+    assert requests == f"sum(increase({total}{{{told}}}[5s]) or increase({total}{{{known}}}[5s]))"
+    code = 'response_code=~"5.."'
+    failed = f"sum(increase({total}{{{told},{code}}}[5s]) or increase({total}{{{known},{code}}}[5s]))"
+    assert value == f"100 * ({failed} or vector(0)) / {requests}"
+    bucket = "istio_request_duration_milliseconds_bucket"
+    times = f"rate({bucket}{{{told}}}[60s]) or rate({bucket}{{{known}}}[60s])"
+    assert queries_of(CANARY, SLOW)[1] == f"histogram_quantile(0.99, sum by (le) ({times}))"
     assert 'reporter="destination"' in queries_of(MIRROR, ERRORS)[0]
+
+
+def test_what_is_named_is_quoted() -> None:
+    """With the escapes of Go, in which a letter beyond the first plane is no pair of surrogates."""
+    odd = MIRROR.release.model_copy(update={"service": 'b"o\\o\nk😀'})
+    requests, _ = queries_of(Rollout.model_construct(release=odd, statements=()), ERRORS)
+    assert r'destination_service="b\"o\\o\nk😀.default.svc.cluster.local",' in requests
 
 
 def vector(*values: str) -> str:

@@ -1,0 +1,96 @@
+"""TLS of connections (Envoy ``transport_sockets.tls.v3``): who shows which certificate, and who is believed.
+
+Certificates and trusted roots are secrets: a proxy asks a server of secrets (SDS) for them by name, so no key stands in the
+configuration.
+"""
+
+from dataclasses import dataclass, field
+
+from mesh_api.config.matchers import StringMatch
+
+
+@dataclass(frozen=True, slots=True)
+class SecretSource:
+    """The secret ``name``, from the server behind ``cluster`` (empty: from the stream that carries the configuration).
+
+    ``authority`` is the server's name where it is not the cluster's. ``wait``: whoever needs the secret waits for it without
+    end (``initial_fetch_timeout`` 0); otherwise Envoy gives up after its 15 s and refuses connections until it has come.
+    """
+
+    name: str
+    cluster: str = ""
+    authority: str = ""
+    wait: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TlsParameters:
+    """Bounds: versions as in ``TLSv1_2`` (empty: Envoy's own), ciphers up to TLS 1.2 and curves by OpenSSL's names."""
+
+    minimum_version: str = ""
+    maximum_version: str = ""
+    cipher_suites: tuple[str, ...] = ()
+    ecdh_curves: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateValidation:
+    """What the peer's certificate must be: signed by ``roots`` or by those in the file ``trusted_ca``; and with one of the
+    names, of the public keys (``spki``, base64 of SHA-256) and of the ``hashes`` (hex of SHA-256), where any are given.
+
+    ``accept_untrusted``: one that nobody known has signed passes as well. ``crl`` is the file of what was revoked.
+    """
+
+    roots: SecretSource | None = None
+    trusted_ca: str = ""
+    subject_alt_names: tuple[StringMatch, ...] = ()
+    spki: tuple[str, ...] = ()
+    hashes: tuple[str, ...] = ()
+    crl: str = ""
+    accept_untrusted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CommonTls:
+    """What both ends say. ``validation`` ``None``: whoever the peer is, it is not looked at."""
+
+    certificates: tuple[SecretSource, ...] = ()
+    validation: CertificateValidation | None = None
+    alpn: tuple[str, ...] = ()
+    parameters: TlsParameters = TlsParameters()
+
+
+@dataclass(frozen=True, slots=True)
+class DownstreamTls:
+    """Of the side that takes connections; ``require_client_certificate`` ``None``: Envoy's default, no."""
+
+    common: CommonTls = field(default_factory=CommonTls)
+    require_client_certificate: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamTls:
+    """Of the side that connects. ``sni``: the name that it asks for.
+
+    ``auto_host_sni``: that of the endpoint's host name instead; ``auto_sni_san_validation``: and the certificate must be for
+    that name.
+    """
+
+    common: CommonTls = field(default_factory=CommonTls)
+    sni: str = ""
+    auto_host_sni: bool = False
+    auto_sni_san_validation: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RawBuffer:
+    """No TLS, said in so many words."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransportSocketMatch:
+    """The socket for endpoints whose ``envoy.transport_socket_match`` metadata have these pairs; the first match counts."""
+
+    name: str
+    match: tuple[tuple[str, str], ...]
+    socket: UpstreamTls | RawBuffer

@@ -1,0 +1,233 @@
+"""TLS (``transport_sockets.tls.v3``) and the sockets that connections are made of (``core.v3.TransportSocket``)."""
+
+from typing import Any, Final
+
+from envoy.config.cluster.v3 import cluster_pb2
+from envoy.config.core.v3 import base_pb2, config_source_pb2, grpc_service_pb2
+from envoy.extensions.transport_sockets.raw_buffer.v3 import raw_buffer_pb2
+from envoy.extensions.transport_sockets.tls.v3 import common_pb2, secret_pb2, tls_pb2
+from google.protobuf import struct_pb2
+
+from mesh_api.config.tls import (
+    CertificateValidation,
+    CommonTls,
+    DownstreamTls,
+    RawBuffer,
+    SecretSource,
+    TlsParameters,
+    TransportSocketMatch,
+    UpstreamTls,
+)
+from mesh_api.xds.fields import Fields
+from mesh_api.xds.matchers import decode_string, encode_string
+from mesh_api.xds.values import boolean, pack, unpack
+
+TLS: Final = "envoy.transport_sockets.tls"
+RAW_BUFFER: Final = "envoy.transport_sockets.raw_buffer"
+_VALIDATION = common_pb2.CertificateValidationContext
+_CHAIN = _VALIDATION.TrustChainVerification
+
+
+def encode_socket(socket: DownstreamTls | UpstreamTls | RawBuffer) -> Any:
+    """``TransportSocket``."""
+    if isinstance(socket, RawBuffer):
+        return base_pb2.TransportSocket(name=RAW_BUFFER, typed_config=pack(raw_buffer_pb2.RawBuffer()))
+    if isinstance(socket, DownstreamTls):
+        message = tls_pb2.DownstreamTlsContext(
+            common_tls_context=_encode_common(socket.common),
+            require_client_certificate=boolean(socket.require_client_certificate),
+        )
+    else:
+        message = tls_pb2.UpstreamTlsContext(
+            common_tls_context=_encode_common(socket.common),
+            sni=socket.sni,
+            auto_host_sni=socket.auto_host_sni,
+            auto_sni_san_validation=socket.auto_sni_san_validation,
+        )
+    return base_pb2.TransportSocket(name=TLS, typed_config=pack(message))
+
+
+def _encode_common(common: CommonTls) -> Any:
+    message = tls_pb2.CommonTlsContext(
+        tls_certificate_sds_secret_configs=[_encode_secret(secret) for secret in common.certificates],
+        alpn_protocols=common.alpn,
+    )
+    if common.parameters != TlsParameters():
+        message.tls_params.CopyFrom(_encode_parameters(common.parameters))
+    if common.validation is not None and common.validation.roots is not None:
+        combined = message.combined_validation_context
+        combined.default_validation_context.CopyFrom(_encode_validation(common.validation))
+        combined.validation_context_sds_secret_config.CopyFrom(_encode_secret(common.validation.roots))
+    elif common.validation is not None:
+        message.validation_context.CopyFrom(_encode_validation(common.validation))
+    return message
+
+
+def _encode_parameters(parameters: TlsParameters) -> Any:
+    message = common_pb2.TlsParameters(cipher_suites=parameters.cipher_suites, ecdh_curves=parameters.ecdh_curves)
+    versions = common_pb2.TlsParameters.TlsProtocol
+    if parameters.minimum_version:
+        message.tls_minimum_protocol_version = versions.Value(parameters.minimum_version)
+    if parameters.maximum_version:
+        message.tls_maximum_protocol_version = versions.Value(parameters.maximum_version)
+    return message
+
+
+def _encode_validation(validation: CertificateValidation) -> Any:
+    message = _VALIDATION(
+        match_subject_alt_names=[encode_string(name) for name in validation.subject_alt_names],
+        verify_certificate_spki=validation.spki,
+        verify_certificate_hash=validation.hashes,
+        trust_chain_verification=_CHAIN.Value(
+            "ACCEPT_UNTRUSTED" if validation.accept_untrusted else "VERIFY_TRUST_CHAIN"
+        ),
+    )
+    if validation.trusted_ca:
+        message.trusted_ca.filename = validation.trusted_ca
+    if validation.crl:
+        message.crl.filename = validation.crl
+    return message
+
+
+def _encode_secret(secret: SecretSource) -> Any:
+    source = config_source_pb2.ConfigSource(resource_api_version=config_source_pb2.ApiVersion.V3)
+    if secret.cluster:
+        target = grpc_service_pb2.GrpcService.EnvoyGrpc(cluster_name=secret.cluster, authority=secret.authority)
+        source.api_config_source.CopyFrom(
+            config_source_pb2.ApiConfigSource(
+                api_type=config_source_pb2.ApiConfigSource.GRPC,
+                transport_api_version=config_source_pb2.ApiVersion.V3,
+                set_node_on_first_message_only=True,
+                grpc_services=[grpc_service_pb2.GrpcService(envoy_grpc=target)],
+            )
+        )
+    else:
+        source.ads.SetInParent()
+    if secret.wait:
+        source.initial_fetch_timeout.SetInParent()
+    return secret_pb2.SdsSecretConfig(name=secret.name, sds_config=source)
+
+
+def encode_socket_match(match: TransportSocketMatch) -> Any:
+    """``Cluster.TransportSocketMatch``."""
+    pairs = {key: struct_pb2.Value(string_value=value) for key, value in match.match}
+    return cluster_pb2.Cluster.TransportSocketMatch(
+        name=match.name, match=struct_pb2.Struct(fields=pairs), transport_socket=encode_socket(match.socket)
+    )
+
+
+def decode_downstream(fields: Fields | None) -> DownstreamTls | None:
+    """From the ``TransportSocket`` of a filter chain; plain bytes are ``None``."""
+    if fields is None:
+        return None
+    with fields as f:
+        f.text("name")
+        message, config = unpack(f.child("typed_config"), (tls_pb2.DownstreamTlsContext, raw_buffer_pb2.RawBuffer))
+        with config as c:
+            if message is raw_buffer_pb2.RawBuffer:
+                return None
+            return DownstreamTls(_decode_common(c.child("common_tls_context")), c.wrapped("require_client_certificate"))
+
+
+def decode_upstream(fields: Fields | None) -> UpstreamTls | RawBuffer | None:
+    """From the ``TransportSocket`` of a cluster."""
+    return None if fields is None else _decode_upstream(fields)
+
+
+def _decode_upstream(fields: Fields) -> UpstreamTls | RawBuffer:
+    with fields as f:
+        f.text("name")
+        message, config = unpack(f.child("typed_config"), (tls_pb2.UpstreamTlsContext, raw_buffer_pb2.RawBuffer))
+        with config as c:
+            if message is raw_buffer_pb2.RawBuffer:
+                return RawBuffer()
+            return UpstreamTls(
+                _decode_common(c.child("common_tls_context")),
+                sni=c.text("sni"),
+                auto_host_sni=c.flag("auto_host_sni"),
+                auto_sni_san_validation=c.flag("auto_sni_san_validation"),
+            )
+
+
+def decode_socket_match(fields: Fields) -> TransportSocketMatch:
+    """From ``Cluster.TransportSocketMatch``."""
+    with fields as f:
+        pairs = f.take("match").fields
+        for key in pairs:
+            if pairs[key].WhichOneof("kind") != "string_value":
+                raise f.error(f'match["{key}"]', "only strings are supported")
+        match = tuple((key, str(pairs[key].string_value)) for key in sorted(pairs))
+        return TransportSocketMatch(f.text("name"), match, _decode_upstream(f.child("transport_socket")))
+
+
+def _decode_common(fields: Fields) -> CommonTls:
+    with fields as f:
+        kind, validation = f.oneof("validation_context_type"), None
+        if kind == "combined_validation_context":
+            with f.child(kind) as combined:
+                roots = _decode_secret(combined.child("validation_context_sds_secret_config"))
+                validation = _decode_validation(combined.child("default_validation_context"), roots)
+        elif kind == "validation_context":
+            validation = _decode_validation(f.child(kind), None)
+        elif kind == "validation_context_sds_secret_config":
+            validation = CertificateValidation(_decode_secret(f.child(kind)))
+        return CommonTls(
+            tuple(_decode_secret(secret) for secret in f.children("tls_certificate_sds_secret_configs")),
+            validation,
+            f.texts("alpn_protocols"),
+            _decode_parameters(f.child("tls_params")),
+        )
+
+
+def _decode_parameters(fields: Fields) -> TlsParameters:
+    with fields as f:
+        versions = [f.enum(f"tls_{bound}_protocol_version") for bound in ("minimum", "maximum")]
+        least, most = ("" if version == "TLS_AUTO" else version for version in versions)
+        return TlsParameters(least, most, f.texts("cipher_suites"), f.texts("ecdh_curves"))
+
+
+def _decode_validation(fields: Fields, roots: SecretSource | None) -> CertificateValidation:
+    with fields as f:
+        return CertificateValidation(
+            roots,
+            _decode_file(f.optional("trusted_ca")),
+            tuple(decode_string(name) for name in f.children("match_subject_alt_names")),
+            f.texts("verify_certificate_spki"),
+            f.texts("verify_certificate_hash"),
+            _decode_file(f.optional("crl")),
+            f.enum("trust_chain_verification") == "ACCEPT_UNTRUSTED",
+        )
+
+
+def _decode_file(fields: Fields | None) -> str:
+    if fields is None:
+        return ""
+    with fields as f:
+        if f.oneof("specifier") != "filename":
+            raise f.error("", "only filename is supported")
+        return f.text("filename")
+
+
+def _decode_secret(fields: Fields) -> SecretSource:
+    with fields as f, f.child("sds_config") as source:
+        wait = source.duration("initial_fetch_timeout") == 0
+        kind = source.oneof("config_source_specifier")
+        if kind == "ads":
+            source.nothing_in(kind)
+            return SecretSource(f.text("name"), wait=wait)
+        if kind != "api_config_source":
+            raise source.error("", f"{kind or 'a missing source'} is not supported")
+        cluster, authority = _decode_server(source.child(kind))
+        return SecretSource(f.text("name"), cluster, authority, wait)
+
+
+def _decode_server(fields: Fields) -> tuple[str, str]:
+    with fields as f:
+        f.enum("api_type", "GRPC")
+        f.enum("transport_api_version", "V3")
+        f.flag("set_node_on_first_message_only")
+        servers = list(f.children("grpc_services"))
+        if len(servers) != 1:
+            raise f.error("grpc_services", "one server is supported")
+        with servers[0] as server, server.child("envoy_grpc") as target:
+            return target.text("cluster_name"), target.text("authority")

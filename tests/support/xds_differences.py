@@ -1,0 +1,134 @@
+"""Two sets of resources compared for what they mean: order and defaults aside, every difference is told.
+
+What is accepted stands in :data:`PRIVATE` and :data:`ACCEPTED`, each with its reason.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+PREFIX = "type.googleapis.com/"
+PRIVATE = {
+    "stats.PluginConfig": "Istio's metrics; ours measures by itself",
+    "istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig": "chooses the ALPN of TLS to sidecars",
+    "envoy.tcp.metadataexchange.config.MetadataExchange": "names the peer's workload, for Istio's metrics",
+    "io.istio.http.peer_metadata.Config": "names the peer's workload, for Istio's metrics",
+}
+"""Istio's own filters, which no other Envoy has."""
+
+ACCEPTED: Mapping[str, str] = {}
+"""Path (a regular expression) to the reason why what is there may differ."""
+
+DEFAULTS: Mapping[str, tuple[Any, ...]] = {
+    "case_sensitive": (True,),
+    "filter_chain_match": ({},),
+    "common_lb_config": ({},),
+    "path_redirect": ("",),
+    "use_remote_address": (False,),
+    "max_direct_response_body_size_bytes": (4096,),
+    "host_selection_retry_max_attempts": ("1",),
+    "require_client_certificate": (False,),
+}
+"""Field to values that mean the same as its absence, wherever it stands (Envoy's API)."""
+
+_ELSEWHERE = {
+    "cleanup_interval": ("type", "ORIGINAL_DST", "5s"),
+}
+UNORDERED = ("domains", "resource_names")
+
+
+def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]:
+    """One line for each field that differs, by the path to it; ``theirs`` are istiod's."""
+    found = []
+    for section in ("cds", "eds", "lds", "rds"):
+        one, other = ([normal(resource) for resource in side.get(section, ())] for side in (theirs, ours))
+        for path, left, right in _differences(one, other, section):
+            if not any(re.search(pattern, path) for pattern in ACCEPTED):
+                found.append(f"{path}\n    istiod: {_short(left)}\n    ours:   {_short(right)}")
+    return found
+
+
+def normal(value: Any) -> Any:
+    """A value without what says nothing: defaults, private filters, the type of the resource itself."""
+    if isinstance(value, list):
+        kept = [normal(item) for item in value]
+        return [item for item in kept if not _is_private(item)]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if not isinstance(value, dict):
+        return value
+    unknown = value.get("value")
+    if isinstance(unknown, dict) and "UNKNOWN_TYPE_URL" in unknown:
+        return {"@type": unknown["UNKNOWN_TYPE_URL"]}
+    made = {key: normal(item) for key, item in value.items()}
+    return {key: _ordered(key, item) for key, item in made.items() if not _says_nothing(key, item, made)}
+
+
+def _ordered(key: str, value: Any) -> Any:
+    return sorted(value) if key in UNORDERED else value
+
+
+def _says_nothing(key: str, value: Any, around: Mapping[str, Any]) -> bool:
+    if key in DEFAULTS and any(value == default and type(value) is type(default) for default in DEFAULTS[key]):
+        return True
+    if key in ("filters", "http_filters") and value == []:
+        return True  # private ones only
+    if key == "http_protocol_options" and value == {} and "stat_prefix" in around:
+        return True
+    if key == "max_ejection_time" and value == "300s":
+        return True
+    return key == "cleanup_interval" and value == "5s" and around.get("type") == "ORIGINAL_DST"
+
+
+def _is_private(item: Any) -> bool:
+    config = item.get("typed_config") if isinstance(item, dict) else None
+    if not isinstance(config, dict):
+        return False
+    return str(config.get("type_url") or config.get("@type")).removeprefix(PREFIX) in PRIVATE
+
+
+def _differences(theirs: Any, ours: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
+    if theirs == ours and type(theirs) is type(ours):
+        return
+    if isinstance(theirs, dict) and isinstance(ours, dict):
+        for key in sorted(theirs.keys() | ours.keys()):
+            yield from _differences(theirs.get(key), ours.get(key), f"{path}.{key}")
+    elif isinstance(theirs, list) and isinstance(ours, list):
+        yield from _of_lists(theirs, ours, path)
+    else:
+        yield path, theirs, ours
+
+
+def _of_lists(theirs: Sequence[Any], ours: Sequence[Any], path: str) -> Iterator[tuple[str, Any, Any]]:
+    keys = [[_key(item) for item in side] for side in (theirs, ours)]
+    named = all(key is not None for side in keys for key in side) and all(len(set(side)) == len(side) for side in keys)
+    if not named:
+        if len(theirs) != len(ours):
+            yield path, theirs, ours
+            return
+        for place, (one, other) in enumerate(zip(theirs, ours, strict=True)):
+            yield from _differences(one, other, f"{path}[{place}]")
+        return
+    left, right = dict(zip(keys[0], theirs, strict=True)), dict(zip(keys[1], ours, strict=True))
+    for key in {**left, **right}:
+        yield from _differences(left.get(key), right.get(key), f"{path}[{key}]")
+    if path.rpartition(".")[2] not in ("cds", "eds", "lds", "rds", "filter_chains", "virtual_hosts"):
+        order = [[key for key in side if key in left and key in right] for side in keys]
+        if order[0] != order[1]:
+            yield f"{path} (order)", *order
+
+
+def _key(item: Any) -> str | None:
+    """By what an item of a list is known: filter chains by their conditions, which must be different anyway."""
+    if not isinstance(item, dict):
+        return None
+    if "filters" in item or "filter_chain_match" in item:
+        return f"{item.get('name', '')} {json.dumps(item.get('filter_chain_match', {}), sort_keys=True)}"
+    name = item.get("name") or item.get("cluster_name")
+    return None if name is None or "match" in item else str(name)
+
+
+def _short(value: Any) -> str:
+    text = "nothing" if value is None else json.dumps(value, sort_keys=True)
+    return text if len(text) < 600 else text[:600] + " ..."
