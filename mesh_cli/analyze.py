@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn
 
 import typer
 
-from mesh_cli import output, standard_input
+from mesh_cli import output, reading
+from mesh_cli.asking import Form, Inventory, Namespace, settings_of
 from mesh_policy.errors import PolicyError
 
 if TYPE_CHECKING:  # here and below: the help need not wait for the analysis
@@ -35,45 +36,46 @@ class Threshold(StrEnum):
         return Level[self.name]
 
 
+Files = Annotated[
+    list[str] | None,
+    typer.Argument(help="YAML or JSON files, folders, or - for standard input.", show_default=False),
+]
+Failure = Annotated[
+    Threshold,
+    typer.Option("--failure-threshold", case_sensitive=False, help="From which level on the command ends with 1."),
+]
+Shown = Annotated[
+    Threshold,
+    typer.Option("--output-threshold", case_sensitive=False, help="From which level on findings are shown."),
+]
+Suppress = Annotated[
+    list[str] | None,
+    typer.Option("--suppress", "-S", help="CODE, or CODE=KIND NAMESPACE/NAME with * for anything; may be repeated."),
+]
+MeshConfigFile = Annotated[
+    Path | None, typer.Option("--mesh-config", "--meshConfigFile", help="File with Istio's MeshConfig.")
+]
+Whole = Annotated[
+    bool, typer.Option("--whole-mesh", help="The files are the whole mesh: what they do not hold does not exist.")
+]
+Live = Annotated[bool, typer.Option("--live", help="What is in force at the control plane, with the files over it.")]
+Socket = Annotated[Path, typer.Option(help="Socket of the control plane.")]
+ListCodes = Annotated[bool, typer.Option("--list", "-L", help="Show every code with its meaning, and end.")]
+
+
 def analyze(
-    files: Annotated[
-        list[str] | None,
-        typer.Argument(help="YAML or JSON files, folders, or - for standard input.", show_default=False),
-    ] = None,
-    form: Annotated[output.Form, typer.Option("--output", "-o", help="Form of the result.")] = output.Form.TEXT,
-    threshold: Annotated[
-        Threshold,
-        typer.Option("--failure-threshold", case_sensitive=False, help="From which level on the command ends with 1."),
-    ] = Threshold.ERROR,
-    shown: Annotated[
-        Threshold,
-        typer.Option("--output-threshold", case_sensitive=False, help="From which level on findings are shown."),
-    ] = Threshold.INFO,
-    suppress: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--suppress", "-S", help="CODE, or CODE=KIND NAMESPACE/NAME with * for anything; may be repeated."
-        ),
-    ] = None,
-    namespace: Annotated[
-        str, typer.Option("--namespace", "-n", help="Namespace of objects that name none.")
-    ] = "default",
-    inventory: Annotated[
-        Path | None, typer.Option(help="Static inventory with the services and workloads of bare machines.")
-    ] = None,
-    mesh_config: Annotated[
-        Path | None, typer.Option("--mesh-config", "--meshConfigFile", help="File with Istio's MeshConfig.")
-    ] = None,
-    whole: Annotated[
-        bool, typer.Option("--whole-mesh", help="The files are the whole mesh: what they do not hold does not exist.")
-    ] = False,
-    live: Annotated[
-        bool, typer.Option("--live", help="What is in force at the control plane, with the files over it.")
-    ] = False,
-    socket: Annotated[Path, typer.Option(help="Socket of the control plane.")] = Path("/run/meshwright/control.sock"),
-    list_codes: Annotated[
-        bool, typer.Option("--list", "-L", help="Show every code with its meaning, and end.")
-    ] = False,
+    files: Files = None,
+    form: Form = output.Form.TEXT,
+    threshold: Failure = Threshold.ERROR,
+    shown: Shown = Threshold.INFO,
+    suppress: Suppress = None,
+    namespace: Namespace = "default",
+    inventory: Inventory = None,
+    mesh_config: MeshConfigFile = None,
+    whole: Whole = False,
+    live: Live = False,
+    socket: Socket = Path("/run/meshwright/control.sock"),
+    list_codes: ListCodes = False,
 ) -> None:
     """Check policies against each other and against the services and workloads beside them.
 
@@ -83,16 +85,25 @@ def analyze(
     if list_codes:
         _list(form)
         return
-    findings, counted = _findings(files or [], suppress or [], namespace, inventory, mesh_config, whole, live, socket)
-    told = [finding for finding in findings if finding.level >= shown.level]
+    found = _findings(files or [], suppress or [], namespace, inventory, mesh_config, whole, live, socket)
+    told = [finding for finding in found.findings if finding.level >= shown.level]
     if form is output.Form.JSON:
         output.result([as_json(finding) for finding in told])
     else:
         for finding in told:
             typer.echo(finding.located())
-        output.say(_summary(findings, counted))
-    if any(finding.level >= threshold.level for finding in findings):
+        output.say(_summary(found.findings, found.counted))
+        reading.say_passed_over(found.passed_over)
+    if any(finding.level >= threshold.level for finding in found.findings):
         raise typer.Exit(FOUND)
+
+
+class _Found(NamedTuple):
+    """What is found, in how much, and what of folders is no object."""
+
+    findings: "list[Finding]"
+    counted: str
+    passed_over: Sequence[str]
 
 
 def _findings(
@@ -104,12 +115,11 @@ def _findings(
     whole: bool,
     live: bool,
     socket: Path,
-) -> "tuple[list[Finding], str]":
+) -> _Found:
     from mesh_policy.analysis.checks import Suppression, analyze
     from mesh_policy.analysis.codes import CODES
     from mesh_policy.analysis.context import Knowledge
     from mesh_policy.analysis.inputs import read_inputs
-    from mesh_policy.objects import MeshConfig
 
     try:
         chosen = [Suppression.parse(text) for text in suppress]
@@ -123,28 +133,15 @@ def _findings(
         policies, services, workloads = _in_force(socket)
         texts.append(("in force", policies))
     try:
-        texts += [text for file in files for text in _read(file)]
+        texts += reading.texts(files)
         inputs = read_inputs(texts, namespace)
     except PolicyError as error:
         _unreadable(str(error))
     if inventory is not None:
         services, workloads = _of_inventory(inventory)
-    mesh = MeshConfig() if mesh_config is None else _mesh(mesh_config)
-    known = Knowledge(mesh, whole, services, workloads, now=datetime.now(UTC))
-    return analyze(inputs, known, chosen), f"{_many(len(inputs.objects), 'object')} of {_many(len(texts), 'file')}"
-
-
-def _read(file: str) -> list[tuple[str, str]]:
-    """Names and texts of the files at a path; a folder's are those that look like YAML or JSON."""
-    from mesh_policy.load import read_files
-
-    if file == "-":
-        return [(standard_input.NAME, standard_input.read())]
-    path = Path(file)
-    found = read_files(path)
-    if path.is_dir():
-        found += [text for name in sorted(path.rglob("*.json")) for text in read_files(name)]
-    return found
+    known = Knowledge(settings_of(mesh_config), whole, services, workloads, now=datetime.now(UTC))
+    counted = f"{_many(len(inputs.objects), 'object')} of {_many(len(texts), 'file')}"
+    return _Found(analyze(inputs, known, chosen), counted, inputs.passed_over)
 
 
 def _in_force(socket: Path) -> tuple[str, list[Any], list[Any]]:
@@ -199,23 +196,6 @@ def _of_inventory(path: Path) -> tuple[list[Any], list[Any]]:
     taken = {id(workload) for workload, _ in members}
     alone = [(workload, "") for workload in world.workloads if id(workload) not in taken]
     return known, [KnownWorkload(workload.namespace, workload.labels, host) for workload, host in members + alone]
-
-
-def _mesh(path: Path) -> Any:
-    """The mesh's configuration of a file; one that cannot be read ends the command with 2."""
-    from mesh_policy.objects import ObjectError, read_mesh_config
-
-    try:
-        return read_mesh_config(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        _unreadable(f"{path}: cannot be read: {error.strerror}")
-    except UnicodeDecodeError:
-        _unreadable(f"{path}: cannot be read: is not UTF-8; save it in that encoding")
-    except ObjectError as error:
-        from mesh_policy.analysis.finding import dotted
-
-        field = f"{dotted(error.path)}: " if error.path else ""
-        _unreadable(f"{path}: {field}{error.message}")
 
 
 def _unreadable(message: str) -> NoReturn:

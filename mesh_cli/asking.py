@@ -1,21 +1,41 @@
 """What the verbs that ask a mesh of files have alike: options, reading the files, making the request."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mesh_cli import output
+from mesh_cli import output, reading
+from mesh_policy.errors import PolicyError
 
 if TYPE_CHECKING:
+    from mesh_policy.mesh_config import MeshConfig
     from mesh_simulation import Decision, Mesh, Request
 
+_NAMESPACE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+
+
+def _namespace(value: str) -> str:
+    """One that can be; :data:`mesh_policy.base.Namespace` is the same, and brings pydantic."""
+    if not _NAMESPACE.fullmatch(value):
+        raise typer.BadParameter(
+            f"{value!r} is no namespace: lower case letters, digits and dashes, a letter or digit at both ends, at most 63"
+        )
+    return value
+
+
 Files = Annotated[
-    list[Path], typer.Argument(help="YAML files or folders: policies, and Kubernetes objects beside them.")
+    list[Path],
+    typer.Argument(help="YAML or JSON files, folders, or - for standard input: policies, and Kubernetes objects."),
 ]
 Inventory = Annotated[Path | None, typer.Option(help="Static inventory of services and workloads.")]
-Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Namespace of names without one.")]
+Namespace = Annotated[
+    str,
+    typer.Option("--namespace", "-n", callback=_namespace, help="Namespace of objects and names that have none."),
+]
+MeshSettings = Annotated[Path | None, typer.Option("--mesh-config", help="Settings of the mesh: a MeshConfig as YAML.")]
 Form = Annotated[output.Form, typer.Option("--output", "-o", help="Form of the result.")]
 Method = Annotated[str, typer.Option("--method", "-X", help="Method.")]
 Header = Annotated[list[str] | None, typer.Option("--header", "-H", help="Field of the request, as 'name: value'.")]
@@ -30,13 +50,37 @@ SourceIp = Annotated[str, typer.Option(help="Address that the request comes from
 UNREADABLE = 2
 
 
-def load(files: Sequence[Path], inventory: Path | None, namespace: str) -> "Mesh":
-    """The mesh of the files; one that cannot be read ends the command with 2."""
+def load(
+    files: Sequence[Path], inventory: Path | None, namespace: str, mesh_config: "MeshConfig | None" = None
+) -> "Mesh":
+    """The mesh of the files, and a line about what of folders was passed over; one that cannot be read ends the command
+    with 2."""
+    mesh = read(files, inventory, namespace, mesh_config)
+    reading.say_passed_over(mesh.passed_over)
+    return mesh
+
+
+def read(
+    files: Sequence[Path], inventory: Path | None, namespace: str, mesh_config: "MeshConfig | None" = None
+) -> "Mesh":
+    """As :func:`load`, and says nothing."""
     from mesh_simulation import Mesh, MeshError  # here, for the help of a verb is not to wait for them
 
     try:
-        return Mesh.load(*files, inventory=inventory, namespace=namespace)
-    except MeshError as error:
+        return Mesh.read(reading.texts(files), inventory, namespace, mesh_config)
+    except (MeshError, PolicyError) as error:
+        output.fail(str(error), UNREADABLE)
+
+
+def settings_of(file: Path | None) -> "MeshConfig | None":
+    """The mesh's settings of a file; one that cannot be read ends the command with 2."""
+    if file is None:
+        return None
+    from mesh_policy.mesh_config import read_mesh_config
+
+    try:
+        return read_mesh_config(reading.text(file), str(file))
+    except PolicyError as error:
         output.fail(str(error), UNREADABLE)
 
 

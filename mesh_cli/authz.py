@@ -4,23 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mesh_cli import output
-from mesh_cli.asking import (
-    UNREADABLE,
-    Claim,
-    Files,
-    Form,
-    Header,
-    Inventory,
-    Method,
-    Namespace,
-    Principal,
-    SourceIp,
-    Via,
-    decide,
-    load,
-    request_of,
-)
+from mesh_cli import asking, output
 
 if TYPE_CHECKING:
     from mesh_simulation.decision import Decision, Inbound
@@ -35,34 +19,41 @@ def _group() -> None:
 
 @app.command()
 def why(
-    files: Files,
+    files: asking.Files,
     to: Annotated[str, typer.Option("--to", help="Service that is asked: HOST[:PORT], or a URL.")],
     source: Annotated[
         str, typer.Option("--from", help="Who asks: NAME.NAMESPACE of a workload, or outside.")
     ] = "outside",
     path: Annotated[str, typer.Option(help="Path that is asked for.")] = "/",
-    method: Method = "GET",
-    header: Header = None,
-    principal: Principal = None,
-    claim: Claim = None,
-    via: Via = "",
-    source_ip: SourceIp = "",
-    inventory: Inventory = None,
-    namespace: Namespace = "default",
-    form: Form = output.Form.TEXT,
+    method: asking.Method = "GET",
+    header: asking.Header = None,
+    principal: asking.Principal = None,
+    claim: asking.Claim = None,
+    via: asking.Via = "",
+    source_ip: asking.SourceIp = "",
+    inventory: asking.Inventory = None,
+    namespace: asking.Namespace = "default",
+    form: asking.Form = output.Form.TEXT,
 ) -> None:
     """Tell the verdict on a request for each kind of workload that may get it: policy, rule, the first clause that failed.
 
-    Ends with 0 when it is allowed everywhere, 1 when it is denied somewhere, 2 when it cannot be asked.
+    Ends with 0 when it is allowed everywhere, 1 when it is denied somewhere, 2 when it cannot be asked: nobody of the mesh
+    decides about a host and port that are no service of it.
     """
-    mesh = load(files, inventory, namespace)
+    mesh = asking.load(files, inventory, namespace)
     url = to if "://" in to else f"http://{to}"
     url = url if "/" in url.partition("://")[2] else url + path
-    request = request_of(url, source, method, header or (), principal, claim or (), via=via, source_ip=source_ip)
-    decision = decide(mesh, request)
+    request = asking.request_of(url, source, method, header or (), principal, claim or (), via=via, source_ip=source_ip)
+    decision = asking.decide(mesh, request)
     rows = _rows(decision)
+    if _leaves_the_mesh(decision):
+        output.fail(
+            f"{decision.request}: goes to {decision.destinations[0].cluster}: no service of the mesh has this host and port,"
+            " so nobody of the mesh decides there",
+            asking.UNREADABLE,
+        )
     if not rows and decision.status not in (200, 401, 403):
-        output.fail(f"{decision.request}: comes to no workload: {decision.summary}", UNREADABLE)
+        output.fail(f"{decision.request}: comes to no workload: {decision.summary}", asking.UNREADABLE)
     allowed = all(row["allowed"] for row in rows) and decision.status == 200
     if form is output.Form.JSON:
         output.result(
@@ -76,6 +67,12 @@ def why(
         raise typer.Exit(1)
 
 
+def _leaves_the_mesh(decision: "Decision") -> bool:
+    from mesh_control.compiler.defaults import PASSTHROUGH
+
+    return any(destination.cluster == PASSTHROUGH for destination in decision.destinations)
+
+
 def _rows(decision: "Decision") -> list[dict[str, Any]]:
     from mesh_simulation.story import verdict_line
 
@@ -85,6 +82,9 @@ def _rows(decision: "Decision") -> list[dict[str, Any]]:
         rows.append({"at": f"gateway {decision.source}", "allowed": own.allowed, "text": verdict_line(own)})
     for destination in decision.destinations:
         rows += [_row(inbound) for inbound in destination.inbound]
+        if destination.status == 200 and not destination.inbound:
+            text = "nobody of the mesh decides there: it is no workload of the mesh"
+            rows.append({"at": destination.cluster, "allowed": True, "text": text})
     return list({str(row): row for row in rows}.values())
 
 

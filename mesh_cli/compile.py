@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from mesh_cli import output
-from mesh_cli.asking import UNREADABLE, Inventory, Namespace, load
+from mesh_cli.asking import UNREADABLE, Inventory, MeshSettings, Namespace, load, settings_of
 
 SECTIONS = {"cds": "clusters", "eds": "endpoints", "lds": "listeners", "rds": "routes"}
 """Discovery service to the resources that it carries."""
@@ -24,6 +24,7 @@ def compile_(
     metadata: Annotated[
         str, typer.Option(help='What it says of itself, as JSON: {"LABELS": {"app": "books"}}.')
     ] = "{}",
+    mesh_config: MeshSettings = None,
     inventory: Inventory = None,
     namespace: Namespace = "default",
     form: Annotated[
@@ -49,7 +50,8 @@ def compile_(
         proxy = proxy_of(Node(node, metadata=_metadata(metadata)))
     except ProxyError as error:
         output.fail(str(error), UNREADABLE)
-    found = resources_to_json(compile_proxy(load(paths, inventory, namespace).world, proxy))
+    world = load(paths, inventory, namespace, settings_of(mesh_config)).world
+    found = resources_to_json(compile_proxy(world, proxy))
     if form is output.Form.JSON:
         output.result({service: found[section] for service, section in SECTIONS.items()})
         return

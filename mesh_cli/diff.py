@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from mesh_cli import output
-from mesh_cli.asking import UNREADABLE, Form, Inventory, Namespace, load
+from mesh_cli import output, reading
+from mesh_cli.asking import UNREADABLE, Form, Inventory, Namespace, read
 
 
 def diff(
@@ -30,7 +30,9 @@ def diff(
     from mesh_simulation import behaviour_diff  # here, for the help is not to wait for it
 
     shared = common or []
-    changes = behaviour_diff(load([old, *shared], inventory, namespace), load([new, *shared], inventory, namespace))
+    before, after = (read([file, *shared], inventory, namespace) for file in (old, new))
+    reading.say_passed_over(list(dict.fromkeys((*before.passed_over, *after.passed_over))))
+    changes = behaviour_diff(before, after)
     if form is output.Form.JSON:
         output.result({"changes": [change.to_json() for change in changes]})
     else:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mesh_cli import output
+from mesh_cli import output, reading
 from mesh_cli.access_lines import MEANINGS, LineError, parse
 from mesh_cli.flags import FLAGS, Meaning, details_meaning
 
@@ -99,12 +99,13 @@ def _policies(files: list[Path]) -> list[Any] | None:
     if not files:
         return None
     from mesh_policy import PolicyError, load_everything
-    from mesh_policy.load import read_files
 
     try:
-        return list(load_everything([item for file in files for item in read_files(file)]).policies)
+        found = load_everything(reading.texts(files))
     except PolicyError as error:
         output.fail(str(error), 2)
+    reading.say_passed_over(found.passed_over)
+    return list(found.policies)
 
 
 def _behind(found: dict[str, Any], policies: list[Any]) -> Iterator[dict[str, str]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from mesh_cli import output, standard_input
+from mesh_cli import output, reading
 from mesh_control.client import ControlClient, ControlError
 from mesh_policy.errors import PolicyError
 
@@ -35,7 +35,7 @@ def call(work: Coroutine[Any, Any, T]) -> T:
 @app.command()
 def apply(
     files: Annotated[
-        list[Path] | None, typer.Argument(help="YAML files or folders; standard input when none is given.")
+        list[Path] | None, typer.Argument(help="YAML or JSON files, or folders; standard input when none is given.")
     ] = None,
     socket: Socket = DEFAULT_SOCKET,
     owner: Owner = "default",
@@ -44,14 +44,14 @@ def apply(
 ) -> None:
     """Make the documents the owner's whole set, and wait until every proxy has taken it.
 
-    A folder stands for all *.yaml and *.yml files below it. Ends with 1 when the set is refused. That there is no policy at
-    all is a mistake (an empty file, a pipe whose other end failed) rather than a wish to take everything away.
+    A folder stands for all *.yaml, *.yml and *.json files below it. Ends with 1 when the set is refused. That there is no
+    policy at all is a mistake (an empty file, a pipe whose other end failed) rather than a wish to take everything away.
     """
     from mesh_policy.load import dump  # here and below: brings pydantic, which the other verbs need not wait for
 
     policies = _policies(files or [])
     if not policies and form is output.Form.TEXT:  # programs that read JSON have a set that may become empty
-        places = ", ".join(map(str, files or [])) or standard_input.NAME
+        places = ", ".join(map(str, files or [])) or reading.STANDARD_INPUT
         output.fail(f"there is no policy in {places}; to take a set away use: mesh policies delete")
     applied = call(ControlClient(socket).apply(owner, dump(policies), wait))
     if form is output.Form.JSON:
@@ -64,17 +64,15 @@ def apply(
 
 def _policies(files: list[Path]) -> "list[Policy]":
     """The policies of the files, or of standard input; problems are told here, where file and line are known."""
-    from mesh_policy.load import load_everything, name_of, read_files
+    from mesh_policy.load import load_everything, name_of
 
     try:
-        texts = [item for file in files for item in read_files(file)]
-        if not files:
-            texts = [(standard_input.NAME, standard_input.read())]
-        everything = load_everything(texts)
+        everything = load_everything(reading.texts(files or ["-"]))
     except PolicyError as error:
         output.fail(str(error))
     for other in everything.others:
         output.say(f"{other['kind']} {name_of(other)} is no policy and was passed over")
+    reading.say_passed_over(everything.passed_over)
     return [item.policy for item in everything.policies]
 
 

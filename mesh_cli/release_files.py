@@ -2,7 +2,6 @@
 
 import json
 import runpy
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,8 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from mesh_cli import reading
+from mesh_policy.errors import PolicyError
 from mesh_policy.releases import Release, Statement, Traffic
 from mesh_policy.releases.machine import Rollout, problems
 
@@ -30,8 +31,8 @@ def read(path: Path) -> list[Rollout]:
         raise
     except ValidationError as error:
         raise ReleaseFileError("\n".join(f"{path}: {problem}" for problem in problems(error))) from None
-    except OSError as error:
-        raise ReleaseFileError(f"{path}: cannot be read: {error.strerror}") from None
+    except PolicyError as error:
+        raise ReleaseFileError(str(error)) from None
     except (ValueError, yaml.YAMLError) as error:
         raise ReleaseFileError(f"{path}: {error}") from None
     if not found:
@@ -43,7 +44,7 @@ def read(path: Path) -> list[Rollout]:
 
 def _of_program(path: Path) -> list[Rollout]:
     if not path.is_file():
-        raise FileNotFoundError(2, "no such file")
+        raise ReleaseFileError(f"{path}: cannot be read: there is no such file; write the name of one that there is")
     try:
         values = runpy.run_path(str(path))
     except ValidationError:
@@ -73,7 +74,7 @@ def _declared(value: Any) -> Iterator[Rollout]:
 
 
 def _of_documents(path: Path) -> list[Rollout]:
-    text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
+    text = reading.text(path)
     documents = [json.loads(text)] if path.suffix == ".json" else list(yaml.safe_load_all(text))
     found = []
     for place, document in enumerate(item for item in documents if item is not None):

@@ -5,40 +5,25 @@ from typing import Annotated
 
 import typer
 
-from mesh_cli import output
-from mesh_cli.asking import (
-    UNREADABLE,
-    Claim,
-    Form,
-    Header,
-    Inventory,
-    Method,
-    Namespace,
-    Principal,
-    SourceIp,
-    Via,
-    decide,
-    load,
-    request_of,
-)
+from mesh_cli import asking, output
 
 
 def simulate(
     arguments: Annotated[
-        list[str], typer.Argument(metavar="FILES... URL", help="YAML files or folders, then the URL.")
+        list[str], typer.Argument(metavar="FILES... URL", help="Files or folders (YAML, JSON), or -, then the URL.")
     ],
     source: Annotated[
         str, typer.Option("--from", help="Who sends it: NAME.NAMESPACE of a workload, or outside.")
     ] = "outside",
-    method: Method = "GET",
-    header: Header = None,
-    principal: Principal = None,
-    claim: Claim = None,
-    via: Via = "",
-    source_ip: SourceIp = "",
-    inventory: Inventory = None,
-    namespace: Namespace = "default",
-    form: Form = output.Form.TEXT,
+    method: asking.Method = "GET",
+    header: asking.Header = None,
+    principal: asking.Principal = None,
+    claim: asking.Claim = None,
+    via: asking.Via = "",
+    source_ip: asking.SourceIp = "",
+    inventory: asking.Inventory = None,
+    namespace: asking.Namespace = "default",
+    form: asking.Form = output.Form.TEXT,
 ) -> None:
     """Tell what becomes of a request: listener, route, destinations, rewrites, authentication, authorization, status.
 
@@ -46,10 +31,10 @@ def simulate(
     """
     *files, url = arguments
     if not files and inventory is None:
-        output.fail("give the files of the mesh before the URL: mesh simulate FILES... URL", UNREADABLE)
-    mesh = load([Path(file) for file in files], inventory, namespace)
-    request = request_of(url, source, method, header or (), principal, claim or (), via=via, source_ip=source_ip)
-    decision = decide(mesh, request)
+        output.fail("give the files of the mesh before the URL: mesh simulate FILES... URL", asking.UNREADABLE)
+    mesh = asking.load([Path(file) for file in files], inventory, namespace)
+    request = asking.request_of(url, source, method, header or (), principal, claim or (), via=via, source_ip=source_ip)
+    decision = asking.decide(mesh, request)
     if form is output.Form.JSON:
         output.result(decision.to_json())
     else:

@@ -9,6 +9,7 @@ from mesh_control.sources import entries, inventory
 from mesh_control.sources.directory import PolicyDirectory
 from mesh_control.world import Service, Workload, World
 from mesh_policy import Finding, Level, Policy
+from mesh_policy.analysis.finding import subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class State:
         to the policies of others."""
         kept = [p for other in self.directory.owners() if other != owner for p in self.directory.of_owner(other)]
         world = self.world_with([*kept, *policies])
-        mine = {validate.subject(policy) for policy in policies}
+        mine = {subject(policy) for policy in policies}
         known = validate.findings(self.world)
         found = [
             finding

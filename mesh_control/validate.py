@@ -19,7 +19,7 @@ from mesh_policy import (
     WorkloadEntry,
     check,
 )
-from mesh_policy.analysis.check import subject
+from mesh_policy.analysis.finding import subject
 from mesh_policy.hosts import is_address
 from mesh_policy.releases.split import STICKY_HEADER
 from mesh_policy.security.authorization_policy import AuthorizationPolicy
@@ -28,8 +28,6 @@ COMPILED = (AuthorizationPolicy, DestinationRule, Gateway, ServiceEntry, Virtual
 """Kinds that come into force; every other is refused by its name."""
 
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-
-__all__ = ["belongs_to_other", "findings", "subject", "unsupported"]
 
 
 def findings(world: World) -> list[Finding]:

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from mesh_policy import DestinationRule, Gateway, Policy, VirtualService
+from mesh_policy.mesh_config import MeshConfig
 
 P = TypeVar("P", bound=Policy)
 
@@ -125,24 +126,40 @@ class Service:
         )
 
 
+def own_settings() -> MeshConfig:
+    """The mesh's settings where none are given: Istio's defaults, and access logs, which ``mesh explain`` reads."""
+    return MeshConfig(access_log_file="/dev/stdout")
+
+
 @dataclass(frozen=True)
 class World:
-    """Services, workloads and policies, each sorted, so that equal content gives an equal value."""
+    """Services, workloads and policies, each sorted, so that equal content gives an equal value; and the mesh's settings."""
 
     services: tuple[Service, ...] = ()
     workloads: tuple[Workload, ...] = ()
     policies: tuple[Policy, ...] = ()
+    mesh: MeshConfig = field(default_factory=own_settings)
 
     @classmethod
     def of(
-        cls, services: Iterable[Service] = (), workloads: Iterable[Workload] = (), policies: Iterable[Policy] = ()
+        cls,
+        services: Iterable[Service] = (),
+        workloads: Iterable[Workload] = (),
+        policies: Iterable[Policy] = (),
+        mesh: MeshConfig | None = None,
     ) -> "World":
         """A world with everything in its order: policies by age, then by name, as Istio ranks them."""
         return cls(
             tuple(sorted(_one_for_each_host(services), key=lambda s: (s.namespace, s.hostname))),
             tuple(sorted(workloads, key=lambda w: (w.namespace, w.name))),
             tuple(sorted(policies, key=_age)),
+            mesh if mesh is not None else own_settings(),
         )
+
+    @property
+    def trust_domains(self) -> tuple[str, ...]:
+        """The mesh's trust domain, then its aliases."""
+        return (self.mesh.trust_domain, *self.mesh.trust_domain_aliases)
 
     def with_policies(self, policies: Iterable[Policy]) -> "World":
         """The same world with other policies."""

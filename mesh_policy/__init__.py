@@ -13,8 +13,9 @@ as code that expand to those kinds (:class:`Traffic` with :class:`CanaryRelease`
 Imports no other package of the mesh.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from mesh_policy.lazy_names import lazily
 
 # ruff: noqa: I001 (it would give each "as" a statement of its own)
 if TYPE_CHECKING:
@@ -110,18 +111,4 @@ _HOMES = {
 """Module to the names that this package shows of it; each is imported when it is first asked for, so that who reads one kind
 does not wait for all of them. A name stands here, and above for the type checker."""
 
-_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
-
-__all__ = [*_HOME_OF]
-
-
-def __getattr__(name: str) -> object:
-    if name not in _HOME_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(_HOME_OF[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME_OF})
+__all__, __getattr__, __dir__ = lazily(__name__, _HOMES)

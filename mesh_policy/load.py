@@ -1,7 +1,7 @@
 """Policies from YAML and to YAML."""
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from mesh_policy import positions
 from mesh_policy.base import Policy
 from mesh_policy.errors import PolicyError, Problem
+from mesh_policy.files import OfFolder, read_files
 from mesh_policy.kinds import KINDS, is_policy, kind_names
 from mesh_policy.yaml_text import written
 
@@ -31,10 +32,14 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class Everything:
-    """What a set of files holds: policies, and other objects (Service, Deployment ...) as plain values."""
+    """What a set of files holds: policies, and other objects (Service, Deployment ...) as plain values.
+
+    ``passed_over`` has ``SOURCE:LINE`` of each document of a folder that is no object (:func:`objects`).
+    """
 
     policies: tuple[Loaded, ...]
     others: tuple[dict[str, Any], ...]
+    passed_over: tuple[str, ...] = ()
 
 
 def load_documents(text: str, source: str = "policies") -> list[Policy]:
@@ -43,69 +48,77 @@ def load_documents(text: str, source: str = "policies") -> list[Policy]:
 
 
 def load_path(path: Path) -> list[Policy]:
-    """The policies of a file, or of all ``*.yaml`` and ``*.yml`` files below a folder."""
+    """The policies of a file, or of all ``*.yaml``, ``*.yml`` and ``*.json`` files below a folder."""
     return [item.policy for item in load_everything(read_files(path)).policies]
 
 
-def read_files(path: Path) -> list[tuple[str, str]]:
-    """Names and texts of the YAML files at the path, sorted. Raises :class:`PolicyError` that names every unreadable one."""
-    files = sorted(f for f in path.rglob("*") if f.suffix in (".yaml", ".yml")) if path.is_dir() else [path]
-    found: list[tuple[str, str]] = []
-    problems: list[Problem] = []
-    for file in files:
-        try:
-            found.append((str(file), file.read_text(encoding="utf-8")))
-        except OSError as error:
-            problems.append(Problem(str(file), 0, "cannot be read", "", error.strerror or str(error)))
-        except UnicodeDecodeError as error:
-            line = error.object.count(b"\n", 0, error.start) + 1
-            problems.append(Problem(str(file), line, "cannot be read", "", "is not UTF-8; save it in that encoding"))
-    if problems:
-        raise PolicyError(problems)
-    return found
-
-
 def load_everything(texts: Iterable[tuple[str, str]]) -> Everything:
-    """Policies and other objects of YAML streams given as source and text."""
+    """Policies and other objects of YAML streams given as source and text. Raises :class:`PolicyError` with every problem."""
     policies: list[Loaded] = []
     others: list[dict[str, Any]] = []
+    passed_over: list[str] = []
     problems: list[Problem] = []
-    for source, text in texts:
+    for document, source in objects(texts, problems, problems, passed_over):
         try:
-            found = list(positions.documents(text, source))
+            policy = policy_of(document, source)
         except PolicyError as error:
             problems += error.problems
             continue
-        for document in found:
-            try:
-                _take(document, source, policies, others)
-            except PolicyError as error:
-                problems += error.problems
+        if policy is None:
+            others.append(document.value)
+        else:
+            policies.append(policy)
     if problems:
         raise PolicyError(problems)
-    return Everything(tuple(policies), tuple(others))
+    return Everything(tuple(policies), tuple(others), tuple(passed_over))
 
 
-def _take(document: positions.Document, source: str, policies: list[Loaded], others: list[dict[str, Any]]) -> None:
+def objects(
+    texts: Iterable[tuple[str, str]], broken: list[Problem], strange: list[Problem], passed_over: list[str]
+) -> Iterator[tuple[positions.Document, str]]:
+    """The objects of YAML streams, with their source; those of a list (``kind: List``) one by one. The one rule for
+    documents that are none:
+
+    - what is not YAML is added to ``broken``, and nothing of its text is given;
+    - a document with neither ``apiVersion`` nor ``kind`` is no object. Where its file was named it is added to ``strange``:
+      somebody said that there are objects. Where its folder was (:class:`~mesh_policy.files.OfFolder`), its ``SOURCE:LINE``
+      is added to ``passed_over``;
+    - a document with only one of them, or with something else than text there, is an object that is wrong: ``strange``
+      wherever it stands, for else a policy would be lost by a slip of the pen.
+
+    ``kubectl apply -f`` and ``istioctl analyze`` refuse all three, in folders, too; people put objects beside other files.
+    """
+    for item in texts:
+        source, text = item
+        try:
+            found = list(positions.documents(text, source))
+        except PolicyError as error:
+            broken += error.problems
+            continue
+        for document in found:
+            if isinstance(item, OfFolder) and not _is_meant(document.value):
+                passed_over.append(f"{source}:{document.line(())}")
+            else:
+                yield from _objects(document, source, strange)
+
+
+def _is_meant(value: object) -> bool:
+    """Whether somebody wrote an object there, right or wrong."""
+    return isinstance(value, dict) and ("apiVersion" in value or "kind" in value)
+
+
+def _objects(
+    document: positions.Document, source: str, strange: list[Problem]
+) -> Iterator[tuple[positions.Document, str]]:
     value = document.value
     if not isinstance(value, dict) or not all(isinstance(value.get(key), str) for key in ("apiVersion", "kind")):
         message = "apiVersion and kind are required, as text"
-        raise PolicyError([Problem(source, document.line(()), "not an object", "", message)])
-    if value["kind"].endswith("List") and isinstance(value.get("items"), list):
-        problems: list[Problem] = []
+        strange.append(Problem(source, document.line(()), "not an object", "", message))
+    elif value["kind"].endswith("List") and isinstance(value.get("items"), list):
         for place, item in enumerate(value["items"]):
-            try:
-                _take(document.part(("items", place), item), source, policies, others)
-            except PolicyError as error:
-                problems += error.problems
-        if problems:
-            raise PolicyError(problems)
-        return
-    policy = policy_of(document, source)
-    if policy is None:
-        others.append(value)
+            yield from _objects(document.part(("items", place), item), source, strange)
     else:
-        policies.append(policy)
+        yield document, source
 
 
 def policy_of(document: positions.Document, source: str) -> Loaded | None:
@@ -130,8 +143,14 @@ def _policy(document: positions.Document, source: str, group: str, version: str)
     try:
         return kind.read(content)
     except ValidationError as error:
-        found = _without_consequences(error.errors())
-        raise PolicyError([_problem(item, kind, document, source, subject) for item in found]) from None
+        raise PolicyError(problems_of(error, kind, document, source, subject)) from None
+
+
+def problems_of(
+    error: ValidationError, model: type[BaseModel], document: positions.Document, source: str, subject: str
+) -> list[Problem]:
+    """What a model has against a document, with the lines of the fields, in words of YAML rather than of pydantic."""
+    return [_problem(item, model, document, source, subject) for item in _without_consequences(error.errors())]
 
 
 def _unknown_kind(group: str, value: Mapping[str, Any]) -> tuple[str, str]:
@@ -165,7 +184,7 @@ def _without_consequences(errors: Sequence[Any]) -> list[Any]:
     return [item for item in errors if not follows(item)]
 
 
-def _problem(item: Any, kind: type[Policy], document: positions.Document, source: str, subject: str) -> Problem:
+def _problem(item: Any, kind: type[BaseModel], document: positions.Document, source: str, subject: str) -> Problem:
     path: positions.Path = tuple(part for part in item["loc"] if part != "[key]")
     return Problem(source, document.line(path), subject, dotted(path), _message(item, kind, path))
 
@@ -185,7 +204,7 @@ _WANTED = {
 """What pydantic calls by the names of Python's types, in YAML's."""
 
 
-def _message(item: Any, kind: type[Policy], path: positions.Path) -> str:
+def _message(item: Any, kind: type[BaseModel], path: positions.Path) -> str:
     if item["type"] == "extra_forbidden":
         return "there is no such field" + _suggestion(str(path[-1]), _fields(kind, path[:-1]))
     if item["type"] == "missing":

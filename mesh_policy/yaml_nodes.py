@@ -4,15 +4,17 @@ Slower than :mod:`mesh_policy.yaml_values`, which reads ordinary documents, and 
 """
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
 from yaml.composer import Composer
-from yaml.constructor import SafeConstructor
+from yaml.constructor import ConstructorError, SafeConstructor
 from yaml.resolver import Resolver
 
 from mesh_policy.errors import PolicyError, Problem
 from mesh_policy.yaml_events import MAX_DEPTH, Path, Span, too_deep
+from mesh_policy.yaml_scalars import plain
 
 MAX_NODES = 500_000
 """How many values a document may have with every alias written out: enough for a list of ten thousand policies. A few lines
@@ -20,11 +22,27 @@ of aliases to aliases stand for more values than any memory holds."""
 
 
 class Rules(SafeConstructor, Resolver):
-    """Plain values as Kubernetes reads them: a label such as ``2026-01-01`` is no date, ``1:20`` is no number."""
+    """Plain values as Kubernetes reads them (:mod:`mesh_policy.yaml_scalars`)."""
 
     def __init__(self) -> None:
         SafeConstructor.__init__(self)
         Resolver.__init__(self)
+
+    def resolve(self, kind: type[yaml.Node], value: str, implicit: tuple[bool, bool]) -> str:
+        """The tag of a node that has none; ``implicit`` tells whether it stands without quotes."""
+        if kind is yaml.ScalarNode and implicit[0]:
+            return _MERGE if value == "<<" else TAGS[type(plain(value))]
+        return str(super().resolve(kind, value, implicit))  # type: ignore[no-untyped-call]
+
+    def construct_plain(self, node: yaml.ScalarNode) -> Any:
+        """The value of a number or truth value, also where a tag says what it is."""
+        text = self.construct_scalar(node)
+        value = plain(str(text))
+        if node.tag == TAGS[float] and type(value) is int:
+            return float(value)
+        if TAGS[type(value)] != node.tag:
+            raise ConstructorError(None, None, f"{text!r} is no {node.tag.rpartition(':')[2]}", node.start_mark)
+        return value
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """Keys are text, as in JSON, which Kubernetes makes of YAML: the port in ``portLevelMtls: {8080: ...}``."""
@@ -34,14 +52,14 @@ class Rules(SafeConstructor, Resolver):
         return {_key(self.construct_object(key)): self.construct_object(value, deep) for key, value in node.value}
 
 
-_OWN = ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:int")
-Rules.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag not in _OWN]
-    for first, resolvers in Resolver.yaml_implicit_resolvers.items()
+TAGS: Mapping[type, str] = {
+    kind: f"tag:yaml.org,2002:{name}"
+    for kind, name in ((str, "str"), (bool, "bool"), (int, "int"), (float, "float"), (type(None), "null"))
 }
-Rules.add_implicit_resolver(
-    "tag:yaml.org,2002:int", re.compile(r"^(?:[-+]?(?:0|[1-9][0-9]*)|0x[0-9a-fA-F]+|0o?[0-7]+)$"), list("-+0123456789")
-)
+"""The tag of a value."""
+_MERGE = "tag:yaml.org,2002:merge"
+for _kind in (bool, int, float):
+    Rules.add_constructor(TAGS[_kind], Rules.construct_plain)  # type: ignore[type-var]  # a stub that knows no subclass
 
 
 def _key(key: Any) -> Any:

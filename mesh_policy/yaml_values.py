@@ -17,11 +17,11 @@ from yaml.events import (
     SequenceEndEvent,
     SequenceStartEvent,
 )
-from yaml.nodes import ScalarNode
 
 from mesh_policy.errors import PolicyError
 from mesh_policy.yaml_events import MAX_DEPTH, Events, Path, Span, too_deep
-from mesh_policy.yaml_nodes import MAX_NODES, Rules
+from mesh_policy.yaml_nodes import MAX_NODES
+from mesh_policy.yaml_scalars import plain as plain_value
 
 UNUSUAL: Final[Any] = object()
 """Instead of a value: the document is not an ordinary one."""
@@ -30,22 +30,10 @@ _HALF_ADDRESS = re.compile(r"[0-9a-fA-F:]+:")
 
 
 class Plain(dict[str, Any]):
-    """What a text without quotes stands for (``true``, ``1``, ``0x1f``, ``~``, or itself), worked out once for each text."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._rules = Rules()
+    """What a text without quotes stands for (:mod:`mesh_policy.yaml_scalars`), worked out once for each text."""
 
     def __missing__(self, text: str) -> Any:
-        tag = self._rules.resolve(ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]
-        if tag in ("tag:yaml.org,2002:merge", "tag:yaml.org,2002:value"):
-            value = UNUSUAL
-        else:
-            try:
-                value = self._rules.construct_document(ScalarNode(tag, text))
-            except ValueError:  # such as a number of more digits than Python reads
-                value = UNUSUAL
-        self[text] = value
+        self[text] = value = UNUSUAL if text == "<<" else plain_value(text)
         return value
 
 
@@ -59,31 +47,26 @@ def read(parser: Events, plain: Plain, span: Span, source: str) -> tuple[Any, An
     container: Any = None
     key: Any = _NOTHING
     around: list[Any] = []
-    bare = -1  # where a map began that perhaps has no braces: [a: b]
-    count = 0
+    bare, count = -1, 0  # bare: where a map began that perhaps has no braces: [a: b]
     while True:
         event = get()
         kind = type(event)
         if kind is ScalarEvent:
-            item = event.value
-            if event.anchor is not None or event.tag is not None:
-                return _unusual(get, len(around), span, source)
-            if event.implicit[0]:
-                item = plain[item]
-                if item is UNUSUAL:
-                    return _unusual(get, len(around), span, source)
+            item = plain[event.value] if event.implicit[0] else event.value
+            if item is UNUSUAL or event.anchor is not None or event.tag is not None:
+                break
             if key is _NOTHING and type(container) is dict:
                 half = bare == event.start_mark.index and _HALF_ADDRESS.fullmatch(event.value)
                 if half or type(item) is not str or item in container:
-                    return _unusual(get, len(around), span, source)
+                    break
                 key = item
                 continue
         elif kind is MappingStartEvent or kind is SequenceStartEvent:
             if len(around) >= MAX_DEPTH:
                 raise PolicyError([too_deep(source, span.line + event.start_mark.line)])
-            strange = event.anchor is not None or event.tag is not None
-            if strange or (key is _NOTHING and type(container) is dict):
-                return _unusual(get, len(around) + 1, span, source)
+            is_key = key is _NOTHING and type(container) is dict
+            if is_key or event.anchor is not None or event.tag is not None:
+                break
             item = {} if kind is MappingStartEvent else []
             bare = event.start_mark.index if event.flow_style else -1
         elif kind is MappingEndEvent or kind is SequenceEndEvent:
@@ -92,10 +75,9 @@ def read(parser: Events, plain: Plain, span: Span, source: str) -> tuple[Any, An
         elif kind is DocumentEndEvent:
             return root, event.end_mark
         else:  # an alias
-            return _unusual(get, len(around), span, source)
-        count += 1
-        if count > MAX_NODES:
-            return _unusual(get, len(around), span, source)
+            break
+        if (count := count + 1) > MAX_NODES:
+            break
         if container is None:
             root = item
         elif key is _NOTHING:
@@ -106,6 +88,7 @@ def read(parser: Events, plain: Plain, span: Span, source: str) -> tuple[Any, An
         if kind is not ScalarEvent:
             around.append(container)
             container = item
+    return _unusual(get, len(around) + (kind is MappingStartEvent or kind is SequenceStartEvent), span, source)
 
 
 def _unusual(get: Any, depth: int, span: Span, source: str) -> tuple[Any, Any]:

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from mesh_control.compiler import authorization
-from mesh_control.compiler.scope import ROOT_NAMESPACE, Scope
+from mesh_control.compiler.scope import Scope
 from mesh_control.world import Service, Workload
 from mesh_policy import Policy
 from mesh_simulation import identity
@@ -124,19 +124,23 @@ def _is_sent(mesh: Mesh, scope: Scope, workload: Workload, own: list[Service]) -
         action = policy.spec.action or "ALLOW"
         yield _applied(mesh, policy, f"{action}, {len(policy.spec.rules or ())} rules{', dry run' * policy.dry_run}")
     for item in mesh.world.policies:
-        if item.kind in ("PeerAuthentication", "RequestAuthentication") and selects(item, workload):
+        if item.kind in ("PeerAuthentication", "RequestAuthentication") and selects(
+            item, workload, mesh.world.mesh.root_namespace
+        ):
             yield _applied(mesh, item)
 
 
 def _both(mesh: Mesh, workload: Workload) -> Iterator[Applied]:
     for item in mesh.world.policies:
-        if item.kind in ("Sidecar", "Telemetry", "ProxyConfig") and selects(item, workload):
+        if item.kind in ("Sidecar", "Telemetry", "ProxyConfig") and selects(
+            item, workload, mesh.world.mesh.root_namespace
+        ):
             yield _applied(mesh, item)
 
 
-def selects(policy: Policy, workload: Workload) -> bool:
-    """Whether a policy is for the workload, by namespace and labels; without a selector it is for all of them."""
-    if policy.metadata.namespace not in (workload.namespace, ROOT_NAMESPACE):
+def selects(policy: Policy, workload: Workload, root: str) -> bool:
+    """Whether a policy of the workload's or of the root namespace selects it; one without a selector is for all."""
+    if policy.metadata.namespace not in (workload.namespace, root):
         return False
     selector: Any = getattr(policy.spec, "selector", None) or getattr(policy.spec, "workload_selector", None)
     wanted = getattr(selector, "match_labels", None) or getattr(selector, "labels", None) or {}

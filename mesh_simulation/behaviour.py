@@ -1,6 +1,6 @@
 """Which requests two meshes treat differently: requests made of the policies of both, put to both."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any, NamedTuple
@@ -16,7 +16,6 @@ from mesh_simulation.proxies import receiver
 from mesh_simulation.request import OUTSIDE, Request, RequestError
 from mesh_simulation.simulation import simulate
 
-ROOT_NAMESPACE = "istio-system"
 _SECURITY = ("AuthorizationPolicy", "PeerAuthentication", "RequestAuthentication")
 _OF_HOSTS = ("VirtualService", "DestinationRule", "ServiceEntry", "WorkloadEntry")
 
@@ -204,7 +203,8 @@ def _concerns(item: Any, host: str, service: Service | None, old: Mesh, new: Mes
     if isinstance(item, Workload):
         return item in members
     if item.kind in _SECURITY:
-        return any(_selects(item, workload) for workload in members)
+        roots = {mesh.world.mesh.root_namespace for mesh in (old, new)}
+        return any(_selects(item, workload, roots) for workload in members)
     if item.kind == "VirtualService":
         leads = any(qualify(d.destination.host, item.metadata.namespace) == host for d in _destinations(item))
         return leads or any(covers(name, host) for name in _own_hosts(item))
@@ -220,9 +220,9 @@ def _destinations(policy: VirtualService) -> Iterator[Any]:
         yield from rule.route or ()
 
 
-def _selects(policy: Policy, workload: Workload) -> bool:
+def _selects(policy: Policy, workload: Workload, roots: Set[str]) -> bool:
     namespace = policy.metadata.namespace
-    if namespace not in (workload.namespace, ROOT_NAMESPACE):
+    if namespace != workload.namespace and namespace not in roots:
         return False
     selector = getattr(policy.spec, "selector", None)
     return selector is None or (selector.match_labels or {}).items() <= workload.labels.items()

@@ -12,7 +12,9 @@ from mesh_control.sources import entries
 from mesh_control.sources import inventory as static_inventory
 from mesh_control.world import Service, Workload, World
 from mesh_policy import Policy, PolicyError, Problem, load_everything
-from mesh_policy.load import Loaded, read_files
+from mesh_policy.files import read_files
+from mesh_policy.load import Loaded
+from mesh_policy.mesh_config import MeshConfig
 from mesh_policy.objects import ObjectError
 from mesh_policy.positions import Path as FieldPath
 from mesh_simulation import kubernetes
@@ -46,13 +48,15 @@ def made_to_stay() -> Iterator[None]:
 class Mesh:
     """A mesh that does not change. Two requests to it are answered alike, whatever is asked between them.
 
-    ``namespace`` is that of names without one. ``left_out`` names what was read and is no part of the world.
+    ``namespace`` is that of names without one. ``left_out`` names objects that were read and are no part of the world,
+    ``passed_over`` the documents of folders that are no objects (:func:`mesh_policy.load.objects`), as ``FILE:LINE``.
     """
 
     world: World
     places: Mapping[Key, Loaded] = field(default_factory=dict)
     namespace: str = "default"
     left_out: tuple[str, ...] = ()
+    passed_over: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -61,25 +65,37 @@ class Mesh:
         services: Iterable[Service] = (),
         workloads: Iterable[Workload] = (),
         namespace: str = "default",
+        mesh_config: MeshConfig | None = None,
     ) -> "Mesh":
         """A mesh of typed policies and of the control plane's services and workloads; ServiceEntries and WorkloadEntries
-        among the policies bring theirs."""
+        among the policies bring theirs. ``mesh_config`` ``None``: the control plane's own settings."""
         held = list(policies)
-        return cls(_world(held, services, workloads), namespace=namespace)
+        return cls(_world(held, services, workloads, mesh_config), namespace=namespace)
 
     @classmethod
-    def load(cls, *paths: Path | str, inventory: Path | str | None = None, namespace: str = "default") -> "Mesh":
-        """The mesh of files and folders of YAML: policies, and Kubernetes objects (Service, Pod, Deployment, Namespace ...)
-        beside them; ``inventory`` is a static inventory. Raises :class:`MeshError`."""
+    def load(
+        cls,
+        *paths: Path | str,
+        inventory: Path | str | None = None,
+        namespace: str = "default",
+        mesh_config: MeshConfig | None = None,
+    ) -> "Mesh":
+        """The mesh of files and folders of YAML and JSON (:mod:`mesh_policy.files`): policies, and Kubernetes objects
+        (Service, Pod, Deployment, Namespace ...) beside them; ``inventory`` is a static inventory. Raises
+        :class:`MeshError`."""
         try:
             texts = [item for path in paths for item in read_files(Path(path))]
         except PolicyError as error:
             raise MeshError(str(error)) from None
-        return cls.read(texts, inventory, namespace)
+        return cls.read(texts, inventory, namespace, mesh_config)
 
     @classmethod
     def read(
-        cls, texts: Iterable[tuple[str, str]], inventory: Path | str | None = None, namespace: str = "default"
+        cls,
+        texts: Iterable[tuple[str, str]],
+        inventory: Path | str | None = None,
+        namespace: str = "default",
+        mesh_config: MeshConfig | None = None,
     ) -> "Mesh":
         """As :meth:`load`, of pairs of source and YAML. Raises :class:`MeshError`."""
         try:
@@ -94,23 +110,27 @@ class Mesh:
             [item.policy for item in everything.policies],
             (*services, *found.services),
             (*workloads, *found.workloads),
+            mesh_config,
         )
-        return cls(world, {item.policy.key: item for item in everything.policies}, namespace, found.left_out)
+        places = {item.policy.key: item for item in everything.policies}
+        return cls(world, places, namespace, found.left_out, everything.passed_over)
 
     def with_policies(self, *policies: Policy) -> "Mesh":
         """The mesh with further policies; one of a kind and name that is there replaces it."""
         new = {policy.key for policy in policies}
         kept = [policy for policy in self.world.policies if policy.key not in new]
-        world = _world([*kept, *policies], self._own_services, self._own_workloads)
+        world = _world([*kept, *policies], self._own_services, self._own_workloads, self.world.mesh)
         places = {key: place for key, place in self.places.items() if key not in new}
-        return Mesh(world, places, self.namespace, self.left_out)
+        return Mesh(world, places, self.namespace, self.left_out, self.passed_over)
 
     def with_services(self, services: Iterable[Service], workloads: Iterable[Workload]) -> "Mesh":
         """The mesh with further services and workloads; those of a name that is there are left out."""
         known = {(w.name, w.namespace) for w in self.world.workloads}
         new = [w for w in workloads if (w.name, w.namespace) not in known]
-        world = _world(list(self.world.policies), (*self._own_services, *services), (*self._own_workloads, *new))
-        return Mesh(world, self.places, self.namespace, self.left_out)
+        world = _world(
+            list(self.world.policies), (*self._own_services, *services), (*self._own_workloads, *new), self.world.mesh
+        )
+        return Mesh(world, self.places, self.namespace, self.left_out, self.passed_over)
 
     def place(self, key: Key, path: FieldPath = ()) -> str:
         """``FILE:LINE`` of a field of a policy, by its path in YAML's names; empty where it was not read from a file."""
@@ -139,8 +159,12 @@ class Mesh:
         return {}
 
 
-def _world(policies: list[Policy], services: Iterable[Service], workloads: Iterable[Workload]) -> World:
-    return World.of((*services, *entries.services(policies)), (*workloads, *entries.workloads(policies)), policies)
+def _world(
+    policies: list[Policy], services: Iterable[Service], workloads: Iterable[Workload], mesh: MeshConfig | None
+) -> World:
+    return World.of(
+        (*services, *entries.services(policies)), (*workloads, *entries.workloads(policies)), policies, mesh
+    )
 
 
 def _plain(item: Any) -> Mapping[str, Any]:

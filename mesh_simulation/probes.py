@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from mesh_policy import Policy, VirtualService
 from mesh_policy.matchers import StringMatch
-from mesh_policy.networking.virtual_service import HttpMatch
+from mesh_policy.networking.http_route import HttpMatch
 from mesh_simulation.samples import OTHER, near, of_wildcard
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pulumi
 
 from mesh_policy import Policy
-from mesh_policy.analysis import subject
+from mesh_policy.analysis.finding import subject
 from mesh_policy.releases.machine import Rollout, State
 from stacks import ansible_inventory, digest, laptop, laptop_database, plan, vault
 from stacks.environment import Environment, InvalidEnvironmentError, parse

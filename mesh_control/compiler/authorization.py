@@ -10,9 +10,8 @@ from typing import Final
 
 from mesh_api.config import NetworkRbac, Rbac, RbacAction, RbacFilter, RbacPolicy
 from mesh_api.config.authorization import ANYTHING, Not
-from mesh_control.compiler import trust_domains
 from mesh_control.compiler.authorization_rules import Target, compile_rule
-from mesh_control.compiler.scope import ROOT_NAMESPACE, Scope
+from mesh_control.compiler.scope import Scope
 from mesh_control.world import World
 from mesh_policy import Policy
 from mesh_policy.security.authorization_policy import AuthorizationPolicy
@@ -22,9 +21,6 @@ GATEWAY_LABEL: Final = "gateway.networking.k8s.io/gateway-name"
 """Label of the proxies of a Kubernetes Gateway: policies are attached to these by name."""
 
 GATEWAY_GROUP: Final = "gateway.networking.k8s.io"
-
-DOMAINS: Final = (trust_domains.LOCAL,)
-"""The mesh's trust domain; it has no aliases."""
 
 TCP_STATISTICS: Final = "tcp."
 _SHADOW: Final = {RbacAction.ALLOW: "istio_dry_run_allow_", RbacAction.DENY: "istio_dry_run_deny_", RbacAction.LOG: ""}
@@ -57,7 +53,7 @@ def guards(scope: Scope) -> tuple[NetworkRbac, ...]:
 def policies_of(scope: Scope) -> tuple[AuthorizationPolicy, ...]:
     """The policies that rule the proxy's workload: the root namespace's first, each namespace's oldest first."""
     near = by_namespace(scope.world)
-    namespaces = [name for name in dict.fromkeys((ROOT_NAMESPACE, scope.proxy.namespace)) if name in near]
+    namespaces = [name for name in dict.fromkeys((scope.root_namespace, scope.proxy.namespace)) if name in near]
     if not namespaces:
         return ()
     return scope.shared(
@@ -144,14 +140,16 @@ def _of_policy(
     """The rules of one policy, compiled once for all workloads that it is for."""
     key = ("rbac", policy.key, action, tcp)
     if key not in world.memo:
-        world.memo[key] = tuple(_rules(policy, action, tcp, before, after))
+        world.memo[key] = tuple(_rules(world, policy, action, tcp, before, after))
     made: tuple[RbacPolicy, ...] = world.memo[key]
     return made
 
 
-def _rules(policy: AuthorizationPolicy, action: RbacAction, tcp: bool, before: str, after: str) -> Iterable[RbacPolicy]:
+def _rules(
+    world: World, policy: AuthorizationPolicy, action: RbacAction, tcp: bool, before: str, after: str
+) -> Iterable[RbacPolicy]:
     namespace = policy.metadata.namespace
-    target = Target(action, tcp, namespace, DOMAINS)
+    target = Target(action, tcp, namespace, world.trust_domains)
     for place, rule in enumerate(policy.spec.rules or ()):
         compiled = compile_rule(f"{before}{policy_name(namespace, policy.metadata.name, place)}{after}", rule, target)
         if compiled is not None:

@@ -23,7 +23,6 @@ from mesh_control.compiler import defaults, endpoints, names, tls, traffic_polic
 from mesh_control.compiler.peer_authentication import TlsMode, mtls_of_namespace
 from mesh_control.compiler.scope import Scope
 from mesh_control.compiler.traffic_policies import Settings
-from mesh_control.compiler.trust_domains import LOCAL
 from mesh_control.world import Protocol, Resolution, Service, ServicePort, World
 from mesh_policy import DestinationRule
 from mesh_policy.networking import destination_rule as policy
@@ -109,7 +108,8 @@ def _with_tls(
     http2 = cluster.http.protocol == "http2"
     asked = settings.tls
     if asked is None:
-        if service.external or mtls_of_namespace(scope.world, service.namespace) is TlsMode.DISABLE:
+        off = not scope.world.mesh.enable_auto_mtls
+        if off or service.external or mtls_of_namespace(scope.world, service.namespace) is TlsMode.DISABLE:
             return cluster
         mutual = tls.mutual_client(sni, identities(scope.world, service), http2=http2)
         matches = (
@@ -125,8 +125,13 @@ def _with_tls(
 
 def identities(world: World, service: Service) -> tuple[str, ...]:
     """The names in the certificates of a service's workloads."""
+    domains = world.trust_domains
     accounts = {(w.namespace, w.service_account) for w in world.members[service.hostname] if w.service_account}
-    return tuple(sorted(f"spiffe://{LOCAL}/ns/{namespace}/sa/{account}" for namespace, account in accounts))
+    return tuple(
+        sorted(
+            f"spiffe://{domain}/ns/{namespace}/sa/{account}" for namespace, account in accounts for domain in domains
+        )
+    )
 
 
 def with_settings(cluster: Cluster, settings: Settings) -> Cluster:

@@ -23,7 +23,6 @@ from mesh_control.compiler import clusters as all_clusters
 from mesh_control.compiler.inbound_chains import ChainKind
 from mesh_control.compiler.peer_authentication import PeerMode, effective
 from mesh_control.compiler.scope import Scope
-from mesh_control.compiler.trust_domains import LOCAL
 from mesh_control.compiler.virtual_service import EVERYTHING
 from mesh_control.world import Service, ServicePort
 
@@ -50,7 +49,9 @@ def listeners(scope: Scope) -> tuple[Listener, ...]:
     modes = mode.mode, tuple(sorted(mode.ports.items()))
     what = ("inbound listener", port, tuple(number for number, _, _ in found), modes, scope.proxy.limited)
     inputs = tuple(part for _, service, own in found for part in (service, own))
-    return scope.shared(what, (*inputs, *authorization.policies_of(scope)), lambda: (_listener(scope, found, port, mode),))
+    return scope.shared(
+        what, (*inputs, *authorization.policies_of(scope)), lambda: (_listener(scope, found, port, mode),)
+    )
 
 
 def _listener(scope: Scope, found: list[Served], port: int, mode: PeerMode) -> Listener:
@@ -89,7 +90,7 @@ def _made(scope: Scope, item: Served | None, kind: ChainKind) -> FilterChain:
         transport_protocol=kind.transport,
         application_protocols=kind.application,
     )
-    socket = tls.mutual_server((LOCAL,), tcp=not kind.http) if kind.terminates else None
+    socket = tls.mutual_server(scope.world.trust_domains, tcp=not kind.http) if kind.terminates else None
     chain = _rest(scope, match, http=kind.http) if item is None else _plain(scope, item, match, http=kind.http)
     return replace(chain, tls=socket)
 

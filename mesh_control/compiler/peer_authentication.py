@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from mesh_control.compiler.scope import ROOT_NAMESPACE
 from mesh_control.world import World
 from mesh_policy.security.peer_authentication import MutualTls, PeerAuthentication
 
@@ -40,9 +39,9 @@ def effective(world: World, namespace: str, labels: Mapping[str, str]) -> PeerMo
     selects it, that by one of a port; ``UNSET`` changes nothing. Of several for one scope the oldest counts alone. In the
     root namespace those with a selector count for nobody.
     """
-    policies = world.of_kind(PeerAuthentication)  # oldest first
-    near = [policy for policy in policies if policy.metadata.namespace == namespace != ROOT_NAMESPACE]
-    whole_mesh = _first(p for p in policies if p.metadata.namespace == ROOT_NAMESPACE and not _labels(p))
+    policies, root = world.of_kind(PeerAuthentication), world.mesh.root_namespace  # oldest first
+    near = [policy for policy in policies if policy.metadata.namespace == namespace != root]
+    whole_mesh = _first(p for p in policies if p.metadata.namespace == root and not _labels(p))
     own_namespace = _first(policy for policy in near if not _labels(policy))
     own = _first(policy for policy in near if (wanted := _labels(policy)) and wanted.items() <= labels.items())
     mode, said = TlsMode.PERMISSIVE, None
@@ -59,7 +58,7 @@ def mtls_of_namespace(world: World, namespace: str) -> TlsMode:
     """What clients take for the mode of a namespace's services: those of workloads and ports are not known to them."""
     policies = [policy for policy in world.of_kind(PeerAuthentication) if not _labels(policy)]
     mode = TlsMode.PERMISSIVE
-    for owner in (ROOT_NAMESPACE, namespace):
+    for owner in (world.mesh.root_namespace, namespace):
         policy = _first(policy for policy in policies if policy.metadata.namespace == owner)
         wanted = None if policy is None else _mode(policy.spec.mtls)
         mode = wanted or mode

@@ -1,7 +1,7 @@
 """RequestAuthentication: whose tokens a workload believes (Istio). Pure; no token is looked at here."""
 
 from mesh_control.compiler.authorization import attached
-from mesh_control.compiler.scope import ROOT_NAMESPACE, Scope
+from mesh_control.compiler.scope import Scope
 from mesh_policy.security.request_authentication import JwtRule, RequestAuthentication
 
 
@@ -10,7 +10,7 @@ def policies_of(scope: Scope) -> tuple[RequestAuthentication, ...]:
     found = scope.world.of_kind(RequestAuthentication)
     return tuple(
         policy
-        for namespace in dict.fromkeys((scope.proxy.namespace, ROOT_NAMESPACE))
+        for namespace in dict.fromkeys((scope.proxy.namespace, scope.root_namespace))
         for policy in found
         if policy.metadata.namespace == namespace and attached(policy, policy.spec, scope)
     )

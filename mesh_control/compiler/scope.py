@@ -11,7 +11,6 @@ from mesh_policy import DestinationRule, VirtualService
 from mesh_policy.hosts import covers, qualify
 
 T = TypeVar("T")
-ROOT_NAMESPACE = "istio-system"
 MESH = "mesh"
 """The gateway name that stands for every sidecar."""
 
@@ -71,6 +70,11 @@ class Scope:
             rules = any(rule.spec.workload_selector is not None for rule in self.world.destination_rules)
             memo["labels matter"] = rules or any(map(_asks_for_labels, self.world.virtual_services))
         return bool(memo["labels matter"])
+
+    @property
+    def root_namespace(self) -> str:
+        """The namespace whose policies are for the whole mesh."""
+        return self.world.mesh.root_namespace
 
     @cached_property
     def workload(self) -> Workload | None:
@@ -135,7 +139,7 @@ class Scope:
         return {}
 
     def _find_rules(self, service: Service) -> tuple[DestinationRule, ...]:
-        for namespace in (self.proxy.namespace, service.namespace, ROOT_NAMESPACE):
+        for namespace in (self.proxy.namespace, service.namespace, self.root_namespace):
             by_host = self._visible_rules.get(namespace, {})
             if service.hostname in by_host:
                 return by_host[service.hostname]

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mesh_policy import Policy, PolicyError, Problem, dump, load_documents
-from mesh_policy.load import read_files
+from mesh_policy.files import contributes, read_file, unreadable
 
 LONGEST_NAME = 200
 """Characters of a file's name without its ending; file systems take 255 bytes, and a copy in the making has some more."""
@@ -75,17 +75,16 @@ class PolicyDirectory:
                 names = sorted(os.listdir(folder))
             except OSError as error:
                 problems.append(f"{folder}: cannot be read: {error.strerror}; what was in it stays in force")
-                copies = (self._accepted / folder.name).glob("*.yaml")
+                copies = _of_policies(self._accepted / folder.name)
                 names = sorted({file.name for file in (*self._last_good, *copies) if file.parent.name == folder.name})
-            # Editors keep files of their own beside those they edit, with a dot before the name.
-            found += [folder / name for name in names if name.endswith((".yaml", ".yml")) and name[0] != "."]
+            found += [folder / name for name in names if contributes(name)]
         return found
 
     def _forget_all_but(self, files: Sequence[Path], problems: list[str]) -> None:
         """A file that was removed must not come back when one of its name is made anew and is broken."""
         kept = {self._copy_of(file) for file in files}
         try:
-            for copy in [*self._accepted.glob("*/*.yaml"), *self._accepted.glob("*/*.yml")]:
+            for copy in [copy for folder in self._accepted.iterdir() for copy in _of_policies(folder)]:
                 if copy not in kept:
                     copy.unlink()
         except OSError as error:
@@ -174,10 +173,15 @@ def file_name(policy: Policy) -> str:
 
 def _texts(folder: Path) -> Texts:
     try:
-        files = [*folder.glob("*.yaml"), *folder.glob("*.yml")]
-        return {file.name: file.read_text(encoding="utf-8", errors="replace") for file in files if file.is_file()}
+        files = [file for file in _of_policies(folder) if file.is_file()]
+        return {file.name: file.read_text(encoding="utf-8", errors="replace") for file in files}
     except OSError:
         return {}  # which no set equals: it is written anew
+
+
+def _of_policies(folder: Path) -> list[Path]:
+    """The files of a folder that have the names of policies; of one that cannot be listed none."""
+    return [file for file in folder.glob("*") if contributes(file.name)]
 
 
 def _read(file: Path) -> str:
@@ -185,10 +189,10 @@ def _read(file: Path) -> str:
     try:
         regular = stat.S_ISREG(file.stat().st_mode)
     except OSError as error:
-        raise PolicyError([Problem(str(file), 0, "cannot be read", "", error.strerror or str(error))]) from None
+        raise PolicyError([unreadable(file, error)]) from None
     if not regular:
         raise PolicyError([Problem(str(file), 0, "cannot be read", "", "is no file; remove it")])
-    return read_files(file)[0][1]
+    return read_file(file)
 
 
 def _write(path: Path, text: str) -> None:

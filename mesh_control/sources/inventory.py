@@ -7,6 +7,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mesh_control.world import Protocol, Service, ServicePort, Workload, protocol_of
+from mesh_policy.errors import PolicyError
+from mesh_policy.files import read_file
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 CLUSTER_DOMAIN = "svc.cluster.local"
@@ -67,8 +69,12 @@ class Inventory(_Model):
 def read(path: Path) -> Inventory:
     """The inventory of a file. Raises :class:`InventoryError`, which names file and field."""
     try:
-        value = yaml.safe_load(path.read_text()) or {}
-    except (OSError, yaml.YAMLError) as error:
+        value = (
+            yaml.safe_load(read_file(path)) or {}
+        )  # PyYAML's rules, as of those who write it: Ansible, and the stacks
+    except PolicyError as error:
+        raise InventoryError(str(error)) from None
+    except yaml.YAMLError as error:
         raise InventoryError(f"{path}: {error}") from None
     try:
         return Inventory.model_validate(value)

@@ -3,12 +3,14 @@
 import ipaddress
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from mesh_policy.analysis.context import Check, Context
 from mesh_policy.analysis.finding import Finding, Placed, found
 from mesh_policy.analysis.pods import INJECT
 from mesh_policy.base import Policy
+from mesh_policy.errors import PolicyError
 from mesh_policy.objects import Namespace, Object, Service, Workload
 
 
@@ -166,7 +168,20 @@ def _quantity(value: str) -> str:
     return "" if _QUANTITY.fullmatch(value) else "must be a quantity such as 100m or 128Mi"
 
 
+@lru_cache(maxsize=64)  # the pods of a workload have the same
+def _proxy_config(value: str) -> str:
+    from mesh_policy.mesh_config import read_proxy_config  # seldom needed, so late
+
+    try:
+        read_proxy_config(value)
+    except PolicyError as error:
+        first = error.problems[0]
+        return f"line {first.line}: {first.field}: {first.message}" if first.field else first.message
+    return ""
+
+
 VALUES: Mapping[str, Callable[[str], str]] = {
+    "proxy.istio.io/config": _proxy_config,
     "sidecar.istio.io/interceptionMode": _mode,
     "status.sidecar.istio.io/port": _port,
     "readiness.status.sidecar.istio.io/initialDelaySeconds": _whole,
@@ -216,7 +231,8 @@ def _of(placed: Placed[Policy | Object], kind: str) -> Iterator[Finding]:
             message = f"{name} means something on {' and '.join(known.kinds)} only{hint}"
             yield found("IST0107", placed, path, message)
         elif wrong := VALUES.get(name, _anything)(value):
-            yield found("IST0125", placed, path, f"{name}: {value!r}: {wrong}")
+            shown = "" if "\n" in value else f"{value!r}: "
+            yield found("IST0125", placed, path, f"{name}: {shown}{wrong}")
 
 
 def _anything(_value: str) -> str:

@@ -6,13 +6,13 @@ from dataclasses import replace
 from mesh_policy.analysis import destination_rules, gateways, matches, virtual_services
 from mesh_policy.analysis.codes import CODES, Level
 from mesh_policy.analysis.context import Check, Context, Knowledge, run
-from mesh_policy.analysis.finding import Finding, Placed, found, subject
+from mesh_policy.analysis.finding import Finding, Placed, found
 from mesh_policy.analysis.hosts import KnownService
 from mesh_policy.analysis.pods import KnownWorkload
 from mesh_policy.base import Policy
 from mesh_policy.networking.workload_entry import WorkloadEntry
 
-__all__ = ["Finding", "KnownService", "KnownWorkload", "Level", "check", "subject"]
+__all__ = ["Finding", "KnownService", "KnownWorkload", "Level", "check"]
 
 AT_CONTROL_PLANE: Mapping[str, str] = {"IST0173": "MESH0004", "IST0174": "MESH0009"}
 """What is told by a code of ours there: a set may well come before the services and workloads that it is for."""

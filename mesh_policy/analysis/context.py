@@ -4,17 +4,21 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from mesh_policy.analysis.finding import Finding, Placed
 from mesh_policy.analysis.hosts import Host, Hosts, KnownService, of_entry, of_known, of_service
 from mesh_policy.analysis.pods import KnownWorkload, Pod, Pods, is_in_mesh
 from mesh_policy.base import Policy
 from mesh_policy.hosts import covers, overlap, qualify
+from mesh_policy.mesh_config import ROOT_NAMESPACE
 from mesh_policy.networking.destination_rule import DestinationRule
 from mesh_policy.networking.service_entry import ServiceEntry
 from mesh_policy.networking.workload_entry import WorkloadEntry
-from mesh_policy.objects import MeshConfig, Namespace, Node, Object, PodTemplate, Service, Workload
+from mesh_policy.objects import Namespace, Node, Object, PodTemplate, Service, Workload
+
+if TYPE_CHECKING:  # most files are analyzed without, and need not wait for it
+    from mesh_policy.mesh_config import MeshConfig
 
 T = TypeVar("T", bound=Policy | Object)
 INGRESS_NAME = "istio-ingressgateway"
@@ -28,12 +32,13 @@ _REGION, _ZONE, _SUBZONE = "topology.kubernetes.io/region", "topology.kubernetes
 class Knowledge:
     """What is known beside the objects.
 
+    ``mesh`` are the settings of the mesh; ``None`` when nobody told them, so that Istio's defaults are taken.
     ``whole``: the objects are the whole mesh, and what is not among them does not exist. Without it, nothing is said of
     missing services when there is no Service at all, of missing workloads when there is none, and so on.
     ``services`` and ``workloads`` are those of a running mesh or of an inventory; ``None`` when nothing is known.
     """
 
-    mesh: MeshConfig = field(default_factory=MeshConfig)
+    mesh: "MeshConfig | None" = None
     whole: bool = False
     services: Sequence[KnownService] | None = None
     workloads: Sequence[KnownWorkload] | None = None
@@ -83,7 +88,7 @@ class Context:
     @property
     def root(self) -> str:
         """The namespace whose policies are for the whole mesh."""
-        return self.known.mesh.root_namespace
+        return ROOT_NAMESPACE if self.known.mesh is None else self.known.mesh.root_namespace
 
     @cached_property
     def namespaces(self) -> Mapping[str, Placed[Namespace]]:

@@ -2,18 +2,21 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mesh_policy import positions
 from mesh_policy.analysis.codes import CODES
 from mesh_policy.analysis.finding import Finding, Placed, dotted, found
 from mesh_policy.base import Policy
-from mesh_policy.errors import PolicyError
+from mesh_policy.errors import PolicyError, Problem
 from mesh_policy.hosts import qualify
 from mesh_policy.kinds import is_policy
-from mesh_policy.load import policy_of
-from mesh_policy.objects import READERS, MeshConfig, Object, ObjectError, read, read_mesh_config
+from mesh_policy.load import objects, policy_of
+from mesh_policy.objects import READERS, Object, ObjectError, read
 from mesh_policy.objects.cluster import ConfigMap
+
+if TYPE_CHECKING:  # it is read where a file holds it
+    from mesh_policy.mesh_config import MeshConfig
 
 CLUSTER_WIDE = frozenset({"Namespace", "Node", "CustomResourceDefinition", "GatewayClass"})
 """Kinds that stand in no namespace."""
@@ -28,11 +31,13 @@ class Inputs:
 
     objects: tuple[Placed[Policy | Object], ...] = ()
     findings: tuple[Finding, ...] = ()
-    mesh: MeshConfig | None = None
+    mesh: "MeshConfig | None" = None
     suppressed: frozenset[tuple[str, str]] = frozenset()
     """Subject and code (or ``*``) of what an annotation of an object that is not valid asks to leave out."""
     broken_hosts: frozenset[str] = frozenset()
     """Hosts that objects name that are not valid."""
+    passed_over: tuple[str, ...] = ()
+    """``SOURCE:LINE`` of each document of a folder that is no object (:func:`mesh_policy.load.objects`)."""
 
 
 def read_inputs(texts: Iterable[tuple[str, str]], namespace: str = "default") -> Inputs:
@@ -41,16 +46,19 @@ def read_inputs(texts: Iterable[tuple[str, str]], namespace: str = "default") ->
     Raises :class:`PolicyError` for what is not YAML.
     """
     reader = _Reader(namespace)
-    unreadable = []
-    for source, text in texts:
-        try:
-            for document in positions.documents(text, source):
-                reader.take(document, source)
-        except PolicyError as error:
-            unreadable += error.problems
+    unreadable: list[Problem] = []
+    strange: list[Problem] = []
+    passed_over: list[str] = []
+    for document, source in objects(texts, unreadable, strange, passed_over):
+        reader.take(document, source)
     if unreadable:
         raise PolicyError(unreadable)
-    return reader.inputs()
+    return reader.inputs(map(_no_object, strange), passed_over)
+
+
+def _no_object(problem: Problem) -> Finding:
+    message = f"is no object: {problem.message}"
+    return Finding("IST0106", CODES["IST0106"].level, "object", "", message, problem.source, problem.line)
 
 
 class _Reader:
@@ -64,28 +72,19 @@ class _Reader:
         self._suppressed: set[tuple[str, str]] = set()
         self._broken_hosts: set[str] = set()
 
-    def inputs(self) -> Inputs:
-        """What was collected."""
-        objects = tuple(self._objects.values())
+    def inputs(self, more: Iterable[Finding], passed_over: Iterable[str]) -> Inputs:
+        """What was collected, with further findings."""
         return Inputs(
-            objects, tuple(self._findings), self._mesh, frozenset(self._suppressed), frozenset(self._broken_hosts)
+            tuple(self._objects.values()),
+            (*self._findings, *more),
+            self._mesh,
+            frozenset(self._suppressed),
+            frozenset(self._broken_hosts),
+            tuple(passed_over),
         )
 
     def take(self, document: positions.Document, source: str) -> None:
-        """Take the object, or the objects, of a document."""
-        value = document.value
-        if not isinstance(value, dict) or not all(isinstance(value.get(key), str) for key in ("apiVersion", "kind")):
-            message = "is no object: apiVersion and kind are required, as text"
-            self._findings.append(
-                Finding("IST0106", CODES["IST0106"].level, "object", "", message, source, document.line(()))
-            )
-        elif value["kind"].endswith("List") and isinstance(value.get("items"), list):
-            for place, item in enumerate(value["items"]):
-                self.take(document.part(("items", place), item), source)
-        else:
-            self._one(document, source)
-
-    def _one(self, document: positions.Document, source: str) -> None:
+        """Take the object of a document, where it is of a kind that is looked at."""
         group, kind = document.value["apiVersion"].rpartition("/")[0], document.value["kind"]
         if not (is_policy(group, kind) or (group, kind) in READERS):
             return
@@ -119,10 +118,17 @@ class _Reader:
             )
             self._findings.append(found("MESH0010", former, (), f"stands again {where}, which counts; remove one"))
         if isinstance(placed.value, ConfigMap) and placed.name == "istio" and "mesh" in placed.value.data:
-            try:
-                self._mesh = read_mesh_config(placed.value.data["mesh"])
-            except ObjectError as error:
-                message = f"the mesh configuration is not valid: {dotted(error.path)} {error.message}"
+            self._read_mesh(placed, placed.value.data["mesh"])
+
+    def _read_mesh(self, placed: Placed[Policy | Object], text: str) -> None:
+        from mesh_policy.mesh_config import read_mesh_config  # seldom needed, so late
+
+        try:
+            self._mesh = read_mesh_config(text)
+        except PolicyError as error:
+            for problem in error.problems:
+                field = f"{problem.field}: " if problem.field else ""
+                message = f"the mesh configuration is not valid, in its line {problem.line}: {field}{problem.message}"
                 self._findings.append(found("IST0106", placed, ("data", "mesh"), message))
 
     def _not_valid(self, document: positions.Document, source: str, problems: Iterable[tuple[str, int, str]]) -> None:

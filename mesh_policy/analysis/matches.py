@@ -7,7 +7,8 @@ from mesh_policy.analysis.context import Check, Context
 from mesh_policy.analysis.finding import Finding, Placed, found
 from mesh_policy.base import Model
 from mesh_policy.matchers import StringMatch
-from mesh_policy.networking.virtual_service import HttpMatch, HttpRoute, VirtualService
+from mesh_policy.networking.http_route import HttpMatch, HttpRoute
+from mesh_policy.networking.virtual_service import VirtualService
 from mesh_policy.positions import Path
 
 VS = Placed[VirtualService]

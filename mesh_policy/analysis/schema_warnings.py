@@ -9,11 +9,12 @@ from mesh_policy.analysis.finding import Finding, found
 from mesh_policy.hosts import is_address
 from mesh_policy.networking.destination_rule import DestinationRule, PortTrafficPolicy, TrafficPolicy
 from mesh_policy.networking.gateway import Gateway
+from mesh_policy.networking.http_route import HttpRoute
 from mesh_policy.networking.proxy_config import ProxyConfig
 from mesh_policy.networking.server_tls import ServerTls
 from mesh_policy.networking.service_entry import ServiceEntry, ServiceEntrySpec
 from mesh_policy.networking.sidecar import Sidecar
-from mesh_policy.networking.virtual_service import HttpRoute, VirtualService
+from mesh_policy.networking.virtual_service import VirtualService
 from mesh_policy.networking.workload_entry import WorkloadEntry
 from mesh_policy.objects.services import HTTP_PROTOCOLS
 from mesh_policy.positions import Path

@@ -13,7 +13,8 @@ Entry = Placed[ServiceEntry]
 
 def addresses(context: Context) -> Iterator[Finding]:
     """IST0134: by what address is a host known whose port carries bytes?"""
-    metadata = context.known.mesh.proxy_metadata
+    mesh = context.known.mesh
+    metadata = {} if mesh is None else mesh.default_config.proxy_metadata
     by_dns = metadata.get("ISTIO_META_DNS_CAPTURE") == "true" and "true" in (
         metadata.get("ISTIO_META_DNS_AUTO_ALLOCATE"),
         metadata.get("PILOT_ENABLE_IP_AUTOALLOCATE"),

@@ -44,14 +44,16 @@ def namespace_wide(context: Context) -> Iterator[Finding]:
 def providers(context: Context) -> Iterator[Finding]:
     """IST0157 and IST0002: where logs and traces go."""
     mesh = context.known.mesh
+    logged = mesh is not None and bool(mesh.default_providers.access_logging)
+    known = {} if mesh is None else mesh.providers
     for placed in context.of(Telemetry):
         for place, logging in enumerate(placed.value.spec.access_logging or ()):
-            if not (mesh.access_logging or logging.disabled or logging.providers):
+            if not (logged or logging.disabled or logging.providers):
                 message = "there is no provider here and no default one, so it is ignored; name one, such as envoy"
                 yield found("IST0157", placed, ("spec", "accessLogging", place), message)
         for place, tracing in enumerate(placed.value.spec.tracing or ()):
             for index, provider in enumerate(tracing.providers or ()):
-                if mesh.providers.get(provider.name) == "lightstep":
+                if provider.name in known and known[provider.name].kind == "lightstep":
                     message = f"provider {provider.name} is of Lightstep, which is deprecated; use OpenTelemetry's"
                     yield found("IST0002", placed, ("spec", "tracing", place, "providers", index), message)
 

@@ -9,7 +9,9 @@ from mesh_policy.analysis.finding import Finding, Placed, found
 from mesh_policy.analysis.hosts import EVERYWHERE, Host, Hosts, scopes
 from mesh_policy.hosts import overlap, qualify
 from mesh_policy.networking.destination_rule import DestinationRule
-from mesh_policy.networking.virtual_service import Destination, HttpRoute, VirtualService
+from mesh_policy.networking.destinations import Destination
+from mesh_policy.networking.http_route import HttpRoute
+from mesh_policy.networking.virtual_service import VirtualService
 from mesh_policy.objects.services import HTTP_PROTOCOLS
 from mesh_policy.positions import Path
 

@@ -8,11 +8,11 @@ from pydantic import AfterValidator, Field, model_validator
 from mesh_policy.base import Model, Policy
 from mesh_policy.hosts import check_address, check_unix_path, is_label
 from mesh_policy.networking.connection_pool import ConnectionPool
+from mesh_policy.networking.destinations import Destination
 from mesh_policy.networking.gateway import check_dotted_host
 from mesh_policy.networking.ports import TLS_PROTOCOLS, NoPort, PortOrZero, SniffedProtocol
 from mesh_policy.networking.selectors import WorkloadSelector
 from mesh_policy.networking.server_tls import ServerTls
-from mesh_policy.networking.virtual_service import Destination
 from mesh_policy.networking.workload_entry import UNIX
 
 CaptureMode = Literal["DEFAULT", "IPTABLES", "NONE"]

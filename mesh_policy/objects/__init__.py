@@ -18,7 +18,6 @@ from mesh_policy.objects.cluster import (
     read_node,
     read_secret,
 )
-from mesh_policy.objects.mesh_config import MeshConfig, read_mesh_config
 from mesh_policy.objects.metadata import Condition, Meta
 from mesh_policy.objects.reading import Fields, ObjectError
 from mesh_policy.objects.services import Service, ServicePort, protocol_of, read_service
@@ -72,7 +71,6 @@ __all__ = [
     "ContainerPort",
     "CustomResourceDefinition",
     "Fields",
-    "MeshConfig",
     "Meta",
     "Namespace",
     "Node",
@@ -85,5 +83,4 @@ __all__ = [
     "Workload",
     "protocol_of",
     "read",
-    "read_mesh_config",
 ]

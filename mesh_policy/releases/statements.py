@@ -16,7 +16,7 @@ from mesh_policy.base import Name, Namespace, Percent, Port, Unsigned, Whole
 from mesh_policy.durations import Span
 from mesh_policy.hosts import CLUSTER_DOMAIN, Host
 from mesh_policy.networking.headers import HeaderName
-from mesh_policy.networking.virtual_service import check_retry_on
+from mesh_policy.networking.http_route import check_retry_on
 
 ServiceName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
 """A service is one label of its host's name: it holds no dot."""

@@ -16,13 +16,8 @@ from mesh_policy.networking.destination_rule import (
     TrafficPolicy,
 )
 from mesh_policy.networking.gateway import Gateway, GatewaySpec, Server, ServerPort
-from mesh_policy.networking.virtual_service import (
-    HttpMatch,
-    HttpRoute,
-    Retries,
-    VirtualService,
-    VirtualServiceSpec,
-)
+from mesh_policy.networking.http_route import HttpMatch, HttpRoute, Retries
+from mesh_policy.networking.virtual_service import VirtualService, VirtualServiceSpec
 from mesh_policy.releases import statements as said
 from mesh_policy.releases.progressive import Release, Versions, versions_of
 from mesh_policy.releases.split import ruled, sent_to

@@ -9,7 +9,7 @@ from pulumi_kubernetes.apiextensions import CustomResource
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from mesh_policy import Level, Policy, check
-from mesh_policy.analysis import subject
+from mesh_policy.analysis.finding import subject
 
 
 class CustomResources(pulumi.ComponentResource):

@@ -6,7 +6,7 @@ from typing import Any
 import pulumi
 
 from mesh_policy import Policy, dump
-from mesh_policy.analysis import subject
+from mesh_policy.analysis.finding import subject
 from stacks import behaviour
 from stacks.control import ControlPlane
 from stacks.providers.policy_set import PolicySet

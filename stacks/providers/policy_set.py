@@ -6,7 +6,7 @@ import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, ResourceProvider, UpdateResult
 
 from mesh_policy import dump, load_documents
-from mesh_policy.analysis import subject
+from mesh_policy.analysis.finding import subject
 from stacks.control import ControlPlane
 
 Values = dict[str, Any]

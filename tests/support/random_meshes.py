@@ -2,7 +2,7 @@
 
 import random
 
-import yaml
+from mesh_policy.yaml_text import written
 
 NAMESPACES = ("default", "shop", "istio-system")
 NAMES = ("a", "b")
@@ -29,7 +29,7 @@ class Mesh:
         for make in (self._sidecar, self._authorization, self._telemetry):
             for _ in range(self._rng.randint(0, 2)):
                 make()
-        return "---\n".join(yaml.safe_dump(item, sort_keys=False) for item in self._objects.values())
+        return "---\n".join(written(item) for item in self._objects.values())
 
     def _odds(self, share: float) -> bool:
         return self._rng.random() < share

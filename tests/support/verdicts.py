@@ -37,6 +37,19 @@ class Verdicts:
         return Verdict(**json.loads(line))
 
 
+def values(program: Path, documents: Sequence[str]) -> list[Any]:
+    """The values that Kubernetes' code reads in YAML documents; ``None`` for one that it does not take."""
+    done = subprocess.run(
+        [str(program), "values"],
+        input="\n---\n".join(documents),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=600,
+    )
+    return [json.loads(line)["value"] for line in done.stdout.splitlines() if line.startswith("{")]
+
+
 @contextmanager
 def running(program: Path, definitions: Sequence[Path] = ()) -> Iterator[Verdicts]:
     """The program with further CustomResourceDefinitions."""

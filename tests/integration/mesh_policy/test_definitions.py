@@ -10,8 +10,8 @@ import yaml
 
 from mesh_policy import positions
 from mesh_policy.schema.crds import definitions
-from tests.support import go_programs, verdicts
-from tests.support import networking_cases as cases
+from tests.support import istio_cases as cases
+from tests.support import verdicts
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1500)]  # the program's first build
 
@@ -19,15 +19,11 @@ SAMPLES = Path(__file__).resolve().parents[4] / "shared" / "istio-samples"
 
 
 @pytest.fixture(scope="module")
-def kubernetes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[verdicts.Verdicts]:
+def kubernetes(tmp_path_factory: pytest.TempPathFactory, verdicts_program: Path) -> Iterator[verdicts.Verdicts]:
     """Kubernetes with our definitions, below a group of another name: Istio's own stand there as well."""
-    try:
-        program = go_programs.build("istio_verdicts")
-    except go_programs.NotBuiltError as reason:
-        pytest.skip(str(reason))
     file = tmp_path_factory.mktemp("definitions") / "crds.yaml"
     file.write_text("---\n".join(yaml.safe_dump(ours(made)) for made in definitions()))
-    with verdicts.running(program, [file]) as found:
+    with verdicts.running(verdicts_program, [file]) as found:
         yield found
 
 

@@ -1,6 +1,7 @@
 """Kinds of the Gateway API against Kubernetes' own code with the official definitions: what it takes we take, and no more."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,8 +10,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from mesh_policy import PolicyError, dump, load_documents
+from mesh_policy.yaml_text import written
 from tests.support import gateway_api_definitions as official
-from tests.support import go_programs, verdicts
+from tests.support import verdicts
 from tests.support.gateway_api_rows import GROUP, METADATA, NOTHING, ROWS
 from tests.support.schema_documents import changed, documents
 
@@ -38,19 +40,15 @@ VERSIONS = [
 
 
 @pytest.fixture(scope="module")
-def kubernetes() -> Iterator[verdicts.Verdicts]:
-    try:
-        program = go_programs.build("istio_verdicts")
-    except go_programs.NotBuiltError as reason:
-        pytest.skip(str(reason))
-    with verdicts.running(program, official.files()) as found:
+def kubernetes(verdicts_program: Path) -> Iterator[verdicts.Verdicts]:
+    with verdicts.running(verdicts_program, official.files()) as found:
         yield found
 
 
 def ours(document: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
     """What we have against an object, or what we write of it."""
     try:
-        return None, yaml.safe_load(dump(load_documents(yaml.safe_dump(document))))
+        return None, yaml.safe_load(dump(load_documents(written(document))))
     except PolicyError as error:
         return str(error), {}
 

@@ -13,7 +13,7 @@ from mesh_policy.analysis.checks import analyze
 from mesh_policy.analysis.codes import LEFT_OUT
 from mesh_policy.analysis.context import Knowledge
 from mesh_policy.analysis.inputs import read_inputs
-from mesh_policy.objects import read_mesh_config
+from mesh_policy.mesh_config import read_mesh_config
 from tests.support import go_programs, istio_analyzers
 from tests.support.random_meshes import Mesh
 from tests.unit.mesh_policy.analysis import rows

@@ -1,5 +1,7 @@
 // Command istio-verdicts says what Istio and Kubernetes would answer to objects: YAML documents come in on standard input,
 // one line of JSON goes out for each. The arguments are files of further CustomResourceDefinitions (the Gateway API's).
+// With "values" as the only argument it says what values they read: what they make JSON of, or why they do not.
+// With "mesh" as the only argument it answers questions about the settings of a mesh (mesh.go).
 package main
 
 import (
@@ -51,15 +53,26 @@ func main() {
 }
 
 func run(files []string, in io.Reader, out io.Writer) error {
+	if len(files) == 1 && files[0] == "values" {
+		return each(in, out, valueOf)
+	}
 	quiet := log.DefaultOptions()
 	quiet.SetDefaultOutputLevel(log.OverrideScopeName, log.NoneLevel)
 	if err := log.Configure(quiet); err != nil {
 		return err
 	}
+	if len(files) == 1 && files[0] == "mesh" {
+		return each(in, out, answerOf)
+	}
 	schemas, err := newKubernetes(files)
 	if err != nil {
 		return err
 	}
+	return each(in, out, func(document []byte) any { return judge(document, schemas) })
+}
+
+// each answers every document of a stream.
+func each(in io.Reader, out io.Writer, answer func(document []byte) any) error {
 	reader, answers := kubeyaml.NewYAMLReader(bufio.NewReader(in)), json.NewEncoder(out)
 	for {
 		document, err := reader.Read()
@@ -72,17 +85,24 @@ func run(files []string, in io.Reader, out io.Writer) error {
 		if len(bytes.TrimSpace(document)) == 0 {
 			continue
 		}
-		if err := answers.Encode(judge(document, schemas)); err != nil {
+		if err := answers.Encode(answer(document)); err != nil {
 			return err
 		}
 	}
 }
 
-func judge(document []byte, schemas *kubernetes) verdict {
+// value is one line of the answer about values.
+type value struct {
+	Value json.RawMessage `json:"value"`
+	Error *string         `json:"error"`
+}
+
+func valueOf(document []byte) any {
 	content, err := yaml.YAMLToJSONStrict(document)
-	if err != nil {
-		return verdict{Webhook: text(err), Schema: text(err)}
-	}
+	return value{Value: content, Error: text(err)}
+}
+
+func judge(content []byte, schemas *kubernetes) verdict {
 	warnings, refusal := webhook(content)
 	return verdict{Webhook: text(refusal), Warnings: warnings, Schema: text(apiserver(content, schemas))}
 }

@@ -136,6 +136,11 @@ def test_bare_machines(tmp_path: Path) -> None:
     assert mesh(tmp_path / "b.yaml", "--inventory", tmp_path / "inventory.yml")[:2] == (0, "")  # it selects nobody
     (tmp_path / "inventory.yml").write_text("services: 1")
     assert mesh(tmp_path / "a.yaml", "--inventory", tmp_path / "inventory.yml")[0] == 2
+    assert mesh(tmp_path / "a.yaml", "--inventory", tmp_path / "none.yml") == (
+        2,
+        "",
+        f"{tmp_path}/none.yml: cannot be read: No such file or directory; write the name of one that there is\n",
+    )
 
 
 def test_the_configuration_of_the_mesh(tmp_path: Path) -> None:
@@ -194,9 +199,10 @@ def test_a_control_plane_that_is_not_there(monkeypatch: pytest.MonkeyPatch, tmp_
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b"a: [b\n", "not YAML (line 2): expected ',' or ']', but got '<stream end>'"),
-        (b"\xff\xfe", "cannot be read: is not UTF-8; save it in that encoding"),
-        (None, "cannot be read: No such file or directory"),
+        (b"a: [b\n", ":2: not YAML: expected ',' or ']', but got '<stream end>'"),
+        (b"\ntrust_domain: a", ":2: MeshConfig: trust_domain: there is no such field; did you mean trustDomain?"),
+        (b"\n\xff\xfe", ":2: cannot be read: is not UTF-8; save it in that encoding"),
+        (None, ": cannot be read: No such file or directory; write the name of one that there is"),
     ],
 )
 def test_a_mesh_configuration_that_cannot_be_read_is_told(tmp_path: Path, content: bytes | None, told: str) -> None:
@@ -206,4 +212,4 @@ def test_a_mesh_configuration_that_cannot_be_read_is_told(tmp_path: Path, conten
     empty = tmp_path / "empty.yaml"
     empty.touch()
     result = CliRunner().invoke(app, ["analyze", str(empty), "--mesh-config", str(place)])
-    assert (result.exit_code, result.stderr) == (2, f"{place}: {told}\n")
+    assert (result.exit_code, result.stderr) == (2, f"{place}{told}\n")

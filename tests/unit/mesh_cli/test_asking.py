@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from mesh_cli.commands import app
 from tests.unit.mesh_simulation.meshes import OBJECTS, SUBSETS, virtual_service
+from tests.unit.mesh_simulation.test_places import ENTRIES
 from tests.unit.mesh_simulation.test_security import NO_ADMIN, VIEWER
 
 OLD = virtual_service("[{route: [{destination: {host: reviews, subset: v1}}]}]")
@@ -113,6 +114,15 @@ def test_authz_why(files: Path) -> None:
     assert (code, found["allowed"], found["verdicts"][0]["policy"]) == (1, False, "default/viewer")
     assert run(files, "authz", "why", "objects", "--from", "client", "--to", "reviews:9080")[0] == 0
     assert run(files, "authz", "why", "objects", "--from", "x", "--to", "reviews")[0] == 2
+
+
+def test_authz_why_where_nobody_of_the_mesh_decides(files: Path) -> None:
+    code, out, errors = run(files, "authz", "why", "objects", "viewer", "--from", "client", "--to", "revews:9080")
+    assert (code, out) == (2, "")
+    assert "goes to PassthroughCluster: no service of the mesh has this host and port, so nobody of the mesh" in errors
+    (files / "entries.yaml").write_text(ENTRIES)
+    code, out, _ = run(files, "authz", "why", "objects", "entries", "--from", "client", "--to", "a.wild.example.com")
+    assert (code, "outbound|80||*.wild.example.com: nobody of the mesh decides there" in out) == (0, True), out
 
 
 def test_describe(files: Path) -> None:

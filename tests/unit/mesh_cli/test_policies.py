@@ -70,7 +70,9 @@ def test_nothing_on_standard_input_takes_nothing_away(sets: list[tuple[str, str]
     code, _, err = mesh("policies", "apply")
     assert (code, sets) == (1, [])
     assert "no policy in standard input; to take a set away use: mesh policies delete" in err
-    assert mesh("policies", "apply", stdin=b"\xff")[2] == "standard input: cannot be read: is not UTF-8\n"
+    assert mesh("policies", "apply", stdin=b"\xff")[2] == (
+        "standard input:1: cannot be read: is not UTF-8; save it in that encoding\n"
+    )
     assert mesh("policies", "apply", "--output", "json")[0] == 0  # a program's set may become empty
     assert mesh("policies", "apply", stdin=(ENTRY % "a").encode())[0] == 0
     assert [bool(text) for _, text in sets] == [False, True]

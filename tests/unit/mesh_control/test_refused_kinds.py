@@ -1,19 +1,19 @@
 """Kinds that are read and not compiled are refused by their names when they are to come into force."""
 
 import pytest
-import yaml
 
 from mesh_control import validate
 from mesh_policy import KINDS, load_documents
 from mesh_policy.base import Policy
-from tests.support import networking_cases
+from mesh_policy.yaml_text import written
+from tests.support import istio_cases
 from tests.support.gateway_api_rows import GROUP, ROWS
 
 
 @pytest.mark.parametrize("kind", [kind for key, kind in KINDS.items() if key[0] == GROUP], ids=lambda kind: kind.KIND)
 def test_a_kind_without_compiler_is_refused(kind: type[Policy]) -> None:
     row = next(row for row in ROWS if row.kind == kind.KIND and not row.said)
-    (policy,) = load_documents(yaml.safe_dump(row.document()))
+    (policy,) = load_documents(written(row.document()))
     (finding,) = validate.unsupported(policy)
     assert str(finding).startswith("error MESH0006 ")
     assert f"{kind.title()} is not supported by the control plane yet" in str(finding)
@@ -21,7 +21,7 @@ def test_a_kind_without_compiler_is_refused(kind: type[Policy]) -> None:
 
 @pytest.mark.parametrize("kind", ["ProxyConfig", "Sidecar", "WorkloadGroup"])
 def test_a_kind_of_istio_without_compiler_is_refused(kind: str) -> None:
-    spec = networking_cases.cases(kind)[0][0]
-    (policy,) = load_documents(yaml.safe_dump(networking_cases.document(kind, spec)))
+    spec = istio_cases.cases(kind)[0][0]
+    (policy,) = load_documents(written(istio_cases.document(kind, spec)))
     (finding,) = validate.unsupported(policy)
     assert f"kind: {kind} is not supported by the control plane yet" in str(finding)

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-import yaml
 
 from mesh_policy import KINDS, PolicyError, dump, load_documents, load_everything, positions
-from mesh_policy.load import read_files
+from mesh_policy.files import read_files
+from mesh_policy.yaml_text import written
 
 SHARED = Path(__file__).resolve().parents[4] / "shared"
 
@@ -15,188 +15,6 @@ HEAD = "apiVersion: networking.istio.io/v1\nkind: {kind}\nmetadata: {{name: a}}\
 
 def document(kind: str, spec: str) -> str:
     return HEAD.format(kind=kind) + "\n".join(f"  {line}" for line in spec.splitlines()) + "\n"
-
-
-ROUTE = "hosts: [a]\nhttp:\n- {route}"
-
-
-@pytest.mark.parametrize(
-    ("kind", "spec", "expected"),
-    [
-        ("VirtualService", "hosts: [a]", "at least one of http, tls and tcp is required"),
-        ("VirtualService", "hosts: ['*']\nhttp: [{redirect: {uri: /}}]", "`*` is not allowed for the mesh"),
-        ("VirtualService", ROUTE.format(route="{timeout: 1s}"), "one of route, redirect, directResponse or delegate"),
-        (
-            "VirtualService",
-            ROUTE.format(route="{tmeout: 1s}"),
-            "spec.http[0].tmeout: there is no such field; did you mean timeout?",
-        ),
-        (
-            "VirtualService",
-            ROUTE.format(route="{redirect: {uri: /, redirectCode: 200}}"),
-            "allowed are 300 to 399",
-        ),
-        ("VirtualService", ROUTE.format(route="{timeout: 1, redirect: {uri: /}}"), "a duration is text such as 15s"),
-        ("VirtualService", ROUTE.format(route="{timeout: 10us, redirect: {uri: /}}"), "at least 1ms"),
-        (
-            "VirtualService",
-            ROUTE.format(route="{match: [{uri: {regex: '(a'}}], redirect: {uri: /}}"),
-            "is not a regular expression of RE2",
-        ),
-        (
-            "VirtualService",
-            ROUTE.format(route="{match: [{uri: {exact: a, prefix: b}}], redirect: {uri: /}}"),
-            "exact and prefix exclude each other",
-        ),
-        (
-            "VirtualService",
-            ROUTE.format(route="{route: [{destination: {host: a}}, {destination: {host: b}}]}"),
-            "weights of several destinations must not all be 0",
-        ),
-        (
-            "VirtualService",
-            ROUTE.format(route="{route: [{destination: {host: a}, weight: -1}]}"),
-            "greater than or equal to 0",
-        ),
-        (
-            "VirtualService",
-            ROUTE.format(route="{route: [{destination: {host: a}}], redirect: {uri: /}}"),
-            "exclude each other",
-        ),
-        (
-            "VirtualService",
-            ROUTE.format(route="{route: [{destination: {host: a}}], retries: {retryOn: sometimes}}"),
-            "'sometimes' is no retry condition",
-        ),
-        (
-            "VirtualService",
-            ROUTE.format(route="{route: [{destination: {host: a}}], fault: {}}"),
-            "a fault needs delay or abort",
-        ),
-        ("DestinationRule", "trafficPolicy: {}", "spec.host: is required"),
-        ("DestinationRule", "host: a\nsubsets: [{name: v1}, {name: v1}]", "'v1' stands twice"),
-        (
-            "DestinationRule",
-            "host: a\ntrafficPolicy: {outlierDetection: {maxEjectionPercent: 101}}",
-            "less than or equal to 100",
-        ),
-        ("DestinationRule", "host: a\ntrafficPolicy: {tls: {mode: MUTUAL}}", "MUTUAL needs clientCertificate"),
-        ("DestinationRule", "host: a\ntrafficPolicy: {loadBalancer: {simple: FASTEST}}", "Input should be"),
-        (
-            "VirtualService",
-            ROUTE.format(route="{route: [{destination: {host: a}, weight: '50'}]}"),
-            "weight: must be a whole number, not '50'; write it without quotes",
-        ),
-        ("VirtualService", ROUTE.format(route="{route: [{destination: {host: a}, weight: true}]}"), "not True"),
-        ("VirtualService", ROUTE.format(route="{route: [{destination: {host: a}, weight: 9999999999}]}"), "2147483647"),
-        (
-            "VirtualService",
-            ROUTE.format(route="{timeout: 99999999999999999999s, redirect: {uri: /}}"),
-            "is longer than 292 years",
-        ),
-        ("VirtualService", ROUTE.format(route="{timeout: \u0661s, redirect: {uri: /}}"), "is not a duration"),
-        (
-            "VirtualService",
-            ROUTE.format(route="{route: [{destination: {host: a}}], fault: {abort: {grpcStatus: FOO}}}"),
-            "grpcStatus 'FOO': allowed are OK, CANCELLED",
-        ),
-        (
-            "VirtualService",
-            ROUTE.format(route="{directResponse: {status: 200, body: {bytes: '@@@'}}}"),
-            "bytes: is not base64",
-        ),
-        (
-            "VirtualService",
-            ROUTE.format(route="{directResponse: {status: 200, body: {string: '" + "x" * (2**20 + 1) + "'}}}"),
-            "at most 1048576 are allowed",
-        ),
-        (
-            "VirtualService",
-            ROUTE.format(route="{route: [{destination: {host: a}}], retries: {perTryTimeout: 2s}}"),
-            "attempts is 0, which switches retries off",
-        ),
-        (
-            "VirtualService",
-            ROUTE.format(route="{route: [{destination: {host: a}}], headers: {request: {set: {'': x}}}}"),
-            "the name of a header must not be empty",
-        ),
-        (
-            "VirtualService",
-            ROUTE.format(route="{route: [{destination: {host: a}}], headers: {request: {set: {':path': x}}}}"),
-            "header ':path' cannot be written",
-        ),
-        (
-            "VirtualService",
-            ROUTE.format(route="{route: [{destination: {host: a}}], headers: {response: {add: {Host: x}}}}"),
-            "response: header 'Host' cannot be written",
-        ),
-        (
-            "VirtualService",
-            ROUTE.format(route="{route: [{destination: {host: a}}], headers: {request: {set: {x: 100%}}}}"),
-            "a percent sign is written %%",
-        ),
-        (
-            "VirtualService",
-            ROUTE.format(
-                route="{route: [{destination: {host: a}}], rewrite: {uriRegexRewrite: {match: (a, rewrite: b}}}"
-            ),
-            "'(a' is not a regular expression of RE2",
-        ),
-        (
-            "VirtualService",
-            "hosts: [a]\ntcp: [{route: [{destination: {host: a}}, {destination: {host: b}}]}]",
-            "weights of several destinations must not all be 0",
-        ),
-        ("VirtualService", "hosts: [a]\nhttp: {redirect: {uri: /}}", "spec.http: must be a list"),
-        ("VirtualService", "hosts: a\nhttp: [{redirect: {uri: /}}]", "spec.hosts: must be a list"),
-        (
-            "VirtualService",
-            "hosts: [a]\nexportTo: ['foo*']\nhttp: [{redirect: {uri: /}}]",
-            "is neither a namespace nor",
-        ),
-        (
-            "DestinationRule",
-            "host: a\nsubsets: [{name: v1, labels: {version: 1.10}}]",
-            "must be text, not 1.1; put it in quotes",
-        ),
-        (
-            "DestinationRule",
-            "host: a\ntrafficPolicy: {connectionPool: {http: {useClientProtocol: 'true'}}}",
-            "must be true or false",
-        ),
-        ("VirtualService", "hosts: [a.b, a.b]\nhttp: [{redirect: {uri: /}}]", "'a.b' stands twice"),
-        ("Gateway", "servers: []", "at least 1 item"),
-        (
-            "Gateway",
-            "servers: [{port: {number: 0, protocol: HTTP, name: a}, hosts: [a.b]}]",
-            "greater than or equal to 1",
-        ),
-        (
-            "Gateway",
-            "servers: [{port: {number: 1, protocol: HTPP, name: a}, hosts: [a]}]",
-            "protocol 'HTPP': allowed are",
-        ),
-        ("Gateway", "servers: [{port: {number: 443, protocol: HTTPS, name: a}, hosts: [a.b]}]", "needs tls"),
-        ("ServiceEntry", "hosts: ['*']", "`*` is not allowed"),
-        (
-            "ServiceEntry",
-            "hosts: [a.b]\nresolution: STATIC\nendpoints: [{address: c.d}]",
-            "is a name; resolution STATIC takes addresses",
-        ),
-        (
-            "ServiceEntry",
-            "hosts: [a.b]\nports: [{number: 1, name: x}, {number: 2, name: x}]",
-            "the name 'x' stands twice",
-        ),
-        ("WorkloadEntry", "labels: {a: b}", "address is required"),
-        ("WorkloadEntry", "address: 1.2.3.4\nports: {http: 70000}", "less than or equal to 65535"),
-    ],
-)
-def test_a_wrong_document_says_what_and_where(kind: str, spec: str, expected: str) -> None:
-    with pytest.raises(PolicyError) as caught:
-        load_documents(document(kind, spec), "f.yaml")
-    assert expected in str(caught.value)
-    assert str(caught.value).startswith("f.yaml:")
 
 
 @pytest.mark.parametrize(
@@ -212,7 +30,7 @@ def test_a_wrong_document_says_what_and_where(kind: str, spec: str, expected: st
         ("a: " + "[" * 100 + "]" * 100, "f.yaml:1: not YAML: values are nested deeper"),
         ("a:\n? [b]\n: c", "f.yaml:2: not YAML: a key must be text"),
         ("a: 1\n\tb: 2", "f.yaml:2: not YAML: found character '\\t' that cannot start any token; YAML takes blanks"),
-        ("a: !!int x", "f.yaml: not YAML: invalid literal"),
+        ("a: !!int x", "f.yaml:1: not YAML: 'x' is no int"),
         ("apiVersion: 1\nkind: Gateway\n", "apiVersion and kind are required, as text"),
         (
             "apiVersion: v1\nkind: Gateway\nmetadata: {name: a}\n",
@@ -270,7 +88,7 @@ def test_ordinary_documents_of_these_kinds_round_trip(file: Path) -> None:
     for _, text in read_files(file):
         for value in (document.value for document in positions.documents(text, str(file))):
             if (value["apiVersion"].rpartition("/")[0], value["kind"]) in KINDS:
-                policies = load_documents(yaml.safe_dump(value), str(file))
+                policies = load_documents(written(value), str(file))
                 assert load_documents(dump(policies)) == policies
 
 
@@ -329,16 +147,3 @@ def test_aliases_of_aliases_are_no_way_to_fill_the_memory() -> None:
     lines = ["a0: &a0 [x, x]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12))]
     with pytest.raises(PolicyError, match="values with every alias written out"):
         load_documents("\n".join(lines))
-
-
-def test_every_unreadable_file_is_named_with_its_line(tmp_path: Path) -> None:
-    (tmp_path / "a.yaml").write_bytes(b"# a\n# \xff\n")
-    (tmp_path / "b.yml").symlink_to("nowhere")
-    (tmp_path / "c.yaml").mkdir()
-    with pytest.raises(PolicyError) as caught:
-        read_files(tmp_path)
-    assert [str(problem).removeprefix(f"{tmp_path}/") for problem in caught.value.problems] == [
-        "a.yaml:2: cannot be read: is not UTF-8; save it in that encoding",
-        "b.yml: cannot be read: No such file or directory",
-        "c.yaml: cannot be read: Is a directory",
-    ]

@@ -4,15 +4,21 @@ import ast
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import mesh_policy
+import mesh_policy.gateway_api
 from mesh_policy.kinds import KINDS
 
+PACKAGES = [mesh_policy, mesh_policy.gateway_api]
+NAMES = [(package, name) for package in PACKAGES for name in package.__all__]
 
-def test_the_type_checker_sees_the_same_names() -> None:
-    tree = ast.parse(Path(mesh_policy.__file__).read_text(encoding="utf-8"))
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.__name__)
+def test_the_type_checker_sees_the_same_names(package: ModuleType) -> None:
+    tree = ast.parse(Path(str(package.__file__)).read_text(encoding="utf-8"))
     checked = next(node for node in tree.body if isinstance(node, ast.If))
     seen = {
         (statement.module, alias.name, alias.asname)
@@ -20,18 +26,19 @@ def test_the_type_checker_sees_the_same_names() -> None:
         if isinstance(statement, ast.ImportFrom)
         for alias in statement.names
     }
-    assert seen == {(module, name, name) for module, names in mesh_policy._HOMES.items() for name in names}
+    assert seen == {(module, name, name) for module, names in package._HOMES.items() for name in names}
 
 
-@pytest.mark.parametrize("name", mesh_policy.__all__)
-def test_every_name_is_there(name: str) -> None:
-    assert getattr(mesh_policy, name) is not None
-    assert name in dir(mesh_policy)
+@pytest.mark.parametrize(("package", "name"), NAMES, ids=[f"{package.__name__}.{name}" for package, name in NAMES])
+def test_every_name_is_there(package: ModuleType, name: str) -> None:
+    assert getattr(package, name) is not None
+    assert name in dir(package)
 
 
-def test_other_names_are_not() -> None:
-    with pytest.raises(AttributeError, match="has no attribute 'Nonsense'"):
-        mesh_policy.Nonsense  # noqa: B018
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.__name__)
+def test_other_names_are_not(package: ModuleType) -> None:
+    with pytest.raises(AttributeError, match=f"module '{package.__name__}' has no attribute 'Nonsense'"):
+        package.Nonsense  # noqa: B018
 
 
 @pytest.mark.parametrize("key", KINDS, ids=".".join)

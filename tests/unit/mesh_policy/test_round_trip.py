@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from mesh_policy import KINDS, Policy, PolicyError, dump, load_documents, load_path
 from mesh_policy.durations import parse_duration
 from mesh_policy.schema.crds import istio_kinds
-from tests.support import networking_cases as cases
+from mesh_policy.yaml_text import written
+from tests.support import istio_cases as cases
 from tests.support.schema_documents import documents
 
 SHARED = Path(__file__).resolve().parents[4] / "shared"
@@ -76,7 +77,7 @@ def test_documents_at_random(kind: type[Policy]) -> None:
     @given(documents(definition(kind), kind.VERSIONS[0]))
     def check(document: dict[str, Any]) -> None:
         try:
-            (policy,) = loads_again(yaml.safe_dump(document))
+            (policy,) = loads_again(written(document))
         except PolicyError:
             return
         assert missing(document["spec"], policy.to_document()["spec"]) == []
@@ -88,11 +89,11 @@ def test_documents_at_random(kind: type[Policy]) -> None:
 def test_cases(kind: str) -> None:
     accepted, refused = cases.cases(kind)
     for spec in accepted:
-        (policy,) = loads_again(yaml.safe_dump(cases.document(kind, spec)))
+        (policy,) = loads_again(written(cases.document(kind, spec)))
         assert missing(json.loads(json.dumps(spec)), policy.to_document()["spec"]) == [], spec
     for spec in refused:
         with pytest.raises(PolicyError):
-            raise AssertionError(load_documents(yaml.safe_dump(cases.document(kind, spec))))
+            raise AssertionError(load_documents(written(cases.document(kind, spec))))
 
 
 @pytest.mark.skipif(not SAMPLES.is_dir(), reason=NO_SAMPLES)

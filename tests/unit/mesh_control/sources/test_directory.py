@@ -1,5 +1,6 @@
 """Policies on disk: replaced at once, kept when broken, whole after a crash."""
 
+import json
 import os
 from pathlib import Path
 
@@ -178,8 +179,9 @@ def test_what_lies_beside(tmp_path: Path) -> None:
     (tmp_path / "policies/demo").mkdir()
     (tmp_path / "policies/demo/mine.yml").write_text(text)
     (tmp_path / "policies/demo/.#mine.yml").symlink_to("an-editors-lock")
+    (tmp_path / "policies/demo/other.json").write_text(json.dumps(gateways("b")[0].to_document()))
     (tmp_path / "policies/stray.yaml").write_text(text)
-    assert names(directory) == ["a"]
+    assert names(directory) == names(PolicyDirectory(tmp_path)) == ["a", "b"]
     assert directory.problems == (
         f"{tmp_path}/policies/stray.yaml: is no owner's folder; policies are in OWNER/NAME.yaml",
     )

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from mesh_control.sources.inventory import InventoryError, read
 from mesh_control.world import Protocol
@@ -14,6 +15,7 @@ BAD = {
     "workloads: [{name: a}]": "workloads.0.address: Field required",
     "workloads: [{name: a, address: 10.0.0.1, ports: {http: x}}]": "workloads.0.ports.http: Input should be a valid",
     "services: [": "while parsing",
+    "services: []\n---\nworkloads: []": "expected a single document",
     "- a": "Input should be a valid dictionary",
 }
 
@@ -26,6 +28,23 @@ def test_errors_name_file_and_field(tmp_path: Path, text: str) -> None:
         read(file)
     assert str(error.value).startswith(f"{file}: ")
     assert BAD[text] in str(error.value)
+
+
+def test_a_file_that_cannot_be_read_is_told_with_the_mend(tmp_path: Path) -> None:
+    with pytest.raises(
+        InventoryError, match="cannot be read: No such file or directory; write the name of one that there is"
+    ):
+        read(tmp_path / "none.yml")
+    (tmp_path / "latin.yml").write_bytes(b"# \xe4\n")
+    with pytest.raises(InventoryError, match=r"latin\.yml:1: cannot be read: is not UTF-8"):
+        read(tmp_path / "latin.yml")
+
+
+def test_a_text_that_ansible_writes_without_quotes_is_one(tmp_path: Path) -> None:
+    labels = {"version": "1234e56", "tier": "y"}
+    workload = {"name": "a", "address": "10.0.0.1", "labels": labels}
+    (tmp_path / "inventory.yml").write_text(yaml.safe_dump({"workloads": [workload]}))
+    assert read(tmp_path / "inventory.yml").workloads[0].labels == labels
 
 
 def test_services_and_workloads(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from mesh_policy.analysis.checks import analyze
 from mesh_policy.analysis.codes import CODES
 from mesh_policy.analysis.context import Knowledge
 from mesh_policy.analysis.inputs import read_inputs
+from mesh_policy.yaml_text import written
 from tests.support.schema_documents import documents
 from tests.unit.mesh_policy.analysis.cases import NOW, document, findings, pod, service, virtual
 from tests.unit.mesh_policy.analysis.rows import ROWS
@@ -39,7 +40,7 @@ def files(draw: st.DrawFn) -> str:
             "name": f"x{number}",
             "namespace": draw(st.sampled_from(["default", "istio-system", "shop"])),
         }
-        made.append(yaml.safe_dump(value))
+        made.append(written(value))
     return BASE + "---\n".join(made)
 
 

@@ -37,6 +37,17 @@ def test_objects_that_are_not_valid(text: str, field: str) -> None:
     assert (finding.code, finding.field, finding.line) == ("IST0106", field, 6 if field != "spec.ports" else 5)
 
 
+def test_settings_of_the_mesh_that_are_not_valid() -> None:
+    head = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio, namespace: istio-system}\ndata:\n  mesh: |\n"
+    found = findings(f"{head}    trustDomain: a\n    rootNamespce: b\n    accessLogEncoding: XML\n")
+    assert [(finding.code, finding.field, finding.line) for finding in found] == [("IST0106", "data.mesh", 5)] * 2
+    assert {finding.message for finding in found} == {
+        "the mesh configuration is not valid, in its line 2: rootNamespce: there is no such field; "
+        "did you mean rootNamespace?",
+        "the mesh configuration is not valid, in its line 3: accessLogEncoding: Input should be 'TEXT' or 'JSON'",
+    }
+
+
 def test_what_is_no_object() -> None:
     assert [f.message for f in findings("- a\n")] == ["is no object: apiVersion and kind are required, as text"]
     assert findings("apiVersion: example.com/v1\nkind: Other\nmetadata: {name: a}\nspec: {}\n") == []

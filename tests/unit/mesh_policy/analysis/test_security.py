@@ -4,7 +4,7 @@ import pytest
 
 from mesh_policy.analysis.context import Knowledge
 from mesh_policy.analysis.pods import KnownWorkload
-from mesh_policy.objects import MeshConfig
+from mesh_policy.mesh_config import read_mesh_config
 from tests.unit.mesh_policy.analysis.cases import document, findings, pod, service, told, virtual
 
 BOOKS = "selector: {matchLabels: {app: books}}"
@@ -210,7 +210,14 @@ def test_telemetries(text: str, expected: list[str]) -> None:
 
 
 def test_providers_of_the_mesh() -> None:
-    known = Knowledge(MeshConfig(providers={"old": "lightstep", "new": "opentelemetry"}, access_logging=("envoy",)))
+    known = Knowledge(
+        read_mesh_config(
+            "extensionProviders:\n"
+            "- {name: old, lightstep: {service: a.b, port: 1, accessToken: t}}\n"
+            "- {name: new, opentelemetry: {service: a.b, port: 1}}\n"
+            "defaultProviders: {accessLogging: [envoy]}\n"
+        )
+    )
     text = telemetry("{accessLogging: [{}], tracing: [{providers: [{name: %s}]}]}")
     assert told(text % "old", known=known) == ["IST0002 Telemetry default/t spec.tracing[0].providers[0]"]
     assert told(text % "new", known=known) == []

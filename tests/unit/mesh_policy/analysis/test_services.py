@@ -114,6 +114,8 @@ def test_images_that_wait_for_injection() -> None:
         ("Pod", "sidecar.istio.io/proxyCPU: 100m", []),
         ("Pod", "sidecar.istio.io/proxyCPU: much", ["IST0125"]),
         ("Pod", "sidecar.istio.io/interceptionMode: SOME", ["IST0125"]),
+        ("Pod", "proxy.istio.io/config: '{concurrency: two}'", ["IST0125"]),
+        ("Pod", "proxy.istio.io/config: '{concurrency: 2}'", []),
         ("Service", "galley.istio.io/analyze-suppress: IST0001", []),
     ],
 )

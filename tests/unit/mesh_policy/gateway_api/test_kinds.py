@@ -19,13 +19,14 @@ from mesh_policy.gateway_api.filters import HeaderModifier, RequestHeaderModifie
 from mesh_policy.gateway_api.http_filters import RequestRedirectFilter
 from mesh_policy.gateway_api.http_route import HttpRouteSpec, HttpRule, Timeouts
 from mesh_policy.networking.gateway import Gateway as IstioGateway
+from mesh_policy.yaml_text import written
 from tests.support import gateway_api_definitions as official
 from tests.support.gateway_api_rows import GROUP, METADATA, NOTHING, ROWS, Row
 from tests.support.schema_documents import documents
 
 
 def loaded(document: dict[str, Any]) -> list[Any]:
-    return load_documents(yaml.safe_dump(document, allow_unicode=True))
+    return load_documents(written(document))
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from mesh_policy import load_documents
 from mesh_policy.gateway_api.attachment import Reference
 from mesh_policy.gateway_api.kind import GROUP
 from mesh_policy.gateway_api.references import reference_of, references
+from mesh_policy.yaml_text import written
 
 ROWS: list[tuple[str, str, list[tuple[str, tuple[str, str, str, str], int | None]]]] = [
     (
@@ -67,7 +68,7 @@ tls:
 @pytest.mark.parametrize(("kind", "spec", "expected"), ROWS, ids=lambda value: value if isinstance(value, str) else "")
 def test_references(kind: str, spec: str, expected: list[Any]) -> None:
     document = {"apiVersion": f"{GROUP}/v1", "kind": kind, "metadata": {"name": "r", "namespace": "shop"}}
-    (policy,) = load_documents(yaml.safe_dump(document | {"spec": yaml.safe_load(spec)}))
+    (policy,) = load_documents(written(document | {"spec": yaml.safe_load(spec)}))
     found = [(" ".join(map(str, item.path)), item.target, item.port) for item in references(policy)]  # type: ignore[arg-type]
     assert found == [(path, Reference(*target), port) for path, target, port in expected]
     assert reference_of(policy) == Reference(GROUP, kind, "shop", "r")  # type: ignore[arg-type]

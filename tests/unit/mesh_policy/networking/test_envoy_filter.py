@@ -4,13 +4,13 @@ import re
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh_policy import KINDS, PolicyError, load_documents
 from mesh_policy.load import _fields
 from mesh_policy.networking import envoy_filter
+from mesh_policy.yaml_text import written
 
 CONNECTION_MANAGER = "envoy.filters.network.http_connection_manager"
 
@@ -103,7 +103,7 @@ def test_a_patch_is_answered_with_the_typed_field(given_patch: dict[str, Any], s
 def test_one_error_names_every_patch_and_where_the_kind_stands() -> None:
     document = filtered(patch("CLUSTER", {"connect_timeout": "1s"}), patch("LISTENER", {"socket_options": []}))
     with pytest.raises(PolicyError) as error:
-        load_documents("# first\n" + yaml.safe_dump(document, sort_keys=False), "a.yaml")
+        load_documents("# first\n" + written(document), "a.yaml")
     (problem,) = error.value.problems
     assert (problem.line, problem.field) == (3, "kind")
     assert "configPatches[0] (CLUSTER MERGE): connect_timeout: DestinationRule" in problem.message

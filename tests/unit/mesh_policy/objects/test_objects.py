@@ -1,6 +1,5 @@
 """Objects of Kubernetes, as typed values."""
 
-import re
 from contextlib import suppress
 from typing import Any
 
@@ -16,7 +15,6 @@ from mesh_policy.objects import (
     Workload,
     protocol_of,
     read,
-    read_mesh_config,
 )
 from mesh_policy.objects.services import PROTOCOLS
 
@@ -112,13 +110,3 @@ def test_anything_is_an_object_or_an_error_of_a_field(kind: tuple[str, str], met
 @given(st.text(max_size=12), st.none() | st.text(max_size=12))
 def test_a_protocol_is_one_that_istio_knows_or_has_to_be_found_out(name: str, declared: str | None) -> None:
     assert protocol_of(name, 80, "TCP", declared) in {*PROTOCOLS, ""}
-
-
-def test_the_configuration_of_the_mesh() -> None:
-    mesh = read_mesh_config(
-        "rootNamespace: root\nextensionProviders: [{name: z, zipkin: {}}]\ndefaultProviders: {tracing: [z]}\n"
-    )
-    assert (mesh.root_namespace, mesh.providers, mesh.tracing) == ("root", {"z": "zipkin"}, ("z",))
-    assert read_mesh_config("").root_namespace == "istio-system"
-    with pytest.raises(ObjectError, match=re.escape("must be a map of fields")):
-        read_mesh_config("defaultConfig: 1")

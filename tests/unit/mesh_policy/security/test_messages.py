@@ -3,10 +3,10 @@
 from typing import Any
 
 import pytest
-import yaml
 
 from mesh_policy import PolicyError, load_documents
 from mesh_policy.security.key_sets import check_key_set, private_keys
+from mesh_policy.yaml_text import written
 
 ROWS: tuple[tuple[str, dict[str, Any], str, str], ...] = (
     ("AuthorizationPolicy", {"action": "DENY"}, "spec", "DENY without rules is never triggered"),
@@ -49,7 +49,7 @@ ROWS: tuple[tuple[str, dict[str, Any], str, str], ...] = (
 def test_the_message_names_field_and_mend(kind: str, spec: dict[str, Any], field: str, said: str) -> None:
     document = {"apiVersion": "security.istio.io/v1", "kind": kind, "metadata": {"name": "a"}, "spec": spec}
     with pytest.raises(PolicyError) as error:
-        load_documents(yaml.safe_dump(document))
+        load_documents(written(document))
     (problem,) = error.value.problems
     assert problem.field == field
     assert said in problem.message

@@ -3,10 +3,10 @@
 from typing import Any
 
 import pytest
-import yaml
 
 from mesh_policy import PolicyError, dump, load_documents
-from tests.support import networking_cases as cases
+from mesh_policy.yaml_text import written
+from tests.support import istio_cases as cases
 
 ACCEPTED = [(kind, spec) for kind in cases.KINDS for spec in cases.cases(kind)[0]]
 REFUSED = [(kind, spec) for kind in cases.KINDS for spec in cases.cases(kind)[1]]
@@ -18,12 +18,12 @@ def names(rows: list[tuple[str, dict[str, Any]]]) -> list[str]:
 
 @pytest.mark.parametrize(("kind", "spec"), ACCEPTED, ids=names(ACCEPTED))
 def test_taken_and_written_as_it_was(kind: str, spec: dict[str, Any]) -> None:
-    policies = load_documents(yaml.safe_dump(cases.document(kind, spec)))
+    policies = load_documents(written(cases.document(kind, spec)))
     assert load_documents(dump(policies)) == policies
 
 
 @pytest.mark.parametrize(("kind", "spec"), REFUSED, ids=names(REFUSED))
 def test_refused_with_its_place(kind: str, spec: dict[str, Any]) -> None:
     with pytest.raises(PolicyError) as caught:
-        load_documents(yaml.safe_dump(cases.document(kind, spec)), "f.yaml")
+        load_documents(written(cases.document(kind, spec)), "f.yaml")
     assert str(caught.value).startswith("f.yaml:")

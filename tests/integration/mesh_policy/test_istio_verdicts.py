@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from mesh_policy import PolicyError, dump, load_documents
-from tests.support import networking_cases as cases
+from mesh_policy.yaml_text import written
+from tests.support import istio_cases as cases
 from tests.support import verdicts
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1500)]  # the program's first build
@@ -24,7 +25,7 @@ STRICTER = {
 def ours(document: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
     """What we have against an object, or what we write of it."""
     try:
-        return None, yaml.safe_load(dump(load_documents(yaml.safe_dump(document))))
+        return None, yaml.safe_load(dump(load_documents(written(document))))
     except PolicyError as error:
         return str(error), {}
 
