@@ -19,6 +19,7 @@ from mesh_control.compiler.scope import Scope
 from mesh_control.proxies import Proxy
 from mesh_control.world import World
 from mesh_policy import load_documents
+from mesh_policy.mesh_config import TRUST_DOMAIN, MeshConfig
 
 pytestmark = pytest.mark.integration
 
@@ -90,9 +91,10 @@ def chain(filters: list[Any]) -> FilterChain:
 
 @pytest.mark.skipif(not EXAMPLES.is_dir(), reason="Istio's source is not in Go's module cache")
 @pytest.mark.parametrize("example", ROWS, ids=lambda example: example.filters[0])
-def test_as_istio_wants_it(example: Row, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(authorization, "DOMAINS", example.domains)
+def test_as_istio_wants_it(example: Row) -> None:
+    domain, *aliases = example.domains or (TRUST_DOMAIN,)
+    mesh = MeshConfig(trust_domain=domain, trust_domain_aliases=tuple(aliases))
     policies = load_documents((EXAMPLES / example.policies).read_text())
-    scope = Scope(World.of(policies=policies), WORKLOAD)
+    scope = Scope(World.of(policies=policies, mesh=mesh), WORKLOAD)
     made = authorization.guards(scope) if example.policies.startswith("tcp") else authorization.http_filters(scope)
     assert made == tuple(wanted(EXAMPLES / name) for name in example.filters)

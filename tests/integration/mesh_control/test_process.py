@@ -24,7 +24,10 @@ BAD_SETTINGS = {
     "open": ({"xds_address": "0.0.0.0:0", "join_token_file": None}, "anyone could join; set join_token_file"),
     "token": ({"join_token_file": "/nonexistent/token"}, "join_token_file: [Errno 2] No such file or directory"),
     "level": ({"log_level": "loud"}, "control.yml: log_level: Input should be 'debug', 'info', 'warning' or 'error'"),
-    "inventory": ({"inventory": "/nonexistent/inventory.yml"}, "/nonexistent/inventory.yml: [Errno 2]"),
+    "inventory": (
+        {"inventory": "/nonexistent/inventory.yml"},
+        "/nonexistent/inventory.yml: cannot be read: No such file or directory",
+    ),
 }
 
 
