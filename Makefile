@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SCENARIO ?= timeout
 
-.PHONY: help up down demo test lint doctor secrets setup setup-python setup-tests lock wheel bench-policy istioctl clean
+.PHONY: help up down demo test lint doctor secrets setup setup-python setup-tests lock wheel bench-policy bench-control istioctl clean
 
 help: ## print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ wheel: setup-python ## build our wheels into dist/ and the archive of wheels for
 
 bench-policy: setup-python ## how long `mesh` takes for 3,000 objects and 10,000 requests, beside istioctl (ISTIOCTL)
 	@tools/bench policy $(BENCH_ARGS)
+
+bench-control: setup-python ## how long a change takes to the last of 1,000 proxies, and what it costs
+	@tools/bench control $(BENCH_ARGS)
 
 istioctl: setup-python ## build the istioctl to compare with, into MESHWRIGHT_CACHE (needs Go; ten minutes)
 	@tools/bench istioctl

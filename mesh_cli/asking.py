@@ -1,5 +1,6 @@
 """What the verbs that ask a mesh of files have alike: options, reading the files, making the request."""
 
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -70,6 +71,17 @@ def read(
         return Mesh.read(reading.texts(files), inventory, namespace, mesh_config)
     except (MeshError, PolicyError) as error:
         output.fail(str(error), UNREADABLE)
+
+
+def metadata_of(text: str) -> dict[str, Any]:
+    """What a proxy says of itself; text that is no JSON object ends the command with 2."""
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        output.fail(f"--metadata is no JSON: {error}", UNREADABLE)
+    if not isinstance(value, dict):
+        output.fail(f"--metadata must be a JSON object, not {text}", UNREADABLE)
+    return value
 
 
 def settings_of(file: Path | None) -> "MeshConfig | None":

@@ -1,13 +1,12 @@
 """``mesh compile``: what the control plane would send to a proxy, from files alone."""
 
-import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from mesh_cli import output
-from mesh_cli.asking import UNREADABLE, Inventory, MeshSettings, Namespace, load, settings_of
+from mesh_cli.asking import UNREADABLE, Inventory, MeshSettings, Namespace, load, metadata_of, settings_of
 
 SECTIONS = {"cds": "clusters", "eds": "endpoints", "lds": "listeners", "rds": "routes"}
 """Discovery service to the resources that it carries."""
@@ -47,7 +46,7 @@ def compile_(
     if not node:
         output.fail("--node is missing: sidecar~10.0.0.1~NAME.NAMESPACE~NAMESPACE.svc.cluster.local", UNREADABLE)
     try:
-        proxy = proxy_of(Node(node, metadata=_metadata(metadata)))
+        proxy = proxy_of(Node(node, metadata=metadata_of(metadata)))
     except ProxyError as error:
         output.fail(str(error), UNREADABLE)
     world = load(paths, inventory, namespace, settings_of(mesh_config)).world
@@ -58,13 +57,3 @@ def compile_(
     for service, section in SECTIONS.items():
         for resource in found[section]:
             typer.echo(f"{service} {resource.get('name') or resource.get('cluster_name')}")
-
-
-def _metadata(text: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        output.fail(f"--metadata is no JSON: {error}", UNREADABLE)
-    if not isinstance(value, dict):
-        output.fail(f"--metadata must be a JSON object, not {text}", UNREADABLE)
-    return value

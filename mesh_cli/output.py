@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import NoReturn
 
@@ -31,6 +32,11 @@ def fail(message: str, code: int = 1) -> NoReturn:
     """End with a message."""
     say(message)
     raise typer.Exit(code)
+
+
+def moment(seconds: float) -> str:
+    """A time (seconds since 1970), to the second, in UTC."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -1,5 +1,7 @@
 """``mesh status`` and ``mesh wait``: who has taken what."""
 
+from typing import Any
+
 import typer
 
 from mesh_cli import output
@@ -15,7 +17,7 @@ def status(socket: Socket = DEFAULT_SOCKET, form: Form = output.Form.TEXT) -> No
         return
     kinds = ("CDS", "EDS", "LDS", "RDS")
     rows = [
-        [name, "yes" if proxy["synced"] else "NO", *(_state(proxy["types"][kind]) for kind in kinds)]
+        [name, "yes" if proxy["synced"] else "NO", *(proxy["types"][kind]["state"] for kind in kinds)]
         for name, proxy in found["proxies"].items()
     ]
     rows += [[name, "not connected", *("-" for _ in kinds)] for name in found["missing"]]
@@ -24,16 +26,29 @@ def status(socket: Socket = DEFAULT_SOCKET, form: Form = output.Form.TEXT) -> No
         for kind in kinds:
             if proxy["types"][kind]["error"]:
                 output.say(f"{name} refused {kind}: {proxy['types'][kind]['error']}")
+    for entry in found.get("registrations", ()):
+        output.say(_registered(entry))
+    if len(sources := found.get("sources", ())) > 1:
+        output.say(
+            "sources: " + ", ".join(s["name"] if s["synced"] else f"{s['name']} (not known yet)" for s in sources)
+        )
     for problem in found["problems"]:
         output.say(problem)
+    if "authority" in found:
+        output.say(_expiry(found["authority"]))
+        if found["authority"]["problem"]:
+            output.say(found["authority"]["problem"])
 
 
-def _state(kind: dict[str, str]) -> str:
-    if kind["error"]:
-        return "REFUSED"
-    if not kind["sent"]:
-        return "not sent"
-    return "taken" if kind["sent"] == kind["acked"] else "sent"
+def _expiry(authority: dict[str, Any]) -> str:
+    roots = ", ".join(f"{root['phase']} root until {output.moment(root['expires'])}" for root in authority["roots"])
+    return f"certificates: {authority['certificates']} valid; {roots}"
+
+
+def _registered(entry: dict[str, Any]) -> str:
+    where = "connected" if entry["connected"] else f"gone, and forgotten at {output.moment(entry['ends'])}"
+    said = f" ({entry['message']})" if entry["message"] else ""
+    return f"{entry['namespace']}/{entry['name']}: registered by {entry['proxy']}: {where}, {entry['health']}{said}"
 
 
 def wait(socket: Socket = DEFAULT_SOCKET, seconds: Wait = 60.0) -> None:

@@ -19,6 +19,9 @@ VERBS: dict[str, Verb] = {
     "analyze": Verb("mesh_cli.analyze", "analyze", "Check policies against each other and the services beside them."),
     "simulate": Verb("mesh_cli.simulate", "simulate", "Tell what becomes of a request, without a cluster."),
     "compile": Verb("mesh_cli.compile", "compile_", "Print what the control plane would send to a proxy."),
+    "render": Verb(
+        "mesh_cli.render", "render", "Print a proxy's whole configuration, to run it without a control plane."
+    ),
     "diff": Verb("mesh_cli.diff", "diff", "Tell which requests two sets of policies treat differently."),
     "describe": Verb("mesh_cli.describe", "describe", "What applies to a workload."),
     "authz": Verb("mesh_cli.authz", "app", "Why a request is allowed or denied."),
@@ -27,7 +30,13 @@ VERBS: dict[str, Verb] = {
     "schema": Verb("mesh_cli.schemas", "schema", "A JSON schema of all kinds, for editors."),
     "policies": Verb("mesh_cli.policies", "app", "Sets of policies at the control plane, by owner."),
     "canary": Verb("mesh_cli.canary", "app", "Releases that the control plane moves step by step."),
+    "tokens": Verb("mesh_cli.tokens", "app", "Join tokens, for workloads that have no certificate yet."),
+    "ca": Verb("mesh_cli.ca", "app", "The certificate authority: its roots, their expiry and rotation."),
+    "webhook": Verb("mesh_cli.webhook", "webhook", "What makes a Kubernetes API server ask about policies."),
     "status": Verb("mesh_cli.status", "status", "What each proxy was sent and has taken."),
+    "proxy-config": Verb(
+        "mesh_cli.proxy_config", "proxy_config", "What a proxy was sent and has taken, resource by resource."
+    ),
     "wait": Verb("mesh_cli.status", "wait", "Wait until every connected proxy has taken the newest configuration."),
     "observe": Verb("mesh_cli.observe", "observe", "Make a demo scenario's requests and say what was seen."),
 }

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mesh_control import app, settings
 from mesh_control.sources import inventory
+from mesh_control.sources.kubernetes.wiring import access_of
 
 USAGE_ERROR = 64
 
@@ -24,6 +25,8 @@ def main() -> int:
         if found.inventory is not None:
             # Without it every service would be gone, and proxies would be told so: rather keep what they have.
             inventory.read(found.inventory)
+        if found.kubernetes is not None:
+            access_of(found.kubernetes)
     except (settings.SettingsError, inventory.InventoryError) as error:
         sys.stderr.write(f"{error}\n")
         return USAGE_ERROR

@@ -6,31 +6,48 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from importlib import metadata
 from pathlib import Path
 
 from aiohttp import web
-from watchfiles import Change, awatch
 
 from mesh_api.notify import notify
 from mesh_control import validate
+from mesh_control.ca.wiring import Office, from_settings
 from mesh_control.control import Control
+from mesh_control.registration.proof import believing
 from mesh_control.rollouts.runner import Runner
 from mesh_control.rollouts.wiring import runner
 from mesh_control.serve.admin import Api, Pages
+from mesh_control.serve.limits import Limits
 from mesh_control.serve.xds import XdsServer
-from mesh_control.settings import Settings
+from mesh_control.settings import ProxyLimits, Settings
 from mesh_control.sources.directory import PolicyDirectory
+from mesh_control.sources.kubernetes.wiring import reporter_of
+from mesh_control.sources.table import sources
 from mesh_control.state import State
+from mesh_control.webhook import wiring as webhook
 from mesh_policy import Policy
 
 log = logging.getLogger("mesh_control")
+ENDING_SECONDS = 5.0
+"""How long is waited for what has to be done in the end, such as to leave a lease to the next replica."""
 
 
 def control_of(settings: Settings) -> Control:
     """The control plane's state, read from disk."""
-    return Control(State(PolicyDirectory(settings.state_dir, _refuse), settings.inventory))
+    state = State(PolicyDirectory(settings.state_dir, _refuse), sources(settings))
+    return Control(state, rollback_share=settings.rollback_share)
+
+
+def _limits(settings: ProxyLimits) -> Limits:
+    return Limits(
+        settings.requests_per_second,
+        settings.requests_at_once,
+        settings.streams_per_address,
+        settings.streams_per_identity,
+    )
 
 
 def _refuse(policy: Policy) -> list[str]:
@@ -41,23 +58,32 @@ def _refuse(policy: Policy) -> list[str]:
 async def run(settings: Settings, token: str | None) -> None:
     """Serve until SIGTERM or SIGINT. Raises :class:`OSError` when a port cannot be bound."""
     control = control_of(settings)
-    server = XdsServer(control, settings.xds_address, token)
+    server = XdsServer(control, settings.xds_address, token, limits=_limits(settings.proxy_limits))
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with contextlib.AsyncExitStack() as stack:
-        await stack.enter_async_context(_pages(control, settings.monitoring_address))
+        office = await stack.enter_async_context(from_settings(settings, control.metrics))
+        await stack.enter_async_context(_pages(control, office, settings.monitoring_address, token))
         stack.callback(settings.socket.unlink, missing_ok=True)
         rollouts = await stack.enter_async_context(runner(control, settings.state_dir, settings.prometheus_url))
-        await stack.enter_async_context(_api(control, rollouts, settings.socket))
-        await server.start()
+        await stack.enter_async_context(_api(control, rollouts, office, settings.socket))
+        authority = office.authority if office is not None else None
+        keeper = await stack.enter_async_context(webhook.from_settings(settings, control, authority))
         tasks = [
             asyncio.create_task(control.run(), name="push"),
-            asyncio.create_task(_watch(control, settings), name="sources"),
+            asyncio.create_task(_watch(control), name="sources"),
             asyncio.create_task(rollouts.run(), name="rollouts"),
+            asyncio.create_task(_serve(control, server, settings), name="proxies"),
         ]
-        notify("READY=1", f"STATUS=serving {settings.xds_address}")
-        log.info("ready: configuration on %s, pages on %s", settings.xds_address, settings.monitoring_address)
+        if office is not None:
+            server.believe = believing(office.authority)
+            tasks.append(asyncio.create_task(office.run(), name="certificates"))
+        reporter = reporter_of(control, settings.kubernetes)
+        if reporter is not None:
+            tasks.append(asyncio.create_task(reporter.run(), name="reports"))
+        if keeper is not None:
+            tasks.append(asyncio.create_task(keeper.run(), name="webhook"))
         try:
             await _until(stop, tasks)
         finally:
@@ -66,6 +92,7 @@ async def run(settings: Settings, token: str | None) -> None:
             await server.stop()
             for task in tasks:
                 task.cancel()
+            await asyncio.wait(tasks, timeout=ENDING_SECONDS)
 
 
 async def _until(stop: asyncio.Event, tasks: list["asyncio.Task[None]"]) -> None:
@@ -76,31 +103,27 @@ async def _until(stop: asyncio.Event, tasks: list["asyncio.Task[None]"]) -> None
         task.result()
 
 
-async def _watch(control: Control, settings: Settings) -> None:
-    """Tell the control plane when a source changes on disk: the policies' tree, and the inventory's own folder alone.
-
-    What lies deeper beside the inventory may belong to others and need not even be readable.
-    """
-    policies = settings.state_dir / "policies"
+async def _watch(control: Control) -> None:
+    """Tell the control plane of every change of every source."""
     async with asyncio.TaskGroup() as group:
-        group.create_task(_touch(control, policies, lambda path: policies in path.parents, recursive=True))
-        if settings.inventory is not None:
-            folder = settings.inventory.parent
-            group.create_task(_touch(control, folder, lambda path: path == settings.inventory, recursive=False))
+        for source in control.state.sources:
+            group.create_task(source.watch(control.touch), name=f"source {source.name}")
 
 
-async def _touch(control: Control, folder: Path, matters: Callable[[Path], bool], *, recursive: bool) -> None:
-    def wanted(_change: Change, path: str) -> bool:
-        return matters(Path(path))
-
-    async for _ in awatch(folder, watch_filter=wanted, debounce=50, step=50, recursive=recursive):
-        control.touch()
+async def _serve(control: Control, server: XdsServer, settings: Settings) -> None:
+    """Accept proxies, once every source is known: a world of half of them would take services away."""
+    await control.until_synced()
+    await server.start()
+    notify("READY=1", f"STATUS=serving {settings.xds_address}")
+    log.info("ready: configuration on %s, pages on %s", settings.xds_address, settings.monitoring_address)
+    await asyncio.Event().wait()
 
 
 @contextlib.asynccontextmanager
-async def _pages(control: Control, address: str) -> AsyncIterator[None]:
+async def _pages(control: Control, office: Office | None, address: str, token: str | None) -> AsyncIterator[None]:
     host, _, port = address.rpartition(":")
-    served = web.AppRunner(Pages(control, metadata.version("meshwright")).application(), access_log=None)
+    pages = Pages(control, metadata.version("meshwright"), office, token)
+    served = web.AppRunner(pages.application(), access_log=None)
     await served.setup()
     try:
         await web.TCPSite(served, host.strip("[]"), int(port)).start()
@@ -114,9 +137,9 @@ async def _pages(control: Control, address: str) -> AsyncIterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def _api(control: Control, rollouts: Runner, path: Path) -> AsyncIterator[None]:
+async def _api(control: Control, rollouts: Runner, office: Office | None, path: Path) -> AsyncIterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
-    served = web.AppRunner(Api(control, rollouts).application(), access_log=None)
+    served = web.AppRunner(Api(control, rollouts, office).application(), access_log=None)
     await served.setup()
     await web.SockSite(served, _unix_socket(path)).start()
     try:

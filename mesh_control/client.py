@@ -1,5 +1,6 @@
 """Client of the control plane's API on its Unix socket."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,10 @@ class ControlClient:
         """What each proxy was sent and has taken."""
         return dict(await self._call("GET", "/status"))
 
+    async def proxy_config(self, proxy: str) -> dict[str, Any]:
+        """What a connected proxy, ``NAME.NAMESPACE``, was sent and has taken, in the shape of Envoy's ``/config_dump``."""
+        return dict(await self._call("GET", f"{_path('proxies', proxy)}/config"))
+
     async def world(self) -> dict[str, Any]:
         """Everything in force: the policies of every owner as YAML, and the services and workloads that are known."""
         return dict(await self._call("GET", "/world"))
@@ -62,6 +67,35 @@ class ControlClient:
     async def remove_rollout(self, name: str) -> None:
         """Forget a release that has ended, and take its policies away."""
         await self._call("DELETE", _path("rollouts", name), None, 60.0)
+
+    async def authority(self) -> dict[str, Any]:
+        """Who signs certificates and who is trusted, until when."""
+        return dict(await self._call("GET", "/ca"))
+
+    async def trust_bundle(self) -> str:
+        """Every root that is trusted, in PEM."""
+        return str(await self._call("GET", "/ca/bundle"))
+
+    async def certificates(self) -> list[dict[str, Any]]:
+        """Every certificate that has not expired: to whom, upon which proof, until when."""
+        return list(await self._call("GET", "/ca/certificates"))
+
+    async def rotate_authority(self) -> dict[str, Any]:
+        """Make a new root, which signs when everybody trusts it."""
+        return dict(await self._call("POST", "/ca/rotate", None, 60.0))
+
+    async def tokens(self) -> list[dict[str, Any]]:
+        """Every join token, without its secret."""
+        return list(await self._call("GET", "/tokens"))
+
+    async def create_token(self, identity: str, seconds: float, uses: int, note: str = "") -> dict[str, Any]:
+        """A join token; its text is in this answer only. ``identity``: see :class:`mesh_control.ca.tokens.Grant`."""
+        asked = {"identity": identity, "seconds": seconds, "uses": uses, "note": note}
+        return dict(await self._call("POST", "/tokens", json.dumps(asked), 60.0))
+
+    async def revoke_token(self, name: str, *, renewals: bool) -> dict[str, Any]:
+        """Make a join token good for nothing; with ``renewals``, what was issued upon it is not renewed, either."""
+        return dict(await self._call("DELETE", f"{_path('tokens', name)}?renewals={int(renewals)}", None, 60.0))
 
     async def wait(self, seconds: float) -> dict[str, Any]:
         """Wait until every connected proxy has taken the newest world."""

@@ -3,20 +3,27 @@
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mesh_api.xds.session import Request, Response
+from mesh_control.config_dump import state_of
 from mesh_control.metrics import Metrics
 from mesh_control.proxies import proxy_of
-from mesh_control.push import CompileError, Debounce, Hub, Progress, Refusal, Sent
+from mesh_control.push import Answer, Asked, CompileError, Debounce, Hub, Progress, Refusal, Sent
+from mesh_control.registration.proof import JoinProof
+from mesh_control.sources.registrations import HEALTH_TYPE
 from mesh_control.state import State
+from mesh_control.world import Workload
 from mesh_policy import Finding, Level, Policy, PolicyError, dump, load_everything
 from mesh_policy.load import name_of
 
 log = logging.getLogger("mesh_control")
-Deliver = Callable[[str, list[Response]], None]
+Deliver = Callable[[str, list[Answer]], None]
+
+REGISTRATION_SECONDS = 5.0
+"""How long a proxy that registers waits for the world with its workload before it is sent the one that there is."""
 
 
 class Refused(Exception):  # noqa: N818 (an answer, not a failure of ours)
@@ -60,7 +67,11 @@ class Control:
     clock: Callable[[], float] = time.monotonic
     epoch: int = field(default_factory=lambda: int(time.time()))
     metrics: Metrics = field(default_factory=Metrics)
+    rollback_share: float = 1.0
+    """The share of proxies (0 to 1) more than which must refuse a world for the one before to be put back; 1: never."""
     hub: Hub = field(init=False)
+    _versions: set[str] = field(default_factory=set)
+    """Of the software of proxies that have been connected."""
     _count: int = 0
     _reported: tuple[str, ...] = ()
     _debounce: Debounce = field(default_factory=Debounce)
@@ -69,6 +80,8 @@ class Control:
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
+        if self.state.registrations is not None:
+            self.state.registrations.metrics = self.metrics
         self.hub = Hub(self.state.reload(), self._next_version(), self.metrics, log.info)
         self._report_problems()
 
@@ -78,22 +91,57 @@ class Control:
 
     # What proxies say
 
-    async def on_request(self, stream: str, request: Request) -> None:
-        """A proxy said something."""
+    async def on_request(self, stream: str, request: Asked, proof: JoinProof | None = None) -> None:
+        """A proxy said something; ``proof`` is what it has proven to be.
+
+        Raises :class:`~mesh_control.proxies.ProxyError` for a node that cannot be served.
+        """
+        registrations = self.state.registrations
+        if request.type_url == HEALTH_TYPE:
+            if registrations is not None and registrations.health(stream, request.error_detail):
+                self.touch()
+            return
+        if (
+            registrations is not None
+            and request.node is not None
+            and registrations.connect(stream, request.node, proof)
+        ):
+            self.touch()
+            await self._until_registered()
         self._send(stream, self.hub.on_request(stream, request, self.clock()))
         await self._notify()
 
+    async def _until_registered(self) -> None:
+        """Until the world has a workload that has just registered, so that its proxy is sent what belongs to it; many of them
+        come with one change. A set that waits for proxies delays it, perhaps for this one: then it has its turn later."""
+        deadline, version = self.clock() + REGISTRATION_SECONDS, self.hub.version
+        while self.hub.version == version and (left := deadline - self.clock()) > 0:
+            await self._next_change(left)
+
     async def on_close(self, stream: str) -> None:
         """A proxy has gone."""
+        if self.state.registrations is not None:
+            self.state.registrations.disconnect(stream)
         self.hub.close(stream)
         await self._notify()
 
-    # What changes on disk
+    # What changes in the sources
 
     def touch(self) -> None:
         """A source may have changed."""
+        self.metrics.count("pilot_inbound_updates", type="config")
         self._debounce.touch(self.clock())
         self._wake.set()
+
+    async def until_synced(self) -> None:
+        """Wait until every source has said everything once."""
+        waiting: list[str] = []
+        while unsynced := self.state.unsynced:
+            if unsynced != waiting:
+                waiting = unsynced
+                log.info("waiting for %s", ", ".join(waiting))
+            async with self._changed:
+                await self._changed.wait()
 
     async def run(self) -> None:
         """Push changes when they are due and keep the streams' time, for ever."""
@@ -113,12 +161,28 @@ class Control:
     async def _turn(self) -> None:
         now = self.clock()
         self._deliver_all(self.hub.on_timer(now))
+        await self._roll_back(now)
         if self._lock.locked() or (waited := self._debounce.take(now)) is None:
             return
         self.metrics.observe("pilot_debounce_time", waited)
         async with self._lock:
             self._refresh()
         await self._notify()
+
+    async def _roll_back(self, now: float) -> None:
+        """A set that waits for proxies takes itself back; anything else that too many refuse is taken back here. The sources
+        keep it, and it is tried again with their next change."""
+        if self.rollback_share >= 1 or self._lock.locked():
+            return
+        before = self.hub.rolled_back
+        version = f"{self.hub.version}-back"
+        try:
+            self._deliver_all(self.hub.roll_back(self.rollback_share, version, now))
+        except CompileError as error:
+            log.error("%s; no rollback", error)
+        if self.hub.rolled_back is not before:
+            log.error("%s", self.hub.rolled_back)
+            await self._notify()
 
     def _refresh(self) -> None:
         """Take over what the sources say now; a world that cannot be compiled is told and not used."""
@@ -131,13 +195,15 @@ class Control:
 
     def _use_sources(self) -> frozenset[str]:
         """Reads the sources and pushes what changed; returns the names of the affected proxies."""
-        before = self.state.world
+        before, began = self.state.world, self.clock()
         world = self.state.reload()
         self._report_problems()
         if world == before:
             return frozenset()
-        version = self._next_version()
+        version, made = self._next_version(), self.clock()
+        self.metrics.observe("pilot_pushcontext_init_seconds", made - began)
         sent, affected = self.hub.set_world(world, version, self.clock())
+        self.metrics.observe("pilot_xds_push_time", self.clock() - made)
         log.info("world %s: %d of %d proxies are affected", version, len(affected), len(self.hub.progress()))
         self._deliver_all(sent)
         return affected
@@ -167,6 +233,7 @@ class Control:
             raise
         finally:
             self._wake.set()
+            await self._notify()
         log.info("set %s is in force as %s", owner, applied.version)
         return replace(applied, warnings=(*passed_over, *applied.warnings))
 
@@ -246,7 +313,7 @@ class Control:
         for stream, responses in sent.items():
             self._send(stream, responses)
 
-    def _send(self, stream: str, responses: list[Response]) -> None:
+    def _send(self, stream: str, responses: list[Answer]) -> None:
         if responses:
             self.deliver(stream, responses)
         self._wake.set()
@@ -257,7 +324,8 @@ class Control:
         """Workloads that ought to have a proxy connected and have none."""
         connected = self.hub.progress()
         wanted = {f"{w.name}.{w.namespace}" for w in self.state.world.workloads if w.sidecar and w.name}
-        return sorted(wanted - connected.keys())
+        registered = self.state.registrations
+        return sorted(wanted - connected.keys() - (registered.connected if registered is not None else set()))
 
     def status(self) -> dict[str, Any]:
         """Everything about the proxies."""
@@ -265,7 +333,9 @@ class Control:
         return {
             "version": self.hub.version,
             "missing": self.missing(),
-            "problems": self.state.problems(),
+            "problems": [*self.state.problems(), *([str(back)] if (back := self.hub.rolled_back) is not None else [])],
+            "sources": [{"name": source.name, "synced": source.synced} for source in self.state.sources],
+            "registrations": self.state.registrations.status() if self.state.registrations is not None else [],
             "proxies": {
                 name: {
                     "synced": progress[name] is Progress.ACKNOWLEDGED,
@@ -278,6 +348,7 @@ class Control:
                             "acked": s.version_acked,
                             "error": s.error,
                             "subscribed": s.subscribed,
+                            "state": state_of(s),
                         }
                         for kind, s in kinds.items()
                     },
@@ -290,11 +361,11 @@ class Control:
         """What is in force, for ``mesh analyze`` and ``mesh describe``: the policies as YAML, and the services and
         workloads that they are for."""
         world = self.state.world
-        hosts: dict[int, list[str]] = {}
+        hosts: dict[tuple[str, str, str], list[str]] = {}
         for hostname, members in world.members.items():
             for workload in members:
-                hosts.setdefault(id(workload), []).append(hostname)
-        known = {id(workload): workload for members in world.members.values() for workload in members}
+                hosts.setdefault(_place(workload), []).append(hostname)
+        known = {_place(workload): workload for members in world.members.values() for workload in members}
         return {
             "policies": dump(world.policies),
             "services": [
@@ -319,9 +390,9 @@ class Control:
                     "service_account": workload.service_account,
                     "sidecar": workload.sidecar,
                     "ports": dict(workload.ports),
-                    "hosts": hosts.get(id(workload), []),
+                    "hosts": hosts.get(_place(workload), []),
                 }
-                for workload in (known | {id(workload): workload for workload in world.workloads}).values()
+                for workload in (known | {_place(workload): workload for workload in world.workloads}).values()
             ],
             "gateways": [
                 {"name": proxy.name, "namespace": proxy.namespace, "labels": dict(proxy.labels)}
@@ -334,7 +405,6 @@ class Control:
         """The metrics, of this ``release`` of the software."""
         world, progress = self.state.world, self.hub.progress()
         gauges = {
-            "pilot_xds": len(progress),
             "pilot_services": len(world.services),
             "pilot_virt_services": len(world.virtual_services),
             "meshwright_control_missing_proxies": len(self.missing()),
@@ -342,9 +412,18 @@ class Control:
             "meshwright_control_source_problems": len(self.state.problems()),
         }
         self.metrics.gauge("pilot_info", 1, version=release)
+        versions = Counter(node.user_agent or "unknown" for node in self.hub.nodes().values())
+        self._versions |= versions.keys()
+        for version in self._versions:
+            self.metrics.gauge("pilot_xds", versions[version], version=version)
         for name, value in gauges.items():
             self.metrics.gauge(name, value)
         return self.metrics.exposition()
+
+
+def _place(workload: Workload) -> tuple[str, str, str]:
+    """By which a workload is the same one in each of its services, of which each may call its ports otherwise."""
+    return workload.namespace, workload.name, workload.address
 
 
 def _parsed(text: str) -> tuple[list[Policy], list[str]]:

@@ -16,11 +16,13 @@ class Metric(NamedTuple):
 
 
 SECONDS = (0.1, 0.5, 1.0, 3.0, 5.0, 10.0, 20.0, 30.0)
+SHORT_SECONDS = (0.01, 0.1, 1.0, 3.0, 5.0, 10.0, 20.0, 30.0)
+PREPARING_SECONDS = (0.01, 0.1, 0.5, 1.0, 3.0, 5.0)
 BYTES = (1.0, 10_000.0, 1_000_000.0, 4_000_000.0, 10_000_000.0, 40_000_000.0)
 
 METRICS: Mapping[str, Metric] = {
     "pilot_info": Metric("gauge", "Always 1; the version is a label."),
-    "pilot_xds": Metric("gauge", "Proxies that are connected."),
+    "pilot_xds": Metric("gauge", "Proxies that are connected, by version."),
     "pilot_services": Metric("gauge", "Services that are known."),
     "pilot_virt_services": Metric("gauge", "VirtualServices that are in force."),
     "pilot_push_triggers": Metric("counter", "Reasons to compile, by type."),
@@ -30,10 +32,49 @@ METRICS: Mapping[str, Metric] = {
     "pilot_proxy_convergence_time": Metric(
         "histogram", "Seconds from a change to the moment when a proxy has taken all of it.", SECONDS
     ),
-    "pilot_debounce_time": Metric("histogram", "Seconds from the first of some joined changes to their push.", SECONDS),
+    "pilot_debounce_time": Metric(
+        "histogram", "Seconds from the first of some joined changes to their push.", SHORT_SECONDS
+    ),
+    "pilot_pushcontext_init_seconds": Metric(
+        "histogram", "Seconds that it took to read the sources and to make a world of them.", PREPARING_SECONDS
+    ),
+    "pilot_xds_push_time": Metric(
+        "histogram",
+        "Seconds that it took to compile a new world for all proxies and to begin to send it.",
+        SHORT_SECONDS,
+    ),
+    "pilot_proxy_queue_time": Metric(
+        "histogram", "Seconds that a response waited for its connection before it was handed over to gRPC.", SECONDS
+    ),
+    "pilot_inbound_updates": Metric("counter", "Changes that sources told of, by type."),
+    "pilot_xds_cds_reject": Metric("counter", "Refused clusters."),
+    "pilot_xds_eds_reject": Metric("counter", "Refused endpoints."),
+    "pilot_xds_lds_reject": Metric("counter", "Refused listeners."),
+    "pilot_xds_rds_reject": Metric("counter", "Refused routes."),
+    "pilot_xds_expired_nonce": Metric("counter", "Answers to responses that nobody waits for any more, by type."),
+    "pilot_xds_write_timeout": Metric("counter", "Connections ended because their client asked for more than it read."),
+    "meshwright_control_rollbacks": Metric("counter", "Worlds that too many proxies refused."),
     "meshwright_control_missing_proxies": Metric("gauge", "Workloads whose proxy is not connected."),
     "meshwright_control_unsynced_proxies": Metric("gauge", "Connected proxies that have not taken everything."),
     "meshwright_control_source_problems": Metric("gauge", "Files of the sources that cannot be used as they are."),
+    "citadel_server_csr_count": Metric("counter", "Requests for certificates."),
+    "citadel_server_authentication_failure_count": Metric("counter", "Requests whose sender proved no identity."),
+    "citadel_server_csr_sign_err_count": Metric("counter", "Requests that were refused for another reason, by error."),
+    "citadel_server_success_cert_issuance_count": Metric("counter", "Certificates issued to workloads."),
+    "citadel_server_root_cert_expiry_timestamp": Metric("gauge", "When the root expires, in seconds since 1970."),
+    "citadel_server_root_cert_expiry_seconds": Metric("gauge", "Seconds until the root expires."),
+    "citadel_server_cert_chain_expiry_timestamp": Metric(
+        "gauge", "When the given intermediate expires, in seconds since 1970."
+    ),
+    "citadel_server_cert_chain_expiry_seconds": Metric("gauge", "Seconds until the given intermediate expires."),
+    "galley_validation_passed": Metric("counter", "Objects that the webhook took, by group, version and resource."),
+    "galley_validation_failed": Metric("counter", "Objects that it refused, by these and the reason."),
+    "galley_validation_http_error": Metric("counter", "Questions that it could not answer, by HTTP status."),
+    "auto_registration_success_total": Metric("counter", "Workloads that registered themselves."),
+    "auto_registration_updates_total": Metric("counter", "Registered workloads that came back."),
+    "auto_registration_unregister_total": Metric("counter", "Registered workloads that disconnected."),
+    "auto_registration_deletes_total": Metric("counter", "Registrations removed because nobody came back in time."),
+    "auto_registration_errors_total": Metric("counter", "Registrations that were refused."),
     "meshwright_control_refused_sets": Metric("counter", "Sets of policies that were not put in force, by status."),
 }
 """Every name that is shown. A name that is not here is an error at its first use."""

@@ -5,6 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mesh_api.node import Node, NodeKind
+from mesh_control.proxy_settings import TraceNames, read_settings, trace_names
+from mesh_policy.durations import parse_duration
+from mesh_policy.hosts import is_address
+from mesh_policy.mesh_config import ProxyConfig
 
 OUTBOUND_PORT, INBOUND_PORT = 15001, 15006
 
@@ -32,8 +36,32 @@ class Proxy:
     inbound_port: int = INBOUND_PORT
     egress_ports: Mapping[str, int] = field(default_factory=dict)
     ingress_ports: Mapping[int, int] = field(default_factory=dict)
+    node: str = ""
+    addresses: tuple[str, ...] = ()
+    """Every address of its own, the first one first; without any, only ``address`` is known."""
+    transparent: bool = False
+    """Whether what is intercepted keeps the address of its client (``INTERCEPTION_MODE`` is ``TPROXY``)."""
+    unprivileged: bool = False
+    """Whether it may not bind ports below 1024."""
+    idle_timeout: float | None = None
+    """Seconds after which a connection of bytes that nobody uses is closed, where no rule says."""
+    reserved: tuple[int, ...] = ()
+    """Ports on which the proxy itself answers on every address: of its status, of its metrics."""
+    http_proxy_port: int | None = None
+    """Port for applications that use it as their HTTP proxy; 0 for none, ``None``: as the mesh says."""
+    settings: ProxyConfig | None = None
+    """How it is run, where it says so itself (``PROXY_CONFIG``); ``None``: as the mesh says."""
+    takes_http_10: bool = False
+    """Whether it takes requests of HTTP/1.0 (``HTTP10`` is ``1``)."""
+    trace_names: TraceNames = field(default_factory=TraceNames)
     limited: bool = False
     """Whether it speaks HTTP/1.1 only and cannot look into connections (for HTTP, for the server name of TLS)."""
+
+    @property
+    def families(self) -> tuple[int, ...]:
+        """Versions of IP of which it has addresses, 4 before 6."""
+        known = {6 if ":" in address else 4 for address in self.addresses or (self.address,)}
+        return tuple(sorted(known))
 
     @property
     def is_gateway(self) -> bool:
@@ -73,8 +101,52 @@ def proxy_of(node: Node) -> Proxy:
             _number(key, "INGRESS_PORTS"): _number(value, f"INGRESS_PORTS.{key}")
             for key, value in sorted(_mapping(metadata, "INGRESS_PORTS").items())
         },
+        node=str(metadata.get("NODE_NAME", "")),
+        addresses=_addresses(metadata),
+        transparent=mode == "TPROXY",
+        unprivileged=str(metadata.get("UNPRIVILEGED_POD", "")).lower() in ("true", "1", "t"),
+        idle_timeout=_duration(str(metadata.get("IDLE_TIMEOUT", ""))),
+        reserved=tuple(
+            port
+            for name in ("ENVOY_STATUS_PORT", "ENVOY_PROMETHEUS_PORT")
+            if (port := _port_or_none(metadata.get(name))) is not None
+        ),
+        http_proxy_port=_port_or_none(metadata.get("HTTP_PROXY_PORT")),
+        settings=_settings(metadata.get("PROXY_CONFIG")),
+        takes_http_10=str(metadata.get("HTTP10", "")) == "1",
+        trace_names=trace_names(node.cluster, metadata),
         limited=node.user_agent.startswith(LIMITED),
     )
+
+
+def _settings(value: Any) -> ProxyConfig | None:
+    try:
+        return read_settings(value)
+    except ValueError as error:
+        raise ProxyError(f"node metadata PROXY_CONFIG: {error}") from None
+
+
+def _addresses(metadata: Mapping[str, Any]) -> tuple[str, ...]:
+    """``INSTANCE_IPS`` is a list, or text with commas, as Istio's agent writes it."""
+    value = metadata.get("INSTANCE_IPS") or ()
+    found = value.split(",") if isinstance(value, str) else value
+    return tuple(address for address in (str(item).strip() for item in found) if is_address(address))
+
+
+def _duration(text: str) -> float | None:
+    """Seconds; what cannot be read counts as not there (Istio)."""
+    try:
+        return parse_duration(text).total_seconds() if text else None
+    except ValueError:
+        return None
+
+
+def _port_or_none(value: Any) -> int | None:
+    """A port in text or as a number; what cannot be read counts as not there (Istio)."""
+    try:
+        return None if value in (None, "") else int(float(value))
+    except (TypeError, ValueError):
+        return None
 
 
 def _mapping(metadata: Mapping[str, Any], name: str) -> Mapping[str, Any]:

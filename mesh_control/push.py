@@ -4,24 +4,38 @@ A new world is compiled once for each connected proxy; a proxy whose resources a
 nothing. Time is an argument.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
 
-from mesh_api.config import ProxyConfig
 from mesh_api.node import Node
-from mesh_api.xds.encode import encode_resource
-from mesh_api.xds.resources import KINDS, resource_name
-from mesh_api.xds.session import AdsServer, Nacked, Output, Request, Response, Synced, TypeStatus
+from mesh_api.xds.session import (
+    AdsServer,
+    DeltaOutput,
+    DeltaRequest,
+    DeltaResponse,
+    DeltaServer,
+    Nacked,
+    Output,
+    Request,
+    Response,
+    Synced,
+    TypeStatus,
+)
+from mesh_api.xds.session.delta_server import Changes, changes_between
 from mesh_api.xds.type_urls import SHORT_NAMES
 from mesh_control.compiler import compile_proxy, unknown_targets
+from mesh_control.compiler.proxyless import compile_proxyless
+from mesh_control.encoder import Encoder, Resources
 from mesh_control.metrics import Metrics
 from mesh_control.proxies import Proxy, proxy_of
 from mesh_control.world import World
 
-Resources = Mapping[str, Mapping[str, bytes]]
-Sent = dict[str, list[Response]]
+Asked = Request | DeltaRequest
+Answer = Response | DeltaResponse
+Sent = dict[str, list[Answer]]
+REASONS = 5
+"""How many refusals are told of a rollback."""
 QUIET, LATEST = 0.1, 10.0
 """Seconds without a further change, and at most, before a change is pushed (Istio's debounce)."""
 
@@ -65,7 +79,7 @@ class Progress(Enum):
 class Stream:
     """One connected proxy."""
 
-    session: AdsServer
+    session: AdsServer | DeltaServer
     node: Node | None = None
     proxy: Proxy | None = None
     resources: Resources = field(default_factory=dict)
@@ -76,6 +90,11 @@ class Stream:
     def name(self) -> str:
         """``NAME.NAMESPACE`` of the workload, or a dash before it has said who it is."""
         return f"{self.proxy.name}.{self.proxy.namespace}" if self.proxy is not None else "-"
+
+    @property
+    def proxyless(self) -> bool:
+        """Whether the application's own gRPC reads the configuration (istiod's metadata ``GENERATOR``)."""
+        return self.node is not None and self.node.metadata.get("GENERATOR") == "grpc"
 
     @property
     def progress(self) -> Progress:
@@ -99,25 +118,20 @@ class Refusal:
         return f"{self.proxy} refused {self.type_name}: {self.reason}"
 
 
-class Encoder:
-    """Serializes what is compiled of one world. Resources that proxies share are serialized once, and their bytes shared."""
+@dataclass(frozen=True, slots=True)
+class RolledBack:
+    """A version that too many proxies refused, and the one that stands in its place; the first reasons."""
 
-    def __init__(self) -> None:
-        self._known: dict[int, tuple[Any, bytes]] = {}
+    refused: str
+    version: str
+    proxies: int
+    reasons: tuple[str, ...]
 
-    def __call__(self, config: ProxyConfig) -> Resources:
-        """By type URL and name."""
-        return {
-            kind.type_url: {resource_name(item): self._bytes(item) for item in getattr(config, kind.section)}
-            for kind in KINDS
-        }
-
-    def _bytes(self, resource: Any) -> bytes:
-        known = self._known.get(id(resource))
-        if known is None:
-            # The resource is kept with its bytes, so that its identity stays taken.
-            known = self._known[id(resource)] = (resource, encode_resource(resource))
-        return known[1]
+    def __str__(self) -> str:
+        return (
+            f"{self.proxies} proxies refused {self.refused}: what all of them had taken before is in force again, as "
+            f"{self.version}; {'; '.join(self.reasons)}"
+        )
 
 
 class CompileError(ValueError):
@@ -135,23 +149,32 @@ class Hub:
         self._metrics = metrics
         self._event = event
         self._streams: dict[str, Stream] = {}
+        self._deadlines: dict[str, float] = {}
+        """Of those streams that wait for time: most do not, and are not looked at."""
+        self._refusing: set[str] = set()
+        """Streams that may refuse something at this moment."""
+        self._good = world
+        """The last world that every proxy had taken."""
+        self.rolled_back: RolledBack | None = None
         self._encode = Encoder()
         self._prepared: tuple[World, dict[str, Resources], Encoder] = (world, {}, self._encode)
 
-    def open(self, stream: str) -> None:
+    def open(self, stream: str, *, delta: bool = False) -> None:
         """A connection was made; who it is comes with its first request."""
-        self._streams[stream] = Stream(AdsServer(stream))
+        self._streams[stream] = Stream(DeltaServer(stream, version_of=self._version_of) if delta else AdsServer(stream))
 
     def close(self, stream: str) -> None:
         """A connection has ended."""
         gone = self._streams.pop(stream, None)
+        self._deadlines.pop(stream, None)
+        self._refusing.discard(stream)
         if gone is not None and gone.proxy is not None:
             self._event(f"{gone.name} disconnected")
 
-    def on_request(self, stream: str, request: Request, now: float) -> list[Response]:
+    def on_request(self, stream: str, request: Asked, now: float) -> list[Answer]:
         """What to send in answer. Raises :class:`~mesh_control.proxies.ProxyError` for a node that cannot be served."""
         state = self._streams[stream]
-        outputs: list[Output] = []
+        outputs: list[Output | DeltaOutput] = []
         if state.proxy is None and request.node is not None:
             state.node, state.proxy = request.node, proxy_of(request.node)
             self._event(
@@ -160,16 +183,23 @@ class Hub:
             for target in unknown_targets(self._world, state.proxy):
                 self._event(f"{state.name}: nothing listens for {target}: there is no such service")
             self._metrics.count("pilot_push_triggers", type="proxyrequest")
-            state.resources, state.changed_at = _compile(self._world, state.proxy, self._encode), now
+            state.resources = _compile(self._world, state.proxy, self._encode, proxyless=state.proxyless)
+            state.changed_at = now
             outputs += state.session.push(state.resources, self.version, now)
-        outputs += state.session.on_request(request, now)
-        return self._sent(state, outputs, now)
+        stale = state.session.stale
+        outputs += _heard(state.session, request, now)
+        if state.session.stale > stale:
+            kind = SHORT_NAMES.get(request.type_url, request.type_url)
+            self._metrics.count("pilot_xds_expired_nonce", type=kind.lower())
+        return self._sent(stream, outputs, now)
 
     def prepare(self, world: World) -> None:
         """Compiles a world for every connected proxy, changing nothing. Raises :class:`CompileError`."""
-        encode = Encoder()
+        encode = Encoder(self._encode)
         compiled = {
-            key: _compile(world, state.proxy, encode) for key, state in self._streams.items() if state.proxy is not None
+            key: _compile(world, state.proxy, encode, proxyless=state.proxyless)
+            for key, state in self._streams.items()
+            if state.proxy is not None
         }
         self._prepared = (world, compiled, encode)
 
@@ -181,52 +211,82 @@ class Hub:
         """
         if self._prepared[0] != world or self._prepared[1].keys() != self._identified():
             self.prepare(world)
+        if not self._unsynced():
+            self._good = self._world
+        self.rolled_back = None
         self._world, compiled, self._encode = self._prepared
         self._prepared = (self._world, {}, self._encode)
         self.version = version
         self._metrics.count("pilot_push_triggers", type="config")
         sent: Sent = {}
         affected = set()
+        known: dict[tuple[int, int], Changes] = {}
         for key, resources in compiled.items():
             state = self._streams[key]
             if resources == state.resources:
                 continue
             affected.add(state.name)
-            state.resources = resources
+            former, state.resources = state.resources, resources
             state.changed_at = now if state.changed_at is None else state.changed_at
-            sent[key] = self._sent(state, state.session.push(resources, version, now), now)
+            if isinstance(state.session, DeltaServer):
+                changes = _changes(former, resources, known)
+                sent[key] = self._sent(key, state.session.push(resources, version, now, changes), now)
+            else:
+                sent[key] = self._sent(key, state.session.push(resources, version, now), now)
+        self._encode.in_force(state.resources for state in self._streams.values())
         return sent, frozenset(affected)
+
+    def roll_back(self, share: float, version: str, now: float) -> Sent:
+        """Gives every proxy the last world that all had taken, when more than ``share`` of them (0 to 1) refuse something of
+        the newest; otherwise sends nothing. What was put back stands in :attr:`rolled_back` until the next world."""
+        refusing = sorted(k for k in self._refusing if self._streams[k].progress is Progress.REFUSED)
+        if len(refusing) <= share * len(self._identified()) or self._good is self._world or self._good == self._world:
+            return {}
+        told = self.refusals()
+        refused = self.version
+        sent, _ = self.set_world(self._good, version, now)
+        self.rolled_back = RolledBack(refused, version, len(refusing), tuple(map(str, told[:REASONS])))
+        self._metrics.count("meshwright_control_rollbacks")
+        self._event(str(self.rolled_back))
+        return sent
+
+    def _version_of(self, data: bytes) -> str:
+        return self._encode.version_of(data)
+
+    def _unsynced(self) -> bool:
+        return any(state.proxy is not None and not state.session.synced for state in self._streams.values())
 
     def on_timer(self, now: float) -> Sent:
         """What waited long enough."""
-        return {
-            key: self._sent(state, state.session.on_timer(now), now)
-            for key, state in self._streams.items()
-            if state.session.deadline is not None and state.session.deadline <= now
-        }
+        due = [key for key, deadline in self._deadlines.items() if deadline <= now]
+        return {key: self._sent(key, self._streams[key].session.on_timer(now), now) for key in due}
 
     @property
     def deadline(self) -> float | None:
         """When :meth:`on_timer` wants to be called."""
-        return min((d for s in self._streams.values() if (d := s.session.deadline) is not None), default=None)
+        return min(self._deadlines.values(), default=None)
 
     def _identified(self) -> set[str]:
         return {key for key, state in self._streams.items() if state.proxy is not None}
 
-    def _current(self) -> dict[str, Stream]:
+    def current(self) -> dict[str, Stream]:
         """By name, sorted. Of two streams of one proxy the newer counts: the other one is dying."""
         known = {state.name: state for state in self._streams.values() if state.proxy is not None}
         return dict(sorted(known.items()))
 
+    def streams(self) -> Mapping[str, Stream]:
+        """Every connection, whoever it is."""
+        return self._streams
+
     def progress(self) -> dict[str, Progress]:
         """How far each connected proxy is, by name."""
-        return {name: state.progress for name, state in self._current().items()}
+        return {name: state.progress for name, state in self.current().items()}
 
     def refusals(self) -> list[Refusal]:
         """What connected proxies refuse at this moment."""
         return [
             Refusal(name, SHORT_NAMES[type_url], status.error)
-            for name, state in self._current().items()
+            for name, state in self.current().items()
             for type_url, status in state.session.status().items()
             if status.error
         ]
@@ -235,22 +295,31 @@ class Hub:
         """By proxy and type (CDS ...), what was sent and what came back."""
         return {
             name: {SHORT_NAMES[url]: status for url, status in state.session.status().items()}
-            for name, state in self._current().items()
+            for name, state in self.current().items()
         }
 
     def nodes(self) -> dict[str, Node]:
         """Who is connected, by name."""
-        return {name: state.node for name, state in self._current().items() if state.node is not None}
+        return {name: state.node for name, state in self.current().items() if state.node is not None}
 
-    def _sent(self, state: Stream, outputs: list[Output], now: float) -> list[Response]:
-        responses = []
+    def _sent(self, key: str, outputs: Sequence[Output | DeltaOutput], now: float) -> list[Answer]:
+        responses: list[Answer] = []
+        state = self._streams[key]
+        if (deadline := state.session.deadline) is None:
+            self._deadlines.pop(key, None)
+        else:
+            self._deadlines[key] = deadline
+        if key in self._refusing and not any(known.error for known in state.session.status().values()):
+            self._refusing.discard(key)
         for output in outputs:
-            if isinstance(output, Response):
+            if isinstance(output, Response | DeltaResponse):
                 responses.append(output)
                 self._on_response(state, output)
             elif isinstance(output, Nacked):
                 kind = SHORT_NAMES[output.type_url]
                 self._metrics.count("pilot_total_xds_rejects", type=kind.lower())
+                self._metrics.count(f"pilot_xds_{kind.lower()}_reject")
+                self._refusing.add(key)
                 self._event(f"{state.name} refused {kind} {output.version}: {output.message}")
             elif isinstance(output, Synced):
                 if state.changed_at is not None:
@@ -259,16 +328,37 @@ class Hub:
                 self._event(f"{state.name} has taken {output.version}")
         return responses
 
-    def _on_response(self, state: Stream, response: Response) -> None:
+    def _on_response(self, state: Stream, response: Answer) -> None:
         kind = SHORT_NAMES[response.type_url]
-        size = sum(len(data) for _, data in response.resources)
+        size = sum(len(item[-1]) for item in response.resources)
         self._metrics.count("pilot_xds_pushes", type=kind.lower())
         self._metrics.observe("pilot_xds_config_size_bytes", size, type=kind.lower())
         self._event(f"{state.name} is sent {kind} {response.version_info}: {len(response.resources)} resources")
 
 
-def _compile(world: World, proxy: Proxy, encode: Encoder) -> Resources:
+def _heard(session: AdsServer | DeltaServer, request: Asked, now: float) -> Sequence[Output | DeltaOutput]:
+    if isinstance(session, DeltaServer) and isinstance(request, DeltaRequest):
+        return session.on_request(request, now)
+    if isinstance(session, AdsServer) and isinstance(request, Request):
+        return session.on_request(request, now)
+    raise TypeError("a request of one protocol on a stream of the other")
+
+
+def _changes(former: Resources, wanted: Resources, known: dict[tuple[int, int], Changes]) -> Changes:
+    """What differs between two configurations of a proxy. Most proxies share their mappings, and then the comparison:
+    ``known`` has those that were made, by the identity of both mappings."""
+    found: dict[str, Collection[str]] = {}
+    for type_url in wanted:
+        old, new = former.get(type_url, {}), wanted[type_url]
+        key = (id(old), id(new))
+        if key not in known:
+            known[key] = changes_between({type_url: old}, {type_url: new})
+        found[type_url] = known[key][type_url]
+    return found
+
+
+def _compile(world: World, proxy: Proxy, encode: Encoder, *, proxyless: bool) -> Resources:
     try:
-        return encode(compile_proxy(world, proxy))
+        return encode(compile_proxyless(world, proxy) if proxyless else compile_proxy(world, proxy))
     except Exception as error:  # whatever is wrong with one proxy must not take the others' control plane away
         raise CompileError(f"{proxy.name}.{proxy.namespace} cannot be configured: {error!r}") from error

@@ -1,10 +1,15 @@
 """Settings of the control plane: a YAML file, checked before any port is opened."""
 
+import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from mesh_api.identity import trust_domain
+from mesh_policy.durations import PositiveDuration
 
 
 class SettingsError(ValueError):
@@ -19,10 +24,100 @@ def _address(value: str) -> str:
 
 
 Address = Annotated[str, AfterValidator(_address)]
+TrustDomain = Annotated[str, AfterValidator(trust_domain)]
+LOOPBACK = ("127.", "localhost:", "[::1]:")
+LONGEST_LEAF = timedelta(days=90)
+"""Istio's ``MAX_WORKLOAD_CERT_TTL``."""
+
+
+def _loopback(value: str) -> str:
+    if not value.startswith(LOOPBACK):
+        raise ValueError(f"{value!r} can be reached from outside, where tokens would be there for everybody to read")
+    return value
+
+
+def _host(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*", value, re.ASCII):
+        raise ValueError(f"{value!r} is no name of a host, and no address")
+    return value
+
+
+Host = Annotated[str, AfterValidator(_host)]
+
+
+def _leaf(value: timedelta) -> timedelta:
+    if value > LONGEST_LEAF:
+        raise ValueError("a workload's certificate lives for 90 days at most (2160h)")
+    return value
+
+
+class CertificateAuthority(BaseModel):
+    """The section ``ca``: where it is there, the control plane issues certificates, and remembers below ``state_dir``.
+
+    ``address`` speaks mutual TLS, under ``server_names``; ``plaintext_address`` does not, and is only allowed on loopback.
+    ``given`` is a folder with Istio's ``ca-cert.pem``, ``ca-key.pem``, ``root-cert.pem`` and ``cert-chain.pem``; without it,
+    a root is made. Where there is a section ``kubernetes``, tokens of service accounts for one of ``token_audiences`` prove
+    who shows them; without audiences, none does.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    address: Address = "127.0.0.1:15012"
+    plaintext_address: Annotated[Address, AfterValidator(_loopback)] | None = None
+    server_names: Annotated[tuple[Host, ...], Field(min_length=1)] = ("istiod.istio-system.svc",)
+    trust_domain: TrustDomain = "cluster.local"
+    lifetime: Annotated[PositiveDuration, AfterValidator(_leaf)] = timedelta(hours=24)
+    given: Path | None = None
+    token_audiences: tuple[str, ...] = ("istio-ca",)
+
+
+class ValidatingWebhook(BaseModel):
+    """The section ``webhook``: where it is there, an API server may ask about policies, over HTTPS, at ``address``.
+
+    The certificate is the own authority's, for ``server_names``: the name of the Service that leads here, or of the host.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    address: Address = "127.0.0.1:15017"
+    server_names: Annotated[tuple[Host, ...], Field(min_length=1)] = ("istiod.istio-system.svc",)
+
+
+class Kubernetes(BaseModel):
+    """The section ``kubernetes``: where it is there, a cluster's services, pods and policies are a source of the world.
+
+    Without ``kubeconfig`` the control plane is a pod of that cluster. ``namespaces`` are those that are looked at; none: all.
+    ``mesh_config``: ``NAMESPACE/NAME`` of the ConfigMap with the settings of the mesh, under the key ``mesh``.
+    ``status``: whether the objects are told what became of them, by the one of the replicas that holds the lease in
+    ``lease_namespace`` (by default its own); ``identity`` is its name there (by default the host's).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kubeconfig: Path | None = None
+    context: str = ""
+    namespaces: tuple[str, ...] = ()
+    mesh_config: Annotated[str, Field(pattern=r"^[a-z0-9-]+/[a-z0-9.-]+$")] | None = None
+    status: bool = True
+    lease_namespace: str = ""
+    identity: str = ""
+
+
+class ProxyLimits(BaseModel):
+    """The section ``proxy_limits``: how much one proxy may ask. ``requests_per_second`` follow ``requests_at_once``; streams
+    are counted for each address, and for each identity of a certificate. 0 is no limit."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    requests_per_second: Annotated[float, Field(ge=0)] = 100.0
+    requests_at_once: Annotated[int, Field(ge=1)] = 1000
+    streams_per_address: Annotated[int, Field(ge=0)] = 0
+    streams_per_identity: Annotated[int, Field(ge=0)] = 0
 
 
 class Settings(BaseModel):
-    """The file's fields. Without ``join_token_file`` any proxy may connect, which is only allowed on loopback.
+    """The file's fields. When more than ``rollback_share`` of the proxies (0 to 1; 1: never) refuse what changed, all get
+    what they had taken before. Without ``join_token_file`` any proxy may connect, which is only allowed on loopback.
 
     Releases are measured by the Prometheus at ``prometheus_url``; where there is none, by the proxies' own statistics.
     """
@@ -35,6 +130,11 @@ class Settings(BaseModel):
     state_dir: Path = Path("/var/lib/meshwright/control")
     inventory: Path | None = None
     join_token_file: Path | None = None
+    proxy_limits: ProxyLimits = ProxyLimits()
+    rollback_share: Annotated[float, Field(ge=0, le=1)] = 1.0
+    ca: CertificateAuthority | None = None
+    kubernetes: Kubernetes | None = None
+    webhook: ValidatingWebhook | None = None
     prometheus_url: Annotated[str, Field(pattern=r"^https?://[^/\s]+")] | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -51,11 +151,13 @@ def read(path: Path) -> Settings:
             for item in error.errors()
         ]
         raise SettingsError("\n".join(lines)) from None
-    if settings.join_token_file is None and not settings.xds_address.startswith(("127.", "localhost:", "[::1]:")):
+    if settings.join_token_file is None and not settings.xds_address.startswith(LOOPBACK):
         raise SettingsError(
             f"{path}: xds_address: {settings.xds_address} can be reached from outside, and without join_token_file "
             f"anyone could join; set join_token_file"
         )
+    if settings.webhook is not None and settings.ca is None:
+        raise SettingsError(f"{path}: webhook: its certificate is the own authority's; write a section ca, too")
     return settings
 
 

@@ -1,14 +1,16 @@
 """What the control plane knows, put together from its sources, and how a set of policies is checked. No sockets."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from mesh_control import validate
-from mesh_control.sources import entries, inventory
+from mesh_control.sources import entries
 from mesh_control.sources.directory import PolicyDirectory
-from mesh_control.world import Service, Workload, World
-from mesh_policy import Finding, Level, Policy
+from mesh_control.sources.key_sets import KeySets
+from mesh_control.sources.registrations import Registrations
+from mesh_control.sources.source import Parts, Source
+from mesh_control.world import World
+from mesh_policy import Finding, Level, Policy, WorkloadGroup
 from mesh_policy.analysis.finding import subject
 
 
@@ -23,53 +25,122 @@ class Candidate:
 
 @dataclass(slots=True)
 class State:
-    """The sources and the world made of them."""
+    """The sources and the world made of them. Sets are written to ``directory``, the first of the sources."""
 
     directory: PolicyDirectory
-    inventory_file: Path | None = None
-    services: tuple[Service, ...] = ()
-    workloads: tuple[Workload, ...] = ()
+    others: tuple[Source, ...] = ()
     world: World = field(default_factory=World)
-    inventory_problem: str = ""
     contradictions: tuple[str, ...] = ()
+    unsynced: list[str] = field(default_factory=list)
+    """The names of the sources that had not said everything when the world was made."""
+    _parts: dict[str, Parts] = field(default_factory=dict)
+    """By the source's name, what it last said."""
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """Every source, in the order in which they count."""
+        return (self.directory, *self.others)
+
+    @property
+    def registrations(self) -> Registrations | None:
+        """The source that proxies register with."""
+        return next((source for source in self.others if isinstance(source, Registrations)), None)
 
     def reload(self) -> World:
         """Read every source again; a broken one keeps its last good content and is told in :meth:`problems`."""
-        if self.inventory_file is not None:
-            try:
-                self.services, self.workloads = inventory.read(self.inventory_file).parts()
-                self.inventory_problem = ""
-            except inventory.InventoryError as error:
-                self.inventory_problem = str(error)
-        world = self.world_with(self.directory.read())
+        self.unsynced = [source.name for source in self.sources if not source.synced]
+        self._parts = {source.name: source.read() for source in self.sources}
+        policies = self._policies()
+        registered = self.registrations
+        # Groups that are not known yet are not gone.
+        if registered is not None and not self.unsynced:
+            registered.reconcile(policy for policy in policies if isinstance(policy, WorkloadGroup))
+            self._parts[registered.name] = registered.read()
+            policies = self._policies()
+        keys = next((source for source in self.others if isinstance(source, KeySets)), None)
+        if keys is not None:
+            keys.want(policies)
+            self._parts[keys.name] = keys.read()
+        world = self.world_with(policies)
         if world != self.world:  # an equal one keeps the indexes that it has built
             self.world = world
             errors = (finding for finding in validate.findings(world) if finding.level is Level.ERROR)
             self.contradictions = tuple(map(str, errors))
         return self.world
 
+    def _policies(self) -> list[Policy]:
+        return _ranked(parts.policies for parts in self._parts.values())
+
     def world_with(self, policies: Sequence[Policy]) -> World:
         """The world with exactly these policies."""
+        parts = self._parts.values()
+        unhealthy = frozenset(key for p in parts for key in p.unhealthy)
         return World.of(
-            (*self.services, *entries.services(policies)), (*self.workloads, *entries.workloads(policies)), policies
+            (*(service for p in parts for service in p.services), *entries.services(policies)),
+            (*(workload for p in parts for workload in p.workloads), *entries.workloads(policies, unhealthy)),
+            policies,
+            next((p.mesh for p in parts if p.mesh is not None), None),
+            next((p.surroundings for p in parts if p.surroundings is not None), None),
+            key_sets={place: keys for p in parts for place, keys in p.key_sets.items()},
         )
 
     def problems(self) -> list[str]:
-        """What is wrong with the sources: files that cannot be used, and policies that contradict each other."""
-        return [*self.inventory_problem.splitlines(), *self.directory.problems, *self.contradictions]
+        """What is wrong with the sources: what cannot be used, and policies that contradict each other."""
+        waiting = [f"{name}: has not said everything yet; no proxy is served before" for name in self.unsynced]
+        told = [problem for parts in self._parts.values() for problem in parts.problems]
+        return [*waiting, *told, *self._doubles(), *self.contradictions]
+
+    def _doubles(self) -> list[str]:
+        """Objects of two sources: one of them has no effect."""
+        first: dict[tuple[str, str, str], str] = {}
+        return [
+            f"{subject(policy)}: {source} has it, and {first[policy.key]}, whose counts; remove one"
+            for source, parts in self._parts.items()
+            for policy in parts.policies
+            if first.setdefault(policy.key, source) != source
+        ]
 
     def check(self, owner: str, policies: list[Policy]) -> Candidate:
         """The policies as the new set of ``owner``, and what is found: everything about them, and the errors that they bring
         to the policies of others."""
         kept = [p for other in self.directory.owners() if other != owner for p in self.directory.of_owner(other)]
-        world = self.world_with([*kept, *policies])
+        foreign = [self._parts[source.name].policies for source in self.others if source.name in self._parts]
+        world = self.world_with(_ranked([[*kept, *policies], *foreign]))
+        return Candidate(policies, world, [*self._news(world, policies), *_of_others(policies, (kept, *foreign))])
+
+    def judge(self, policy: Policy, source: str) -> list[Finding]:
+        """What is found about an object that ``source`` would have, in the place of one of that name: everything about it,
+        and the errors that it brings to others. May be called by another thread."""
+        parts = {name: known.policies for name, known in self._parts.items()}
+        others = [policies for name, policies in parts.items() if name != source]
+        parts[source] = (*(known for known in parts.get(source, ()) if known.key != policy.key), policy)
+        return [*self._news(self.world_with(_ranked(parts.values())), [policy]), *_of_others([policy], others)]
+
+    def _news(self, world: World, policies: Sequence[Policy]) -> list[Finding]:
+        """What is found in a world about these policies, and the errors of others that are not in the present one."""
         mine = {subject(policy) for policy in policies}
-        known = validate.findings(self.world)
-        found = [
+        memo = self.world.memo
+        if "findings" not in memo:
+            memo["findings"] = validate.findings(self.world)
+        known = memo["findings"]
+        return [
             finding
             for finding in validate.findings(world)
             if finding.subject in mine or (finding.level is Level.ERROR and finding not in known)
         ]
-        taken = {policy.key for policy in kept}
-        found += [validate.belongs_to_other(policy) for policy in policies if policy.key in taken]
-        return Candidate(policies, world, found)
+
+
+def _of_others(policies: Sequence[Policy], others: Iterable[Sequence[Policy]]) -> list[Finding]:
+    """Those of the policies that somebody else has."""
+    taken = {policy.key for theirs in others for policy in theirs}
+    return [validate.belongs_to_other(policy) for policy in policies if policy.key in taken]
+
+
+def _ranked(sources: Iterable[Sequence[Policy]]) -> list[Policy]:
+    """The policies of all sources; of an object that several have, only the first's (:mod:`mesh_control.sources.table`)."""
+    taken: set[tuple[str, str, str]] = set()
+    found: list[Policy] = []
+    for policies in sources:
+        found += [policy for policy in policies if policy.key not in taken]
+        taken |= {policy.key for policy in policies}
+    return found

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from mesh_control import validate_networking
+from mesh_control import validate_gateway_api, validate_networking
 from mesh_control.validate_authorization import unenforceable
 from mesh_control.world import Resolution, World
 from mesh_policy import (
@@ -17,6 +17,7 @@ from mesh_policy import (
     ServiceEntry,
     VirtualService,
     WorkloadEntry,
+    WorkloadGroup,
     check,
 )
 from mesh_policy.analysis.finding import subject
@@ -24,7 +25,16 @@ from mesh_policy.hosts import is_address
 from mesh_policy.releases.split import STICKY_HEADER
 from mesh_policy.security.authorization_policy import AuthorizationPolicy
 
-COMPILED = (AuthorizationPolicy, DestinationRule, Gateway, ServiceEntry, VirtualService, WorkloadEntry)
+COMPILED: tuple[type[Policy], ...] = (
+    AuthorizationPolicy,
+    DestinationRule,
+    Gateway,
+    ServiceEntry,
+    VirtualService,
+    WorkloadEntry,
+    WorkloadGroup,
+    *validate_gateway_api.KINDS,
+)
 """Kinds that come into force; every other is refused by its name."""
 
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -99,4 +109,5 @@ def _unsupported(policy: Policy) -> Iterator[tuple[str, str]]:
         yield from unenforceable(policy)
     else:
         yield from _annotations(policy)
+        yield from validate_gateway_api.unenforceable(policy)
         yield from validate_networking.unenforceable(policy)

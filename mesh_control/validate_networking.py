@@ -10,7 +10,8 @@ from mesh_policy.networking.destination_rule import DestinationRule, PortTraffic
 from mesh_policy.networking.gateway import Gateway, Server
 from mesh_policy.networking.service_entry import ServiceEntry
 from mesh_policy.networking.virtual_service import VirtualService
-from mesh_policy.networking.workload_entry import WorkloadEntry, WorkloadEntrySpec
+from mesh_policy.networking.workload_entry import Workload, WorkloadEntry
+from mesh_policy.networking.workload_group import WorkloadGroup
 
 Refusal = tuple[str, str]
 """Field and why."""
@@ -32,6 +33,10 @@ def unenforceable(policy: Policy) -> Iterator[Refusal]:
         yield from _service_entry(policy)
     elif isinstance(policy, WorkloadEntry):
         yield from _workload("spec", policy.spec)
+    elif isinstance(policy, WorkloadGroup):
+        yield from _workload("spec.template", policy.spec.template)
+        if policy.spec.probe is not None:
+            yield "spec.probe", "no proxy of ours probes its application yet; remove it"
 
 
 def hosts(path: str, names: Sequence[str]) -> Iterator[Refusal]:
@@ -55,10 +60,9 @@ def host(path: str, name: str) -> Iterator[Refusal]:
 
 
 def _server(path: str, server: Server) -> Iterator[Refusal]:
-    if server.port.protocol.upper() not in ("HTTP", "HTTP2", "GRPC"):
-        yield f"{path}.port.protocol", f"{server.port.protocol} is not supported yet; use HTTP"
-    elif server.tls is not None:
-        yield f"{path}.tls", REMOVE
+    protocol = server.port.protocol.upper()
+    if protocol not in ("HTTP", "HTTP2", "GRPC", "TCP"):
+        yield f"{path}.port.protocol", f"{server.port.protocol} is not supported yet; use HTTP or TCP"
     elif server.bind and not is_address(server.bind):
         yield f"{path}.bind", f"{server.bind} is no IP address, and Unix sockets are not supported"
     elif server.default_endpoint is not None:
@@ -85,7 +89,7 @@ def _service_entry(policy: ServiceEntry) -> Iterator[Refusal]:
         yield from _workload(f"spec.endpoints[{place}]", endpoint)
 
 
-def _workload(path: str, spec: WorkloadEntrySpec) -> Iterator[Refusal]:
+def _workload(path: str, spec: Workload) -> Iterator[Refusal]:
     if spec.network:
         yield f"{path}.network", "several networks are not supported yet; remove it"
     if spec.is_socket:

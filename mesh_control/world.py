@@ -6,25 +6,48 @@ from enum import Enum
 from functools import cached_property
 from typing import Any, TypeVar
 
+from mesh_control.gateway_api import Converted, Surroundings, convert
 from mesh_policy import DestinationRule, Gateway, Policy, VirtualService
+from mesh_policy.hosts import CLUSTER_DOMAIN
 from mesh_policy.mesh_config import MeshConfig
 
 P = TypeVar("P", bound=Policy)
 
 
 class Protocol(Enum):
-    """What is spoken on a port. ``TLS`` is passed on as bytes but names its host; ``TCP`` is every other kind of bytes."""
+    """What is spoken on a port. ``TLS`` is passed on as bytes but names its host; ``TCP`` is every other kind of bytes;
+    ``AUTO`` is not declared, so that the proxy looks into each connection for HTTP."""
 
     HTTP = "HTTP"
     HTTP2 = "HTTP2"
     GRPC = "GRPC"
+    GRPC_WEB = "GRPC-WEB"
+    HTTP_PROXY = "HTTP_PROXY"
     TLS = "TLS"
     TCP = "TCP"
+    MONGO = "MONGO"
+    MYSQL = "MYSQL"
+    AUTO = "AUTO"
 
     @property
     def is_http(self) -> bool:
         """Whether requests can be routed one by one."""
-        return self in (Protocol.HTTP, Protocol.HTTP2, Protocol.GRPC)
+        return self in (Protocol.HTTP, Protocol.HTTP_PROXY) or self.is_http2
+
+    @property
+    def is_http2(self) -> bool:
+        """Whether requests are sent with HTTP/2."""
+        return self is Protocol.HTTP2 or self.is_grpc
+
+    @property
+    def is_grpc(self) -> bool:
+        """Whether they are gRPC, if they are what is declared."""
+        return self in (Protocol.GRPC, Protocol.GRPC_WEB)
+
+    @property
+    def server_first(self) -> bool:
+        """Whether nobody may look into a connection, for the server speaks first on it (as Istio has it)."""
+        return self in (Protocol.MONGO, Protocol.MYSQL)
 
 
 _PROTOCOLS = {
@@ -44,6 +67,23 @@ def protocol_of(name: str, declared: str = "") -> Protocol:
     return _PROTOCOLS.get((declared or name).lower().partition("-")[0], Protocol.TCP)
 
 
+_DECLARED = {
+    **_PROTOCOLS,
+    "http_proxy": Protocol.HTTP_PROXY,
+    "grpc-web": Protocol.GRPC_WEB,
+    "tcp": Protocol.TCP,
+    "redis": Protocol.TCP,
+    "mongo": Protocol.MONGO,
+    "mysql": Protocol.MYSQL,
+}
+
+
+def declared_protocol(declared: str) -> Protocol:
+    """The protocol of Istio's name for it, in whichever case (``protocol.Parse``); the name of a port of a ServiceEntry says
+    nothing."""
+    return _DECLARED.get(declared.lower(), Protocol.AUTO)
+
+
 class Resolution(Enum):
     """How the hosts of a service are found: known here, by DNS in the proxy, or by the address that was dialled."""
 
@@ -60,23 +100,54 @@ class Resolution(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ServicePort:
-    """One port of a service. ``target`` is the port of its workloads where they do not name their own."""
+    """One port of a service. ``target`` is the port of its workloads where they do not name their own.
+
+    ``target_name`` stands at ports of a Service of Kubernetes alone: the name of the containers' port that it leads to; empty
+    where it leads to the number ``target``.
+    """
 
     name: str
     number: int
     protocol: Protocol
     target: int
+    target_name: str | None = None
 
     @property
     def tcp(self) -> bool:
-        """Whether the port carries bytes rather than requests."""
+        """Whether the port carries bytes rather than requests, as far as is declared."""
         return not self.protocol.is_http
+
+    @property
+    def routed(self) -> bool:
+        """Whether requests on it, if there are any, are routed one by one."""
+        return self.protocol.is_http or self.protocol is Protocol.AUTO
+
+
+class Origin(Enum):
+    """Who told of a workload, which decides what the names of its ports are."""
+
+    ENTRY = "entry"
+    """A WorkloadEntry, the inventory and the like: names of the ports of its services."""
+    POD = "pod"
+    """A pod: names of the ports of its containers."""
+    ENDPOINT = "endpoint"
+    """The cluster, as an endpoint of one service: names of that service's ports, and no other is served."""
+
+
+class Health(Enum):
+    """Whether a workload is to get requests: ``UNHEALTHY`` counts as a host that gets none, ``DRAINING`` as one that gets
+    only those that belong to a session of its own."""
+
+    HEALTHY = "HEALTHY"
+    UNHEALTHY = "UNHEALTHY"
+    DRAINING = "DRAINING"
 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
     """One running copy. ``ports`` maps port names to its own port numbers; ``sidecar``: whether a proxy stands beside it,
-    ``mutual_tls``: whether that takes mutual TLS."""
+    ``mutual_tls``: whether that takes mutual TLS. ``owner`` is what it is a copy of (a Deployment's name), ``node`` the
+    machine."""
 
     name: str
     namespace: str
@@ -88,6 +159,10 @@ class Workload:
     weight: int = 1
     locality: str = ""
     mutual_tls: bool = False
+    origin: Origin = Origin.ENTRY
+    health: Health = Health.HEALTHY
+    owner: str = ""
+    node: str = ""
 
     @property
     def account(self) -> str:
@@ -95,7 +170,13 @@ class Workload:
         return self.service_account or "default"
 
     def port(self, port: ServicePort) -> int:
-        """Where this workload serves a port of its service."""
+        """Where this workload serves a port of its service; 0: it does not."""
+        if self.origin is Origin.ENDPOINT:
+            return self.ports.get(port.name, 0)
+        if port.target_name:
+            return self.ports.get(port.target_name, 0)
+        if port.target_name is not None and self.origin is Origin.POD:
+            return port.target
         return self.ports.get(port.name, port.target)
 
 
@@ -103,7 +184,12 @@ class Workload:
 class Service:
     """A name under which workloads are reached: those of its namespace that ``selector`` chooses, and ``endpoints``.
 
+    ``addresses`` may have networks (``10.0.0.0/8``). ``export_to`` without entries: as the mesh says.
     ``name`` is what telemetry calls it (``destination_service_name``): the host name where nothing else is given.
+    ``listed``: the cluster lists its pods, so that ``selector`` chooses only what is none. ``headless``: its name stands for
+    the addresses of its workloads. ``aliases`` are further host names (ExternalName), each with its namespace.
+    ``node_local``: clients reach only what runs on their node. ``near`` is the part of the network that clients prefer
+    (``zone``, ``node``).
     """
 
     hostname: str
@@ -116,19 +202,49 @@ class Service:
     external: bool = False
     export_to: tuple[str, ...] = ("*",)
     name: str = ""
+    listed: bool = False
+    headless: bool = False
+    aliases: tuple[tuple[str, str], ...] = ()
+    node_local: bool = False
+    near: str = ""
+    created: float = float("inf")
+    """Seconds since 1970, by which services are ranked; one without is made now."""
+    subject_alt_names: tuple[str, ...] = ()
+    """Names that a ServiceEntry gives to the certificates of its hosts."""
+
+    @property
+    def rank(self) -> tuple[float, str, str]:
+        """By age, then by name and namespace: of two that exclude each other the first one counts (Istio)."""
+        return self.created, self.name or self.hostname, self.namespace
+
+    @property
+    def of_kubernetes(self) -> bool:
+        """Whether it is a Service of Kubernetes."""
+        return self.listed or any(port.target_name is not None for port in self.ports)
+
+    def chooses(self, workload: Workload) -> bool:
+        """Whether the selector makes a workload of the namespace one of its own, as clients see it."""
+        if not self.selector or not self.selector.items() <= workload.labels.items():
+            return False
+        if workload.origin is not Origin.POD:
+            return not self.headless  # whose hosts only the cluster tells (Istio)
+        return not self.listed and workload.health is Health.HEALTHY
 
     def visible_from(self, namespace: str) -> bool:
         """Whether proxies of the namespace may see it (Istio's ``exportTo``)."""
         return (
-            "*" in self.export_to
+            not self.export_to
+            or "*" in self.export_to
             or namespace in self.export_to
             or ("." in self.export_to and namespace == self.namespace)
         )
 
 
 def own_settings() -> MeshConfig:
-    """The mesh's settings where none are given: Istio's defaults, and access logs, which ``mesh explain`` reads."""
-    return MeshConfig(access_log_file="/dev/stdout")
+    """The mesh's settings where none are given: Istio's defaults, but access logs, which ``mesh explain`` reads, and no
+    traces, as nobody would take the spans: what they say of a workload would make its listeners different from
+    everybody's."""
+    return MeshConfig(access_log_file="/dev/stdout", enable_tracing=False)
 
 
 @dataclass(frozen=True)
@@ -139,6 +255,11 @@ class World:
     workloads: tuple[Workload, ...] = ()
     policies: tuple[Policy, ...] = ()
     mesh: MeshConfig = field(default_factory=own_settings)
+    surroundings: Surroundings = field(default_factory=Surroundings)
+    key_sets: Mapping[str, str] = field(default_factory=dict)
+    """Keys of issuers of tokens as JSON (JWKS), by where they were found: their URI, or the issuer where there is none."""
+    rivals: tuple[Service, ...] = ()
+    """Services of a host name that one of :attr:`services` has as well: for some clients, or on some ports, they count."""
 
     @classmethod
     def of(
@@ -147,13 +268,19 @@ class World:
         workloads: Iterable[Workload] = (),
         policies: Iterable[Policy] = (),
         mesh: MeshConfig | None = None,
+        surroundings: Surroundings | None = None,
+        key_sets: Mapping[str, str] | None = None,
     ) -> "World":
         """A world with everything in its order: policies by age, then by name, as Istio ranks them."""
+        first, rivals = _one_for_each_host(services)
         return cls(
-            tuple(sorted(_one_for_each_host(services), key=lambda s: (s.namespace, s.hostname))),
+            tuple(sorted(first, key=_place)),
             tuple(sorted(workloads, key=lambda w: (w.namespace, w.name))),
             tuple(sorted(policies, key=_age)),
             mesh if mesh is not None else own_settings(),
+            surroundings if surroundings is not None else Surroundings(),
+            dict(sorted((key_sets or {}).items())),
+            tuple(sorted(rivals, key=_place)),
         )
 
     @property
@@ -181,11 +308,26 @@ class World:
             for service in self.services
         }
 
+    def members_of(self, service: Service) -> tuple[Workload, ...]:
+        """The workloads of a service, which may be one of :attr:`rivals`; sorted by name and address."""
+        own = self._members_of_rivals.get((service.hostname, service.namespace))
+        return self.members[service.hostname] if own is None else own
+
+    @cached_property
+    def _members_of_rivals(self) -> Mapping[tuple[str, str], tuple[Workload, ...]]:
+        return {
+            (service.hostname, service.namespace): tuple(
+                sorted(self._members(service), key=lambda w: (w.name, w.address))
+            )
+            for service in reversed(self.rivals)
+            if self.service_by_host[service.hostname].namespace != service.namespace
+        }
+
     def _members(self, service: Service) -> list[Workload]:
         if not service.selector:
             return list(service.endpoints)
         near = self._by_namespace.get(service.namespace, ())
-        return [*(w for w in near if service.selector.items() <= w.labels.items()), *service.endpoints]
+        return [*(w for w in near if service.chooses(w)), *service.endpoints]
 
     @cached_property
     def _by_namespace(self) -> Mapping[str, list[Workload]]:
@@ -195,9 +337,27 @@ class World:
         return found
 
     def services_of(self, workload: Workload) -> list[Service]:
-        """The services that a workload belongs to."""
+        """The services that a workload belongs to. A pod belongs to those that select it, however ready it is; one that none
+        selects, to those that list its address (Istio)."""
+        if workload.origin is Origin.POD:
+            return self._services_of_pod(workload)
         near = self._services_by_workload.get((workload.namespace, workload.name), ())
         return [service for service in near if workload in self.members[service.hostname]]
+
+    def _services_of_pod(self, pod: Workload) -> list[Service]:
+        near = self._services_by_namespace.get(pod.namespace, ())
+        chosen = [s for s in near if s.selector and s.selector.items() <= pod.labels.items()]
+        if any(service.listed for service in chosen):
+            return chosen
+        listing = [s for s in near if s.listed and any(w.address == pod.address for w in self.members[s.hostname])]
+        return [*chosen, *listing]
+
+    @cached_property
+    def _services_by_namespace(self) -> Mapping[str, list[Service]]:
+        found: dict[str, list[Service]] = {}
+        for service in self.services:
+            found.setdefault(service.namespace, []).append(service)
+        return found
 
     @cached_property
     def _services_by_workload(self) -> Mapping[tuple[str, str], list[Service]]:
@@ -212,6 +372,10 @@ class World:
         """The workload of that name."""
         return self._by_name.get((namespace, name))
 
+    def workload_at(self, address: str, namespace: str) -> Workload | None:
+        """The workload of the namespace with that address: one that registered itself has not the name of its proxy."""
+        return next((w for w in self._by_namespace.get(namespace, ()) if w.address == address), None)
+
     @cached_property
     def _by_name(self) -> Mapping[tuple[str, str], Workload]:
         """Namespace and name to the workload; the first of a name counts."""
@@ -225,9 +389,18 @@ class World:
         return list(self.memo[key])
 
     @cached_property
+    def converted(self) -> Converted:
+        """What the objects of the Gateway API among the policies stand for."""
+        named = (
+            f"{s.namespace}/{s.name}" for s in self.services if s.name and s.hostname.endswith(f".{CLUSTER_DOMAIN}")
+        )
+        hosts = frozenset(service.hostname for service in self.services)
+        return convert(self.policies, replace(self.surroundings, services=frozenset(named), hosts=hosts))
+
+    @cached_property
     def virtual_services(self) -> tuple[VirtualService, ...]:
-        """Every VirtualService, oldest first."""
-        return tuple(self.of_kind(VirtualService))
+        """Every VirtualService, oldest first; routes of the Gateway API are some as well."""
+        return tuple(sorted((*self.of_kind(VirtualService), *self.converted.rules), key=_age))
 
     @cached_property
     def destination_rules(self) -> tuple[DestinationRule, ...]:
@@ -236,8 +409,9 @@ class World:
 
     @cached_property
     def gateways(self) -> Mapping[str, Gateway]:
-        """Every Gateway by ``NAMESPACE/NAME``."""
-        return {f"{g.metadata.namespace}/{g.metadata.name}": g for g in self.of_kind(Gateway)}
+        """Every Gateway by ``NAMESPACE/NAME``, oldest first; listeners of the Gateway API are some as well."""
+        found = sorted((*self.of_kind(Gateway), *self.converted.gateways), key=_age)
+        return {f"{g.metadata.namespace}/{g.metadata.name}": g for g in found}
 
     @cached_property
     def memo(self) -> dict[Hashable, Any]:
@@ -245,13 +419,22 @@ class World:
         return {}
 
 
-def _one_for_each_host(services: Iterable[Service]) -> Iterable[Service]:
-    """Two for one host name would be two clusters of one name, which proxies refuse with all the others. Those of the
-    inventory, which have a name of their own, come first. Sets of policies with such are refused before."""
+def _one_for_each_host(services: Iterable[Service]) -> tuple[list[Service], list[Service]]:
+    """One for each host name, and the others of the same names. Those of the inventory and of Kubernetes, which have a name
+    of their own, come first. Sets of policies with such are refused before."""
     found: dict[str, list[Service]] = {}
     for service in services:
         found.setdefault(service.hostname, []).append(service)
-    return [same[0] if len(same) == 1 else min(same, key=_rank) for same in found.values()]
+    first, rivals = [], []
+    for same in found.values():
+        ranked = same if len(same) == 1 else sorted(same, key=_rank)
+        first.append(ranked[0])
+        rivals += ranked[1:]
+    return first, rivals
+
+
+def _place(service: Service) -> tuple[str, str]:
+    return service.namespace, service.hostname
 
 
 def _rank(service: Service) -> tuple[bool, str, str]:
@@ -259,7 +442,7 @@ def _rank(service: Service) -> tuple[bool, str, str]:
 
 
 def _age(policy: Policy) -> tuple[float, str, str, str]:
-    """Istio's order: one without a time is the oldest; names decide between those of one time."""
+    """Istio's order: names decide between those of one time; one without a time is made now, so it is the youngest."""
     created = policy.metadata.creation_timestamp
-    age = created.timestamp() if created is not None else float("-inf")
+    age = created.timestamp() if created is not None else float("inf")
     return age, policy.kind, policy.metadata.name, policy.metadata.namespace

@@ -6,6 +6,7 @@ may be ``*``, ``*name`` or ``*-name``, and a name may end with a dot.
 
 import ipaddress
 import re
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import AfterValidator
@@ -159,7 +160,7 @@ def gateway_name(name: str, namespace: str) -> str:
 
 def qualify(host: str, namespace: str) -> str:
     """The full name of a host as Istio reads it: a name without dots is a service of the policy's namespace."""
-    if "." in host or host.startswith("*"):
+    if not host or "." in host or host.startswith("*"):
         return host
     return f"{host}.{namespace}.{CLUSTER_DOMAIN}"
 
@@ -178,3 +179,24 @@ def covers(pattern: str, host: str) -> bool:
     if pattern in ("*", host):
         return True
     return pattern.startswith("*.") and host.endswith(pattern[1:]) and host != pattern[2:]
+
+
+def within(host: str, pattern: str) -> bool:
+    """Whether every name of ``host`` is one of ``pattern``, as Istio's gateways see it (``Name.SubsetOf``): ``*`` stands for
+    any letters, none as well."""
+    if not pattern.startswith("*"):
+        return host == pattern
+    if host.startswith("*"):
+        return len(host) >= len(pattern) and host[1:].endswith(pattern[1:])
+    return host.endswith(pattern[1:])
+
+
+def common(hosts: Sequence[str], others: Sequence[str]) -> tuple[str, ...]:
+    """What two lists of hosts have in common: of two that fit, the narrower one; each once, in the order of ``hosts``."""
+    found = (
+        host if within(host, other) else other
+        for host in hosts
+        for other in others
+        if within(host, other) or within(other, host)
+    )
+    return tuple(dict.fromkeys(found))

@@ -27,6 +27,11 @@ class Document:
         self.value = value
         self._lines = lines
 
+    @classmethod
+    def of(cls, value: Any) -> "Document":
+        """A value that nobody wrote into a file: whatever it has stands in line 0."""
+        return cls(value, _Lines(tuple))
+
     def line(self, path: Path) -> int:
         """The line (from 1) of the path, or of the nearest thing around it that has one."""
         return self._lines.of(path)

@@ -12,8 +12,10 @@ from typing import TypeVar
 
 from mesh_api.config import (
     AccessLog,
+    AnyAccessLog,
     FilterChain,
     FilterChainMatch,
+    Guard,
     HttpConnectionManager,
     Listener,
     ListenerFilter,
@@ -258,8 +260,13 @@ class Builder:
 
     def _chain(self, chain: FilterChain) -> Chain:
         made = self._terminal(chain)
-        made.guards = tuple(Enforcer(guard, self._counters(_guard_scope(guard))) for guard in chain.guards)
+        made.guards = tuple(map(self._enforcer, chain.guards))
         return made
+
+    def _enforcer(self, guard: Guard) -> Enforcer:
+        if not isinstance(guard, NetworkRbac):
+            raise FilterError(f"{type(guard).__name__} is not supported yet")
+        return Enforcer(guard, self._counters(_guard_scope(guard)))
 
     def _terminal(self, chain: FilterChain) -> Chain:
         config = chain.filter
@@ -283,8 +290,9 @@ def _guard_scope(guard: NetworkRbac) -> str:
     return f"{guard.stat_prefix.removesuffix('.')}.rbac"
 
 
-def _logs(configs: tuple[AccessLog, ...]) -> tuple[LogLine, ...]:
-    return tuple((config.path, compile_log(config)) for config in configs)
+def _logs(configs: tuple[AnyAccessLog, ...]) -> tuple[LogLine, ...]:
+    """Those into files; others are refused before (:mod:`mesh_proxy.support`)."""
+    return tuple((config.path, compile_log(config)) for config in configs if isinstance(config, AccessLog))
 
 
 def _guard(resource: str, make: Callable[[], T]) -> T:

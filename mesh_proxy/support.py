@@ -1,7 +1,8 @@
 """What of a configuration this proxy does not do, field by field.
 
-A field is honoured, or it stands in one of two tables: :data:`REFUSED`, where passing it over would open a door or break a
-promise, or :data:`PASSED_OVER`, each with the reason why nothing is lost. A test finds the field that is in neither.
+A part or a field is honoured, or it stands in one of the tables: :data:`REFUSED`, where passing it over would open a door
+or break a promise, or :data:`PASSED_OVER`, each with the reason why nothing is lost. A test finds the field that is in
+neither.
 """
 
 import dataclasses
@@ -10,17 +11,25 @@ from functools import cache
 from typing import Final
 
 from mesh_api.config import (
+    AccessLog,
     Cluster,
     ClusterLoadAssignment,
     Endpoint,
+    ExtAuthzFilter,
     FilterChain,
+    GrpcAccessLog,
     GrpcStatsFilter,
+    GrpcWebFilter,
     HashPolicy,
     HttpConnectionManager,
     HttpProtocolOptions,
+    JwtAuthnFilter,
     Listener,
     ListenerFilterExemption,
     LocalityEndpoints,
+    Mirror,
+    NetworkExtAuthz,
+    OpenTelemetryAccessLog,
     OutlierDetection,
     RawBuffer,
     RetryPolicy,
@@ -28,31 +37,64 @@ from mesh_api.config import (
     Route,
     RouteAction,
     RouteConfiguration,
+    RouteMatch,
     RouterFilter,
     SlowStart,
+    TcpProxy,
 )
 
+REFUSED_PARTS: Final[dict[type, str]] = {
+    ExtAuthzFilter: "the HTTP filter envoy.filters.http.ext_authz",
+    GrpcAccessLog: "an access log to a service",
+    GrpcWebFilter: "the HTTP filter envoy.filters.http.grpc_web",
+    JwtAuthnFilter: "the HTTP filter envoy.filters.http.jwt_authn",
+    NetworkExtAuthz: "the filter envoy.filters.network.ext_authz",
+    OpenTelemetryAccessLog: "an access log to OpenTelemetry",
+}
+"""What is refused wherever it stands, and how it is called."""
+
 REFUSED: Final[dict[tuple[type, str], tuple[object, ...]]] = {
+    (AccessLog, "expression"): ("",),
+    (AccessLog, "formatters"): ((),),
+    (AccessLog, "json_object"): ("",),
     (Cluster, "tls"): (None, RawBuffer()),
     (Cluster, "tls_matches"): ((),),
     (Cluster, "use_http_header"): (False,),
     (FilterChain, "tls"): (None,),
+    (HttpConnectionManager, "allow_absolute_url"): (None, True),
     (HttpConnectionManager, "path_with_escaped_slashes_action"): ("KEEP_UNCHANGED",),
     (HttpConnectionManager, "server_header_transformation"): ("OVERWRITE",),
+    (HttpConnectionManager, "append_x_forwarded_port"): (False,),
+    (HttpConnectionManager, "headers_with_underscores_action"): ("ALLOW",),
+    (HttpConnectionManager, "max_connection_duration"): (None, 0.0),
+    (HttpConnectionManager, "max_stream_duration"): (None, 0.0),
+    (HttpConnectionManager, "tracing"): (None,),
     (HttpConnectionManager, "request_timeout"): (None, 0.0),
     (HttpConnectionManager, "request_headers_timeout"): (None, 0.0),
     (RetryPolicy, "retriable_request_headers"): ((),),
+    (Listener, "transparent"): (False,),
+    (Listener, "additional_addresses"): ((),),
     (RouteAction, "max_stream_duration"): (None, 0.0),
+    (RouteMatch, "dynamic_metadata"): ((),),
+    (TcpProxy, "max_connection_duration"): (None,),
+    (TcpProxy, "hash_source_ip"): (False,),
     (RouterFilter, "suppress_envoy_headers"): (False,),
 }
 """Field to the values of it that ask for nothing."""
 
 _NOT_HTTP2 = "HTTP/2, and so gRPC, is refused as a whole"
 _HASHED = "balancing by hash is refused as a whole"
+_CASE = "names of headers are not told apart by their case (RFC 9110, 5.1)"
 _NO_INSPECTORS = "there is nothing to wait for: connections are not looked into"
 _LOCALITY = "a host's share does not depend on where it is"
 
 PASSED_OVER: Final[dict[tuple[type, str], str]] = {
+    (AccessLog, "omit_empty_values"): "what has no value is written as -",
+    (HttpConnectionManager, "preserve_header_case"): _CASE,
+    (HttpConnectionManager, "drain_timeout"): "a draining connection ends when its request does",
+    (HttpConnectionManager, "max_concurrent_streams"): _NOT_HTTP2,
+    (HttpConnectionManager, "initial_stream_window_size"): _NOT_HTTP2,
+    (HttpConnectionManager, "initial_connection_window_size"): _NOT_HTTP2,
     (Cluster, "slow_start"): "a new host gets its full share at once; every request is served",
     (Cluster, "ring_hash"): _HASHED,
     (Cluster, "respect_dns_ttl"): "the system's resolver does not tell; names are asked for again at the refresh rate",
@@ -73,6 +115,7 @@ PASSED_OVER: Final[dict[tuple[type, str], str]] = {
     (HashPolicy, "cookie"): _HASHED,
     (HashPolicy, "cookie_ttl"): _HASHED,
     (HashPolicy, "cookie_path"): _HASHED,
+    (HashPolicy, "cookie_attributes"): _HASHED,
     (HashPolicy, "query_parameter"): _HASHED,
     (HashPolicy, "source_ip"): _HASHED,
     (
@@ -83,9 +126,13 @@ PASSED_OVER: Final[dict[tuple[type, str], str]] = {
     (HttpConnectionManager, "suppress_route_server_header"): "routes do not write it",
     (HttpConnectionManager, "request_id_samples"): "there are no traces yet",
     (HttpProtocolOptions, "max_concurrent_streams"): _NOT_HTTP2,
+    (HttpProtocolOptions, "preserve_header_case"): _CASE,
+    (HttpProtocolOptions, "auto_sni"): "is of TLS, which is refused as a whole",
+    (HttpProtocolOptions, "auto_san_validation"): "is of TLS, which is refused as a whole",
     (Listener, "listener_filter_exemptions"): _NO_INSPECTORS,
     (Listener, "listener_filters_timeout"): _NO_INSPECTORS,
     (Listener, "continue_on_listener_filters_timeout"): _NO_INSPECTORS,
+    (Listener, "per_connection_buffer_limit"): "buffers have limits of their own",
     (Listener, "max_connections_per_event"): "is tuning of Envoy's accept loop",
     (Listener, "traffic_direction"): "is a label",
     (ListenerFilterExemption, "ports"): _NO_INSPECTORS,
@@ -96,8 +143,12 @@ PASSED_OVER: Final[dict[tuple[type, str], str]] = {
     (RingHashConfig, "minimum_ring_size"): _HASHED,
     (RingHashConfig, "maximum_ring_size"): _HASHED,
     (RingHashConfig, "table_size"): _HASHED,
+    (Mirror, "trace_sampled"): "there are no traces yet",
     (Route, "operation"): "names a span of a trace; there are none yet",
     (Route, "metadata"): "is for people and statistics",
+    (Route, "stat_prefix"): "is for statistics",
+    (RetryPolicy, "other_priorities"): "a retry takes any host of the cluster that is healthy",
+    (TcpProxy, "mongo_statistics"): "is for statistics",
     (RouteAction, "max_grpc_timeout"): _NOT_HTTP2,
     (RouteAction, "grpc_timeout_header_max"): _NOT_HTTP2,
     (RouteConfiguration, "validate_clusters"): "a route to a cluster that is not there answers 503 by itself",
@@ -114,6 +165,8 @@ def refused(part: object) -> Iterator[str]:
     if isinstance(part, tuple):
         for item in part:
             yield from refused(item)
+    elif type(part) in REFUSED_PARTS:
+        yield f"{REFUSED_PARTS[type(part)]} is not supported yet"
     elif dataclasses.is_dataclass(part) and not isinstance(part, type):
         for name, harmless in _fields(type(part)):
             value = getattr(part, name)

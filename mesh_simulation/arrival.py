@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from mesh_api.config import RbacFilter
+from mesh_api.config import NetworkRbac, RbacFilter
 from mesh_control.compiler.request_authentication import rules_of
 from mesh_control.compiler.scope import Scope
 from mesh_control.world import Workload
@@ -137,7 +137,8 @@ def _received(mesh: Mesh, sent: Sent, group: Group, workload: Workload, mode: tr
         return _Door(replace(closed, details=f"{details}: no filter chain"))
     principals = (f"spiffe://{way.principal}".encode(),) if way.kind == MTLS else () if tls else None
     who = Who(f"{peer}:{EPHEMERAL}".encode(), group.address, principals)
-    said = authorization.verdict(mesh, config.guards, who.access(None)) if config.guards else None
+    guards = tuple(guard for guard in config.guards if isinstance(guard, NetworkRbac))
+    said = authorization.verdict(mesh, guards, who.access(None)) if guards else None
     if said is not None and not said.allowed:
         return _Door(replace(closed, details=f"{details}: rbac_access_denied", authorization=said))
     if not isinstance(chain, HttpChain) or sent.head is None:

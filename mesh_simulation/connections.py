@@ -12,13 +12,17 @@ from mesh_api.config import (
     Cluster,
     ClusterLoadAssignment,
     ClusterType,
+    ExtAuthzFilter,
     FilterChain,
     FilterChainMatch,
+    GrpcWebFilter,
     HeaderEdits,
     HttpConnectionManager,
     HttpProtocolOptions,
+    JwtAuthnFilter,
     LbPolicy,
     Listener,
+    NetworkRbac,
     ProxyConfig,
     RouteConfiguration,
     SocketAddress,
@@ -36,6 +40,10 @@ HTTP_NAMES = frozenset({"http/1.0", "http/1.1", "h2c"})
 NEVER = 0.999_999_9
 """The random number with which only what is certain happens: every share below 100 % is missed."""
 
+
+_ELSEWHERE = (JwtAuthnFilter, ExtAuthzFilter, GrpcWebFilter)
+"""Filters that are not run here: tokens are told (:mod:`mesh_simulation.identity`), the rest is named in
+:mod:`mesh_simulation.limits`."""
 
 _PLAIN = HttpProtocolOptions()
 
@@ -201,8 +209,9 @@ class Proxied:
             if isinstance(config, TcpProxy):
                 made = TcpChain(config, (), counters)
             else:
-                made = HttpChain(config, self._table(config), (), counters)
-            made.guards = tuple(Enforcer(guard, Counters(guard.stat_prefix)) for guard in chain.guards)
+                made = HttpChain(_simulated(config), self._table(config), (), counters)
+            rules = (guard for guard in chain.guards if isinstance(guard, NetworkRbac))
+            made.guards = tuple(Enforcer(guard, Counters(guard.stat_prefix)) for guard in rules)
             self._chains[id(chain)] = made  # the listener keeps the configuration, and so its id
         return made
 
@@ -227,3 +236,8 @@ def _runtime(config: Cluster, assignment: ClusterLoadAssignment | None, random: 
     if config.type in (ClusterType.STRICT_DNS, ClusterType.LOGICAL_DNS):
         static = replace(config, type=ClusterType.STATIC)  # names stand for what they resolve to
     return ClusterRuntime(replace(static, http=_PLAIN, lb_policy=policy), assignment, random)
+
+
+def _simulated(config: HttpConnectionManager) -> HttpConnectionManager:
+    kept = tuple(item for item in config.http_filters if not isinstance(item, _ELSEWHERE))
+    return config if len(kept) == len(config.http_filters) else replace(config, http_filters=kept)

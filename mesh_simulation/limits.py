@@ -2,19 +2,12 @@
 
 from collections.abc import Iterator
 
-from mesh_control import validate_authorization, validate_networking
-from mesh_policy import AuthorizationPolicy, DestinationRule, Gateway, Policy, RequestAuthentication
+from mesh_control import validate_authorization, validate_gateway_api, validate_networking
+from mesh_policy import AuthorizationPolicy, DestinationRule, Gateway, Policy, RequestAuthentication, Sidecar
 from mesh_simulation.mesh import Mesh
 from mesh_simulation.parties import Party
 
-NOT_COMPILED = {
-    "Sidecar": "is not compiled yet",
-    "HTTPRoute": "is not compiled yet",
-    "GRPCRoute": "is not compiled yet",
-    "TLSRoute": "is not compiled yet",
-    "TCPRoute": "is not compiled yet",
-    "Gateway.gateway.networking.k8s.io": "is not compiled yet",
-}
+NOT_COMPILED: dict[str, str] = {}
 """Title of a kind that decides about requests, and why it does not here."""
 
 UNKNOWN_ATTRIBUTES = ("connection.sni", "experimental.")
@@ -52,6 +45,8 @@ def _left_out(mesh: Mesh) -> list[tuple[Policy | None, str]]:
             found += ((bound, f"{name} {field}: {why}") for field, why in _parts(policy))
             if (reason := NOT_COMPILED.get(policy.title())) is not None:
                 found.append((policy, f"{name} {reason}"))
+            if isinstance(policy, Sidecar) and (policy.spec.ingress or policy.spec.inbound_connection_pool):
+                found.append((policy, f"{name} spec.ingress: how the workload is reached is not simulated"))
         mesh.memo["left out"] = found
     made: list[tuple[Policy | None, str]] = mesh.memo["left out"]
     return made
@@ -83,6 +78,9 @@ def _parts(policy: Policy) -> Iterator[tuple[str, str]]:
                 if getattr(rule, name):
                     yield f"spec.jwtRules[{place}]", f"{name} is not written into the request that is shown"
         return
+    for field, why in validate_gateway_api.unenforceable(policy):
+        if not field.endswith(".namespaces.from"):  # files may tell the labels of namespaces
+            yield field, why
     for field, why in validate_networking.unenforceable(policy):
         if not (isinstance(policy, DestinationRule) and field.endswith(TAKEN_INTO_ACCOUNT)):
             yield field, why

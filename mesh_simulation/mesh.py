@@ -8,8 +8,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from mesh_control.gateway_api import Surroundings
 from mesh_control.sources import entries
 from mesh_control.sources import inventory as static_inventory
+from mesh_control.sources.kubernetes import manifests
+from mesh_control.sources.kubernetes.surroundings import surroundings
 from mesh_control.world import Service, Workload, World
 from mesh_policy import Policy, PolicyError, Problem, load_everything
 from mesh_policy.files import read_files
@@ -17,7 +20,6 @@ from mesh_policy.load import Loaded
 from mesh_policy.mesh_config import MeshConfig
 from mesh_policy.objects import ObjectError
 from mesh_policy.positions import Path as FieldPath
-from mesh_simulation import kubernetes
 
 Key = tuple[str, str, str]
 """Kind, namespace and name of a policy (:attr:`Policy.key`)."""
@@ -102,7 +104,8 @@ class Mesh:
             with made_to_stay():
                 everything = load_everything(texts)
                 _each_once(everything.policies)
-                found = kubernetes.parts(map(_plain, everything.others))
+                others = [_plain(item) for item in everything.others]
+                found = manifests.parts(others)
                 services, workloads = ((), ()) if inventory is None else static_inventory.read(Path(inventory)).parts()
         except (PolicyError, ObjectError, static_inventory.InventoryError) as error:
             raise MeshError(str(error)) from None
@@ -111,6 +114,7 @@ class Mesh:
             (*services, *found.services),
             (*workloads, *found.workloads),
             mesh_config,
+            surroundings(others),
         )
         places = {item.policy.key: item for item in everything.policies}
         return cls(world, places, namespace, found.left_out, everything.passed_over)
@@ -119,7 +123,8 @@ class Mesh:
         """The mesh with further policies; one of a kind and name that is there replaces it."""
         new = {policy.key for policy in policies}
         kept = [policy for policy in self.world.policies if policy.key not in new]
-        world = _world([*kept, *policies], self._own_services, self._own_workloads, self.world.mesh)
+        own = self.world
+        world = _world([*kept, *policies], self._own_services, self._own_workloads, own.mesh, own.surroundings)
         places = {key: place for key, place in self.places.items() if key not in new}
         return Mesh(world, places, self.namespace, self.left_out, self.passed_over)
 
@@ -127,9 +132,9 @@ class Mesh:
         """The mesh with further services and workloads; those of a name that is there are left out."""
         known = {(w.name, w.namespace) for w in self.world.workloads}
         new = [w for w in workloads if (w.name, w.namespace) not in known]
-        world = _world(
-            list(self.world.policies), (*self._own_services, *services), (*self._own_workloads, *new), self.world.mesh
-        )
+        own = self.world
+        found = (*self._own_services, *services), (*self._own_workloads, *new)
+        world = _world(list(own.policies), *found, own.mesh, own.surroundings)
         return Mesh(world, self.places, self.namespace, self.left_out, self.passed_over)
 
     def place(self, key: Key, path: FieldPath = ()) -> str:
@@ -146,7 +151,7 @@ class Mesh:
     @property
     def _own_services(self) -> tuple[Service, ...]:
         made = list(entries.services(self.world.policies))
-        return tuple(service for service in self.world.services if service not in made)
+        return tuple(service for service in (*self.world.services, *self.world.rivals) if service not in made)
 
     @property
     def _own_workloads(self) -> tuple[Workload, ...]:
@@ -160,11 +165,14 @@ class Mesh:
 
 
 def _world(
-    policies: list[Policy], services: Iterable[Service], workloads: Iterable[Workload], mesh: MeshConfig | None
+    policies: list[Policy],
+    services: Iterable[Service],
+    workloads: Iterable[Workload],
+    mesh: MeshConfig | None,
+    around: Surroundings | None = None,
 ) -> World:
-    return World.of(
-        (*services, *entries.services(policies)), (*workloads, *entries.workloads(policies)), policies, mesh
-    )
+    made = entries.services(policies), entries.workloads(policies)
+    return World.of((*services, *made[0]), (*workloads, *made[1]), policies, mesh, around)
 
 
 def _plain(item: Any) -> Mapping[str, Any]:

@@ -4,8 +4,8 @@ from functools import partial
 
 from mesh_api.config import Route, VirtualHost
 from mesh_control.compiler import virtual_service
+from mesh_control.compiler.destinations import Place
 from mesh_control.compiler.scope import MESH, Scope
-from mesh_control.compiler.virtual_service import Place
 from mesh_policy import VirtualService
 from mesh_proxy.routing.table import CompiledRoute
 from mesh_simulation.decision import RouteTaken, RouteWritten

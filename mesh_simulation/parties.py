@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from mesh_api.node import Node
+from mesh_control.gateway_api import ListenerGateway
 from mesh_control.proxies import Proxy, proxy_of
 from mesh_control.world import Workload, World
 from mesh_policy import Gateway
@@ -126,9 +127,8 @@ def _gateway(mesh: Mesh, name: str) -> Party:
 
 
 def _gateway_party(mesh: Mesh, name: str) -> Party:
-    gateway = mesh.world.gateways.get(name) or next(
-        (g for full, g in mesh.world.gateways.items() if full.rpartition("/")[2] == name), None
-    )
+    known_as = {full: gateway for full, gateway in mesh.world.gateways.items() if name in _names(full)}
+    gateway = mesh.world.gateways.get(name) or next(iter(known_as.values()), None)
     if gateway is None:
         known = ", ".join(mesh.world.gateways) or "none"
         raise RequestError(f"via: there is no Gateway {name}; known are {known}")
@@ -147,8 +147,27 @@ def _gateway_party(mesh: Mesh, name: str) -> Party:
     )
 
 
+def _behind(world: World, gateway: ListenerGateway) -> Workload:
+    known = [service for host in gateway.services if (service := world.service_by_host.get(host)) is not None]
+    for service in known:
+        for workload in world.members[service.hostname]:
+            return workload
+    name = known[0].name if known else gateway.metadata.name.partition("~")[0]
+    labels = dict(known[0].selector) if known else {}
+    return Workload(name, gateway.metadata.namespace, "240.242.0.2", labels)
+
+
+def _names(full: str) -> tuple[str, ...]:
+    """What people call a Gateway: with its namespace or without; one of the Gateway API without its listener, too."""
+    whole = full.partition("~")[0]
+    return full, full.rpartition("/")[2], whole, whole.rpartition("/")[2]
+
+
 def _gateway_workload(world: World, gateway: Gateway) -> Workload:
-    """The workload that the gateway's selector chooses; where the mesh does not say, one that it would choose."""
+    """The workload that the gateway's selector chooses, or that stands behind its services; where the mesh does not say, one
+    that it would choose."""
+    if isinstance(gateway, ListenerGateway):
+        return _behind(world, gateway)
     selector = dict(gateway.spec.selector or {})
     for workload in world.workloads:
         if selector.items() <= workload.labels.items():

@@ -129,8 +129,8 @@ def _through(asked: _Asked, proxied: Proxied, scope: Scope) -> Decision:
 
 def _gateway_port(mesh: Mesh, party: Party, port: int) -> int:
     """A service in front of a gateway may hand its port on to another one."""
-    for service in mesh.world.services if party.workload is not None else ():
-        if party.workload in mesh.world.members[service.hostname]:
+    if party.workload is not None:
+        for service in mesh.world.services_of(party.workload):
             for own in service.ports:
                 if own.number == port:
                     return party.workload.port(own)

@@ -56,7 +56,7 @@ def _dialled(mesh: Mesh, host: str, port: int, namespace: str) -> Address:
     if service is None:
         return NOWHERE, port
     if service.addresses:
-        return service.addresses[0], port
+        return service.addresses[0].partition("/")[0], port
     members = mesh.world.members[service.hostname]
     own = next((p for p in service.ports if p.number == port), None)
     if not members or own is None or service.resolution.by_name:
@@ -100,7 +100,7 @@ def _members(mesh: Mesh, service: Service | None, host: str, port: int) -> tuple
     if service is None or own is None:
         workload = workloads_at(mesh).get((host, port))
         return _alike([] if workload is None else [(Host(f"{host}:{port}", (host, port)), workload)])
-    found = mesh.world.members[service.hostname]
+    found = [member for member in mesh.world.members[service.hostname] if member.port(own)]
     return _alike([(Host(f"{w.address}:{w.port(own)}", (w.address, w.port(own))), w) for w in found])
 
 

@@ -5,7 +5,7 @@ compiles and enforces. Durations are ``float`` seconds, ``None`` means "unset", 
 parts per million. :mod:`mesh_api.xds` converts to and from the wire; nothing else sees protobuf.
 """
 
-from mesh_api.config.access_log import AccessLog
+from mesh_api.config.access_log import AccessLog, AnyAccessLog, GrpcAccessLog, OpenTelemetryAccessLog
 from mesh_api.config.authorization import NetworkRbac, Rbac, RbacAction, RbacFilter, RbacPolicy
 from mesh_api.config.clusters import (
     CircuitBreakerThresholds,
@@ -19,10 +19,17 @@ from mesh_api.config.clusters import (
     SlowStart,
 )
 from mesh_api.config.endpoints import ClusterLoadAssignment, Endpoint, HealthStatus, LocalityEndpoints
-from mesh_api.config.filters import CorsFilter, FaultFilter, GrpcStatsFilter, HttpFilter, RouterFilter
+from mesh_api.config.external_authorization import (
+    AuthorizationBody,
+    AuthorizationServer,
+    ExtAuthzFilter,
+    NetworkExtAuthz,
+)
+from mesh_api.config.filters import CorsFilter, FaultFilter, GrpcStatsFilter, GrpcWebFilter, HttpFilter, RouterFilter
 from mesh_api.config.listeners import (
     FilterChain,
     FilterChainMatch,
+    Guard,
     HttpConnectionManager,
     Listener,
     ListenerFilter,
@@ -33,6 +40,7 @@ from mesh_api.config.listeners import (
 )
 from mesh_api.config.matchers import HeaderMatch, QueryParameterMatch, StringMatch, StringMatchKind
 from mesh_api.config.proxy_config import ProxyConfig
+from mesh_api.config.remote_services import GrpcService, HttpService
 from mesh_api.config.routes import (
     CorsPolicy,
     DirectResponse,
@@ -64,9 +72,36 @@ from mesh_api.config.tls import (
     TransportSocketMatch,
     UpstreamTls,
 )
+from mesh_api.config.tokens import (
+    JwtAllOf,
+    JwtAnyOf,
+    JwtAuthnFilter,
+    JwtHeader,
+    JwtMayBeMissing,
+    JwtProvider,
+    JwtRequired,
+    JwtRequirement,
+)
+from mesh_api.config.tracing import (
+    DatadogTracer,
+    DynatraceSampler,
+    EnvironmentTag,
+    FormatTag,
+    LiteralTag,
+    MetadataTag,
+    OpenTelemetryTracer,
+    RequestHeaderTag,
+    SkyWalkingTracer,
+    SpanTag,
+    Tracing,
+    ZipkinTracer,
+)
 
 __all__ = [
     "AccessLog",
+    "AnyAccessLog",
+    "AuthorizationBody",
+    "AuthorizationServer",
     "CertificateValidation",
     "CircuitBreakerThresholds",
     "Cluster",
@@ -75,14 +110,23 @@ __all__ = [
     "CommonTls",
     "CorsFilter",
     "CorsPolicy",
+    "DatadogTracer",
     "DirectResponse",
     "DownstreamTls",
+    "DynatraceSampler",
     "Endpoint",
+    "EnvironmentTag",
+    "ExtAuthzFilter",
     "FaultFilter",
     "FaultPolicy",
     "FilterChain",
     "FilterChainMatch",
+    "FormatTag",
+    "GrpcAccessLog",
+    "GrpcService",
     "GrpcStatsFilter",
+    "GrpcWebFilter",
+    "Guard",
     "HashPolicy",
     "HeaderEdits",
     "HeaderMatch",
@@ -91,14 +135,28 @@ __all__ = [
     "HttpConnectionManager",
     "HttpFilter",
     "HttpProtocolOptions",
+    "HttpService",
+    "JwtAllOf",
+    "JwtAnyOf",
+    "JwtAuthnFilter",
+    "JwtHeader",
+    "JwtMayBeMissing",
+    "JwtProvider",
+    "JwtRequired",
+    "JwtRequirement",
     "LbPolicy",
     "Listener",
     "ListenerFilter",
     "ListenerFilterExemption",
+    "LiteralTag",
     "LocalityEndpoints",
+    "MetadataTag",
     "Mirror",
+    "NetworkExtAuthz",
     "NetworkFilter",
     "NetworkRbac",
+    "OpenTelemetryAccessLog",
+    "OpenTelemetryTracer",
     "OutlierDetection",
     "PathMatch",
     "PathMatchKind",
@@ -112,6 +170,7 @@ __all__ = [
     "RbacPolicy",
     "Redirect",
     "RegexRewrite",
+    "RequestHeaderTag",
     "RetryPolicy",
     "RingHashConfig",
     "Route",
@@ -121,15 +180,19 @@ __all__ = [
     "RouterFilter",
     "SecretSource",
     "ServiceName",
+    "SkyWalkingTracer",
     "SlowStart",
     "SocketAddress",
+    "SpanTag",
     "StringMatch",
     "StringMatchKind",
     "TcpProxy",
     "TlsParameters",
+    "Tracing",
     "TrafficDirection",
     "TransportSocketMatch",
     "UpstreamTls",
     "VirtualHost",
     "WeightedCluster",
+    "ZipkinTracer",
 ]

@@ -95,6 +95,12 @@ class HttpProtocolOptions:
     max_connection_duration: float | None = None
     max_requests_per_connection: int = 0
     max_concurrent_streams: int | None = None
+    preserve_header_case: bool = False
+    """Whether names of headers keep the case in which the client wrote them; ``http2`` has none."""
+    auto_sni: bool = False
+    """With TLS: the host of the request is the server name that is asked for."""
+    auto_san_validation: bool = False
+    """With TLS: the certificate must be for the host of the request."""
 
 
 @dataclass(frozen=True, slots=True)

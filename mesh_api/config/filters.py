@@ -1,12 +1,14 @@
 """HTTP filters in the order in which the control plane lists them (Envoy ``http_connection_manager.v3.HttpFilter``).
 
-One class for one filter (that of authorization stands with its rules). To add one: a class here, a row in
-:mod:`mesh_api.xds.filters`, its implementation in :mod:`mesh_proxy.filters`. The router is always the last.
+One class for one filter (those of authorization and of tokens stand in modules of their own). To add one: a class here, a
+row in :mod:`mesh_api.xds.filters`, its implementation in :mod:`mesh_proxy.filters`. The router is always the last.
 """
 
 from dataclasses import dataclass
 
 from mesh_api.config.authorization import RbacFilter
+from mesh_api.config.external_authorization import ExtAuthzFilter
+from mesh_api.config.tokens import JwtAuthnFilter
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,5 +36,19 @@ class GrpcStatsFilter:
     stats_for_all_methods: bool = False
 
 
-HttpFilter = RouterFilter | FaultFilter | CorsFilter | GrpcStatsFilter | RbacFilter
+@dataclass(frozen=True, slots=True)
+class GrpcWebFilter:
+    """``envoy.filters.http.grpc_web``: calls of gRPC from browsers become calls of gRPC."""
+
+
+HttpFilter = (
+    RouterFilter
+    | FaultFilter
+    | CorsFilter
+    | GrpcStatsFilter
+    | GrpcWebFilter
+    | RbacFilter
+    | JwtAuthnFilter
+    | ExtAuthzFilter
+)
 """Any HTTP filter."""

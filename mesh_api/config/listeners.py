@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from mesh_api.config.access_log import AccessLog
+from mesh_api.config.access_log import AnyAccessLog
 from mesh_api.config.authorization import NetworkRbac
+from mesh_api.config.external_authorization import NetworkExtAuthz
 from mesh_api.config.filters import HttpFilter
 from mesh_api.config.routes import RouteConfiguration, WeightedCluster
 from mesh_api.config.sockets import PipeAddress, SocketAddress
 from mesh_api.config.tls import DownstreamTls
+from mesh_api.config.tracing import Tracing
 
 
 class TrafficDirection(Enum):
@@ -71,7 +73,7 @@ class HttpConnectionManager:
     rds_name: str = ""
     route_config: RouteConfiguration | None = None
     codec: str = "AUTO"
-    access_logs: tuple[AccessLog, ...] = ()
+    access_logs: tuple[AnyAccessLog, ...] = ()
     server_name: str = "envoy"
     server_header_transformation: str = "OVERWRITE"
     use_remote_address: bool = False
@@ -94,7 +96,23 @@ class HttpConnectionManager:
     client_cert_details: tuple[str, ...] = ()
     proxy_100_continue: bool = False
     accept_http_10: bool = False
+    allow_absolute_url: bool | None = None
+    """Whether HTTP/1.1 may name the whole URL, as clients of a proxy do; ``None``: Envoy's default, yes."""
     suppress_route_server_header: bool = False
+    tracing: Tracing | None = None
+    append_x_forwarded_port: bool = False
+    preserve_header_case: bool = False
+    """Whether names of headers keep their case over HTTP/1."""
+    max_connection_duration: float | None = None
+    max_stream_duration: float | None = None
+    drain_timeout: float | None = None
+    """Between the announcement of a connection's end and the end."""
+    headers_with_underscores_action: str = "ALLOW"
+    """``ALLOW``, ``REJECT_REQUEST`` or ``DROP_HEADER``."""
+    max_concurrent_streams: int | None = None
+    initial_stream_window_size: int | None = None
+    initial_connection_window_size: int | None = None
+    """Of HTTP/2, the windows in bytes; ``None`` is Envoy's default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +122,23 @@ class TcpProxy:
     stat_prefix: str
     cluster: str = ""
     weighted_clusters: tuple[WeightedCluster, ...] = ()
-    access_logs: tuple[AccessLog, ...] = ()
+    access_logs: tuple[AnyAccessLog, ...] = ()
     idle_timeout: float | None = None
     max_connect_attempts: int = 1
+    max_connection_duration: float | None = None
+    """Seconds after which a connection is closed in any case."""
+    mongo_statistics: str = ""
+    """Name under which messages of MongoDB are counted (Envoy's filter before this one); empty: they are not read."""
+    hash_source_ip: bool = False
+    """Whether a consistent hash takes the client's address."""
 
 
 NetworkFilter = HttpConnectionManager | TcpProxy
 """The terminal filter of a chain; others that istiod lists (statistics, metadata exchange) are ignored by name."""
+
+
+Guard = NetworkRbac | NetworkExtAuthz
+"""What decides whether a connection may go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +151,7 @@ class FilterChain:
     filter: NetworkFilter
     name: str = ""
     match: FilterChainMatch = FilterChainMatch()
-    guards: tuple[NetworkRbac, ...] = ()
+    guards: tuple[Guard, ...] = ()
     tls: DownstreamTls | None = None
     connect_timeout: float | None = None
     metadata: tuple[tuple[str, str], ...] = ()
@@ -146,8 +174,14 @@ class Listener:
     bind_to_port: bool = True
     use_original_dst: bool = False
     traffic_direction: TrafficDirection = TrafficDirection.UNSPECIFIED
-    access_logs: tuple[AccessLog, ...] = ()
+    access_logs: tuple[AnyAccessLog, ...] = ()
     listener_filters_timeout: float | None = None
     continue_on_listener_filters_timeout: bool = False
+    transparent: bool = False
+    """Whether connections keep the addresses that they were redirected from (``TPROXY``)."""
+    additional_addresses: tuple[SocketAddress, ...] = ()
+    """Where it listens besides, as for the other version of IP."""
     max_connections_per_event: int | None = None
     """How many connections are accepted before other work gets its turn; ``None``: as many as there are."""
+    per_connection_buffer_limit: int | None = None
+    """Bytes that a connection may buffer on either side; ``None`` is Envoy's default, 1 MiB."""

@@ -25,7 +25,8 @@ class StringMatch:
 
 @dataclass(frozen=True, slots=True)
 class HeaderMatch:
-    """A condition on one request header; ``name`` is lower case, pseudo headers (``:method``) are allowed.
+    """A condition on one request header; case in ``name`` does not count, pseudo headers (``:method``) are
+    allowed.
 
     ``match`` is ``None`` for a pure presence test (``present``: the expected presence). ``range_start`` and ``range_end``
     (half open) are set for a numeric test. ``invert`` negates the result. A missing header never matches, inverted or

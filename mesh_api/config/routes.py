@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from enum import Enum
 
+from mesh_api.config.authorization import MetadataMatch
 from mesh_api.config.matchers import HeaderMatch, QueryParameterMatch, StringMatch
 
 MILLION = 1_000_000
@@ -29,13 +30,17 @@ class PathMatch:
 
 @dataclass(frozen=True, slots=True)
 class RouteMatch:
-    """All conditions must hold. ``runtime_fraction`` (parts per million) takes only that share of the requests."""
+    """All conditions must hold. ``runtime_fraction`` (parts per million) takes only that share of the requests.
+
+    ``dynamic_metadata`` asks for what earlier filters left behind, such as the claims of the request's token.
+    """
 
     path: PathMatch
     headers: tuple[HeaderMatch, ...] = ()
     query_parameters: tuple[QueryParameterMatch, ...] = ()
     runtime_fraction: int | None = None
     grpc_only: bool = False
+    dynamic_metadata: tuple[MetadataMatch, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +92,8 @@ class RetryPolicy:
     back_off_base: float = 0.025
     back_off_max: float | None = None
     retriable_request_headers: tuple[HeaderMatch, ...] = ()
+    other_priorities: bool = False
+    """Whether every second retry goes to hosts of another priority (Envoy's ``previous_priorities``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +104,8 @@ class HashPolicy:
     cookie: str = ""
     cookie_ttl: float | None = None
     cookie_path: str = ""
+    cookie_attributes: tuple[tuple[str, str], ...] = ()
+    """Names and values that are written into a cookie that the proxy sets."""
     query_parameter: str = ""
     source_ip: bool = False
     terminal: bool = False
@@ -109,6 +118,8 @@ class Mirror:
     cluster: str
     fraction: int = MILLION
     disable_shadow_host_suffix: bool = True
+    trace_sampled: bool | None = None
+    """Whether spans of copies are kept; ``None``: as with the request itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +220,8 @@ class Route:
     cors: CorsPolicy | None = None
     operation: str = ""
     metadata: tuple[tuple[str, str], ...] = ()
+    stat_prefix: str = ""
+    """Under which name the requests of the route are counted; empty: they are not counted apart."""
 
 
 @dataclass(frozen=True, slots=True)

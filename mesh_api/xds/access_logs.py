@@ -1,77 +1,230 @@
-"""Access logs (``accesslog.v3.AccessLog`` with a file sink)."""
+"""Access logs (``accesslog.v3.AccessLog``) and where they go."""
 
+import json
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from envoy.config.accesslog.v3 import accesslog_pb2
-from envoy.config.core.v3 import substitution_format_string_pb2
+from envoy.config.core.v3 import config_source_pb2, extension_pb2
 from envoy.extensions.access_loggers.file.v3 import file_pb2
+from envoy.extensions.access_loggers.grpc.v3 import als_pb2
+from envoy.extensions.access_loggers.open_telemetry.v3 import logs_service_pb2
+from envoy.extensions.formatter.req_without_query.v3 import req_without_query_pb2
+from google.protobuf.json_format import MessageToDict
 
-from mesh_api.config.access_log import AccessLog
+from mesh_api.config.access_log import AccessLog, AnyAccessLog, GrpcAccessLog, OpenTelemetryAccessLog
+from mesh_api.config.remote_services import GrpcService
+from mesh_api.xds.access_log_filters import decode_filter, encode_filter
 from mesh_api.xds.errors import EncodeError
 from mesh_api.xds.fields import Fields
+from mesh_api.xds.remote_services import decode_grpc_service, encode_grpc_service
 from mesh_api.xds.values import pack, unpack
 
 FILE: Final = "envoy.access_loggers.file"
+HTTP_GRPC: Final = "envoy.access_loggers.http_grpc"
+TCP_GRPC: Final = "envoy.tcp_grpc_access_log"
+OPEN_TELEMETRY: Final = "envoy.access_loggers.open_telemetry"
+_FORMATTERS: Final = {"envoy.formatter.req_without_query": req_without_query_pb2.ReqWithoutQuery}
+"""Extensions with command operators of their own, by name."""
 
 
-def encode_access_log(log: AccessLog) -> Any:
+def encode_access_log(log: AnyAccessLog) -> Any:
     """``AccessLog``. JSON pairs travel as a map: their order is lost."""
-    if log.text_format and log.json_format:
-        raise EncodeError("an access log sets text_format and json_format")
-    sink = file_pb2.FileAccessLog(path=log.path)
-    if log.text_format:
-        sink.log_format.CopyFrom(
-            substitution_format_string_pb2.SubstitutionFormatString(
-                text_format_source={"inline_string": log.text_format}
-            )
-        )
-    for key, value in log.json_format:
-        sink.log_format.json_format[key] = value
-    message = accesslog_pb2.AccessLog(name=FILE, typed_config=pack(sink))
-    if log.response_flags:
-        message.filter.response_flag_filter.flags.extend(log.response_flags)
-    return message
+    name, sink = _encode_sink(log)
+    return accesslog_pb2.AccessLog(
+        name=name, typed_config=pack(sink), filter=encode_filter(log.response_flags, log.expression)
+    )
 
 
-def decode_access_log(fields: Fields) -> AccessLog:
-    """From ``AccessLog``; neither format set means Envoy's own format."""
+def decode_access_log(fields: Fields) -> AnyAccessLog:
+    """From ``AccessLog``; a file without a format has Envoy's own."""
     with fields as f:
         f.text("name")
-        flags = _decode_filter(f.optional("filter"))
-        _, sink = unpack(f.child("typed_config"), (file_pb2.FileAccessLog,))
-        with sink as s:
-            path = s.text("path")
-            text, pairs = _decode_format(s.optional("log_format"))
-        return AccessLog(path, text, pairs, flags)
+        flags, expression = decode_filter(f.optional("filter"))
+        message, sink = unpack(f.child("typed_config"), _DECODERS)
+        return _DECODERS[message](sink, flags, expression)
 
 
-def _decode_filter(fields: Fields | None) -> tuple[str, ...]:
-    if fields is None:
-        return ()
+def _encode_sink(log: AnyAccessLog) -> tuple[str, Any]:
+    if isinstance(log, AccessLog):
+        return FILE, _encode_file(log)
+    if isinstance(log, OpenTelemetryAccessLog):
+        return OPEN_TELEMETRY, _encode_open_telemetry(log)
+    common = _encode_common(log)
+    if log.tcp:
+        if log.request_headers or log.response_headers or log.response_trailers:
+            raise EncodeError("an access log of connections has no headers")
+        return TCP_GRPC, als_pb2.TcpGrpcAccessLogConfig(common_config=common)
+    return HTTP_GRPC, als_pb2.HttpGrpcAccessLogConfig(
+        common_config=common,
+        additional_request_headers_to_log=log.request_headers,
+        additional_response_headers_to_log=log.response_headers,
+        additional_response_trailers_to_log=log.response_trailers,
+    )
+
+
+# Files.
+
+
+def _encode_file(log: AccessLog) -> Any:
+    given = [name for name in ("text_format", "json_format", "json_object") if getattr(log, name)]
+    if len(given) > 1:
+        raise EncodeError(f"an access log sets {' and '.join(given)}")
+    sink = file_pb2.FileAccessLog(path=log.path)
+    if log.text_format:
+        sink.log_format.text_format_source.inline_string = log.text_format
+    elif log.json_object:
+        sink.log_format.json_format.update(json.loads(log.json_object))
+    for key, value in log.json_format:
+        sink.log_format.json_format[key] = value
+    if log.json_object or log.json_format:
+        sink.log_format.json_format_options.SetInParent()  # as istiod does: the order is that of the map
+    if log.omit_empty_values:
+        sink.log_format.omit_empty_values = True
+    if log.formatters:
+        sink.log_format.formatters.extend(_encode_formatters(log.formatters))
+    return sink
+
+
+def _decode_file(fields: Fields, flags: tuple[str, ...], expression: str) -> AccessLog:
     with fields as f:
-        if f.oneof("filter_specifier") != "response_flag_filter":
-            raise f.error("", "only response_flag_filter is supported")
-        with f.child("response_flag_filter") as flag_filter:
-            flags = flag_filter.texts("flags")
-            if not flags:
-                raise flag_filter.error("flags", "an empty list (any flag) is not supported")
-            return flags
+        path, form = f.text("path"), f.optional("log_format")
+        found = {} if form is None else _decode_format(form)
+        return AccessLog(path, response_flags=flags, expression=expression, **found)
 
 
-def _decode_format(fields: Fields | None) -> tuple[str, tuple[tuple[str, str], ...]]:
-    if fields is None:
-        return "", ()
+def _decode_format(fields: Fields) -> dict[str, Any]:
     with fields as f:
         kind = f.oneof("format")
+        rest = {"omit_empty_values": f.flag("omit_empty_values"), "formatters": _decode_formatters(f)}
         if kind == "text_format_source":
             with f.child(kind) as source:
                 if source.oneof("specifier") != "inline_string":
                     raise source.error("", "only inline_string is supported")
-                return source.text("inline_string"), ()
+                return {"text_format": source.text("inline_string")} | rest
         if kind != "json_format":
             raise f.error("", f"{kind or 'a missing format'} is not supported")
-        values = f.take("json_format").fields
-        for key in values:
-            if values[key].WhichOneof("kind") != "string_value":
-                raise f.error(f'json_format["{key}"]', "only strings are supported")
-        return "", tuple((key, str(values[key].string_value)) for key in sorted(values))
+        with f.child("json_format_options") as options:
+            if options.flag("sort_properties"):
+                raise options.error("sort_properties", "not supported")
+        return _json_format(f.take("json_format")) | rest
+
+
+def _json_format(struct: Any) -> dict[str, Any]:
+    """The object as pairs, or, where not all of its values are strings, as its text."""
+    value: Mapping[str, Any] = MessageToDict(struct)
+    if all(isinstance(item, str) for item in value.values()):
+        return {"json_format": tuple((key, value[key]) for key in sorted(value))}
+    return {"json_object": json.dumps(value, separators=(",", ":"), sort_keys=True)}
+
+
+def _encode_formatters(names: tuple[str, ...]) -> list[Any]:
+    for name in names:
+        if name not in _FORMATTERS:
+            raise EncodeError(f"formatter {name!r} is none of {', '.join(_FORMATTERS)}")
+    return [extension_pb2.TypedExtensionConfig(name=name, typed_config=pack(_FORMATTERS[name]())) for name in names]
+
+
+def _decode_formatters(fields: Fields) -> tuple[str, ...]:
+    return tuple(_decode_formatter(formatter) for formatter in fields.children("formatters"))
+
+
+def _decode_formatter(fields: Fields) -> str:
+    with fields as f:
+        f.text("name")
+        message, config = unpack(f.child("typed_config"), _FORMATTERS.values())
+        with config:
+            return next(name for name, known in _FORMATTERS.items() if known is message)
+
+
+# Services.
+
+
+def _encode_common(log: GrpcAccessLog | OpenTelemetryAccessLog) -> Any:
+    return als_pb2.CommonGrpcAccessLogConfig(
+        log_name=log.log_name,
+        grpc_service=encode_grpc_service(GrpcService(log.cluster, log.authority)),
+        transport_api_version=config_source_pb2.ApiVersion.V3,
+        filter_state_objects_to_log=log.filter_state_objects,
+    )
+
+
+def _decode_common(fields: Fields) -> dict[str, Any]:
+    with fields as f:
+        service = decode_grpc_service(f.child("grpc_service"))
+        if service != GrpcService(service.cluster, service.authority):
+            raise f.error("grpc_service", "a timeout and metadata are not supported")
+        f.enum("transport_api_version", "AUTO", "V3")
+        return {
+            "log_name": f.text("log_name"),
+            "cluster": service.cluster,
+            "authority": service.authority,
+            "filter_state_objects": f.texts("filter_state_objects_to_log"),
+        }
+
+
+def _decode_tcp(fields: Fields, flags: tuple[str, ...], expression: str) -> GrpcAccessLog:
+    with fields as f:
+        common = _decode_common(f.child("common_config"))
+        return GrpcAccessLog(**common, tcp=True, response_flags=flags, expression=expression)
+
+
+def _decode_http(fields: Fields, flags: tuple[str, ...], expression: str) -> GrpcAccessLog:
+    with fields as f:
+        return GrpcAccessLog(
+            **_decode_common(f.child("common_config")),
+            request_headers=f.texts("additional_request_headers_to_log"),
+            response_headers=f.texts("additional_response_headers_to_log"),
+            response_trailers=f.texts("additional_response_trailers_to_log"),
+            response_flags=flags,
+            expression=expression,
+        )
+
+
+def _encode_open_telemetry(log: OpenTelemetryAccessLog) -> Any:
+    sink = logs_service_pb2.OpenTelemetryAccessLogConfig(
+        common_config=_encode_common(log),
+        disable_builtin_labels=not log.builtin_labels,
+        formatters=_encode_formatters(log.formatters),
+    )
+    if log.body:
+        sink.body.string_value = log.body
+    for key, value in log.attributes:
+        sink.attributes.values.add(key=key).value.string_value = value
+    return sink
+
+
+def _decode_open_telemetry(fields: Fields, flags: tuple[str, ...], expression: str) -> OpenTelemetryAccessLog:
+    with fields as f:
+        with f.child("attributes") as attributes:
+            pairs = tuple(_decode_attribute(pair) for pair in attributes.children("values"))
+        return OpenTelemetryAccessLog(
+            **_decode_common(f.child("common_config")),
+            body=_decode_string(f.child("body")),
+            attributes=pairs,
+            builtin_labels=not f.flag("disable_builtin_labels"),
+            formatters=_decode_formatters(f),
+            response_flags=flags,
+            expression=expression,
+        )
+
+
+def _decode_attribute(fields: Fields) -> tuple[str, str]:
+    with fields as f:
+        return f.text("key"), _decode_string(f.child("value"))
+
+
+def _decode_string(fields: Fields) -> str:
+    with fields as f:
+        if f.oneof("value") not in ("string_value", None):
+            raise f.error("", "only strings are supported")
+        return f.text("string_value")
+
+
+_DECODERS: Final[Mapping[Any, Callable[[Fields, tuple[str, ...], str], AnyAccessLog]]] = {
+    file_pb2.FileAccessLog: _decode_file,
+    als_pb2.HttpGrpcAccessLogConfig: _decode_http,
+    als_pb2.TcpGrpcAccessLogConfig: _decode_tcp,
+    logs_service_pb2.OpenTelemetryAccessLogConfig: _decode_open_telemetry,
+}
+"""Message of a sink to what reads it, with the conditions."""

@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from envoy.config.core.v3 import protocol_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
 from envoy.extensions.request_id.uuid.v3 import uuid_pb2
 
@@ -11,8 +12,10 @@ from mesh_api.xds.clusters import ads_source, read_ads_source
 from mesh_api.xds.errors import EncodeError
 from mesh_api.xds.fields import Fields
 from mesh_api.xds.filters import decode_http_filters, encode_http_filter
+from mesh_api.xds.header_case import decode_case, encode_case
 from mesh_api.xds.route_actions import decode_upgrades
 from mesh_api.xds.routes import decode_route_configuration, encode_route_configuration
+from mesh_api.xds.tracing import decode_tracing, encode_tracing
 from mesh_api.xds.values import boolean, duration, pack, uint32, unpack
 
 MESSAGE: Final = hcm_pb2.HttpConnectionManager
@@ -27,8 +30,11 @@ _PLAIN_FLAGS: Final = (
     "always_set_request_id_in_response",
     "merge_slashes",
     "proxy_100_continue",
+    "append_x_forwarded_port",
 )
-_TIMEOUTS: Final = ("stream_idle_timeout", "request_timeout", "request_headers_timeout")
+_TIMEOUTS: Final = ("stream_idle_timeout", "request_timeout", "request_headers_timeout", "drain_timeout")
+_COMMON_TIMEOUTS: Final = ("idle_timeout", "max_connection_duration", "max_stream_duration")
+_HTTP2: Final = ("max_concurrent_streams", "initial_stream_window_size", "initial_connection_window_size")
 
 
 def encode_connection_manager(manager: HttpConnectionManager) -> Any:
@@ -49,7 +55,7 @@ def encode_connection_manager(manager: HttpConnectionManager) -> Any:
         use_remote_address=boolean(manager.use_remote_address),
         xff_num_trusted_hops=manager.xff_num_trusted_hops,
         generate_request_id=boolean(manager.generate_request_id, unless=True),
-        normalize_path=boolean(manager.normalize_path, unless=False),
+        normalize_path=boolean(manager.normalize_path),
         path_with_escaped_slashes_action=slashes.Value(manager.path_with_escaped_slashes_action),
         max_request_headers_kb=uint32(manager.max_request_headers_kb, unless=MAX_HEADERS_KB),
         upgrade_configs=[
@@ -71,30 +77,44 @@ def _encode_nested(manager: HttpConnectionManager, message: Any) -> None:
     else:
         message.rds.route_config_name = manager.rds_name
         message.rds.config_source.CopyFrom(ads_source())
-    if manager.idle_timeout is not None:
-        message.common_http_protocol_options.idle_timeout.CopyFrom(duration(manager.idle_timeout))
+    if manager.tracing is not None:
+        message.tracing.CopyFrom(encode_tracing(manager.tracing))
     if manager.request_id_samples is not None:
         extension = uuid_pb2.UuidRequestIdConfig(use_request_id_for_trace_sampling=boolean(manager.request_id_samples))
         message.request_id_extension.typed_config.CopyFrom(pack(extension))
-    if manager.accept_http_10:
-        message.http_protocol_options.accept_http_10 = True
+    _encode_protocols(manager, message)
     for detail in manager.client_cert_details:
         if detail not in _CERT_DETAILS:
             raise EncodeError(f"client_cert_details: {detail!r} is none of {', '.join(_CERT_DETAILS)}")
-        if detail in _WRAPPED_CERT_DETAILS:
-            message.set_current_client_cert_details.subject.value = True
-        else:
+        if detail not in _WRAPPED_CERT_DETAILS:
             setattr(message.set_current_client_cert_details, detail, True)
+    if manager.client_cert_details:
+        message.set_current_client_cert_details.subject.value = "subject" in manager.client_cert_details
+
+
+def _encode_protocols(manager: HttpConnectionManager, message: Any) -> None:
+    common = message.common_http_protocol_options
+    for name in _COMMON_TIMEOUTS:
+        if getattr(manager, name) is not None:
+            getattr(common, name).CopyFrom(duration(getattr(manager, name)))
+    if manager.headers_with_underscores_action != "ALLOW":
+        actions = protocol_pb2.HttpProtocolOptions.HeadersWithUnderscoresAction
+        common.headers_with_underscores_action = actions.Value(manager.headers_with_underscores_action)
+    for name in _HTTP2:
+        if getattr(manager, name) is not None:
+            getattr(message.http2_protocol_options, name).value = getattr(manager, name)
+    if manager.accept_http_10:
+        message.http_protocol_options.accept_http_10 = True
+    if manager.allow_absolute_url is not None:
+        message.http_protocol_options.allow_absolute_url.value = manager.allow_absolute_url
+    if manager.preserve_header_case:
+        message.http_protocol_options.header_key_format.CopyFrom(encode_case())
 
 
 def decode_connection_manager(fields: Fields) -> HttpConnectionManager:
     """From ``HttpConnectionManager``."""
     with fields as f:
         slashes = f.enum("path_with_escaped_slashes_action")
-        with f.child("http_protocol_options") as http1:
-            accept_http_10 = http1.flag("accept_http_10")
-        with f.child("common_http_protocol_options") as common:
-            idle_timeout = common.duration("idle_timeout")
         return HttpConnectionManager(
             stat_prefix=f.text("stat_prefix"),
             http_filters=decode_http_filters(f, "http_filters"),
@@ -109,14 +129,14 @@ def decode_connection_manager(fields: Fields) -> HttpConnectionManager:
             normalize_path=f.wrapped_flag("normalize_path", default=False),
             # Without runtime layers, Envoy's implementation specific default is to keep them.
             path_with_escaped_slashes_action="KEEP_UNCHANGED" if slashes.startswith("IMPLEMENTATION") else slashes,
-            idle_timeout=idle_timeout,
+            tracing=decode_tracing(f.optional("tracing")),
             max_request_headers_kb=f.wrapped_number("max_request_headers_kb", MAX_HEADERS_KB),
             upgrades=decode_upgrades(f),
             forward_client_cert=f.enum("forward_client_cert_details"),
             client_cert_details=_decode_cert_details(f),
-            accept_http_10=accept_http_10,
             **_decode_routes(f),
             **_decode_plain(f),
+            **_decode_protocols(f),
         )
 
 
@@ -146,6 +166,19 @@ def _decode_plain(fields: Fields) -> dict[str, Any]:
     """The fields that have the same name and form on both sides."""
     flags = {name: fields.flag(name) for name in _PLAIN_FLAGS}
     return flags | {name: fields.duration(name) for name in _TIMEOUTS}
+
+
+def _decode_protocols(fields: Fields) -> dict[str, Any]:
+    with fields.child("common_http_protocol_options") as common:
+        found: dict[str, Any] = {name: common.duration(name) for name in _COMMON_TIMEOUTS}
+        found["headers_with_underscores_action"] = common.enum("headers_with_underscores_action")
+    with fields.child("http2_protocol_options") as http2:
+        found |= {name: http2.wrapped(name) for name in _HTTP2}
+    with fields.child("http_protocol_options") as http1:
+        found["accept_http_10"] = http1.flag("accept_http_10")
+        found["allow_absolute_url"] = http1.wrapped("allow_absolute_url")
+        found["preserve_header_case"] = decode_case(http1.optional("header_key_format"))
+    return found
 
 
 def _decode_cert_details(fields: Fields) -> tuple[str, ...]:

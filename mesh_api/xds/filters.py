@@ -7,12 +7,16 @@ from envoy.extensions.filters.common.fault.v3 import fault_pb2 as common_fault_p
 from envoy.extensions.filters.http.cors.v3 import cors_pb2
 from envoy.extensions.filters.http.fault.v3 import fault_pb2
 from envoy.extensions.filters.http.grpc_stats.v3 import config_pb2 as grpc_stats_pb2
+from envoy.extensions.filters.http.grpc_web.v3 import grpc_web_pb2
 from envoy.extensions.filters.http.router.v3 import router_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
 
 from mesh_api.config.authorization import RbacFilter
-from mesh_api.config.filters import CorsFilter, FaultFilter, GrpcStatsFilter, HttpFilter, RouterFilter
+from mesh_api.config.external_authorization import ExtAuthzFilter
+from mesh_api.config.filters import CorsFilter, FaultFilter, GrpcStatsFilter, GrpcWebFilter, HttpFilter, RouterFilter
 from mesh_api.config.routes import MILLION, CorsPolicy, FaultPolicy
+from mesh_api.config.tokens import JwtAuthnFilter
+from mesh_api.xds import external_authorization, tokens
 from mesh_api.xds.authorization import HTTP_MESSAGE, decode_http_rbac, encode_http_rbac
 from mesh_api.xds.errors import EncodeError
 from mesh_api.xds.fields import Fields
@@ -25,6 +29,7 @@ from mesh_api.xds.values import (
     pack,
     read_fraction,
     read_runtime_fraction,
+    runtime_fraction,
     type_name,
     unpack,
 )
@@ -59,6 +64,11 @@ def _decode_cors_filter(fields: Fields) -> CorsFilter:
         return CorsFilter()
 
 
+def _decode_grpc_web(fields: Fields) -> GrpcWebFilter:
+    with fields:
+        return GrpcWebFilter()
+
+
 def _encode_grpc_stats(stats: GrpcStatsFilter) -> Any:
     return grpc_stats_pb2.FilterConfig(
         emit_filter_state=stats.emit_filter_state, stats_for_all_methods=boolean(stats.stats_for_all_methods)
@@ -85,6 +95,27 @@ HTTP_FILTERS: Final = (
         grpc_stats_pb2.FilterConfig,
         _encode_grpc_stats,
         _decode_grpc_stats,
+    ),
+    FilterRow(
+        GrpcWebFilter,
+        "envoy.filters.http.grpc_web",
+        grpc_web_pb2.GrpcWeb,
+        lambda _: grpc_web_pb2.GrpcWeb(),
+        _decode_grpc_web,
+    ),
+    FilterRow(
+        JwtAuthnFilter,
+        "envoy.filters.http.jwt_authn",
+        tokens.MESSAGE,
+        tokens.encode_jwt_authn,
+        tokens.decode_jwt_authn,
+    ),
+    FilterRow(
+        ExtAuthzFilter,
+        "envoy.filters.http.ext_authz",
+        external_authorization.HTTP_MESSAGE,
+        external_authorization.encode_http_ext_authz,
+        external_authorization.decode_http_ext_authz,
     ),
     FilterRow(RbacFilter, "envoy.filters.http.rbac", HTTP_MESSAGE, encode_http_rbac, decode_http_rbac),
     FilterRow(RouterFilter, "envoy.filters.http.router", router_pb2.Router, _encode_router, _decode_router),
@@ -156,7 +187,7 @@ def _encode_fault(policy: FaultPolicy) -> Any:
         message.abort.grpc_status = policy.abort_grpc_status
     elif policy.abort_fraction:
         raise EncodeError("abort_fraction is set without a status")
-    if message.HasField("abort"):
+    if message.HasField("abort") and policy.abort_fraction:
         message.abort.percentage.CopyFrom(fraction(policy.abort_fraction))
     return message
 
@@ -184,7 +215,8 @@ def _encode_cors(policy: CorsPolicy) -> Any:
         expose_headers=policy.expose_headers,
         max_age=policy.max_age,
         allow_credentials=boolean(policy.allow_credentials),
-        forward_not_matching_preflights=boolean(policy.forward_unmatched_preflights, unless=True),
+        forward_not_matching_preflights=boolean(policy.forward_unmatched_preflights),
+        filter_enabled=runtime_fraction(MILLION),
     )
 
 

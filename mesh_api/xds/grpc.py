@@ -20,12 +20,15 @@ from google.rpc import code_pb2, status_pb2
 from mesh_api.node import Node
 from mesh_api.xds.errors import DecodeError
 from mesh_api.xds.resources import BY_TYPE_URL
-from mesh_api.xds.session.messages import Request, Response
+from mesh_api.xds.session.messages import DeltaRequest, DeltaResponse, Request, Response
 
 SERVICE: Final = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 METHOD_NAME: Final = "StreamAggregatedResources"
 METHOD: Final = f"/{SERVICE}/{METHOD_NAME}"
 """State of the world, aggregated."""
+DELTA_METHOD_NAME: Final = "DeltaAggregatedResources"
+DELTA_METHOD: Final = f"/{SERVICE}/{DELTA_METHOD_NAME}"
+"""What changed, aggregated."""
 
 _RESOURCE: Final = "envoy.service.discovery.v3.Resource"
 
@@ -150,3 +153,91 @@ def _named(type_url: str, packed: Any, index: int) -> tuple[str, bytes]:
     except ProtobufDecodeError as error:
         raise DecodeError(f"{where}: malformed: {error}") from None
     return str(name) or f"#{index}", bytes(packed.value)
+
+
+def delta_request_to_bytes(request: DeltaRequest) -> bytes:
+    """``DeltaDiscoveryRequest``, serialized."""
+    message = discovery_pb2.DeltaDiscoveryRequest(
+        type_url=request.type_url,
+        response_nonce=request.nonce,
+        resource_names_subscribe=request.subscribe,
+        resource_names_unsubscribe=request.unsubscribe,
+        initial_resource_versions=request.initial,
+    )
+    if request.node is not None:
+        message.node.CopyFrom(node_to_proto(request.node))
+    if request.error_detail is not None:
+        message.error_detail.CopyFrom(status_pb2.Status(code=code_pb2.INVALID_ARGUMENT, message=request.error_detail))
+    return bytes(message.SerializeToString())
+
+
+def delta_request_from_bytes(data: bytes) -> DeltaRequest:
+    """From a serialized ``DeltaDiscoveryRequest``. Raises :class:`DecodeError`."""
+    try:
+        message = discovery_pb2.DeltaDiscoveryRequest.FromString(data)
+    except ProtobufDecodeError as error:
+        raise DecodeError(f"delta discovery request: malformed: {error}") from None
+    return DeltaRequest(
+        type_url=message.type_url,
+        nonce=message.response_nonce,
+        subscribe=tuple(message.resource_names_subscribe),
+        unsubscribe=tuple(message.resource_names_unsubscribe),
+        initial=dict(message.initial_resource_versions),
+        error_detail=message.error_detail.message if message.HasField("error_detail") else None,
+        node=node_from_proto(message.node) if message.HasField("node") else None,
+    )
+
+
+class DeltaSerializer:
+    """``DeltaDiscoveryResponse``, serialized, with the work shared as :class:`ResponseSerializer` does."""
+
+    def __init__(self, size: int = 64) -> None:
+        self._size = size
+        self._bodies: OrderedDict[Any, tuple[DeltaResponse, bytes]] = OrderedDict()
+
+    def __call__(self, response: DeltaResponse) -> bytes:
+        resources = tuple((name, id(data)) for name, _, data in response.resources)
+        key = (response.type_url, response.version_info, resources, response.removed)
+        kept = self._bodies.get(key)
+        if kept is None:
+            kept = self._bodies[key] = (response, _delta_body(response))
+            if len(self._bodies) > self._size:
+                self._bodies.popitem(last=False)
+        self._bodies.move_to_end(key)
+        return kept[1] + bytes(discovery_pb2.DeltaDiscoveryResponse(nonce=response.nonce).SerializeToString())
+
+
+def _delta_body(response: DeltaResponse) -> bytes:
+    message = discovery_pb2.DeltaDiscoveryResponse(
+        system_version_info=response.version_info,
+        type_url=response.type_url,
+        removed_resources=response.removed,
+        resources=[
+            discovery_pb2.Resource(
+                name=name, version=version, resource=any_pb2.Any(type_url=response.type_url, value=data)
+            )
+            for name, version, data in response.resources
+        ],
+    )
+    return bytes(message.SerializeToString(deterministic=True))
+
+
+def delta_response_from_bytes(data: bytes) -> DeltaResponse:
+    """From a serialized ``DeltaDiscoveryResponse``. Raises :class:`DecodeError` as :func:`response_from_bytes` does."""
+    try:
+        message = discovery_pb2.DeltaDiscoveryResponse.FromString(data)
+    except ProtobufDecodeError as error:
+        raise DecodeError(f"delta discovery response: malformed: {error}") from None
+    for index, item in enumerate(message.resources):
+        if item.resource.type_url != message.type_url:
+            kind = item.resource.type_url or "a missing type"
+            raise DecodeError(
+                f"delta discovery response: resources[{index}]: {kind} in a response of {message.type_url}"
+            )
+    return DeltaResponse(
+        message.type_url,
+        message.system_version_info,
+        message.nonce,
+        tuple(sorted((item.name, item.version, bytes(item.resource.value)) for item in message.resources)),
+        tuple(sorted(message.removed_resources)),
+    )

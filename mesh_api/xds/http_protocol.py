@@ -7,6 +7,7 @@ from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2 as opti
 from mesh_api.config.clusters import HttpProtocolOptions
 from mesh_api.xds.errors import EncodeError
 from mesh_api.xds.fields import Fields
+from mesh_api.xds.header_case import decode_case, encode_case
 from mesh_api.xds.values import duration, pack, uint32, unpack
 
 KEY = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
@@ -24,8 +25,18 @@ def encode_http_protocol(options: HttpProtocolOptions) -> dict[str, Any]:
         common.max_connection_duration.CopyFrom(duration(options.max_connection_duration))
     if options.max_requests_per_connection:
         common.max_requests_per_connection.value = options.max_requests_per_connection
+    if options.auto_sni or options.auto_san_validation:
+        message.upstream_http_protocol_options.auto_sni = options.auto_sni
+        message.upstream_http_protocol_options.auto_san_validation = options.auto_san_validation
     streams = uint32(options.max_concurrent_streams)
     _encode_protocol(options.protocol, message, streams)
+    if options.preserve_header_case:
+        if options.protocol == "http2":
+            raise EncodeError("http2 has no case of headers to keep")
+        explicit = options.protocol == "http1"
+        config = message.explicit_http_config if explicit else message.use_downstream_protocol_config
+        http1 = config.http_protocol_options
+        http1.header_key_format.CopyFrom(encode_case())
     return {KEY: pack(message)}
 
 
@@ -63,19 +74,22 @@ def _decode(fields: Fields) -> HttpProtocolOptions:
         with f.child("common_http_protocol_options") as common:
             idle, longest = common.duration("idle_timeout"), common.duration("max_connection_duration")
             requests = common.wrapped_number("max_requests_per_connection", 0)
-        protocol, streams = _decode_protocol(f)
-        return HttpProtocolOptions(protocol, idle, longest, requests, streams)
+        with f.child("upstream_http_protocol_options") as names:
+            sni, san = names.flag("auto_sni"), names.flag("auto_san_validation")
+        protocol, streams, case = _decode_protocol(f)
+        return HttpProtocolOptions(protocol, idle, longest, requests, streams, case, sni, san)
 
 
-def _decode_protocol(fields: Fields) -> tuple[str, int | None]:
+def _decode_protocol(fields: Fields) -> tuple[str, int | None, bool]:
     kind = fields.oneof("upstream_protocol_options")
     if kind not in ("explicit_http_config", "use_downstream_protocol_config"):
         raise fields.error("", f"{kind or 'a missing protocol'} is not supported")
     explicit = kind == "explicit_http_config"
     with fields.child(kind) as config:
         http2 = config.optional("http2_protocol_options")
-        config.nothing_in("http_protocol_options")
+        with config.child("http_protocol_options") as http1:
+            case = decode_case(http1.optional("header_key_format"))
         if http2 is None:
-            return "http1" if explicit else "downstream", None
+            return "http1" if explicit else "downstream", None, case
         with http2 as h:
-            return "http2" if explicit else "downstream", h.wrapped("max_concurrent_streams")
+            return "http2" if explicit else "downstream", h.wrapped("max_concurrent_streams"), case

@@ -1,25 +1,32 @@
 """Listeners and their filter chains (``listener.v3``)."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 from envoy.config.core.v3 import base_pb2
 from envoy.config.listener.v3 import listener_components_pb2 as components_pb2
 from envoy.config.listener.v3 import listener_pb2
+from envoy.extensions.filters.network.mongo_proxy.v3 import mongo_proxy_pb2
 
 from mesh_api.config.authorization import NetworkRbac
 from mesh_api.config.listeners import (
     FilterChain,
     FilterChainMatch,
+    Guard,
     HttpConnectionManager,
     Listener,
     NetworkFilter,
+    TcpProxy,
     TrafficDirection,
 )
-from mesh_api.xds import connection_manager, tcp_proxy
+from mesh_api.config.sockets import SocketAddress
+from mesh_api.xds import connection_manager, external_authorization, tcp_proxy
 from mesh_api.xds.access_logs import decode_access_log, encode_access_log
 from mesh_api.xds.addresses import decode_address, decode_cidr, encode_address, encode_cidr
 from mesh_api.xds.authorization import NETWORK_MESSAGE, decode_network_rbac, encode_network_rbac
 from mesh_api.xds.connection_manager import decode_connection_manager, encode_connection_manager
+from mesh_api.xds.external_authorization import decode_network_ext_authz, encode_network_ext_authz
 from mesh_api.xds.fields import Fields
 from mesh_api.xds.ignored import IGNORED_TYPES
 from mesh_api.xds.listener_filters import decode_listener_filters, encode_listener_filters
@@ -30,6 +37,8 @@ from mesh_api.xds.values import boolean, duration, metadata, pack, read_metadata
 HTTP: Final = "envoy.filters.network.http_connection_manager"
 TCP: Final = "envoy.filters.network.tcp_proxy"
 RBAC: Final = "envoy.filters.network.rbac"
+MONGO: Final = "envoy.filters.network.mongo_proxy"
+EXT_AUTHZ: Final = "envoy.filters.network.ext_authz"
 
 
 def encode_listener(listener: Listener) -> Any:
@@ -46,6 +55,11 @@ def encode_listener(listener: Listener) -> Any:
         listener_filters_timeout=duration(listener.listener_filters_timeout),
         continue_on_listener_filters_timeout=listener.continue_on_listener_filters_timeout,
         max_connections_to_accept_per_socket_event=uint32(listener.max_connections_per_event),
+        per_connection_buffer_limit_bytes=uint32(listener.per_connection_buffer_limit),
+        transparent=boolean(listener.transparent, unless=False),
+        additional_addresses=[
+            listener_pb2.AdditionalAddress(address=encode_address(address)) for address in listener.additional_addresses
+        ],
     )
     if listener.default_filter_chain is not None:
         message.default_filter_chain.CopyFrom(_encode_chain(listener.default_filter_chain))
@@ -54,15 +68,32 @@ def encode_listener(listener: Listener) -> Any:
 
 def _encode_chain(chain: FilterChain) -> Any:
     match = None if chain.match == FilterChainMatch() else _encode_match(chain.match)
-    guards = [components_pb2.Filter(name=RBAC, typed_config=pack(encode_network_rbac(guard))) for guard in chain.guards]
     return components_pb2.FilterChain(
         name=chain.name,
         filter_chain_match=match,
-        filters=[*guards, _encode_network_filter(chain.filter)],
+        filters=[
+            *map(_encode_guard, chain.guards),
+            *_encode_counting(chain.filter),
+            _encode_network_filter(chain.filter),
+        ],
         transport_socket=None if chain.tls is None else encode_socket(chain.tls),
         transport_socket_connect_timeout=duration(chain.connect_timeout),
         metadata=metadata(chain.metadata),
     )
+
+
+def _encode_guard(guard: Guard) -> Any:
+    if isinstance(guard, NetworkRbac):
+        return components_pb2.Filter(name=RBAC, typed_config=pack(encode_network_rbac(guard)))
+    return components_pb2.Filter(name=EXT_AUTHZ, typed_config=pack(encode_network_ext_authz(guard)))
+
+
+def _encode_counting(terminal: NetworkFilter) -> list[Any]:
+    """The filter that reads along, where one does."""
+    if not isinstance(terminal, TcpProxy) or not terminal.mongo_statistics:
+        return []
+    config = mongo_proxy_pb2.MongoProxy(stat_prefix=terminal.mongo_statistics)
+    return [components_pb2.Filter(name=MONGO, typed_config=pack(config))]
 
 
 def _encode_match(match: FilterChainMatch) -> Any:
@@ -101,7 +132,18 @@ def decode_listener(fields: Fields) -> Listener:
             listener_filters_timeout=f.duration("listener_filters_timeout"),
             continue_on_listener_filters_timeout=f.flag("continue_on_listener_filters_timeout"),
             max_connections_per_event=f.wrapped("max_connections_to_accept_per_socket_event"),
+            per_connection_buffer_limit=f.wrapped("per_connection_buffer_limit_bytes"),
+            transparent=f.wrapped_flag("transparent", default=False),
+            additional_addresses=tuple(_decode_additional(address) for address in f.children("additional_addresses")),
         )
+
+
+def _decode_additional(fields: Fields) -> SocketAddress:
+    with fields as f:
+        address = decode_address(f.child("address"))
+        if not isinstance(address, SocketAddress):
+            raise f.error("address", "a pipe is not supported here")
+        return address
 
 
 def _decode_chain(fields: Fields) -> FilterChain:
@@ -130,10 +172,18 @@ def _decode_match(fields: Fields) -> FilterChainMatch:
         )
 
 
-def _decode_filters(chain: Fields) -> tuple[tuple[NetworkRbac, ...], NetworkFilter]:
+_GUARDS: Final[dict[Any, Callable[[Fields], Guard]]] = {
+    NETWORK_MESSAGE: decode_network_rbac,
+    external_authorization.NETWORK_MESSAGE: decode_network_ext_authz,
+}
+"""Message of a guard to what reads it."""
+
+
+def _decode_filters(chain: Fields) -> tuple[tuple[Guard, ...], NetworkFilter]:
     """The filters of a chain that are not ignored by type: guards, and at the end the one that does the work."""
-    guards: list[NetworkRbac] = []
+    guards: list[Guard] = []
     found: NetworkFilter | None = None
+    mongo = ""
     for entry in chain.children("filters"):
         with entry as f:
             f.text("name")
@@ -142,12 +192,21 @@ def _decode_filters(chain: Fields) -> tuple[tuple[NetworkRbac, ...], NetworkFilt
                 raise f.error("", "comes after the terminal filter")
             if type_name(packed.message) in IGNORED_TYPES:
                 continue
-            message, config = unpack(packed, (connection_manager.MESSAGE, tcp_proxy.MESSAGE, NETWORK_MESSAGE))
-            if message is NETWORK_MESSAGE:
-                guards.append(decode_network_rbac(config))
+            terminal = connection_manager.MESSAGE, tcp_proxy.MESSAGE
+            message, config = unpack(packed, (*terminal, mongo_proxy_pb2.MongoProxy, *_GUARDS))
+            if message is mongo_proxy_pb2.MongoProxy:
+                with config as counting:
+                    mongo = counting.text("stat_prefix")
+                continue
+            if message in _GUARDS:
+                guards.append(_GUARDS[message](config))
                 continue
             is_http = message is connection_manager.MESSAGE
             found = decode_connection_manager(config) if is_http else decode_tcp_proxy(config)
     if found is None:
         raise chain.error("filters", "no terminal filter")
+    if mongo:
+        if not isinstance(found, TcpProxy):
+            raise chain.error("filters", "MongoDB is read where HTTP is")
+        found = replace(found, mongo_statistics=mongo)
     return tuple(guards), found

@@ -99,6 +99,7 @@ def _encode_mirror(mirror: Mirror) -> Any:
         cluster=mirror.cluster,
         runtime_fraction=runtime_fraction(mirror.fraction),
         disable_shadow_host_suffix_append=mirror.disable_shadow_host_suffix,
+        trace_sampled=boolean(mirror.trace_sampled),
     )
 
 
@@ -111,7 +112,13 @@ def _encode_hash_policy(policy: HashPolicy) -> Any:
     elif policy.cookie:
         message.cookie.CopyFrom(
             route_pb2.RouteAction.HashPolicy.Cookie(
-                name=policy.cookie, ttl=duration(policy.cookie_ttl), path=policy.cookie_path
+                name=policy.cookie,
+                ttl=duration(policy.cookie_ttl),
+                path=policy.cookie_path,
+                attributes=[
+                    route_pb2.RouteAction.HashPolicy.CookieAttribute(name=name, value=value)
+                    for name, value in policy.cookie_attributes
+                ],
             )
         )
     elif policy.query_parameter:
@@ -194,6 +201,7 @@ def _decode_mirror(fields: Fields) -> Mirror:
             cluster=f.text("cluster"),
             fraction=read_runtime_fraction(f.optional("runtime_fraction"), MILLION),
             disable_shadow_host_suffix=f.flag("disable_shadow_host_suffix_append"),
+            trace_sampled=f.wrapped("trace_sampled"),
         )
 
 
@@ -210,7 +218,16 @@ def _decode_hash_policy(fields: Fields) -> HashPolicy:
             if kind == "connection_properties":
                 return HashPolicy(source_ip=policy.flag("source_ip"), terminal=terminal)
             ttl, path = policy.duration("ttl"), policy.text("path")
-            return HashPolicy(cookie=policy.text("name"), cookie_ttl=ttl, cookie_path=path, terminal=terminal)
+            attributes = tuple(_decode_attribute(attribute) for attribute in policy.children("attributes"))
+            name = policy.text("name")
+            return HashPolicy(
+                cookie=name, cookie_ttl=ttl, cookie_path=path, cookie_attributes=attributes, terminal=terminal
+            )
+
+
+def _decode_attribute(fields: Fields) -> tuple[str, str]:
+    with fields as f:
+        return f.text("name"), f.text("value")
 
 
 def encode_redirect(redirect: Redirect) -> Any:

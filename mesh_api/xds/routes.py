@@ -26,6 +26,7 @@ from mesh_api.xds.matchers import (
     encode_query_match,
     encode_regex,
 )
+from mesh_api.xds.metadata import decode_metadata, encode_metadata
 from mesh_api.xds.route_actions import (
     decode_direct_response,
     decode_redirect,
@@ -77,6 +78,7 @@ def _encode_route(route: Route) -> Any:
         name=route.name,
         match=_encode_match(route.match),
         metadata=metadata(route.metadata),
+        stat_prefix=route.stat_prefix,
         typed_per_filter_config=encode_overrides(route.fault, route.cors),
         **encode_edits(route.edits),
     )
@@ -101,6 +103,7 @@ def _encode_match(match: RouteMatch) -> Any:
         headers=[encode_header_match(header) for header in match.headers],
         query_parameters=[encode_query_match(parameter) for parameter in match.query_parameters],
         runtime_fraction=None if match.runtime_fraction is None else runtime_fraction(match.runtime_fraction),
+        dynamic_metadata=[encode_metadata(condition) for condition in match.dynamic_metadata],
     )
     if match.grpc_only:
         message.grpc.SetInParent()
@@ -150,6 +153,7 @@ def _decode_route(fields: Fields) -> Route:
             cors=cors,
             operation=operation,
             metadata=read_metadata(f.optional("metadata")),
+            stat_prefix=f.text("stat_prefix"),
         )
 
 
@@ -175,6 +179,7 @@ def _decode_match(fields: Fields) -> RouteMatch:
             query_parameters=tuple(decode_query_match(parameter) for parameter in f.children("query_parameters")),
             runtime_fraction=None if fraction is None else read_runtime_fraction(fraction, 0),
             grpc_only=grpc,
+            dynamic_metadata=tuple(decode_metadata(condition) for condition in f.children("dynamic_metadata")),
         )
 
 

@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
+from envoy.type.v3 import hash_policy_pb2
 
 from mesh_api.config.listeners import TcpProxy
 from mesh_api.config.routes import WeightedCluster
@@ -23,7 +24,10 @@ def encode_tcp_proxy(proxy: TcpProxy) -> Any:
         access_log=[encode_access_log(log) for log in proxy.access_logs],
         idle_timeout=duration(proxy.idle_timeout),
         max_connect_attempts=uint32(proxy.max_connect_attempts, unless=1),
+        max_downstream_connection_duration=duration(proxy.max_connection_duration),
     )
+    if proxy.hash_source_ip:
+        message.hash_policy.add(source_ip=hash_policy_pb2.HashPolicy.SourceIp())
     if proxy.cluster:
         message.cluster = proxy.cluster
     for cluster in proxy.weighted_clusters:
@@ -47,7 +51,22 @@ def decode_tcp_proxy(fields: Fields) -> TcpProxy:
             access_logs=tuple(decode_access_log(log) for log in f.children("access_log")),
             idle_timeout=f.duration("idle_timeout"),
             max_connect_attempts=f.wrapped_number("max_connect_attempts", 1),
+            max_connection_duration=f.duration("max_downstream_connection_duration"),
+            hash_source_ip=_decode_hashes(f),
         )
+
+
+def _decode_hashes(fields: Fields) -> bool:
+    """Whether the client's address is hashed; nothing else can be."""
+    found = False
+    for policy in fields.children("hash_policy"):
+        with policy as p:
+            kind = p.oneof("policy_specifier")
+            if kind != "source_ip":
+                raise p.error("", f"{kind or 'a missing policy'} is not supported")
+            p.nothing_in(kind)
+            found = True
+    return found
 
 
 def _decode_weighted(fields: Fields) -> WeightedCluster:

@@ -4,7 +4,18 @@ One module for one kind of resource, and one for each policy kind that decides a
 """
 
 from mesh_api.config import Cluster, ClusterLoadAssignment, ClusterType, Listener, ProxyConfig, RouteConfiguration
-from mesh_control.compiler import clusters, endpoints, explicit, gateways, inbound, outbound, virtual_hosts
+from mesh_control.compiler import (
+    clusters,
+    connections,
+    endpoints,
+    explicit,
+    gateways,
+    header_case,
+    inbound,
+    outbound,
+    virtual_hosts,
+)
+from mesh_control.compiler.gateways import sni_clusters
 from mesh_control.compiler.scope import Scope
 from mesh_control.proxies import Proxy
 from mesh_control.world import World
@@ -15,9 +26,9 @@ def compile_proxy(world: World, proxy: Proxy) -> ProxyConfig:
     scope = Scope(world, proxy)
     listeners, routes, own = _gateway(scope) if proxy.is_gateway else _sidecar(scope)
     return ProxyConfig(
-        listeners=tuple(sorted(listeners, key=lambda listener: listener.name)),
-        routes=tuple(sorted(routes, key=lambda route: route.name)),
-        clusters=tuple(sorted([*own, *_clusters(scope)], key=lambda cluster: cluster.name)),
+        listeners=tuple(sorted(connections.dressed(scope, listeners), key=lambda listener: listener.name)),
+        routes=tuple(sorted(connections.announced(scope, routes), key=lambda route: route.name)),
+        clusters=tuple(sorted(header_case.kept(scope, [*own, *_clusters(scope)]), key=lambda cluster: cluster.name)),
         endpoints=_assignments(scope),
     )
 
@@ -32,22 +43,26 @@ Parts = tuple[list[Listener], list[RouteConfiguration], list[Cluster]]
 
 def _gateway(scope: Scope) -> Parts:
     listeners, routes = gateways.listeners(scope)
-    return listeners, routes, [clusters.black_hole()]
+    by_name = sni_clusters.clusters(_clusters(scope)) if sni_clusters.are_wanted(scope) else ()
+    return listeners, routes, [clusters.black_hole(scope), *by_name]
 
 
 def _sidecar(scope: Scope) -> Parts:
-    if not scope.proxy.intercepted:
+    proxy = scope.proxy
+    if not proxy.intercepted and (proxy.limited or proxy.egress_ports or proxy.ingress_ports):
         listeners = [*explicit.egress_listeners(scope), *explicit.ingress_listeners(scope)]
-        return listeners, explicit.routes(scope), [clusters.black_hole(), *explicit.inbound_clusters(scope)]
-    reached = scope.once("listeners", lambda: tuple(outbound.listeners(scope)))
-    listeners = [outbound.virtual(scope), *reached, *inbound.listeners(scope)]
+        return listeners, explicit.routes(scope), [clusters.black_hole(scope), *explicit.inbound_clusters(scope)]
+    reached = scope.once(("listeners", outbound.surroundings(scope)), lambda: tuple(outbound.listeners(scope)))
+    virtual = [outbound.virtual(scope)] if proxy.intercepted else []
+    listeners = [*virtual, *reached, *inbound.listeners(scope)]
     own = [
-        clusters.black_hole(),
+        clusters.black_hole(scope),
         clusters.passthrough(scope),
         clusters.inbound_passthrough(scope),
         *inbound.clusters(scope),
     ]
-    routes = scope.once("routes", lambda: tuple(virtual_hosts.route_configurations(scope)))
+    tables = tuple(outbound.tables(reached))
+    routes = scope.once(("routes", tables), lambda: tuple(virtual_hosts.route_configurations(scope, tables)))
     return listeners, list(routes), own
 
 
@@ -63,4 +78,7 @@ def _assignments(scope: Scope) -> tuple[ClusterLoadAssignment, ...]:
         found = (assignment for assignment in endpoints.assignments(scope) if assignment.cluster_name in wanted)
         return tuple(sorted(found, key=lambda assignment: assignment.cluster_name))
 
-    return scope.once("endpoints", made)
+    found = scope.once("endpoints", made)
+    if not scope.proxy.is_gateway or not sni_clusters.are_wanted(scope):
+        return found
+    return tuple(sorted([*found, *sni_clusters.assignments(found)], key=lambda assignment: assignment.cluster_name))

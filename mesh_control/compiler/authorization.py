@@ -1,8 +1,8 @@
 """AuthorizationPolicy to Envoy's RBAC filters (Istio, ``pilot/pkg/security/authz/builder``).
 
 A workload is ruled by the policies of the root namespace and of its own that select it. The filters stand in the order in
-which they are asked: CUSTOM, AUDIT, DENY, ALLOW; there is one only where there is a policy for it. A policy in dry-run makes
-shadow rules, which are counted and refuse nobody.
+which they are asked: AUDIT, DENY, ALLOW (before them CUSTOM, :mod:`mesh_control.compiler.external_authorization`); there is
+one only where there is a policy for it. A policy in dry-run makes shadow rules, which are counted and refuse nobody.
 """
 
 from collections.abc import Iterable
@@ -24,7 +24,6 @@ GATEWAY_GROUP: Final = "gateway.networking.k8s.io"
 
 TCP_STATISTICS: Final = "tcp."
 _SHADOW: Final = {RbacAction.ALLOW: "istio_dry_run_allow_", RbacAction.DENY: "istio_dry_run_deny_", RbacAction.LOG: ""}
-_BAD_PROVIDER: Final = "-deny-due-to-bad-CUSTOM-action"
 _ORDER: Final = (("AUDIT", RbacAction.LOG), ("DENY", RbacAction.DENY), ("ALLOW", RbacAction.ALLOW))
 
 
@@ -100,7 +99,6 @@ Parts = tuple[Rbac | None, Rbac | None, str]
 
 
 def _filters(world: World, policies: tuple[AuthorizationPolicy, ...], tcp: bool) -> Iterable[Parts]:
-    yield from _custom(world, [policy for policy in policies if policy.spec.action == "CUSTOM"], tcp)
     for name, action in _ORDER:
         chosen = [policy for policy in policies if (policy.spec.action or "ALLOW") == name]
         if chosen:
@@ -110,53 +108,42 @@ def _filters(world: World, policies: tuple[AuthorizationPolicy, ...], tcp: bool)
 def _filter(world: World, policies: list[AuthorizationPolicy], action: RbacAction, tcp: bool) -> Parts:
     enforced = [policy for policy in policies if not policy.dry_run]
     dry = [policy for policy in policies if policy.dry_run]
-    rules = Rbac(action, _compiled(world, enforced, action, tcp)) if enforced else None
-    shadow = Rbac(action, _compiled(world, dry, action, tcp)) if dry else None
+    rules = Rbac(action, compiled(world, enforced, action, tcp=tcp)) if enforced else None
+    shadow = Rbac(action, compiled(world, dry, action, tcp=tcp)) if dry else None
     return rules, shadow, _SHADOW[action if dry else RbacAction.ALLOW]  # without any, Istio writes the first
 
 
-def _custom(world: World, policies: list[AuthorizationPolicy], tcp: bool) -> Iterable[Parts]:
-    """Nobody is there to be asked: as Istio does where a provider is not configured, what would be asked for is denied."""
-    providers: dict[str, list[AuthorizationPolicy]] = {}
-    for policy in policies:
-        provider = policy.spec.provider
-        providers.setdefault((provider.name if provider is not None else None) or "", []).append(policy)
-    for name in sorted(providers):
-        before = f"istio-ext-authz-{name}-" if name else "istio-ext-authz-"
-        made = _compiled(world, providers[name], RbacAction.DENY, tcp, before, _BAD_PROVIDER)
-        yield Rbac(RbacAction.DENY, made), None, ""
-
-
-def _compiled(
-    world: World, policies: list[AuthorizationPolicy], action: RbacAction, tcp: bool, before: str = "", after: str = ""
+def compiled(
+    world: World, policies: Iterable[AuthorizationPolicy], action: RbacAction, *, tcp: bool, before: str = ""
 ) -> tuple[RbacPolicy, ...]:
-    made = (rule for policy in policies for rule in _of_policy(world, policy, action, tcp, before, after))
+    """The rules of all of them, sorted by name; ``before`` goes before each name."""
+    made = (rule for policy in policies for rule in _of_policy(world, policy, action, tcp, before))
     return tuple(sorted(made, key=lambda rule: rule.name))
 
 
 def _of_policy(
-    world: World, policy: AuthorizationPolicy, action: RbacAction, tcp: bool, before: str, after: str
+    world: World, policy: AuthorizationPolicy, action: RbacAction, tcp: bool, before: str
 ) -> tuple[RbacPolicy, ...]:
     """The rules of one policy, compiled once for all workloads that it is for."""
-    key = ("rbac", policy.key, action, tcp)
+    key = ("rbac", policy.key, action, tcp, before)
     if key not in world.memo:
-        world.memo[key] = tuple(_rules(world, policy, action, tcp, before, after))
+        world.memo[key] = tuple(_rules(world, policy, action, tcp, before))
     made: tuple[RbacPolicy, ...] = world.memo[key]
     return made
 
 
 def _rules(
-    world: World, policy: AuthorizationPolicy, action: RbacAction, tcp: bool, before: str, after: str
+    world: World, policy: AuthorizationPolicy, action: RbacAction, tcp: bool, before: str
 ) -> Iterable[RbacPolicy]:
     namespace = policy.metadata.namespace
     target = Target(action, tcp, namespace, world.trust_domains)
     for place, rule in enumerate(policy.spec.rules or ()):
-        compiled = compile_rule(f"{before}{policy_name(namespace, policy.metadata.name, place)}{after}", rule, target)
-        if compiled is not None:
-            yield compiled
+        made = compile_rule(f"{before}{policy_name(namespace, policy.metadata.name, place)}", rule, target)
+        if made is not None:
+            yield made
     if not policy.spec.rules:
         never = (Not(ANYTHING),)
-        yield RbacPolicy(f"{before}{policy_name(namespace, policy.metadata.name, 0)}{after}", never, never)
+        yield RbacPolicy(f"{before}{policy_name(namespace, policy.metadata.name, 0)}", never, never)
 
 
 def policy_name(namespace: str, name: str, rule: int) -> str:

@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any, TypeVar
 
 from mesh_api.config import (
-    CircuitBreakerThresholds,
     Cluster,
     ClusterType,
     HttpProtocolOptions,
@@ -19,7 +18,7 @@ from mesh_api.config import (
     SlowStart,
     TransportSocketMatch,
 )
-from mesh_control.compiler import defaults, endpoints, names, tls, traffic_policies
+from mesh_control.compiler import client_tls, connection_pools, defaults, endpoints, names, tls, traffic_policies
 from mesh_control.compiler.peer_authentication import TlsMode, mtls_of_namespace
 from mesh_control.compiler.scope import Scope
 from mesh_control.compiler.traffic_policies import Settings
@@ -44,7 +43,8 @@ def outbound(scope: Scope) -> list[Cluster]:
     made: list[Cluster] = []
     for service in scope.services:
         rules = scope.destination_rules(service)
-        made += scope.shared("clusters", (service, *rules), partial(_of_service, scope, service, rules))
+        what = "clusters", scope.proxy.is_gateway  # which may have secrets, and is told the hosts of headless services
+        made += scope.shared(what, (service, *rules), partial(_of_service, scope, service, rules))
     return made
 
 
@@ -54,9 +54,16 @@ def _of_service(scope: Scope, service: Service, rules: Sequence[DestinationRule]
         for subset in (None, *traffic_policies.subsets(rules)):
             cluster = _cluster(scope, service, port, subset)
             cluster = replace(cluster, **described(service, rules, subset))
-            settings = traffic_policies.settings(rules, port.number, subset)
-            cluster = with_settings(cluster, settings)
-            made.append(cluster if scope.proxy.limited else _with_tls(scope, cluster, service, port, subset, settings))
+            asked = traffic_policies.settings(rules, port.number, subset)
+            settings = traffic_policies.with_defaults(asked, scope.world.mesh)
+            cluster = _with_balancer(cluster, settings.load_balancer)
+            cluster = connection_pools.with_pool(scope, cluster, settings.connection_pool, port.protocol)
+            cluster = _with_outliers(cluster, settings.outlier_detection)
+            selected = any(rule.spec.workload_selector is not None for rule in rules)
+            told = scope.proxy.limited or (
+                settings.tls is not None and client_tls.is_withheld(scope, settings.tls, selected=selected)
+            )
+            made.append(cluster if told else _with_tls(scope, cluster, service, port, subset, settings))
     return tuple(made)
 
 
@@ -70,7 +77,7 @@ def _cluster(scope: Scope, service: Service, port: ServicePort, subset: Subset |
         eds_service_name=name,
         thresholds=defaults.THRESHOLDS,
         healthy_panic_threshold=0.0,
-        http=HttpProtocolOptions("http2" if port.protocol in (Protocol.GRPC, Protocol.HTTP2) else "http1"),
+        http=HttpProtocolOptions(spoken(port.protocol, looks=not scope.proxy.is_gateway)),
         alt_stat_name=names.statistics(name),
     )
     if service.resolution.by_name:
@@ -80,10 +87,20 @@ def _cluster(scope: Scope, service: Service, port: ServicePort, subset: Subset |
             ClusterType.LOGICAL_DNS if single else ClusterType.STRICT_DNS
         )  # Envoy wants exactly one name for the former
         cluster = replace(cluster, type=kind, eds_service_name="", load_assignment=hosts)
-        cluster = replace(cluster, dns_jitter=defaults.DNS_JITTER, dns_max_queries=defaults.DNS_MAX_QUERIES)
-    elif service.resolution is Resolution.NONE:
+        cluster = replace(
+            cluster,
+            dns_jitter=defaults.DNS_JITTER,
+            dns_max_queries=defaults.DNS_MAX_QUERIES,
+            dns_refresh_rate=scope.world.mesh.dns_refresh_rate.total_seconds(),
+        )
+    elif not endpoints.known_here(scope, service):
         cluster = _original_destination(cluster)
     return cluster
+
+
+def spoken(protocol: Protocol, *, looks: bool = True) -> str:
+    """What is not declared is spoken as the client does, by whoever ``looks`` into connections."""
+    return "downstream" if protocol is Protocol.AUTO and looks else "http2" if protocol.is_http2 else "http1"
 
 
 def described(service: Service, rules: Sequence[DestinationRule], subset: Subset | None = None) -> dict[str, Any]:
@@ -108,10 +125,14 @@ def _with_tls(
     http2 = cluster.http.protocol == "http2"
     asked = settings.tls
     if asked is None:
-        off = not scope.world.mesh.enable_auto_mtls
+        dialled = cluster.type is ClusterType.ORIGINAL_DST
+        alike = dialled or service.headless or service.resolution is Resolution.NONE
+        off = not scope.world.mesh.enable_auto_mtls or (alike and not _all_mutual(scope, service, port))
         if off or service.external or mtls_of_namespace(scope.world, service.namespace) is TlsMode.DISABLE:
             return cluster
         mutual = tls.mutual_client(sni, identities(scope.world, service), http2=http2)
+        if dialled:
+            return replace(cluster, tls=mutual)
         matches = (
             TransportSocketMatch("tlsMode-istio", (("tlsMode", "istio"),), mutual),
             TransportSocketMatch("tlsMode-disabled", (), RawBuffer()),
@@ -120,29 +141,29 @@ def _with_tls(
     if asked.mode == "ISTIO_MUTUAL":
         names_ = asked.subject_alt_names or identities(scope.world, service)
         return replace(cluster, tls=tls.mutual_client(asked.sni or sni, names_, http2=http2))
+    if asked.mode in ("SIMPLE", "MUTUAL"):
+        known = () if service.of_kubernetes else identities(scope.world, service)
+        return client_tls.to_host(scope, cluster, asked, known)
     return cluster
+
+
+def _all_mutual(scope: Scope, service: Service, port: ServicePort) -> bool:
+    """Whether every host takes mutual TLS: where the host is the address that was dialled, nothing tells them apart."""
+    hosts = [w.mutual_tls for w in scope.world.members_of(service) if w.port(port)]
+    return bool(hosts) and all(hosts)
 
 
 def identities(world: World, service: Service) -> tuple[str, ...]:
     """The names in the certificates of a service's workloads."""
     domains = world.trust_domains
-    accounts = {(w.namespace, w.service_account) for w in world.members[service.hostname] if w.service_account}
-    return tuple(
-        sorted(
-            f"spiffe://{domain}/ns/{namespace}/sa/{account}" for namespace, account in accounts for domain in domains
-        )
-    )
-
-
-def with_settings(cluster: Cluster, settings: Settings) -> Cluster:
-    """The cluster with a DestinationRule's settings."""
-    cluster = _with_balancer(cluster, settings.load_balancer)
-    cluster = with_pool(cluster, settings.connection_pool)
-    return _with_outliers(cluster, settings.outlier_detection)
+    accounts = {(w.namespace, w.service_account) for w in world.members_of(service) if w.service_account}
+    found = {f"spiffe://{domain}/ns/{namespace}/sa/{account}" for namespace, account in accounts for domain in domains}
+    return tuple(sorted(found | set(service.subject_alt_names)))
 
 
 def _original_destination(cluster: Cluster) -> Cluster:
-    return replace(cluster, type=ClusterType.ORIGINAL_DST, lb_policy=LbPolicy.CLUSTER_PROVIDED, eds_service_name="")
+    cluster = replace(cluster, type=ClusterType.ORIGINAL_DST, lb_policy=LbPolicy.CLUSTER_PROVIDED, eds_service_name="")
+    return replace(cluster, cleanup_interval=defaults.IDLE_ENDPOINT_TTL)
 
 
 def _with_balancer(cluster: Cluster, balancer: policy.LoadBalancer | None) -> Cluster:
@@ -176,53 +197,12 @@ def _with_hash(cluster: Cluster, hashed: policy.ConsistentHash) -> Cluster:
     return replace(cluster, lb_policy=LbPolicy.RING_HASH, ring_hash=RingHashConfig(minimum_ring_size=ring))
 
 
-def with_pool(cluster: Cluster, pool: policy.ConnectionPool | None) -> Cluster:
-    """The cluster with the limits of a connection pool. 0 is what Istio reads where nothing is written: no limit."""
-    if pool is None:
-        return cluster
-    tcp, http = pool.tcp or policy.TcpSettings(), pool.http or policy.HttpSettings()
-    limits = defaults.THRESHOLDS
-    thresholds = CircuitBreakerThresholds(
-        tcp.max_connections or limits.max_connections,
-        http.http1_max_pending_requests or limits.max_pending_requests,
-        http.http2_max_requests or limits.max_requests,
-        http.max_retries or limits.max_retries,
-    )
-    alive = tcp.tcp_keepalive
-    protocol = _upgraded(cluster.http.protocol, http)
-    options = replace(
-        cluster.http,
-        idle_timeout=_seconds(http.idle_timeout),
-        max_connection_duration=_seconds(tcp.max_connection_duration),
-        max_requests_per_connection=http.max_requests_per_connection or 0,
-        max_concurrent_streams=None if protocol == "http1" else http.max_concurrent_streams or None,
-        protocol=protocol,
-    )
-    return replace(
-        cluster,
-        thresholds=thresholds,
-        connect_timeout=_or(_seconds(tcp.connect_timeout), cluster.connect_timeout),
-        tcp_keepalive=None if alive is None else (alive.probes, _whole(alive.time), _whole(alive.interval)),
-        http=options,
-    )
-
-
-def _upgraded(protocol: str, http: policy.HttpSettings) -> str:
-    if http.use_client_protocol:
-        return "downstream"
-    return "http2" if http.h2_upgrade_policy == "UPGRADE" else protocol
-
-
 def _or(value: T | None, default: T) -> T:
     return default if value is None else value
 
 
 def _seconds(value: timedelta | None) -> float | None:
     return None if value is None else value.total_seconds()
-
-
-def _whole(value: timedelta | None) -> int | None:
-    return None if value is None else int(value.total_seconds())
 
 
 def _with_outliers(cluster: Cluster, outliers: policy.OutlierDetection | None) -> Cluster:
@@ -248,12 +228,12 @@ def _with_outliers(cluster: Cluster, outliers: policy.OutlierDetection | None) -
     return replace(cluster, outlier_detection=detection, healthy_panic_threshold=panic)
 
 
-def black_hole() -> Cluster:
+def black_hole(scope: Scope) -> Cluster:
     """The cluster without hosts."""
     return Cluster(
         defaults.BLACK_HOLE,
         ClusterType.STATIC,
-        connect_timeout=defaults.CONNECT_TIMEOUT,
+        connect_timeout=scope.world.mesh.connect_timeout.total_seconds(),
         alt_stat_name=names.statistics(defaults.BLACK_HOLE),
     )
 
@@ -261,7 +241,7 @@ def black_hole() -> Cluster:
 def passthrough(scope: Scope) -> Cluster:
     """Whatever address was dialled."""
     protocol = "http1" if scope.proxy.limited else "downstream"
-    return Cluster(
+    cluster = Cluster(
         defaults.PASSTHROUGH,
         ClusterType.ORIGINAL_DST,
         defaults.CONNECT_TIMEOUT,
@@ -271,6 +251,7 @@ def passthrough(scope: Scope) -> Cluster:
         cleanup_interval=defaults.IDLE_ENDPOINT_TTL,
         alt_stat_name=names.statistics(defaults.PASSTHROUGH),
     )
+    return connection_pools.of_the_mesh(scope.world.mesh, cluster)
 
 
 def inbound_passthrough(scope: Scope) -> Cluster:

@@ -54,6 +54,13 @@ OUTBOUND_RETRIES = RetryPolicy(
     avoid_previous_hosts=True,
 )
 
+HASHED_RETRIES = RetryPolicy(
+    retry_on=OUTBOUND_RETRIES.retry_on,
+    num_retries=OUTBOUND_RETRIES.num_retries,
+    host_selection_retry_max_attempts=OUTBOUND_RETRIES.host_selection_retry_max_attempts,
+)
+"""The same to hosts that are chosen by a hash: others would be the wrong ones."""
+
 INBOUND_RETRIES = RetryPolicy(retry_on=("reset-before-request",), num_retries=2)
 
 HTTP_FILTERS: tuple[HttpFilter, ...] = (GrpcStatsFilter(), FaultFilter(), CorsFilter(), RouterFilter())
@@ -69,7 +76,42 @@ ACCESS_LOG_FORMAT = (
     "%DOWNSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS% %REQUESTED_SERVER_NAME% %ROUTE_NAME%\n"
 )
 
-ACCESS_LOGS = (AccessLog("/dev/stdout", ACCESS_LOG_FORMAT),)
+ACCESS_LOG_JSON = {
+    "start_time": "%START_TIME%",
+    "route_name": "%ROUTE_NAME%",
+    "method": "%REQ(:METHOD)%",
+    "path": "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%",
+    "protocol": "%PROTOCOL%",
+    "response_code": "%RESPONSE_CODE%",
+    "response_flags": "%RESPONSE_FLAGS%",
+    "response_code_details": "%RESPONSE_CODE_DETAILS%",
+    "connection_termination_details": "%CONNECTION_TERMINATION_DETAILS%",
+    "bytes_received": "%BYTES_RECEIVED%",
+    "bytes_sent": "%BYTES_SENT%",
+    "duration": "%DURATION%",
+    "upstream_service_time": "%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)%",
+    "x_forwarded_for": "%REQ(X-FORWARDED-FOR)%",
+    "user_agent": "%REQ(USER-AGENT)%",
+    "request_id": "%REQ(X-REQUEST-ID)%",
+    "authority": "%REQ(:AUTHORITY)%",
+    "upstream_host": "%UPSTREAM_HOST%",
+    "upstream_cluster": "%UPSTREAM_CLUSTER_RAW%",
+    "upstream_local_address": "%UPSTREAM_LOCAL_ADDRESS%",
+    "downstream_local_address": "%DOWNSTREAM_LOCAL_ADDRESS%",
+    "downstream_remote_address": "%DOWNSTREAM_REMOTE_ADDRESS%",
+    "requested_server_name": "%REQUESTED_SERVER_NAME%",
+    "upstream_transport_failure_reason": "%UPSTREAM_TRANSPORT_FAILURE_REASON%",
+}
+"""The same as a JSON object."""
 
-LISTENER_ACCESS_LOGS = (AccessLog("/dev/stdout", ACCESS_LOG_FORMAT, response_flags=("NR",)),)
-"""The listener's own log: only connections for which there was no filter chain."""
+STANDARD_OUTPUT = "/dev/stdout"
+
+NO_CHAIN = ("NR",)
+"""Response flags of connections for which there was no filter chain."""
+
+ACCESS_LOGS = (AccessLog(STANDARD_OUTPUT, ACCESS_LOG_FORMAT),)
+"""Where connections and requests are logged; the mesh's and the Telemetries' logs take its place
+(:mod:`mesh_control.compiler.connections`)."""
+
+LISTENER_ACCESS_LOGS = (AccessLog(STANDARD_OUTPUT, ACCESS_LOG_FORMAT, response_flags=NO_CHAIN),)
+"""The listener's own log, as :data:`ACCESS_LOGS`: only connections for which there was no filter chain."""

@@ -5,9 +5,11 @@ from functools import partial
 
 from mesh_api.config import ClusterLoadAssignment, Endpoint, LocalityEndpoints, SocketAddress
 from mesh_api.config.clusters import UNLIMITED
+from mesh_api.config.endpoints import HealthStatus
 from mesh_control.compiler import names, traffic_policies
+from mesh_control.compiler.peer_authentication import takes_tls
 from mesh_control.compiler.scope import Scope
-from mesh_control.world import Resolution, Service, ServicePort, Workload
+from mesh_control.world import Health, Origin, Resolution, Service, ServicePort, Workload
 from mesh_policy import DestinationRule
 from mesh_policy.networking.destination_rule import Subset
 
@@ -16,6 +18,11 @@ CANONICAL_REVISION = ("service.istio.io/canonical-revision", "app.kubernetes.io/
 """Labels that name a workload's service and its version, the first that is set counts."""
 
 
+HEALTH = {
+    Health.HEALTHY: HealthStatus.HEALTHY,
+    Health.UNHEALTHY: HealthStatus.UNHEALTHY,
+    Health.DRAINING: HealthStatus.DRAINING,
+}
 CLUSTER = "Kubernetes"
 """The cluster of all workloads, as Istio calls it where nothing else is said, even without Kubernetes."""
 
@@ -24,10 +31,18 @@ def assignments(scope: Scope) -> list[ClusterLoadAssignment]:
     """The assignment of every cluster whose hosts are known here."""
     made: list[ClusterLoadAssignment] = []
     for service in scope.services:
-        if service.resolution is Resolution.STATIC:
+        if known_here(scope, service):
             rules = scope.destination_rules(service)
-            made += scope.shared("endpoints", (service, *rules), partial(_of_service, scope, service, rules))
+            what = "endpoints", scope.proxy.node if service.node_local else ""
+            made += scope.shared(what, (service, *rules), partial(_of_service, scope, service, rules))
     return made
+
+
+def known_here(scope: Scope, service: Service) -> bool:
+    """Whether the control plane tells the hosts. A gateway is told those of a headless service and of one without resolution,
+    too, whose addresses nobody dials there (Istio)."""
+    dialled = service.headless or service.resolution is Resolution.NONE
+    return service.resolution is Resolution.STATIC or (dialled and scope.proxy.is_gateway)
 
 
 def _of_service(scope: Scope, service: Service, rules: Sequence[DestinationRule]) -> tuple[ClusterLoadAssignment, ...]:
@@ -38,36 +53,61 @@ def _of_service(scope: Scope, service: Service, rules: Sequence[DestinationRule]
 def assignment(scope: Scope, service: Service, port: ServicePort, subset: Subset | None) -> ClusterLoadAssignment:
     """The hosts of a port, or those of them that carry a subset's labels, by locality."""
     wanted = (subset.labels or {}) if subset is not None else {}
-    members = [w for w in scope.world.members[service.hostname] if wanted.items() <= w.labels.items()]
+    members = [
+        workload
+        for workload in scope.world.members_of(service)
+        if wanted.items() <= workload.labels.items()
+        and workload.port(port)
+        and (not service.node_local or workload.node == scope.proxy.node)
+    ]
+    if any(workload.health is Health.UNHEALTHY for workload in members) and _panics(scope, service, port, subset):
+        members = [workload for workload in members if workload.health is not Health.UNHEALTHY]
     localities = sorted({workload.locality for workload in members})
     return ClusterLoadAssignment(
         names.outbound(port.number, subset.name if subset else "", service.hostname),
-        tuple(_locality(locality, [w for w in members if w.locality == locality], port) for locality in localities),
+        tuple(_locality(scope, place, [w for w in members if w.locality == place], port) for place in localities),
     )
 
 
-def _locality(locality: str, members: list[Workload], port: ServicePort) -> LocalityEndpoints:
+def _panics(scope: Scope, service: Service, port: ServicePort, subset: Subset | None) -> bool:
+    """Whether hosts that are not ready would get requests once too few are left: they are not told then (Istio). One that
+    prefers what is near needs them all the same, to know when to go further."""
+    outliers = traffic_policies.settings(scope.destination_rules(service), port.number, subset).outlier_detection
+    return not service.near and outliers is not None and bool(outliers.min_health_percent)
+
+
+def _locality(scope: Scope, locality: str, members: list[Workload], port: ServicePort) -> LocalityEndpoints:
     region, zone, sub_zone = [*locality.split("/"), "", "", ""][:3]
     weight = min(sum(workload.weight for workload in members), UNLIMITED)
     return LocalityEndpoints(
-        tuple(_endpoint(workload, port) for workload in members), region, zone, sub_zone, weight=weight
+        tuple(_endpoint(scope, workload, port) for workload in members), region, zone, sub_zone, weight=weight
     )
 
 
-def _endpoint(workload: Workload, port: ServicePort) -> Endpoint:
+def _endpoint(scope: Scope, workload: Workload, port: ServicePort) -> Endpoint:
+    number = workload.port(port)
+    mutual = workload.mutual_tls and takes_tls(scope.world, workload, number)
     return Endpoint(
-        SocketAddress(workload.address, workload.port(port)),
+        SocketAddress(workload.address, number),
         weight=workload.weight,
-        tls_mode="istio" if workload.mutual_tls else "",
+        health=_health(workload),
+        tls_mode="istio" if mutual else "",
         metadata=(("workload", _owner(workload)),),
     )
 
 
+def _health(workload: Workload) -> HealthStatus:
+    """Of what nobody looks after, nothing is said; which counts as healthy."""
+    looked_after = workload.origin is not Origin.ENTRY or workload.health is not Health.HEALTHY
+    return HEALTH[workload.health] if looked_after else HealthStatus.UNKNOWN
+
+
 def _owner(workload: Workload) -> str:
     """Workload, namespace, canonical service, its revision, cluster: what telemetry says of a peer (Istio's form)."""
-    service = _first(workload.labels, CANONICAL_SERVICE) or workload.name
+    name = workload.owner or workload.name
+    service = _first(workload.labels, CANONICAL_SERVICE) or name
     revision = _first(workload.labels, CANONICAL_REVISION)
-    return f"{workload.name};{workload.namespace};{service};{revision};{CLUSTER}"
+    return f"{name};{workload.namespace};{service};{revision};{CLUSTER}"
 
 
 def _first(labels: Mapping[str, str], keys: tuple[str, ...]) -> str:

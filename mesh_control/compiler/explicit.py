@@ -12,7 +12,7 @@ from mesh_api.config import (
     SocketAddress,
     TrafficDirection,
 )
-from mesh_control.compiler import authorization, defaults, filter_chains, inbound, names, outbound, virtual_hosts
+from mesh_control.compiler import admission, defaults, filter_chains, inbound, names, outbound, virtual_hosts
 from mesh_control.compiler.scope import Scope
 from mesh_control.world import Service, ServicePort
 
@@ -78,10 +78,12 @@ def ingress_listeners(scope: Scope) -> list[Listener]:
     for number, application, service, port in _served(scope):
         name = f"{defaults.LOOPBACK}_{number}"
         if port.tcp:
-            chain = FilterChain(filter_chains.tcp(names.inbound(application)), name, guards=authorization.guards(scope))
+            chain = FilterChain(
+                filter_chains.tcp(names.inbound(application)), name, guards=admission.network_filters(scope)
+            )
         else:
             table = inbound.routes(application, service, port)
-            manager = filter_chains.inbound_http(f"inbound_{name}", table, authorization.http_filters(scope))
+            manager = filter_chains.inbound_http(f"inbound_{name}", table, admission.http_filters(scope))
             chain = FilterChain(manager, name)
         address = SocketAddress(defaults.LOOPBACK, number)
         made.append(Listener(name, address, (chain,), traffic_direction=TrafficDirection.INBOUND))

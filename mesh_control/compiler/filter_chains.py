@@ -4,7 +4,7 @@ from mesh_api.config import (
     FilterChain,
     FilterChainMatch,
     HttpConnectionManager,
-    RbacFilter,
+    HttpFilter,
     RouteConfiguration,
     TcpProxy,
 )
@@ -27,7 +27,7 @@ def outbound_http(stat_prefix: str, rds_name: str) -> HttpConnectionManager:
 
 
 def inbound_http(
-    stat_prefix: str, routes: RouteConfiguration, authorization: tuple[RbacFilter, ...] = ()
+    stat_prefix: str, routes: RouteConfiguration, authorization: tuple[HttpFilter, ...] = ()
 ) -> HttpConnectionManager:
     """HTTP to the application, routes inline; who may ask is decided before all else."""
     return HttpConnectionManager(
@@ -46,7 +46,7 @@ def inbound_http(
     )
 
 
-def gateway_http(stat_prefix: str, rds_name: str, authorization: tuple[RbacFilter, ...] = ()) -> HttpConnectionManager:
+def gateway_http(stat_prefix: str, rds_name: str, authorization: tuple[HttpFilter, ...] = ()) -> HttpConnectionManager:
     """HTTP from outside: the peer's address is the client's, and nothing it says about others is believed."""
     return HttpConnectionManager(
         stat_prefix=names.statistics(stat_prefix),
@@ -76,6 +76,6 @@ def black_hole(name: str, port: int) -> FilterChain:
     return FilterChain(sink, name, FilterChainMatch(destination_port=port))
 
 
-def pass_through() -> FilterChain:
-    """What is not what the port is for goes where it was dialled."""
-    return FilterChain(tcp(defaults.PASSTHROUGH), "PassthroughFilterChain")
+def pass_through(cluster: str = defaults.PASSTHROUGH, idle_timeout: float | None = None) -> FilterChain:
+    """What is not what the port is for goes where it was dialled, or to the cluster for what nobody declared."""
+    return FilterChain(tcp(cluster, idle_timeout), "PassthroughFilterChain")

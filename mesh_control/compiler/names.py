@@ -8,6 +8,11 @@ def outbound(port: int, subset: str, hostname: str) -> str:
     return f"outbound|{port}|{subset}|{hostname}"
 
 
+def authority(hostname: str, port: int) -> str:
+    """Host and port, as virtual hosts are named."""
+    return f"[{hostname}]:{port}" if ":" in hostname else f"{hostname}:{port}"
+
+
 def sni(port: int, subset: str, hostname: str) -> str:
     """The server name that a sidecar asks for: a gateway that passes TLS on knows the cluster by it."""
     return f"outbound_.{port}_.{subset}_.{hostname}"

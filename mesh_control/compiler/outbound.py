@@ -1,158 +1,331 @@
-"""Listeners of a sidecar for what its application sends."""
+"""Listeners of a sidecar for what its application sends: one for each address and port on which services are reached.
 
-from dataclasses import replace
+Several services may come together on one. HTTP is told apart by its host later; where HTTP and bytes meet, or nothing is
+declared, the proxy looks into each connection. Chains that ask the same of a connection exclude each other: the first counts.
+"""
+
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 from mesh_api.config import (
     FilterChain,
-    FilterChainMatch,
+    GrpcWebFilter,
+    HttpConnectionManager,
     Listener,
     ListenerFilter,
+    PipeAddress,
     SocketAddress,
     TcpProxy,
     TrafficDirection,
-    WeightedCluster,
 )
-from mesh_control.compiler import defaults, filter_chains, names, traffic_policies
-from mesh_control.compiler.scope import MESH, Scope
-from mesh_control.compiler.virtual_service import Place, cluster_of
-from mesh_control.world import Protocol, Service, ServicePort
-from mesh_policy import VirtualService
-from mesh_policy.networking.virtual_service import TcpMatch, TcpRoute
+from mesh_api.config.proxy_config import filter_chains as config_chains
+from mesh_control.compiler import defaults, filter_chains, names, outbound_policy
+from mesh_control.compiler.egress import Egress
+from mesh_control.compiler.outbound_chains import Chain, Sent, chains
+from mesh_control.compiler.scope import Scope
+from mesh_control.compiler.virtual_hosts import PROXY_TABLE
+from mesh_control.proxies import OUTBOUND_PORT
+from mesh_control.world import Protocol, Resolution, Service, ServicePort, declared_protocol
+from mesh_policy.hosts import is_address
+from mesh_policy.networking.workload_entry import UNIX
 
 OUTBOUND = TrafficDirection.OUTBOUND
+PRIVILEGED = 1024
+Reached = dict[tuple[str, int], "_Entry"]
+
+
+@dataclass(slots=True)
+class _Entry:
+    """A listener in the making. ``kind`` is HTTP, TCP or AUTO, ``declared`` the protocol of the first port that it is for;
+    ``locked``: a Sidecar says what it has, nothing comes in."""
+
+    binds: tuple[str, ...]
+    port: int
+    bound: bool
+    kind: Protocol
+    declared: Protocol
+    chains: list[Chain] = field(default_factory=list)
+    locked: bool = False
+
+    def merge(self, chains: Sequence[Chain]) -> None:
+        """Adds those that ask something else of a connection than the ones that are there."""
+        for chain in chains:
+            if all(chain.conditions != known.conditions for known in self.chains):
+                self.chains.append(chain)
+
+
+@dataclass(frozen=True, slots=True)
+class _Listening:
+    """Where an egress listener binds: the addresses (none: those of the services), and whether as sockets of their own."""
+
+    binds: tuple[str, ...]
+    bound: bool
 
 
 def listeners(scope: Scope) -> list[Listener]:
-    """One for each address and port on which services are reached."""
-    found: dict[str, list[Listener]] = {}
-    for service in scope.services:
+    """All but the one that everything is redirected to."""
+    found: Reached = {}
+    for item in scope.egress:
+        _reach(scope, item, found)
+    made = [_listener(scope, entry) for entry in found.values()]
+    proxied = _http_proxy(scope)
+    return made if proxied is None else [*made, proxied]
+
+
+def surroundings(scope: Scope) -> Hashable:
+    """What besides the view of the mesh decides about these listeners. The proxy's own address counts where services are
+    reached by the addresses of their workloads."""
+    proxy = scope.proxy
+    own = (proxy.addresses or (proxy.address,))[0]
+    return (
+        proxy.families,
+        proxy.intercepted,
+        proxy.unprivileged,
+        proxy.reserved,
+        proxy.idle_timeout,
+        proxy.http_proxy_port,
+        _capture_port(scope),
+        own if own in scope.addressed else "",
+    )
+
+
+def tables(made: Iterable[Listener]) -> Iterator[str]:
+    """Names of the route tables that listeners ask for."""
+    for listener in made:
+        for chain in config_chains(listener):
+            if isinstance(chain.filter, HttpConnectionManager) and chain.filter.rds_name:
+                yield chain.filter.rds_name
+
+
+def _reach(scope: Scope, item: Egress, found: Reached) -> None:
+    """Adds what an egress listener brings; the last one, which has no port, leaves alone what the others have made."""
+    listening = _listening(scope, item)
+    if item.port is not None:
+        port = ServicePort("", item.port, declared_protocol(item.protocol), item.port)
+        if _may_bind(scope, listening, port):
+            for service in item.services:
+                _add(scope, item, service, port, listening, found)
+        return
+    for entry in found.values():
+        entry.locked = True
+    for service in item.services:
         for port in service.ports:
-            for listener in _listeners(scope, service, port):
-                found.setdefault(listener.name, []).append(listener)
-    return [_joined(same) for same in found.values()]
+            if not _may_bind(scope, listening, port):
+                continue
+            for place in _pods(scope, service, port, listening):
+                _add(scope, item, service, port, place, found)
 
 
-def _joined(same: list[Listener]) -> Listener:
-    """Several services on one address and port: TLS is told apart by the server's name, HTTP later by host; else the first
-    one keeps the port."""
-    first, by_name = same[0], ListenerFilter.TLS_INSPECTOR
-    if len(same) == 1 or by_name not in first.listener_filters:
-        return first
-    taken: set[str] = set()
-    chains: list[FilterChain] = []
-    for listener in same:
-        if by_name in listener.listener_filters:
-            new = [chain for chain in listener.filter_chains if taken.isdisjoint(chain.match.server_names)]
-            taken.update(name for chain in new for name in chain.match.server_names)
-            chains += new
-    return replace(first, filter_chains=tuple(chains))
+def _listening(scope: Scope, item: Egress) -> _Listening:
+    bind = (item.policy.bind or "") if item.policy is not None else ""
+    bound = not scope.proxy.intercepted or bind.startswith(UNIX)
+    bound = bound or (item.policy is not None and item.policy.capture_mode == "NONE")
+    return _Listening((bind,) if bind else outbound_policy.loopbacks(scope.proxy) if bound else (), bound)
+
+
+def _may_bind(scope: Scope, listening: _Listening, port: ServicePort) -> bool:
+    """Whether the port is free: the proxy's own listeners stand on all addresses, as those for HTTP do."""
+    if listening.bound and scope.proxy.unprivileged and port.number < PRIVILEGED:
+        return False
+    if listening.binds[:1] != outbound_policy.wildcards(scope.proxy)[:1] and (
+        listening.binds or not port.protocol.is_http
+    ):
+        return True
+    return port.number not in (_capture_port(scope), scope.world.mesh.proxy_inbound_listen_port, *scope.proxy.reserved)
+
+
+def _pods(scope: Scope, service: Service, port: ServicePort, listening: _Listening) -> Iterator[_Listening]:
+    """Bytes to a service without an address are sent to the addresses of its workloads, each of which is a listener then."""
+    if listening.binds or service.resolution is not Resolution.NONE or service.addresses or port.protocol.is_http:
+        yield listening
+        return
+    members = [w for w in scope.world.members_of(service) if w.port(port)]
+    if not members and not service.name and not service.selector:
+        yield listening
+    own = (scope.proxy.addresses or (scope.proxy.address,))[0]
+    for member in members:
+        if is_address(member.address) and member.address != own:
+            yield _Listening((member.address,), listening.bound)
+
+
+def _add(
+    scope: Scope, item: Egress, service: Service, port: ServicePort, listening: _Listening, found: Reached
+) -> None:
+    wildcards = outbound_policy.wildcards(scope.proxy)
+    if port.protocol.is_http:
+        binds = listening.binds or wildcards
+        entry = _Entry(binds, port.number, listening.bound, Protocol.HTTP, port.protocol)
+        proxied = port.protocol is Protocol.HTTP_PROXY
+        looked_into = binds[0] == wildcards[0] and not proxied and not scope.proxy.limited
+        entry.chains = [_http(scope, binds[0], port, _table(port.number, binds[0]), looked_into=looked_into)]
+        entry.kind = Protocol.AUTO if looked_into else Protocol.HTTP
+        _put_http(found, entry, overriding=proxied, mixing=not scope.proxy.limited)
+        return
+    for binds, networks in _places(scope, service, listening):
+        entry = _Entry(binds, port.number, listening.bound, port.protocol, port.protocol)
+        if entry.kind is not Protocol.AUTO:
+            entry.kind = Protocol.TCP
+        current = found.get((binds[0], port.number))
+        if current is not None and (current.locked or (current.kind is Protocol.AUTO and entry.kind is Protocol.AUTO)):
+            continue
+        by_name = binds[0] == wildcards[0] and not service.addresses
+        if scope.proxy.limited and by_name and port.protocol is Protocol.TLS:
+            continue  # nothing tells the services on this port apart: all of it goes where it was dialled
+        entry.chains = list(chains(scope, Sent(item, service, port, networks, by_name)))
+        if entry.kind is Protocol.AUTO:
+            alone = binds[0] != wildcards[0] and port.number
+            table = names.authority(service.hostname, port.number) if alone else _table(port.number, binds[0])
+            entry.chains.append(_http(scope, binds[0], port, table, looked_into=True))
+        _put_stream(scope, found, entry)
+
+
+def _table(port: int, bind: str) -> str:
+    return str(port) if port else bind
+
+
+def _places(scope: Scope, service: Service, listening: _Listening) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
+    """On which addresses bytes to a service arrive; with the networks that theirs is in, where that is all that tells."""
+    if listening.binds:
+        yield listening.binds, ()
+        return
+    wildcards = outbound_policy.wildcards(scope.proxy)
+    known = outbound_policy.addresses(scope.proxy, service)
+    for address in known:
+        if "/" in address:
+            yield wildcards, (address,)
+        else:
+            yield (address,), ()
+    if not known:
+        yield wildcards, ()
+
+
+def _put_http(found: Reached, entry: _Entry, *, overriding: bool, mixing: bool) -> None:
+    """``mixing``: HTTP and bytes may come together on one port."""
+    key = entry.binds[0], entry.port
+    current = found.get(key)
+    if current is not None and current.locked:
+        return
+    if current is None or overriding:
+        found[key] = entry
+    elif current.kind is Protocol.TCP and mixing and _go_together(entry, current):
+        current.merge(entry.chains)
+        current.kind = Protocol.AUTO
+
+
+def _put_stream(scope: Scope, found: Reached, entry: _Entry) -> None:
+    key = entry.binds[0], entry.port
+    current = found.get(key)
+    if current is None or (entry.kind is Protocol.AUTO and current.kind is Protocol.HTTP):
+        found[key] = entry
+    elif not (scope.proxy.limited and current.kind is not Protocol.TCP) and _go_together(entry, current):
+        current.merge(entry.chains)
+        if entry.kind is not current.kind:
+            current.kind = Protocol.AUTO
+
+
+def _go_together(entry: _Entry, current: _Entry) -> bool:
+    """Where the server speaks first nobody may look into connections, so that nothing else comes in beside it."""
+    return entry.declared is current.declared or not (entry.declared.server_first or current.declared.server_first)
+
+
+def _http(scope: Scope, bind: str, port: ServicePort, table: str, *, looked_into: bool) -> Chain:
+    """A chain for HTTP; what the first service of a port declares is what it takes."""
+    name, web = f"{bind}_{port.number}", port.protocol is Protocol.GRPC_WEB
+
+    def made() -> HttpConnectionManager:
+        manager = filter_chains.outbound_http(f"outbound_{name}", table)
+        return replace(manager, http_filters=(GrpcWebFilter(), *manager.http_filters)) if web else manager
+
+    return scope.shared(("outbound HTTP", name, table, web, looked_into), (), lambda: Chain(made(), http=looked_into))
+
+
+def _listener(scope: Scope, entry: _Entry) -> Listener:
+    unknown = outbound_policy.unknown_cluster(scope)
+    what = ("outbound listener", entry.binds, entry.port, entry.bound, unknown, scope.proxy.idle_timeout)
+    return scope.shared((*what, scope.proxy.limited), tuple(entry.chains), lambda: _made(scope, entry, unknown))
+
+
+def _made(scope: Scope, entry: _Entry, unknown: str) -> Listener:
+    made = [(chain, _filter_chain(chain)) for chain in entry.chains]
+    chosen = tuple(chain for known, chain in made if not known.takes_all)
+    default = next((chain for known, chain in reversed(made) if known.takes_all), None)
+    if default is not None and not chosen:
+        chosen, default = (default,), None
+    elif default is None and not scope.proxy.limited:
+        default = filter_chains.pass_through(unknown, scope.proxy.idle_timeout)
+    named = any(known.server_names for known in entry.chains)
+    inspectors = (ListenerFilter.TLS_INSPECTOR,) if named else ()
+    spoken = any(known.http for known in entry.chains)
+    if spoken:
+        inspectors = (*inspectors, ListenerFilter.HTTP_INSPECTOR)
+    return Listener(
+        f"{entry.binds[0]}_{entry.port}",
+        _address(entry.binds[0], entry.port),
+        chosen,
+        default_filter_chain=default,
+        listener_filters=inspectors,
+        bind_to_port=entry.bound,
+        traffic_direction=OUTBOUND,
+        continue_on_listener_filters_timeout=True,
+        listener_filters_timeout=scope.world.mesh.protocol_detection_timeout.total_seconds() if spoken else 0.0,
+        additional_addresses=tuple(SocketAddress(bind, entry.port) for bind in entry.binds[1:]),
+        max_connections_per_event=defaults.CONNECTIONS_PER_EVENT if entry.bound else None,
+    )
+
+
+def _filter_chain(chain: Chain) -> FilterChain:
+    timeout = defaults.TLS_CONNECT_TIMEOUT
+    return FilterChain(chain.filter, match=chain.match, connect_timeout=timeout, metadata=chain.metadata)
+
+
+def _address(bind: str, port: int) -> SocketAddress | PipeAddress:
+    return SocketAddress(bind, port) if port else PipeAddress(bind.removeprefix(UNIX))
+
+
+def _http_proxy(scope: Scope) -> Listener | None:
+    """The listener for applications that use the sidecar as their HTTP proxy, which reaches every service."""
+    own = scope.proxy.http_proxy_port
+    port = scope.world.mesh.proxy_http_port if own is None else own
+    if not port:
+        return None
+    binds = outbound_policy.loopbacks(scope.proxy)
+    entry = _Entry(binds, port, True, Protocol.HTTP, Protocol.HTTP_PROXY)
+    chain = _http(scope, binds[0], ServicePort("", port, Protocol.HTTP_PROXY, port), PROXY_TABLE, looked_into=False)
+    if isinstance(chain.filter, HttpConnectionManager):
+        chain = replace(chain, filter=replace(chain.filter, allow_absolute_url=True))
+    entry.chains = [chain]
+    return _listener(scope, entry)
+
+
+def _capture_port(scope: Scope) -> int:
+    """The proxy's own, else the mesh's."""
+    own = scope.proxy.outbound_port
+    return scope.world.mesh.proxy_listen_port if own == OUTBOUND_PORT else own
 
 
 def virtual(scope: Scope) -> Listener:
     """The listener that everything is redirected to."""
-    port = scope.proxy.outbound_port
+    port = _capture_port(scope)
+    binds = outbound_policy.wildcards(scope.proxy)
+    unknown = filter_chains.pass_through(outbound_policy.unknown_cluster(scope), scope.proxy.idle_timeout)
     return Listener(
         name="virtualOutbound",
-        address=SocketAddress(defaults.WILDCARD, port),
+        address=SocketAddress(binds[0], port),
         filter_chains=(
             filter_chains.black_hole("virtualOutbound-blackhole", port),
-            FilterChain(filter_chains.tcp(defaults.PASSTHROUGH), "virtualOutbound-catchall-tcp"),
+            replace(unknown, name="virtualOutbound-catchall-tcp"),
         ),
         use_original_dst=True,
+        transparent=scope.proxy.transparent and not scope.proxy.limited,
         traffic_direction=OUTBOUND,
         access_logs=defaults.LISTENER_ACCESS_LOGS,
         max_connections_per_event=defaults.CONNECTIONS_PER_EVENT,
     )
 
 
-def _listeners(scope: Scope, service: Service, port: ServicePort) -> list[Listener]:
-    limited = scope.proxy.limited
-    if not port.tcp:
-        return scope.shared(("HTTP listener", port.number, limited), (), lambda: [_http(port.number, limited)])
-    proxy = tcp_filter(scope, service, port)
-    return scope.shared(("TCP listeners", limited), (service, port, proxy), lambda: _tcp(scope, service, port, proxy))
-
-
-def _http(port: int, limited: bool) -> Listener:
-    name = f"{defaults.WILDCARD}_{port}"
-    manager = filter_chains.outbound_http(f"outbound_{name}", str(port))
-    if limited:
-        return _listener(defaults.WILDCARD, port, FilterChain(manager))
-    plain = FilterChainMatch(transport_protocol="raw_buffer", application_protocols=defaults.HTTP_PROTOCOLS)
-    return _listener(defaults.WILDCARD, port, FilterChain(manager, match=plain), ListenerFilter.HTTP_INSPECTOR)
-
-
-def _tcp(scope: Scope, service: Service, port: ServicePort, proxy: TcpProxy) -> list[Listener]:
-    chain = FilterChain(proxy)
-    if service.addresses:
-        return [_listener(address, port.number, chain) for address in service.addresses]
-    if port.protocol is not Protocol.TLS:
-        return [_listener(defaults.WILDCARD, port.number, chain)]
-    if scope.proxy.limited:
-        return []  # nothing tells the services on this port apart: all of it goes where it was dialled
-    named = replace(chain, match=FilterChainMatch(server_names=(service.hostname,)))
-    return [_listener(defaults.WILDCARD, port.number, named, ListenerFilter.TLS_INSPECTOR)]
-
-
-def _listener(address: str, port: int, chain: FilterChain, inspector: ListenerFilter | None = None) -> Listener:
-    """Never bound: connections come from ``virtualOutbound``. What an inspector does not recognize passes through."""
-    return Listener(
-        f"{address}_{port}",
-        SocketAddress(address, port),
-        (replace(chain, connect_timeout=defaults.TLS_CONNECT_TIMEOUT),),
-        default_filter_chain=filter_chains.pass_through() if inspector else None,
-        listener_filters=(inspector,) if inspector else (),
-        bind_to_port=False,
-        traffic_direction=OUTBOUND,
-        continue_on_listener_filters_timeout=True,
-        listener_filters_timeout=0.0,
-    )
-
-
 def tcp_filter(scope: Scope, service: Service, port: ServicePort) -> TcpProxy:
-    """Bytes to a service: by the first TCP rule of its VirtualService that holds here, else to its cluster."""
-    owner = scope.virtual_service(service.hostname)
-    place = Place(MESH, port.number)
-    rule = (
-        None if owner is None else next((rule for rule in owner.spec.tcp or () if _applies(scope, rule, place)), None)
-    )
-    by = (owner, rule) if rule is not None else ()
-    inputs = (service, port, *by, *scope.destination_rules(service))
-    return scope.shared(("TCP", len(by)), inputs, lambda: _tcp_proxy(scope, service, port, owner, rule))
-
-
-def _applies(scope: Scope, rule: TcpRoute, place: Place) -> bool:
-    return rule.match is None or any(_holds(scope, match, place) for match in rule.match)
-
-
-def _tcp_proxy(
-    scope: Scope, service: Service, port: ServicePort, owner: VirtualService | None, rule: TcpRoute | None
-) -> TcpProxy:
-    place, idle = Place(MESH, port.number), _idle_timeout(scope, service, port)
-    if owner is None or rule is None:
-        return filter_chains.tcp(names.outbound(port.number, "", service.hostname), idle)
-    if len(rule.route) == 1:
-        return filter_chains.tcp(cluster_of(scope, owner, rule.route[0].destination, place), idle)
-    weighted = tuple(
-        WeightedCluster(cluster_of(scope, owner, item.destination, place), item.weight)
-        for item in rule.route
-        if item.weight
-    )
-    prefix = f"{owner.metadata.name}.{owner.metadata.namespace}"
-    return TcpProxy(prefix, weighted_clusters=weighted, access_logs=defaults.ACCESS_LOGS, idle_timeout=idle)
-
-
-def _idle_timeout(scope: Scope, service: Service, port: ServicePort) -> float | None:
-    pool = traffic_policies.settings(scope.destination_rules(service), port.number).connection_pool
-    timeout = pool.tcp.idle_timeout if pool is not None and pool.tcp is not None else None
-    return None if timeout is None else timeout.total_seconds()
-
-
-def _holds(scope: Scope, match: TcpMatch, place: Place) -> bool:
-    """Whether a rule for TCP is meant for this proxy and port."""
-    return (
-        match.port in (None, place.port)
-        and (not match.gateways or MESH in match.gateways)
-        and match.source_namespace in (None, scope.proxy.namespace)
-        and (match.source_labels or {}).items() <= scope.labels.items()
-    )
+    """Bytes to a service where it is the only one that is reached: by the first rule that is for all, else to its cluster."""
+    (*_, last) = chains(scope, Sent(scope.egress[-1], service, replace(port, protocol=Protocol.TCP)))
+    if not isinstance(last.filter, TcpProxy):
+        raise TypeError(f"{last.filter!r} is not for bytes")
+    return last.filter

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from mesh_control.world import World
+from mesh_control.world import Workload, World
 from mesh_policy.security.peer_authentication import MutualTls, PeerAuthentication
 
 
@@ -52,6 +52,24 @@ def effective(world: World, namespace: str, labels: Mapping[str, str]) -> PeerMo
     by_port = own.spec.port_level_mtls if own is not None else None
     ports = {int(port): _mode(mtls) or mode for port, mtls in (by_port or {}).items()}
     return PeerMode(mode, ports, said, own if ports else None)
+
+
+def takes_tls(world: World, workload: Workload, port: int) -> bool:
+    """Whether a port of a workload takes mutual TLS, as far as its policies say."""
+    if "mutual TLS is refused somewhere" not in world.memo:
+        world.memo["mutual TLS is refused somewhere"] = any(map(_disables, world.of_kind(PeerAuthentication)))
+    if not world.memo["mutual TLS is refused somewhere"]:
+        return True
+    key = "peer mode", workload.namespace, tuple(sorted(workload.labels.items()))
+    if key not in world.memo:
+        world.memo[key] = effective(world, workload.namespace, workload.labels)
+    found: PeerMode = world.memo[key]
+    return found.of_port(port) is not TlsMode.DISABLE
+
+
+def _disables(policy: PeerAuthentication) -> bool:
+    said = (policy.spec.mtls, *(policy.spec.port_level_mtls or {}).values())
+    return any(_mode(mtls) is TlsMode.DISABLE for mtls in said)
 
 
 def mtls_of_namespace(world: World, namespace: str) -> TlsMode:

@@ -1,14 +1,17 @@
 """What one proxy may see of the world, looked up once."""
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import TypeVar
 
+from mesh_control.compiler import delegates, destination_rules, egress
+from mesh_control.compiler.egress import Egress
+from mesh_control.compiler.exports import Reach, exported, reach
+from mesh_control.gateway_api import AttachedRules
 from mesh_control.proxies import Proxy
-from mesh_control.world import Protocol, Service, Workload, World
-from mesh_policy import DestinationRule, VirtualService
-from mesh_policy.hosts import covers, qualify
+from mesh_control.world import Protocol, Resolution, Service, Workload, World
+from mesh_policy import DestinationRule, Sidecar, VirtualService
 
 T = TypeVar("T")
 MESH = "mesh"
@@ -23,9 +26,113 @@ class Scope:
     proxy: Proxy
 
     @cached_property
+    def sidecar(self) -> Sidecar | None:
+        """The Sidecar that says what the proxy sees and how it is reached; gateways have none.
+
+        One with a selector that chooses the workload, else the namespace's, else the root namespace's; of several the oldest.
+        """
+        if self.proxy.is_gateway:
+            return None
+        known = self._sidecars
+        own = [s for s in known if s.metadata.namespace == self.proxy.namespace]
+        chosen = [s for s in own if s.spec.workload_selector is not None and self._chosen_by(s)]
+        general = [s for s in own if s.spec.workload_selector is None]
+        root = [s for s in known if s.metadata.namespace == self.root_namespace and s.spec.workload_selector is None]
+        return next(iter((*chosen, *general, *root)), None)
+
+    def _chosen_by(self, sidecar: Sidecar) -> bool:
+        selector = sidecar.spec.workload_selector
+        return selector is not None and (selector.labels or {}).items() <= self.labels.items()
+
+    @property
+    def _sidecars(self) -> tuple[Sidecar, ...]:
+        """Every Sidecar, oldest first."""
+        memo = self.world.memo
+        if "sidecars" not in memo:
+            memo["sidecars"] = tuple(self.world.of_kind(Sidecar))
+        found: tuple[Sidecar, ...] = memo["sidecars"]
+        return found
+
+    @cached_property
+    def egress(self) -> tuple[Egress, ...]:
+        """What each listener of a sidecar for what its application sends can reach."""
+        return self.once("egress", lambda: tuple(self._egress()))
+
+    def _egress(self) -> Iterator[Egress]:
+        home, listed = self.proxy.namespace, self.sidecar.spec.egress if self.sidecar is not None else None
+        seen = self._exported_services
+        rules = [rule for rule in self.visible_virtual_services if not rule.spec.gateways or MESH in rule.spec.gateways]
+        if not listed:
+            yield egress.everything(seen, rules, home)
+        for policy in listed or ():
+            yield egress.listener(policy, home, seen, rules, self._trimmed)
+
+    @cached_property
+    def _exported_services(self) -> tuple[Service, ...]:
+        """The services that are exported to the proxy's namespace, those for some namespaces first, then by age."""
+        home, default = self.proxy.namespace, self.world.mesh.default_service_export_to
+        ranked = [
+            (reach(service.export_to or default, service.namespace, home) is Reach.EVERYWHERE, service)
+            for service in self._services_by_age
+            if exported(service.export_to or default, service.namespace, home)
+        ]
+        return tuple(self._served(s) for general in (False, True) for last, s in ranked if last is general)
+
+    @property
+    def _services_by_age(self) -> tuple[Service, ...]:
+        memo = self.world.memo
+        if "services by age" not in memo:
+            memo["services by age"] = tuple(
+                sorted((*self.world.services, *self.world.rivals), key=lambda service: service.rank)
+            )
+        found: tuple[Service, ...] = memo["services by age"]
+        return found
+
+    def _trimmed(self, service: Service, numbers: tuple[int, ...]) -> Service:
+        def made() -> Service:
+            return replace(service, ports=tuple(port for port in service.ports if port.number in numbers))
+
+        if len(service.ports) == len(numbers):
+            return service
+        return self.shared(("trimmed", numbers), (service,), made)
+
+    @cached_property
     def services(self) -> tuple[Service, ...]:
-        """The services that are exported to the proxy's namespace, as the proxy can serve them."""
-        return tuple(self._served(s) for s in self.world.services if s.visible_from(self.proxy.namespace))
+        """The services that the proxy can reach, as it can serve them, each host once."""
+        if self.proxy.is_gateway:
+            return tuple(self._seen.values())
+
+        home = self.proxy.namespace
+        return self.once("services", lambda: egress.union(self.egress, self._led_to.get, home, self._trimmed))
+
+    @cached_property
+    def _led_to(self) -> Mapping[str, Service]:
+        """Host to the service that rules lead to: that of the proxy's own namespace, whoever sees it (Istio), else of those
+        that are seen one of Kubernetes, else the oldest."""
+        own = (service for service in self._services_by_age if service.namespace == self.proxy.namespace)
+        return self._seen | {service.hostname: self._served(service) for service in own}
+
+    @cached_property
+    def _seen(self) -> dict[str, Service]:
+        """Host to the one of its services that is exported here: of Kubernetes, else the first one."""
+        found: dict[str, Service] = {}
+        for service in self._exported_services:
+            known = found.get(service.hostname)
+            if known is None or (service.name and not known.name):
+                found[service.hostname] = service
+        return found
+
+    @cached_property
+    def by_host(self) -> Mapping[str, Service]:
+        """Host to the service among :attr:`services`."""
+        (found,) = self.once("services by host", lambda: ({service.hostname: service for service in self.services},))
+        return found
+
+    @cached_property
+    def aliases(self) -> Mapping[str, str]:
+        """Further host names of the services to those that they stand for."""
+        (found,) = self.once("aliases", lambda: ({a: s.hostname for s in self.services for a, _ in s.aliases},))
+        return found
 
     @cached_property
     def own_services(self) -> tuple[Service, ...]:
@@ -36,7 +143,28 @@ class Scope:
     def _served(self, service: Service) -> Service:
         return self.shared("limited", (service,), partial(_limited, service)) if self.proxy.limited else service
 
-    def once(self, what: str, make: Callable[[], tuple[T, ...]]) -> tuple[T, ...]:
+    @cached_property
+    def addressed(self) -> frozenset[str]:
+        """Addresses of workloads at which services without an address of their own are reached."""
+        return self.world_part(
+            "addressed",
+            lambda: frozenset(
+                member.address
+                for service in self.world.services
+                if service.resolution is Resolution.NONE and not service.addresses
+                for member in self.world.members_of(service)
+            ),
+        )
+
+    def world_part(self, what: str, make: Callable[[], T]) -> T:
+        """A part that depends on nothing but the world, made once for it."""
+        memo = self.world.memo
+        if what not in memo:
+            memo[what] = make()
+        made: T = memo[what]
+        return made
+
+    def once(self, what: Hashable, make: Callable[[], tuple[T, ...]]) -> tuple[T, ...]:
         """A part that depends on nothing but the world and :attr:`view`, made for the first proxy that sees it so."""
         key = (what, self.view)
         if key not in self.world.memo:
@@ -61,7 +189,8 @@ class Scope:
     def view(self) -> Hashable:
         """All that decides what a sidecar sees of services and rules: its namespace, what it can read, and its labels, if
         any rule asks for them."""
-        return self.proxy.namespace, self.proxy.limited, self.label_pairs if self._labels_matter else ()
+        sidecar = self.sidecar.key if self.sidecar is not None else None
+        return self.proxy.namespace, self.proxy.limited, sidecar, self.label_pairs if self._labels_matter else ()
 
     @property
     def _labels_matter(self) -> bool:
@@ -79,12 +208,18 @@ class Scope:
     @cached_property
     def workload(self) -> Workload | None:
         """The workload that the proxy stands beside."""
-        return self.world.workload(self.proxy.name, self.proxy.namespace)
+        named = self.world.workload(self.proxy.name, self.proxy.namespace)
+        return named if named is not None else self.world.workload_at(self.proxy.address, self.proxy.namespace)
 
     @cached_property
     def labels(self) -> Mapping[str, str]:
-        """Labels of the proxy's workload."""
-        return {**(self.workload.labels if self.workload is not None else {}), **self.proxy.labels}
+        """Labels of the proxy's workload. One that is known by its name has its own, whatever the proxy tells (Istio);
+        one that only has the proxy's address may be another."""
+        named = self.world.workload(self.proxy.name, self.proxy.namespace)
+        if named is not None:
+            return named.labels
+        near = self.workload.labels if self.workload is not None else {}
+        return {**near, **self.proxy.labels}
 
     @cached_property
     def label_pairs(self) -> tuple[tuple[str, str], ...]:
@@ -95,39 +230,38 @@ class Scope:
     def mesh_virtual_services(self) -> Mapping[str, VirtualService]:
         """Host to the VirtualService that rules it in sidecars: the oldest one counts (Istio does not merge them)."""
         found: dict[str, VirtualService] = {}
-        for service in self.visible_virtual_services:
-            if not service.spec.gateways or MESH in service.spec.gateways:
-                for host in service.spec.hosts or ():
-                    found.setdefault(qualify(host, service.metadata.namespace), service)
+        for item in self.egress:
+            for host, rule in item.by_host.items():
+                found.setdefault(host, rule)
         return found
 
     @cached_property
     def visible_virtual_services(self) -> tuple[VirtualService, ...]:
-        """Every VirtualService exported to the proxy's namespace, oldest first."""
-        return tuple(
-            service
-            for service in self.world.virtual_services
-            if exported(service.spec.export_to, service.metadata.namespace, self.proxy.namespace)
-        )
+        """Every VirtualService exported to the proxy's namespace, with its delegates' rules: those for that namespace alone
+        come first, then those for some, then that namespace's routes of the Gateway API, then those for all; the oldest first
+        among these."""
+        return self.once(f"VirtualServices seen from {self.proxy.namespace}", lambda: tuple(self._visible()))
+
+    def _visible(self) -> list[VirtualService]:
+        home, default = self.proxy.namespace, self.world.mesh.default_virtual_service_export_to
+        seen = [
+            (reach(rule.spec.export_to or default, rule.metadata.namespace, home), rule)
+            for rule in delegates.merged(self.world).virtual_services
+            if exported(rule.spec.export_to or default, rule.metadata.namespace, home)
+        ]
+        return [rule for _, rule in sorted(seen, key=lambda item: (item[0].value, not self._overrides(*item)))]
+
+    def _overrides(self, found: Reach, rule: VirtualService) -> bool:
+        """What clients of a namespace say for themselves by the Gateway API counts before what the service's own says."""
+        own = isinstance(rule, AttachedRules) and rule.metadata.namespace == self.proxy.namespace
+        return found is not Reach.EVERYWHERE or own
 
     def virtual_service(self, hostname: str) -> VirtualService | None:
-        """The VirtualService that rules a host here: one for the very name, else the one with the longest wildcard."""
-        found = self.mesh_virtual_services
-        if hostname in found:
-            return found[hostname]
-        wildcards = [host for host in self._wildcards if covers(host, hostname)]
-        return found[max(wildcards, key=len)] if wildcards else None
-
-    @cached_property
-    def _wildcards(self) -> tuple[str, ...]:
-        """Those among the hosts of :attr:`mesh_virtual_services`."""
-        return tuple(host for host in self.mesh_virtual_services if host.startswith("*"))
+        """The VirtualService that rules a host here: one for the very name, else the one with the narrowest wildcard."""
+        return self.egress[-1].ruled_by(hostname) if self.egress else None
 
     def destination_rules(self, service: Service) -> tuple[DestinationRule, ...]:
-        """The rules for a service that count here: those of the client's namespace, else the service's, else the root's.
-
-        In a namespace all rules for the very name count (Istio merges them), else those for the longest wildcard.
-        """
+        """The rules for a service that count here, merged in their order; those that select the workload go before others."""
         key = service.hostname, service.namespace
         found = self._rules_found.get(key)
         if found is None:
@@ -139,62 +273,33 @@ class Scope:
         return {}
 
     def _find_rules(self, service: Service) -> tuple[DestinationRule, ...]:
-        for namespace in (self.proxy.namespace, service.namespace, self.root_namespace):
-            by_host = self._visible_rules.get(namespace, {})
-            if service.hostname in by_host:
-                return by_host[service.hostname]
-            known = self._rule_wildcards.get(namespace, ())
-            wildcards = [host for host in known if covers(host, service.hostname)]
-            if wildcards:
-                return by_host[max(wildcards, key=len)]
-        return ()
+        rules = destination_rules.index(self.world)
+        general: tuple[DestinationRule, ...] = ()
+        for group in rules.groups(service.hostname, service.namespace, self.proxy.namespace, self.root_namespace):
+            if group.selector is None:
+                general = group.rules
+            elif self._is_meant(group.rules[0], group.selector):
+                return group.rules
+        return general
 
-    @cached_property
-    def _rule_wildcards(self) -> Mapping[str, tuple[str, ...]]:
-        """Namespace to the wildcards among the hosts of its visible rules."""
-        return {ns: tuple(host for host in by if host.startswith("*")) for ns, by in self._visible_rules.items()}
-
-    @cached_property
-    def _visible_rules(self) -> Mapping[str, Mapping[str, tuple[DestinationRule, ...]]]:
-        """Namespace to host to the rules that are exported to the proxy and meant for it, oldest first."""
-        found: dict[str, dict[str, tuple[DestinationRule, ...]]] = {}
-        for rule in self.world.destination_rules:
-            namespace = rule.metadata.namespace
-            if exported(rule.spec.export_to, namespace, self.proxy.namespace) and self._selected(rule):
-                by_host = found.setdefault(namespace, {})
-                host = qualify(rule.spec.host, namespace)
-                by_host[host] = (*by_host.get(host, ()), rule)
-        return {ns: {host: _own_first(rules) for host, rules in by_host.items()} for ns, by_host in found.items()}
-
-    def _selected(self, rule: DestinationRule) -> bool:
-        selector = rule.spec.workload_selector
-        if selector is None:
-            return True
-        same = rule.metadata.namespace == self.proxy.namespace
-        return same and (selector.match_labels or {}).items() <= self.labels.items()
+    def _is_meant(self, rule: DestinationRule, selector: Mapping[str, str]) -> bool:
+        return rule.metadata.namespace == self.proxy.namespace and selector.items() <= self.labels.items()
 
 
 def _limited(service: Service) -> Service:
-    """For a proxy that cannot read HTTP/2, gRPC is what TLS is: bytes for somebody else to read."""
-    http2 = (Protocol.HTTP2, Protocol.GRPC)
-    ports = (replace(p, protocol=Protocol.TLS) if p.protocol in http2 else p for p in service.ports)
-    return replace(service, ports=tuple(ports))
+    """For a proxy that cannot read HTTP/2, gRPC is what TLS is: bytes for somebody else to read; what is not declared it does
+    not find out."""
 
+    def carried(protocol: Protocol) -> Protocol:
+        if protocol.is_http2:
+            return Protocol.TLS
+        return protocol if protocol.is_http or protocol is Protocol.TLS else Protocol.TCP
 
-def _own_first(rules: tuple[DestinationRule, ...]) -> tuple[DestinationRule, ...]:
-    """A rule that selects this very workload counts alone: nothing of the general ones is merged into it (Istio)."""
-    own = tuple(rule for rule in rules if rule.spec.workload_selector is not None)
-    return tuple(rule for rule in own if rule.spec.workload_selector == own[0].spec.workload_selector) or rules
+    return replace(service, ports=tuple(replace(port, protocol=carried(port.protocol)) for port in service.ports))
 
 
 def _asks_for_labels(service: VirtualService) -> bool:
     http = (match.source_labels for route in service.spec.http or () for match in route.match or ())
     tcp = (match.source_labels for route in service.spec.tcp or () for match in route.match or ())
-    return any(http) or any(tcp)
-
-
-def exported(export_to: tuple[str, ...] | None, owner: str, namespace: str) -> bool:
-    """Whether an object of ``owner`` reaches a namespace: ``*`` (the default) all, ``.`` its own."""
-    if not export_to:
-        return True
-    return "*" in export_to or namespace in export_to or ("." in export_to and owner == namespace)
+    tls = (match.source_labels for route in service.spec.tls or () for match in route.match)
+    return any(http) or any(tcp) or any(tls)

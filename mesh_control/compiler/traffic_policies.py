@@ -1,9 +1,10 @@
 """DestinationRule: the settings that are in force for one port of a service and one of its subsets."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mesh_policy import DestinationRule
+from mesh_policy.mesh_config import MeshConfig
 from mesh_policy.networking.destination_rule import (
     ClientTls,
     ConnectionPool,
@@ -52,6 +53,18 @@ def settings(rules: Sequence[DestinationRule], port: int, subset: Subset | None 
         own.connection_pool or found.connection_pool,
         own.outlier_detection or found.outlier_detection,
         own.tls or found.tls,
+    )
+
+
+def with_defaults(found: Settings, mesh: MeshConfig) -> Settings:
+    """The settings with the blocks of the mesh's ``defaultTrafficPolicy`` that no rule sets."""
+    default = mesh.default_traffic_policy
+    if default is None:
+        return found
+    return replace(
+        found,
+        connection_pool=found.connection_pool or default.connection_pool,
+        outlier_detection=found.outlier_detection or default.outlier_detection,
     )
 
 

@@ -2,9 +2,12 @@
 
 from aiohttp import web
 
+from mesh_control.ca.wiring import Office
 from mesh_control.control import Control, Refused
 from mesh_control.rollouts.runner import Runner
 from mesh_control.serve.answers import as_json, as_text
+from mesh_control.serve.certificates import CertificateApi
+from mesh_control.serve.debug import DebugPages, dump_of
 from mesh_control.serve.rollouts import RolloutApi
 from mesh_policy import dump
 
@@ -15,9 +18,11 @@ NAME = r"{owner:[a-z0-9][a-z0-9-]{0,62}}"
 class Pages:
     """What anyone may read."""
 
-    def __init__(self, control: Control, version: str) -> None:
+    def __init__(self, control: Control, version: str, office: Office | None = None, token: str | None = None) -> None:
         self._control = control
+        self._office = office
         self._version = version
+        self._debug = DebugPages(control, token)
 
     def application(self) -> web.Application:
         """The pages on the monitoring port, under istiod's paths."""
@@ -25,52 +30,39 @@ class Pages:
         application.add_routes(
             [
                 web.get("/ready", self._ready),
-                web.get("/healthz", self._ready),
+                web.get("/healthz", self._alive),
                 web.get("/version", self._show_version),
                 web.get("/metrics", self._metrics),
-                web.get("/debug/syncz", self._status),
-                web.get("/debug/registryz", self._registry),
-                web.get("/debug/configz", self._config),
+                *self._debug.routes(),
             ]
         )
         return application
 
     async def _ready(self, _request: web.Request) -> web.Response:
+        if waiting := self._control.state.unsynced:
+            return as_text(f"waiting for {', '.join(waiting)}", 503)
+        return as_text("ok")
+
+    async def _alive(self, _request: web.Request) -> web.Response:
         return as_text("ok")
 
     async def _show_version(self, _request: web.Request) -> web.Response:
         return as_json({"version": self._version, "component": "meshwright"})
 
     async def _metrics(self, _request: web.Request) -> web.Response:
+        if self._office is not None:
+            self._office.measure()
         return web.Response(text=self._control.exposition(self._version), content_type="text/plain")
-
-    async def _status(self, _request: web.Request) -> web.Response:
-        return as_json(self._control.status())
-
-    async def _registry(self, _request: web.Request) -> web.Response:
-        world = self._control.state.world
-        return as_json(
-            [
-                {
-                    "hostname": service.hostname,
-                    "namespace": service.namespace,
-                    "ports": [{"name": p.name, "port": p.number, "protocol": p.protocol.value} for p in service.ports],
-                    "workloads": [w.name or w.address for w in world.members[service.hostname]],
-                }
-                for service in world.services
-            ]
-        )
-
-    async def _config(self, _request: web.Request) -> web.Response:
-        return as_json([policy.to_document() for policy in self._control.state.world.policies])
 
 
 class Api:
     """What changes the mesh; served on the Unix socket only."""
 
-    def __init__(self, control: Control, rollouts: Runner) -> None:
+    def __init__(self, control: Control, rollouts: Runner, office: Office | None = None) -> None:
         self._control = control
         self._rollouts = RolloutApi(rollouts)
+        self._office = office
+        self._certificates = CertificateApi(office)
 
     def application(self) -> web.Application:
         """The API."""
@@ -80,21 +72,29 @@ class Api:
                 web.get("/status", self._status),
                 web.get("/wait", self._wait),
                 web.get("/world", self._world),
+                web.get("/proxies/{name}/config", self._proxy_config),
                 web.get(f"/policies/{NAME}", self._get),
                 web.put(f"/policies/{NAME}", self._put),
                 web.delete(f"/policies/{NAME}", self._delete),
                 web.route("*", "/policies/{owner:.*}", self._no_owner),
                 *self._rollouts.routes(),
+                *self._certificates.routes(),
             ]
         )
         return application
 
     async def _status(self, _request: web.Request) -> web.Response:
-        return as_json(self._control.status())
+        authority = {} if self._office is None else {"authority": self._office.status()}
+        return as_json(self._control.status() | authority)
 
     async def _wait(self, request: web.Request) -> web.Response:
         waiting = await self._control.wait(_seconds(request))
         return as_json({"version": self._control.hub.version, "waiting": waiting}, 504 if waiting else 200)
+
+    async def _proxy_config(self, request: web.Request) -> web.Response:
+        name = request.match_info["name"]
+        found = dump_of(self._control, name)
+        return as_json({"problems": [f"no proxy {name} is connected"]}, 404) if found is None else as_json(found)
 
     async def _world(self, _request: web.Request) -> web.Response:
         return as_json(self._control.everything())

@@ -1,19 +1,29 @@
-"""ADS over gRPC: a thin shell that carries bytes between connections and :class:`~mesh_control.control.Control`."""
+"""ADS over gRPC: a thin shell that carries bytes between connections and :class:`~mesh_control.control.Control`.
+
+Both protocols are served at every address. Where a server has credentials, who a client is comes from its certificate
+(:mod:`mesh_control.serve.peers`); the identity is looked at with its first request.
+"""
 
 import asyncio
 import hmac
 import itertools
 import logging
+import random
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
 
 from mesh_api.xds import grpc as wire
 from mesh_api.xds.errors import DecodeError
-from mesh_api.xds.session import Request, Response
+from mesh_control.ca import tokens
 from mesh_control.control import Control
 from mesh_control.proxies import ProxyError
+from mesh_control.push import Answer, Asked
+from mesh_control.registration.proof import Anyone, Believe, JoinProof
+from mesh_control.serve import peers
+from mesh_control.serve.limits import MESSAGE_BYTES, OUTBOX, Admission, Bucket, Limits
 
 log = logging.getLogger("mesh_control.xds")
 
@@ -22,35 +32,79 @@ OPTIONS = (
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+    ("grpc.max_receive_message_length", MESSAGE_BYTES),
     ("grpc.max_send_message_length", -1),
     ("grpc.so_reuseport", 0),
 )
+SPREAD = 100
+"""Clients that are told to go, and come back to another control plane, in one second of an orderly end."""
 _END = None
 
 
-class XdsServer:
-    """Serves one :class:`Control` on one address. ``token`` ``None`` lets anyone join."""
+@dataclass(slots=True)
+class _Connection:
+    """One stream: who it is, and what waits to be sent."""
 
-    def __init__(self, control: Control, address: str, token: str | None) -> None:
+    name: str
+    address: str
+    identities: peers.Identities
+    proof: JoinProof
+    outbox: "asyncio.Queue[tuple[Answer, float] | None]" = field(default_factory=asyncio.Queue)
+    slow: bool = False
+    """Whether it has asked for more than it reads."""
+
+
+class XdsServer:
+    """Serves one :class:`Control` on one address. ``token`` ``None`` lets anyone join.
+
+    ``believe`` looks at join tokens of a certificate authority, where there is one. ``identify`` says what a connection has
+    proven: where :meth:`listen` was given credentials that ask for certificates, a certificate proves as much as a token.
+    """
+
+    def __init__(
+        self,
+        control: Control,
+        address: str,
+        token: str | None,
+        *,
+        limits: Limits = Limits(),  # noqa: B008 (immutable)
+        identify: peers.Identify = peers.identities_of,
+    ) -> None:
+        self.believe: Believe | None = None
         self._control = control
         self._token = token
+        self._identify = identify
+        self._limits = limits
+        self._admission = Admission(limits)
         self._ids = itertools.count(1)
-        self._outboxes: dict[str, asyncio.Queue[Response | None]] = {}
+        self._connections: dict[str, _Connection] = {}
         control.deliver = self._deliver
         self._server = grpc.aio.server(options=OPTIONS)
-        handler = grpc.stream_stream_rpc_method_handler(
-            self._stream,
-            request_deserializer=wire.request_from_bytes,
-            response_serializer=wire.ResponseSerializer(),
-        )
-        self._server.add_generic_rpc_handlers(
-            (grpc.method_handlers_generic_handler(wire.SERVICE, {wire.METHOD_NAME: handler}),)
-        )
-        self.port = self._bind(address)
+        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(wire.SERVICE, self._handlers()),))
+        self.port = self.listen(address)
 
-    def _bind(self, address: str) -> int:
+    def _handlers(self) -> dict[str, Any]:
+        return {
+            wire.METHOD_NAME: grpc.stream_stream_rpc_method_handler(
+                self._state_of_the_world,
+                request_deserializer=wire.request_from_bytes,
+                response_serializer=wire.ResponseSerializer(),
+            ),
+            wire.DELTA_METHOD_NAME: grpc.stream_stream_rpc_method_handler(
+                self._delta,
+                request_deserializer=wire.delta_request_from_bytes,
+                response_serializer=wire.DeltaSerializer(),
+            ),
+        }
+
+    def listen(self, address: str, credentials: grpc.ServerCredentials | None = None) -> int:
+        """Serves one more address, before :meth:`start`; with ``credentials`` over TLS. Returns the port. Raises
+        :class:`OSError` for an address that cannot be bound."""
         try:
-            port = self._server.add_insecure_port(address)
+            if credentials is None:
+                port = self._server.add_insecure_port(address)
+            else:
+                port = self._server.add_secure_port(address, credentials)
         except RuntimeError:
             port = 0
         if not port:
@@ -62,52 +116,109 @@ class XdsServer:
         await self._server.start()
 
     async def stop(self, grace: float = 1.0) -> None:
-        """End every stream; proxies come back to the next control plane."""
-        for outbox in self._outboxes.values():
-            outbox.put_nowait(_END)
+        """End every stream, one after another where they are many; proxies come back to the next control plane."""
+        going = list(self._connections.values())
+        random.shuffle(going)
+        for number, connection in enumerate(going, 1):
+            connection.outbox.put_nowait(_END)
+            if number % SPREAD == 0:
+                await asyncio.sleep(1.0)
         await self._server.stop(grace)
 
-    def _deliver(self, stream: str, responses: list[Response]) -> None:
-        outbox = self._outboxes.get(stream)
+    def _deliver(self, stream: str, responses: list[Answer]) -> None:
+        connection = self._connections.get(stream)
+        if connection is None:
+            return
+        now = self._control.clock()
         for response in responses:
-            if outbox is not None:
-                outbox.put_nowait(response)
+            connection.outbox.put_nowait((response, now))
+        if connection.outbox.qsize() > OUTBOX and not connection.slow:
+            connection.slow = True
+            self._control.metrics.count("pilot_xds_write_timeout")
+            while not connection.outbox.empty():
+                connection.outbox.get_nowait()
+            connection.outbox.put_nowait(_END)
 
-    async def _stream(self, requests: AsyncIterator[Request], context: Any) -> AsyncIterator[Response]:
-        await self._authorize(context)
-        stream = f"s{next(self._ids)}"
-        outbox: asyncio.Queue[Response | None] = asyncio.Queue()
-        self._outboxes[stream] = outbox
-        self._control.hub.open(stream)
-        reader = asyncio.create_task(self._read(stream, requests, outbox), name=f"xds {stream}")
+    async def _state_of_the_world(self, requests: AsyncIterator[Asked], context: Any) -> AsyncIterator[Answer]:
+        async for response in self._stream(requests, context, delta=False):
+            yield response
+
+    async def _delta(self, requests: AsyncIterator[Asked], context: Any) -> AsyncIterator[Answer]:
+        async for response in self._stream(requests, context, delta=True):
+            yield response
+
+    async def _stream(self, requests: AsyncIterator[Asked], context: Any, *, delta: bool) -> AsyncIterator[Answer]:
+        connection = await self._admitted(context)
+        stream, outbox = connection.name, connection.outbox
+        self._connections[stream] = connection
+        self._control.hub.open(stream, delta=delta)
+        reader = asyncio.create_task(self._read(connection, requests), name=f"xds {stream}")
         try:
-            while (response := await outbox.get()) is not _END:
-                yield response
+            while (item := await outbox.get()) is not _END:
+                self._control.metrics.observe("pilot_proxy_queue_time", self._control.clock() - item[1])
+                yield item[0]
+            if connection.slow:
+                await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"{OUTBOX} responses wait to be read")
             if reader.done() and (error := reader.exception()) is not None:
-                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+                await context.abort(_status_of(error), str(error))
         finally:
             reader.cancel()
-            del self._outboxes[stream]
+            self._admission.leave(connection.address, connection.identities)
+            del self._connections[stream]
             await self._control.on_close(stream)
 
-    async def _read(
-        self, stream: str, requests: AsyncIterator[Request], outbox: "asyncio.Queue[Response | None]"
-    ) -> None:
+    async def _read(self, connection: _Connection, requests: AsyncIterator[Asked]) -> None:
+        bucket = Bucket(self._limits.rate, self._limits.burst)
         try:
             async for request in requests:
-                await self._control.on_request(stream, request)
-        except (ProxyError, DecodeError) as error:
-            log.warning("%s: %s", stream, error)
+                if wait := bucket.wait(self._control.clock()):
+                    await asyncio.sleep(wait)  # what is not read is not sent: HTTP/2 holds the client back
+                if request.node is not None:
+                    problem = peers.contradiction(request.node, connection.identities)
+                    if problem is not None:
+                        raise _DeniedError(problem)
+                await self._control.on_request(connection.name, request, connection.proof)
+        except (ProxyError, DecodeError, _DeniedError) as error:
+            log.warning("%s: %s", connection.name, error)
             raise
         finally:
-            outbox.put_nowait(_END)
+            connection.outbox.put_nowait(_END)
 
-    async def _authorize(self, context: Any) -> None:
-        """Fail closed: where a token is asked for, nothing is served without it."""
-        if self._token is None:
-            return
+    async def _admitted(self, context: Any) -> _Connection:
+        """Fail closed, and before anything is read."""
+        identities = self._identify(context)
+        proof = await self._authorize(context, identities)
+        address = peers.address_of(context.peer())
+        refusal = self._admission.enter(address, identities)
+        if refusal is not None:
+            log.warning("refused %s: %s", context.peer(), refusal)
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, refusal)
+        return _Connection(f"s{next(self._ids)}", address, identities, proof)
+
+    async def _authorize(self, context: Any, identities: peers.Identities) -> JoinProof:
+        """Where a token is asked for, nothing is served without one; nor with a wrong one of the authority's. A certificate
+        that was verified takes its place."""
         shown = dict(context.invocation_metadata() or ()).get("authorization", "")
-        text = shown.decode() if isinstance(shown, bytes) else shown
-        if not hmac.compare_digest(text.encode(), f"Bearer {self._token}".encode()):
+        text = shown.decode(errors="replace") if isinstance(shown, bytes) else shown
+        bearer = text.removeprefix("Bearer ")
+        proof: JoinProof | None = None
+        if self.believe is not None and tokens.is_token(bearer):
+            proof = await self.believe(bearer)
+        elif identities and not text:
+            proof = peers.Certified(identities)
+        elif self._token is None or hmac.compare_digest(text.encode(), f"Bearer {self._token}".encode()):
+            proof = Anyone()
+        if proof is None:
             log.warning("refused %s: no valid join token", context.peer())
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, "a valid join token is required")
+            raise AssertionError  # abort has raised
+        return proof
+
+
+class _DeniedError(Exception):
+    """A client says that it is somebody else than it has proven to be."""
+
+
+def _status_of(error: BaseException) -> grpc.StatusCode:
+    denied = isinstance(error, _DeniedError)
+    return grpc.StatusCode.PERMISSION_DENIED if denied else grpc.StatusCode.INVALID_ARGUMENT

@@ -1,6 +1,6 @@
 """Sources of the world: where services, workloads and policies come from.
 
-``inventory`` reads the static inventory, ``directory`` the policies people wrote, ``entries`` turns the ServiceEntries and
-WorkloadEntries among them into services and workloads. To add a source: a module here that produces one of the parts,
-and its line in :mod:`mesh_control.state`.
+``source`` says what a source is and ``table`` lists them: ``directory`` has the policies people wrote, ``inventory`` is the
+static inventory. ``entries`` turns the ServiceEntries and WorkloadEntries of all of them into services and workloads, and
+``watching`` tells of changes of files.
 """

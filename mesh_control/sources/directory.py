@@ -2,7 +2,8 @@
 
 People may edit the files. One that cannot be used keeps what it last held, also over a restart (``accepted/`` has a copy
 of every file that was good); the problem is told with file and line. A whole set of an owner is replaced at once: a crash
-halfway leaves the former set or the new one.
+halfway leaves the former set or the new one, and what it left half written is swept away by the next process. An owner's
+folder may be a link, and a ConfigMap's mount.
 """
 
 import hashlib
@@ -12,8 +13,11 @@ import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
-from mesh_policy import Policy, PolicyError, Problem, dump, load_documents
+from mesh_control.sources.source import Parts
+from mesh_control.sources.watching import watch
+from mesh_policy import Policy, PolicyError, Problem, dump, load_documents, load_everything
 from mesh_policy.files import contributes, read_file, unreadable
 
 LONGEST_NAME = 200
@@ -24,11 +28,13 @@ Texts = dict[str, str]
 
 @dataclass(slots=True)
 class PolicyDirectory:
-    """The directory below ``root`` and what was last read from it.
+    """The directory below ``root`` and what was last read from it: a :class:`~mesh_control.sources.source.Source`.
 
     ``refuse`` says why a policy that is valid cannot be honoured; an empty list takes it.
     """
 
+    name: ClassVar[str] = "policies"
+    synced: ClassVar[bool] = True
     root: Path
     refuse: Callable[[Policy], list[str]] = lambda policy: []
     problems: tuple[str, ...] = ()
@@ -37,6 +43,7 @@ class PolicyDirectory:
     def __post_init__(self) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
         self._accepted.mkdir(exist_ok=True)
+        _sync(self.root)
         self._recover()
 
     @property
@@ -48,8 +55,12 @@ class PolicyDirectory:
     def _accepted(self) -> Path:
         return self.root / "accepted"
 
-    def read(self) -> tuple[Policy, ...]:
-        """The policies of every owner. Never raises for a broken file; see :attr:`problems`."""
+    async def watch(self, changed: Callable[[], None]) -> None:
+        """See :class:`~mesh_control.sources.source.Source`."""
+        await watch(self.path, lambda path: self.path in path.parents, changed, recursive=True)
+
+    def read(self) -> Parts:
+        """The policies of every owner. Never raises for a broken file: it keeps what it last held."""
         problems: list[str] = []
         found: dict[Path, tuple[str, list[Policy]]] = {}
         files = self._files(problems)
@@ -60,12 +71,18 @@ class PolicyDirectory:
         self._forget_all_but(files, problems)
         self._last_good = found
         self.problems = tuple(problems)
-        return tuple(policy for _, policies in found.values() for policy in policies)
+        policies = tuple(policy for _, policies in found.values() for policy in policies)
+        return Parts(policies=policies, problems=self.problems)
 
     def _files(self, problems: list[str]) -> list[Path]:
         """Every file of every owner; of a folder that cannot be listed those that are known from before."""
         found: list[Path] = []
-        for folder in sorted(self.path.iterdir()):
+        try:
+            folders = sorted(self.path.iterdir())
+        except OSError as error:
+            problems.append(f"{self.path}: cannot be read: {error.strerror}; what was in it stays in force")
+            return list(self._last_good)
+        for folder in folders:
             if folder.name.startswith("."):
                 continue
             if not folder.is_dir():
@@ -96,19 +113,28 @@ class PolicyDirectory:
             text = _read(file)
             if known is not None and known[0] == text:
                 return known
-            policies = load_documents(text, str(file))
+            loaded = load_everything([(str(file), text)]).policies
         except PolicyError as error:
             problems += map(str, error.problems)
             return known or self._former(file)
-        reasons = [f"{file}: {reason}" for policy in policies for reason in self.refuse(policy)]
+        reasons = [f"{file}:{item.line()}: {reason}" for item in loaded for reason in self.refuse(item.policy)]
         if reasons:
             problems += reasons
             return known or self._former(file)
         try:
-            _write(self._copy_of(file), text)
+            self._keep(file, text)
         except OSError as error:
             problems.append(f"{file}: is in force, and cannot be kept for a restart: {error.strerror}")
-        return text, policies
+        return text, [item.policy for item in loaded]
+
+    def _keep(self, file: Path, text: str) -> None:
+        copy = self._copy_of(file)
+        try:
+            kept = _read(copy) == text  # to write thousands again at each start would take a minute
+        except PolicyError:
+            kept = False
+        if not kept:
+            _write(copy, text)
 
     def _former(self, file: Path) -> tuple[str, list[Policy]] | None:
         """What an earlier process accepted of a file that is broken now."""
@@ -142,6 +168,7 @@ class PolicyDirectory:
             for name, text in wanted.items():
                 _write(new / name, text)
             _sync(new)
+            _sync(self.path)
         if current.exists():
             current.rename(old)
         if wanted:
@@ -160,6 +187,8 @@ class PolicyDirectory:
                 new.rename(current)
         for left in [*self.path.glob(".*.old"), *self.path.glob(".*.new")]:
             shutil.rmtree(left, ignore_errors=True)
+        for left in self._accepted.glob("*/.*.new"):
+            left.unlink(missing_ok=True)
 
 
 def file_name(policy: Policy) -> str:

@@ -1,8 +1,9 @@
 """Services and workloads out of ServiceEntries and WorkloadEntries. Pure."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from mesh_control.world import Resolution, Service, ServicePort, Workload, protocol_of
+from mesh_control.world import Health, Resolution, Service, ServicePort, Workload, declared_protocol
 from mesh_policy import Policy, ServiceEntry, WorkloadEntry, WorkloadEntrySpec
 
 RESOLUTIONS = {"STATIC": Resolution.STATIC, "DNS": Resolution.DNS, "DNS_ROUND_ROBIN": Resolution.LOGICAL_DNS}
@@ -15,12 +16,16 @@ def services(policies: Sequence[Policy]) -> tuple[Service, ...]:
     )
 
 
-def workloads(policies: Sequence[Policy]) -> tuple[Workload, ...]:
-    """One workload for each WorkloadEntry."""
-    return tuple(
+def workloads(policies: Sequence[Policy], unhealthy: frozenset[tuple[str, str]] = frozenset()) -> tuple[Workload, ...]:
+    """One workload for each WorkloadEntry. Those of these namespaces and names are ``unhealthy``."""
+    made = (
         _workload(entry.spec, entry.metadata.name, entry.metadata.namespace, sidecar=True)
         for entry in policies
         if isinstance(entry, WorkloadEntry)
+    )
+    return tuple(
+        replace(workload, health=Health.UNHEALTHY) if (workload.namespace, workload.name) in unhealthy else workload
+        for workload in made
     )
 
 
@@ -28,27 +33,38 @@ def _service(entry: ServiceEntry, host: str) -> Service:
     spec = entry.spec
     resolution = RESOLUTIONS.get(spec.resolution or "NONE", Resolution.NONE)
     selector = (spec.workload_selector.labels or {}) if spec.workload_selector is not None else {}
-    name, namespace = entry.metadata.name, entry.metadata.namespace
+    name, namespace, created = entry.metadata.name, entry.metadata.namespace, entry.metadata.creation_timestamp
     endpoints = tuple(
         _workload(endpoint, f"{name}-{place}", namespace, sidecar=False)
         for place, endpoint in enumerate(spec.endpoints or ())
     )
     if resolution.by_name and not endpoints and not selector:
-        endpoints = (Workload(name, namespace, host, sidecar=False),)  # the host itself is what is to be resolved
+        endpoints = (
+            Workload(name, namespace, host, service_account="", sidecar=False),
+        )  # the host itself is what is to be resolved
     return Service(
         hostname=host,
         namespace=namespace,
         ports=tuple(
-            ServicePort(p.name, p.number, protocol_of(p.name, p.protocol or ""), p.target_port or p.number)
+            ServicePort(p.name, p.number, declared_protocol(p.protocol or ""), p.target_port or p.number)
             for p in spec.ports or ()
+            if (p.protocol or "").upper() != "UDP"
         ),
-        addresses=tuple(address for address in spec.addresses or () if "/" not in address),
+        addresses=tuple(map(_address, spec.addresses or ())),
         selector=selector,
         endpoints=endpoints,
         resolution=resolution,
         external=spec.location != "MESH_INTERNAL",
-        export_to=spec.export_to or ("*",),
+        export_to=spec.export_to or (),
+        created=created.timestamp() if created is not None else float("inf"),
+        subject_alt_names=spec.subject_alt_names or (),
     )
+
+
+def _address(address: str) -> str:
+    """A network of a single address is that address."""
+    plain, _, bits = address.partition("/")
+    return plain if bits == ("128" if ":" in plain else "32") else address
 
 
 TLS_MODE = "security.istio.io/tlsMode"

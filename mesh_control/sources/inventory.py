@@ -1,11 +1,15 @@
 """The static inventory: services and workloads in a YAML file."""
 
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from mesh_control.sources.source import Parts
+from mesh_control.sources.watching import MOUNT, watch
 from mesh_control.world import Protocol, Service, ServicePort, Workload, protocol_of
 from mesh_policy.errors import PolicyError
 from mesh_policy.files import read_file
@@ -64,6 +68,33 @@ class Inventory(_Model):
     def parts(self) -> tuple[tuple[Service, ...], tuple[Workload, ...]]:
         """The services and workloads of the world."""
         return tuple(map(_service, self.services)), tuple(Workload(**dict(workload)) for workload in self.workloads)
+
+
+@dataclass(slots=True)
+class InventoryFile:
+    """The file at ``path`` as a :class:`~mesh_control.sources.source.Source`; a broken one keeps its last good content."""
+
+    name: ClassVar[str] = "inventory"
+    synced: ClassVar[bool] = True
+    path: Path
+    _last: Parts = field(default_factory=Parts)
+
+    def read(self) -> Parts:
+        """The services and workloads of the file."""
+        try:
+            services, workloads = read(self.path).parts()
+            self._last = Parts(services, workloads)
+        except InventoryError as error:
+            self._last = replace(self._last, problems=tuple(str(error).splitlines()))
+        return self._last
+
+    async def watch(self, changed: Callable[[], None]) -> None:
+        """See :class:`~mesh_control.sources.source.Source`.
+
+        The file's own folder alone: what lies deeper beside it may belong to others and need not even be readable.
+        """
+        names = (self.path.name, MOUNT)
+        await watch(self.path.parent, lambda path: path.name in names, changed, recursive=False)
 
 
 def read(path: Path) -> Inventory:

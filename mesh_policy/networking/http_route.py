@@ -24,7 +24,8 @@ RETRY_ON = (
 """Envoy's names for ``x-envoy-retry-on`` and ``x-envoy-retry-grpc-on``."""
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE", "*")
 """Methods that a browser may be allowed."""
-_STATUSES = frozenset(int(status) for status in HTTPStatus)
+STATUSES = frozenset(int(status) for status in HTTPStatus)
+"""Status codes that have a name; among the conditions of retries a number is one of these."""
 
 
 def _namespace_or_unset(value: str) -> str:
@@ -108,7 +109,7 @@ class Rewrite(Model):
 def check_retry_on(value: str) -> str:
     """The conditions, separated by commas without blanks; :class:`ValueError` that names the one Envoy does not know."""
     for word in value.split(",") if value else ():
-        if word not in RETRY_ON and not (word.isascii() and word.isdecimal() and int(word) in _STATUSES):
+        if word not in RETRY_ON and not (word.isascii() and word.isdecimal() and int(word) in STATUSES):
             hint = "; write no blanks" if word != word.strip() else ""
             raise ValueError(f"{word!r} is no retry condition{hint}; allowed: {', '.join(RETRY_ON)} or a status code")
     return value

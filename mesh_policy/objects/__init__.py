@@ -18,7 +18,16 @@ from mesh_policy.objects.cluster import (
     read_node,
     read_secret,
 )
+from mesh_policy.objects.endpoints import (
+    SERVICE_NAME,
+    Endpoint,
+    EndpointPort,
+    EndpointSlice,
+    read_endpoint_slice,
+    read_endpoints,
+)
 from mesh_policy.objects.metadata import Condition, Meta
+from mesh_policy.objects.pods import Controller, PodState
 from mesh_policy.objects.reading import Fields, ObjectError
 from mesh_policy.objects.services import Service, ServicePort, protocol_of, read_service
 from mesh_policy.objects.workloads import (
@@ -35,11 +44,13 @@ from mesh_policy.objects.workloads import (
     read_stateful_set,
 )
 
-Object = Service | Workload | Namespace | Node | Secret | ConfigMap | CustomResourceDefinition
+Object = Service | Workload | EndpointSlice | Namespace | Node | Secret | ConfigMap | CustomResourceDefinition
 
 READERS: Mapping[tuple[str, str], Callable[[Fields], Object]] = {
     ("", "Service"): read_service,
     ("", "Pod"): read_pod,
+    ("", "Endpoints"): read_endpoints,
+    ("discovery.k8s.io", "EndpointSlice"): read_endpoint_slice,
     ("apps", "Deployment"): read_deployment,
     ("apps", "StatefulSet"): read_stateful_set,
     ("apps", "DaemonSet"): read_daemon_set,
@@ -65,17 +76,23 @@ def read(value: Mapping[str, object]) -> Object | None:
 
 __all__ = [
     "READERS",
+    "SERVICE_NAME",
     "Condition",
     "ConfigMap",
     "Container",
     "ContainerPort",
+    "Controller",
     "CustomResourceDefinition",
+    "Endpoint",
+    "EndpointPort",
+    "EndpointSlice",
     "Fields",
     "Meta",
     "Namespace",
     "Node",
     "Object",
     "ObjectError",
+    "PodState",
     "PodTemplate",
     "Secret",
     "Service",
@@ -83,4 +100,5 @@ __all__ = [
     "Workload",
     "protocol_of",
     "read",
+    "read_config_map",
 ]

@@ -2,18 +2,21 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from mesh_policy.objects.reading import Fields
 
 
 @dataclass(frozen=True, slots=True)
 class Meta:
-    """Name, namespace (empty for kinds that stand in none), labels and annotations."""
+    """Name, namespace (empty for kinds that stand in none), labels and annotations. ``created``: seconds since 1970; 0 where
+    no time is given, as Kubernetes reads it."""
 
     name: str
     namespace: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
+    created: float = 0.0
 
 
 def read_meta(fields: Fields, namespaced: bool = True) -> Meta:
@@ -23,7 +26,15 @@ def read_meta(fields: Fields, namespaced: bool = True) -> Meta:
     if not name:
         metadata.required("name")
     namespace = (metadata.text("namespace") or "default") if namespaced else ""
-    return Meta(name, namespace, metadata.texts("labels"), metadata.texts("annotations"))
+    created = _seconds(metadata.values.get("creationTimestamp"))
+    return Meta(name, namespace, metadata.texts("labels"), metadata.texts("annotations"), created)
+
+
+def _seconds(time: object) -> float:
+    try:
+        return datetime.fromisoformat(str(time)).timestamp()
+    except ValueError:
+        return 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,10 @@ class ServicePort:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A service. ``type`` is ``ClusterIP`` (the default), ``NodePort``, ``LoadBalancer`` or ``ExternalName``."""
+    """A service. ``type`` is ``ClusterIP`` (the default), ``NodePort``, ``LoadBalancer`` or ``ExternalName``.
+
+    ``node_local``: clients of a node reach only what runs there (``internalTrafficPolicy: Local``).
+    """
 
     meta: Meta
     ports: tuple[ServicePort, ...] = ()
@@ -63,6 +66,9 @@ class Service:
     type: str = "ClusterIP"
     external_name: str = ""
     cluster_ips: tuple[str, ...] = ()
+    node_local: bool = False
+    publish_not_ready: bool = False
+    traffic_distribution: str = ""
 
     @property
     def host(self) -> str:
@@ -88,6 +94,9 @@ def read_service(fields: Fields) -> Service:
         spec.text("type", "ClusterIP"),
         spec.text("externalName"),
         tuple(str(address) for address in addresses if address),
+        spec.text("internalTrafficPolicy") == "Local",
+        spec.flag("publishNotReadyAddresses"),
+        spec.text("trafficDistribution"),
     )
 
 

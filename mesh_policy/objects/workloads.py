@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from mesh_policy.objects.metadata import Meta, read_meta
+from mesh_policy.objects.pods import PodState, read_pod_state
 from mesh_policy.objects.reading import Fields
 
 PROXY_CONTAINER = "istio-proxy"
@@ -21,11 +22,13 @@ class ContainerPort:
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """One container. ``environment`` has those variables that are written out."""
+    """One container. ``environment`` has those variables that are written out; ``always``: it is started again whenever it
+    ends, which makes an init container one that stays (Kubernetes' sidecar containers)."""
 
     name: str
     image: str = ""
     ports: tuple[ContainerPort, ...] = ()
+    always: bool = False
     run_as_user: int | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
 
@@ -51,7 +54,15 @@ class PodTemplate:
 
     def port_named(self, name: str) -> int | None:
         """The number of a container's port."""
-        return next((p.number for c in self.containers for p in c.ports if p.name == name), None)
+        return self.named_ports().get(name)
+
+    def named_ports(self, transport: str = "TCP") -> Mapping[str, int]:
+        """Name of a container's port to its number: the first of a name counts (Kubernetes)."""
+        stay = (*self.containers, *(c for c in self.init_containers if c.always))
+        found: dict[str, int] = {}
+        for port in (p for container in stay for p in container.ports if p.name and p.transport == transport):
+            found.setdefault(port.name, port.number)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +70,21 @@ class Workload:
     """An object that runs: ``kind`` is Pod, Deployment, StatefulSet, DaemonSet, ReplicaSet, Job or CronJob.
 
     ``replicas`` is how many there are to be, where the object says it (default 1); a DaemonSet's is unknown: ``None``.
+    ``state`` is that of a Pod.
     """
 
     kind: str
     meta: Meta
     pod: PodTemplate
     replicas: int | None = 1
+    state: PodState | None = None
 
 
 def read_pod(fields: Fields) -> Workload:
     """A Pod."""
     meta = read_meta(fields)
-    return Workload("Pod", meta, _pod(fields.inner("spec"), meta.labels, meta.annotations))
+    pod = _pod(fields.inner("spec"), meta.labels, meta.annotations)
+    return Workload("Pod", meta, pod, state=read_pod_state(fields))
 
 
 def read_deployment(fields: Fields) -> Workload:
@@ -137,6 +151,7 @@ def _container(item: Fields) -> Container:
             ContainerPort(port.text("name"), port.port("containerPort"), port.text("protocol", "TCP"))
             for port in item.items("ports")
         ),
+        item.text("restartPolicy") == "Always",
         item.inner("securityContext").whole("runAsUser"),
         {variable.text("name"): str(variable.values.get("value") or "") for variable in item.items("env")},
     )

@@ -67,7 +67,7 @@ class HeaderTest:
     __slots__ = ("_invert", "_missing_as_empty", "_name", "_present", "_test")
 
     def __init__(self, match: HeaderMatch) -> None:
-        self._name = match.name.encode()
+        self._name = match.name.lower().encode()
         self._invert = match.invert
         self._missing_as_empty = match.treat_missing_as_empty
         self._present = match.present

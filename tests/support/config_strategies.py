@@ -5,6 +5,7 @@ from ipaddress import ip_network
 from hypothesis import strategies as st
 
 from mesh_api import config as c
+from mesh_api.config.authorization import MetadataMatch
 from mesh_api.config.routes import MILLION
 from tests.support.authorization_strategies import HTTP_RBAC, NETWORK_RBAC
 
@@ -63,12 +64,48 @@ QUERY_MATCHES = st.builds(c.QueryParameterMatch, NAMES, STRING_MATCHES) | st.bui
     c.QueryParameterMatch, NAMES, st.none(), st.booleans()
 )
 
+FLAGS = tuples(st.sampled_from(["NR", "UH"]), by=lambda flag: flag)
+FORMATTERS = st.sampled_from([(), ("envoy.formatter.req_without_query",)])
+EXPRESSIONS = st.sampled_from(["", "response.code >= 400"])
+SENT_LOG = {
+    "log_name": NAMES,
+    "cluster": NAMES,
+    "authority": st.just("") | NAMES,
+    "filter_state_objects": tuples(NAMES),
+    "response_flags": FLAGS,
+    "expression": EXPRESSIONS,
+}
+SENT_LOGS = st.one_of(
+    st.builds(
+        c.GrpcAccessLog,
+        **SENT_LOG,
+        request_headers=tuples(TOKENS),
+        response_headers=tuples(TOKENS),
+        response_trailers=tuples(TOKENS),
+    ),
+    st.builds(c.GrpcAccessLog, **SENT_LOG, tcp=st.just(True)),
+    st.builds(
+        c.OpenTelemetryAccessLog,
+        **SENT_LOG,
+        body=st.just("") | TEXTS,
+        attributes=pairs(),
+        builtin_labels=st.booleans(),
+        formatters=FORMATTERS,
+    ),
+)
+"""To clusters that must be there."""
 ACCESS_LOGS = st.one_of(
     st.builds(
         c.AccessLog,
         path=st.just("/dev/null"),
         text_format=st.just("%START_TIME% %RESPONSE_CODE%\n"),
-        response_flags=tuples(st.sampled_from(["NR", "UH"]), by=lambda flag: flag),
+        response_flags=FLAGS,
+        omit_empty_values=st.booleans(),
+        formatters=FORMATTERS,
+        expression=EXPRESSIONS,
+    ),
+    st.builds(
+        c.AccessLog, path=st.just("/dev/null"), json_object=st.sampled_from(['{"a":{"b":"%PROTOCOL%"}}', '{"a":1.5}'])
     ),
     st.builds(
         c.AccessLog,
@@ -78,6 +115,11 @@ ACCESS_LOGS = st.one_of(
         ),
     ),
 )
+
+# --- services --------------------------------------------------------------------------------------------------------
+HEADER_PAIRS = tuples(st.tuples(TOKENS, TEXTS))
+HTTP_SERVICES = st.builds(c.HttpService, st.just("http://a.example/b"), NAMES, POSITIVE, HEADER_PAIRS)
+GRPC_SERVICES = st.builds(c.GrpcService, NAMES, st.just("") | NAMES, optional(POSITIVE), HEADER_PAIRS)
 
 # --- TLS -------------------------------------------------------------------------------------------------------------
 SECRETS = st.builds(c.SecretSource, NAMES, st.just(""), st.just(""), st.booleans()) | st.builds(
@@ -163,7 +205,14 @@ HTTP_PROTOCOLS = st.builds(
     max_connection_duration=optional(POSITIVE),
     max_requests_per_connection=st.integers(0, 9),
     max_concurrent_streams=optional(st.integers(1, 2**31 - 1)),
-) | st.builds(c.HttpProtocolOptions, idle_timeout=optional(SECONDS), max_requests_per_connection=st.integers(0, 9))
+    auto_sni=st.booleans(),
+    auto_san_validation=st.booleans(),
+) | st.builds(
+    c.HttpProtocolOptions,
+    idle_timeout=optional(SECONDS),
+    max_requests_per_connection=st.integers(0, 9),
+    preserve_header_case=st.booleans(),
+)
 
 OUTLIERS = st.builds(
     c.OutlierDetection,
@@ -283,6 +332,7 @@ ROUTE_MATCHES = st.builds(
     query_parameters=tuples(QUERY_MATCHES),
     runtime_fraction=optional(PARTS),
     grpc_only=st.booleans(),
+    dynamic_metadata=tuples(st.builds(MetadataMatch, NAMES, tuples(NAMES, least=1), STRING_MATCHES, st.booleans())),
 )
 RETRIES = st.builds(
     c.RetryPolicy,
@@ -295,10 +345,17 @@ RETRIES = st.builds(
     back_off_base=st.sampled_from([0.025, 0.1]),
     back_off_max=optional(st.just(1.5)),
     retriable_request_headers=tuples(HEADER_MATCHES),
+    other_priorities=st.booleans(),
 )
 HASHES = st.one_of(
     st.builds(c.HashPolicy, header=TOKENS, terminal=st.booleans()),
-    st.builds(c.HashPolicy, cookie=NAMES, cookie_ttl=optional(SECONDS), cookie_path=st.sampled_from(["", "/"])),
+    st.builds(
+        c.HashPolicy,
+        cookie=NAMES,
+        cookie_ttl=optional(SECONDS),
+        cookie_path=st.sampled_from(["", "/"]),
+        cookie_attributes=st.sampled_from([(), (("SameSite", "Strict"), ("Secure", ""))]),
+    ),
     st.builds(c.HashPolicy, query_parameter=NAMES),
     st.builds(c.HashPolicy, source_ip=st.just(True)),
 )
@@ -327,7 +384,7 @@ ROUTE_ACTIONS = st.builds(
             "retry": optional(RETRIES),
             "append_x_forwarded_host": st.booleans(),
             "hash_policies": tuples(HASHES),
-            "mirrors": tuples(st.builds(c.Mirror, NAMES, PARTS, st.booleans())),
+            "mirrors": tuples(st.builds(c.Mirror, NAMES, PARTS, st.booleans(), optional(st.booleans()))),
             "cluster_not_found_code": st.sampled_from([404, 500, 503]),
             "upgrades": st.sampled_from([(), ("websocket",)]),
         }
@@ -372,6 +429,7 @@ ROUTES = st.builds(
     cors=optional(CORS),
     operation=st.just("") | NAMES,
     metadata=pairs(),
+    stat_prefix=st.just("") | NAMES,
 )
 
 
@@ -415,15 +473,119 @@ def route_configurations(name: st.SearchStrategy = NAMES, *, validate: bool | No
     )
 
 
+# --- traces ----------------------------------------------------------------------------------------------------------
+TRACERS = st.one_of(
+    st.builds(c.ZipkinTracer, HTTP_SERVICES, st.booleans(), st.booleans(), st.booleans()),
+    st.builds(c.DatadogTracer, NAMES, NAMES, NAMES),
+    st.builds(c.SkyWalkingTracer, GRPC_SERVICES),
+    st.builds(
+        c.OpenTelemetryTracer,
+        http=HTTP_SERVICES,
+        service_name=st.just("") | NAMES,
+        resource_detectors=st.sampled_from([(), ("environment", "dynatrace")]),
+        sampler=optional(st.builds(c.DynatraceSampler, NAMES, st.integers(1, 9), HTTP_SERVICES, st.integers(0, 99))),
+    ),
+    st.builds(c.OpenTelemetryTracer, grpc=GRPC_SERVICES),
+)
+TAGS = st.one_of(
+    st.builds(c.LiteralTag, TEXTS),
+    st.builds(c.EnvironmentTag, NAMES, st.just("") | TEXTS),
+    st.builds(c.RequestHeaderTag, TOKENS, st.just("") | TEXTS),
+    st.builds(c.MetadataTag, NAMES, tuples(NAMES, least=1)),
+    st.builds(c.FormatTag, st.just("%PROTOCOL%")),
+)
+PARTS_OF_HUNDRED = st.sampled_from([0.0, 0.5, 100.0])
+
+
+def tracings(tracers: st.SearchStrategy = TRACERS) -> st.SearchStrategy:
+    return st.builds(
+        c.Tracing,
+        PARTS_OF_HUNDRED,
+        PARTS_OF_HUNDRED,
+        PARTS_OF_HUNDRED,
+        tuples(st.builds(c.SpanTag, NAMES, TAGS), by=lambda tag: tag.name),
+        optional(tracers),
+        optional(st.integers(1, 999)),
+        optional(st.booleans()),
+    )
+
+
+# --- who may ask -----------------------------------------------------------------------------------------------------
+JWKS = st.just('{"keys":[{"kty":"oct","alg":"HS256","k":"c2VjcmV0"}]}')
+PROVIDERS = st.builds(
+    c.JwtProvider,
+    name=NAMES,
+    issuer=st.just("") | NAMES,
+    jwks=JWKS,
+    audiences=tuples(NAMES),
+    forward=st.booleans(),
+    from_headers=tuples(st.builds(c.JwtHeader, TOKENS, st.just("") | st.just("Bearer "))),
+    from_params=tuples(NAMES),
+    from_cookies=tuples(NAMES),
+    forward_payload_header=st.just("") | TOKENS,
+    payload_in_metadata=st.just("") | NAMES,
+    space_delimited_claims=tuples(NAMES),
+    claim_to_headers=tuples(st.tuples(TOKENS, NAMES)),
+    clear_route_cache=st.booleans(),
+)
+
+
+def _requirement(names: tuple[str, ...]) -> st.SearchStrategy:
+    leaves = st.sampled_from([*map(c.JwtRequired, names), c.JwtMayBeMissing()])
+    groups = tuples(leaves, least=2, most=3)
+    return (
+        leaves
+        | st.builds(c.JwtAnyOf, groups)
+        | st.builds(lambda one, all_: c.JwtAnyOf((one, c.JwtAllOf(all_))), leaves, groups)
+    )
+
+
+JWT_FILTERS = st.lists(PROVIDERS, min_size=1, max_size=2, unique_by=lambda one: one.name).flatmap(
+    lambda found: st.builds(
+        c.JwtAuthnFilter,
+        st.just(tuple(sorted(found, key=lambda one: one.name))),
+        _requirement(tuple(one.name for one in found)),
+        st.booleans(),
+    )
+)
+NAME_MATCHES = tuples(STRING_MATCHES)
+SERVERS = st.builds(
+    c.AuthorizationServer,
+    st.just("http://a.example"),
+    NAMES,
+    POSITIVE,
+    st.sampled_from(["", "/ask"]),
+    HEADER_PAIRS,
+    NAME_MATCHES,
+    NAME_MATCHES,
+    NAME_MATCHES,
+)
+MARKS = st.builds(MetadataMatch, NAMES, tuples(NAMES, least=1), STRING_MATCHES)
+EXT_AUTHZ = st.builds(
+    lambda way, rest: c.ExtAuthzFilter(**way, **rest),
+    st.fixed_dictionaries({"http": SERVERS}) | st.fixed_dictionaries({"grpc": GRPC_SERVICES}),
+    st.fixed_dictionaries(
+        {
+            "failure_mode_allow": st.booleans(),
+            "status_on_error": optional(st.just(503)),
+            "enabled": optional(MARKS),
+            "allowed_headers": NAME_MATCHES,
+            "body": optional(st.builds(c.AuthorizationBody, st.integers(1, 999), st.booleans(), st.booleans())),
+        }
+    ),
+)
+NETWORK_EXT_AUTHZ = st.builds(c.NetworkExtAuthz, NAMES, GRPC_SERVICES, st.booleans(), optional(MARKS))
+
 # --- listeners -------------------------------------------------------------------------------------------------------
 HTTP_FILTERS = st.builds(
-    lambda rules, before, suppress: (*rules, *before, c.RouterFilter(suppress)),
+    lambda tokens, rules, before, suppress: (*tokens, *rules, *before, c.RouterFilter(suppress)),
+    tuples(JWT_FILTERS, most=1),
     tuples(HTTP_RBAC, most=1),
     st.sampled_from(
         [
             (),
             (c.FaultFilter(),),
-            (c.GrpcStatsFilter(False, True),),
+            (c.GrpcStatsFilter(False, True), c.GrpcWebFilter()),
             (c.GrpcStatsFilter(), c.FaultFilter(), c.CorsFilter()),
         ]
     ),
@@ -434,15 +596,30 @@ HTTP_FILTERS = st.builds(
 def connection_managers(*, inline_only: bool = False) -> st.SearchStrategy:
     """``inline_only``: without discovered routes."""
     inline = st.fixed_dictionaries({"route_config": route_configurations(validate=False if inline_only else None)})
+    filters = (
+        HTTP_FILTERS
+        if inline_only
+        else st.builds(lambda asked, rest: (*asked, *rest), tuples(EXT_AUTHZ, most=1), HTTP_FILTERS)
+    )
     return st.builds(
         lambda routes, rest: c.HttpConnectionManager(**routes, **rest),
         inline if inline_only else inline | st.fixed_dictionaries({"rds_name": NAMES}),
         st.fixed_dictionaries(
             {
                 "stat_prefix": NAMES,
-                "http_filters": HTTP_FILTERS,
+                "http_filters": filters,
                 "codec": st.sampled_from(["AUTO", "HTTP1", "HTTP2"]),
-                "access_logs": tuples(ACCESS_LOGS),
+                "access_logs": tuples(ACCESS_LOGS if inline_only else ACCESS_LOGS | SENT_LOGS),
+                "tracing": optional(tracings(st.nothing()) if inline_only else tracings()),
+                "append_x_forwarded_port": st.booleans(),
+                "preserve_header_case": st.booleans(),
+                "max_connection_duration": optional(POSITIVE),
+                "max_stream_duration": optional(SECONDS),
+                "drain_timeout": optional(SECONDS),
+                "headers_with_underscores_action": st.sampled_from(["ALLOW", "REJECT_REQUEST", "DROP_HEADER"]),
+                "max_concurrent_streams": optional(st.integers(1, 2**31 - 1)),
+                "initial_stream_window_size": optional(st.integers(65535, 2**31 - 1)),
+                "initial_connection_window_size": optional(st.integers(65535, 2**31 - 1)),
                 "server_name": st.sampled_from(["envoy", "istio-envoy"]),
                 "server_header_transformation": st.sampled_from(["OVERWRITE", "APPEND_IF_ABSENT", "PASS_THROUGH"]),
                 "use_remote_address": st.booleans(),
@@ -468,6 +645,7 @@ def connection_managers(*, inline_only: bool = False) -> st.SearchStrategy:
                 "client_cert_details": st.sampled_from([(), ("subject", "uri"), ("cert", "chain", "dns")]),
                 "proxy_100_continue": st.booleans(),
                 "accept_http_10": st.booleans(),
+                "allow_absolute_url": optional(st.booleans()),
             }
         ),
     )
@@ -485,6 +663,9 @@ TCP_PROXIES = st.builds(
             "access_logs": tuples(ACCESS_LOGS),
             "idle_timeout": optional(SECONDS),
             "max_connect_attempts": st.integers(1, 9),
+            "max_connection_duration": optional(POSITIVE),
+            "hash_source_ip": st.booleans(),
+            "mongo_statistics": st.just("") | NAMES,
         }
     ),
 )
@@ -508,7 +689,7 @@ def listeners(draw, name: st.SearchStrategy = NAMES, *, inline_only: bool = Fals
         filter=terminals,
         name=st.just("") | NAMES,
         match=CHAIN_MATCHES,
-        guards=tuples(NETWORK_RBAC, most=1),
+        guards=tuples(NETWORK_RBAC if inline_only else NETWORK_RBAC | NETWORK_EXT_AUTHZ, most=2),
         tls=st.none() if inline_only else optional(DOWNSTREAM_TLS),
         connect_timeout=optional(POSITIVE),
         metadata=pairs(),
@@ -534,10 +715,13 @@ def listeners(draw, name: st.SearchStrategy = NAMES, *, inline_only: bool = Fals
         bind_to_port=draw(st.booleans()),
         use_original_dst=draw(st.booleans()),
         traffic_direction=draw(st.sampled_from(c.TrafficDirection)),
-        access_logs=draw(tuples(ACCESS_LOGS)),
+        access_logs=draw(tuples(ACCESS_LOGS if inline_only else ACCESS_LOGS | SENT_LOGS)),
         listener_filters_timeout=draw(optional(SECONDS)),
         continue_on_listener_filters_timeout=draw(st.booleans()),
         max_connections_per_event=draw(optional(st.integers(1, 9))),
+        per_connection_buffer_limit=draw(optional(st.integers(1024, 2**20))),
+        transparent=draw(st.booleans()),
+        additional_addresses=draw(tuples(SOCKETS, most=1)),
     )
 
 

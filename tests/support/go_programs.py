@@ -5,6 +5,7 @@ itself. Modules come from where Go is set to take them.
 """
 
 import fcntl
+import functools
 import hashlib
 import os
 import re
@@ -14,10 +15,13 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-PROGRAMS = ("istio_verdicts", "istio_analyzers", "istio_compiler")
+PROGRAMS = ("istio_verdicts", "istio_analyzers", "istio_compiler", "istio_ca_client")
 """Folders beside this module."""
 GATEWAY_API = "sigs.k8s.io/gateway-api@v1.6.3"
 """Module whose files the tests read; the programs need another version of it."""
+KUBERNETES = "v1.34.2"
+KUBERNETES_PROGRAMS = {"etcd": "go.etcd.io/etcd/server/v3", "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver"}
+"""Program to the package that it is; the modules' versions stand in ``kube_apiserver/go.mod``."""
 BUILD_SECONDS = 1500
 """A first build compiles for some three minutes on two cores; later ones take seconds."""
 
@@ -79,6 +83,25 @@ def cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "meshwright"
 
 
+def build_kubernetes() -> Path:
+    """The folder with a kube-apiserver and an etcd, in the cache or built now: some ten minutes on two cores.
+
+    Raises :class:`NotBuiltError` without Go or without the modules.
+    """
+    source = HERE / "kube_apiserver"
+    folder = cache() / f"kube-apiserver-{KUBERNETES}-{_digest(source)}"
+    folder.mkdir(parents=True, exist_ok=True)
+    _, minor, _ = KUBERNETES.split(".")
+    stamps = {"gitVersion": KUBERNETES, "gitMajor": "1", "gitMinor": minor}
+    stamped = " ".join(f"-X k8s.io/component-base/version.{name}={value}" for name, value in stamps.items())
+    with (folder / ".lock").open("w") as guard:
+        fcntl.flock(guard, fcntl.LOCK_EX)
+        for name, package in KUBERNETES_PROGRAMS.items():
+            if not (folder / name).exists():
+                _build(source, folder / name, package, stamped)
+    return folder
+
+
 def _version(source: Path) -> str:
     """Istio's, of which the code is."""
     found = re.search(r"^\s*istio\.io/istio (\S+)", (source / "go.mod").read_text(encoding="utf-8"), re.MULTILINE)
@@ -92,7 +115,7 @@ def _digest(source: Path) -> str:
     return hashlib.sha256(content).hexdigest()[:16]
 
 
-def _build(source: Path, program: Path) -> None:
+def _build(source: Path, program: Path, package: str = ".", stamped: str = "") -> None:
     what = f"tests/support/{source.name} cannot be built"
     command = go()
     if command is None:
@@ -101,7 +124,7 @@ def _build(source: Path, program: Path) -> None:
 
     def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
-            [command, *arguments, "."],
+            [command, *arguments, package],
             cwd=source,
             env=environment,
             capture_output=True,
@@ -114,7 +137,7 @@ def _build(source: Path, program: Path) -> None:
     if modules.returncode:
         raise NotBuiltError(f"{what}: its modules are not to be had: {modules.stderr.strip()[-300:]}")
     fresh = program.with_name(f".{program.name}.new")
-    made = run("build", "-trimpath", "-ldflags", "-s -w", "-o", str(fresh))
+    made = run("build", "-trimpath", "-ldflags", f"-s -w {stamped}".strip(), "-o", str(fresh))
     assert made.returncode == 0, made.stderr
     fresh.replace(program)
 
@@ -124,9 +147,9 @@ def main() -> None:
     command = go()
     if command is not None:
         subprocess.run([command, "mod", "download", GATEWAY_API], cwd=HERE / PROGRAMS[0], check=False)
-    for name in PROGRAMS:
+    for make in (*(functools.partial(build, name) for name in PROGRAMS), build_kubernetes):
         try:
-            sys.stdout.write(f"{build(name)}\n")
+            sys.stdout.write(f"{make()}\n")
         except NotBuiltError as reason:
             sys.stderr.write(f"{reason}\n")
 

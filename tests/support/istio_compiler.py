@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from tests.support import go_programs
 
@@ -26,18 +26,58 @@ class Asker:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
+class Istiod:
+    """The program, running: it answers in milliseconds once it has started. Use as a context manager.
+
+    Istio keeps what it once made of the mesh's settings (loggers among it), so other settings get a process of their own.
+    """
+
+    def __init__(self, program: Path) -> None:
+        self._program = program
+        self._mesh = ""
+        self._process: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+            self._process = None
+
+    def ask(self, objects: str, mesh: str, askers: Sequence[Asker]) -> list[Answer]:
+        """The answer to each asker in a world of objects and a mesh configuration, both YAML. Raises :class:`IstiodError`."""
+        process = self._running(mesh)
+        assert process.stdin is not None
+        assert process.stdout is not None
+        asked = [{"id": asker.id, "metadata": dict(asker.metadata)} for asker in askers]
+        process.stdin.write(json.dumps({"objects": objects, "mesh": mesh, "nodes": asked}) + "\n")
+        process.stdin.flush()
+        said: list[str] = []
+        for line in process.stdout:
+            if line.startswith('{"answers"'):
+                answer = json.loads(line)
+                if answer["error"]:
+                    raise IstiodError(answer["error"])
+                found: list[Answer] = answer["answers"]
+                return found
+            said.append(line)  # Istio logs there as well
+        raise IstiodError("".join(said[-20:]))
+
+    def _running(self, mesh: str) -> "subprocess.Popen[str]":
+        if self._process is None or self._mesh != mesh:
+            self.__exit__()
+            self._mesh = mesh
+            pipe, both = subprocess.PIPE, subprocess.STDOUT
+            self._process = subprocess.Popen([str(self._program)], stdin=pipe, stdout=pipe, stderr=both, text=True)
+        return self._process
+
+
 def ask(program: Path, worlds: Iterable[tuple[str, str]], askers: Sequence[Asker]) -> list[list[Answer]]:
     """For each world (objects and mesh configuration, both YAML) the answer to each asker."""
-    asked = [{"id": asker.id, "metadata": dict(asker.metadata)} for asker in askers]
-    lines = "".join(json.dumps({"objects": objects, "mesh": mesh, "nodes": asked}) + "\n" for objects, mesh in worlds)
-    done = subprocess.run([str(program)], input=lines, capture_output=True, text=True, timeout=600, check=False)
-    answers = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"answers"')]
-    for answer in answers:
-        if answer["error"]:
-            raise IstiodError(answer["error"])
-    if len(answers) != lines.count("\n"):
-        raise IstiodError(done.stderr[-2000:])
-    return [answer["answers"] for answer in answers]
+    with Istiod(program) as istiod:
+        return [istiod.ask(objects, mesh, askers) for objects, mesh in worlds]
 
 
 def build() -> Path:

@@ -29,12 +29,34 @@ DEFAULTS: Mapping[str, tuple[Any, ...]] = {
     "max_direct_response_body_size_bytes": (4096,),
     "host_selection_retry_max_attempts": ("1",),
     "require_client_certificate": (False,),
+    "validation_context": ({},),
+    "locality": ({},),
 }
 """Field to values that mean the same as its absence, wherever it stands (Envoy's API)."""
 
 _ELSEWHERE = {
     "cleanup_interval": ("type", "ORIGINAL_DST", "5s"),
 }
+OUTLIERS: Mapping[str, Any] = {
+    "consecutive_5xx": 5,
+    "consecutive_gateway_failure": 5,
+    "consecutive_local_origin_failure": 5,
+    "enforcing_consecutive_5xx": 100,
+    "enforcing_consecutive_gateway_failure": 0,
+    "enforcing_consecutive_local_origin_failure": 100,
+    "enforcing_local_origin_success_rate": 100,
+    "enforcing_success_rate": 100,
+    "interval": "10s",
+    "base_ejection_time": "30s",
+    "max_ejection_percent": 10,
+}
+"""Envoy's defaults of what ejects hosts."""
+FRACTIONS = ("default_value", "percentage")
+"""Where a share stands, which may be written as parts of different wholes."""
+PARTS = {"HUNDRED": 10_000, "TEN_THOUSAND": 100, "MILLION": 1}
+ALTERNATIVES = ("ids", "rules")
+"""Conditions of which one that stands twice says no more. istiod appends the aliases of its trust domain to the values of
+conditions each time that it compiles them."""
 UNORDERED = ("domains", "resource_names")
 
 
@@ -65,7 +87,26 @@ def normal(value: Any) -> Any:
     return {key: _ordered(key, item) for key, item in made.items() if not _says_nothing(key, item, made)}
 
 
+def _outliers(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Detectors with Envoy's defaults, and without what says nothing: the count of one that does not eject, and errors on the
+    way to a host where they are not counted apart."""
+    told = {**OUTLIERS, **value}
+    for error in ("5xx", "gateway_failure", "local_origin_failure"):
+        if not told[f"enforcing_consecutive_{error}"]:
+            told.pop(f"consecutive_{error}")
+    split = told.get("split_external_local_origin_errors")
+    return {name: found for name, found in told.items() if split or "local_origin" not in name}
+
+
 def _ordered(key: str, value: Any) -> Any:
+    if key == "outlier_detection" and isinstance(value, dict):
+        return _outliers(value)
+    if key in FRACTIONS and isinstance(value, dict) and value.keys() <= {"numerator", "denominator"}:
+        return {"parts_per_million": value.get("numerator", 0) * PARTS[value.get("denominator", "HUNDRED")]}
+    if key == "query_parameters":  # all must hold; istiod writes them in the order of Go's maps
+        return sorted(value, key=lambda parameter: str(parameter.get("name")))
+    if key in ALTERNATIVES and isinstance(value, list):
+        return [item for place, item in enumerate(value) if item not in value[:place]]
     return sorted(value) if key in UNORDERED else value
 
 
@@ -74,7 +115,9 @@ def _says_nothing(key: str, value: Any, around: Mapping[str, Any]) -> bool:
         return True
     if key in ("filters", "http_filters") and value == []:
         return True  # private ones only
-    if key == "http_protocol_options" and value == {} and "stat_prefix" in around:
+    if key == "load_balancing_weight" and value == 1 and "endpoint" in around:
+        return True  # a host's; a locality without one gets nothing
+    if key in ("http_protocol_options", "http2_protocol_options") and value == {} and "stat_prefix" in around:
         return True
     if key == "max_ejection_time" and value == "300s":
         return True

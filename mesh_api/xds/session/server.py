@@ -1,6 +1,6 @@
 """The control plane's end of the conversation: one object for one stream."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from mesh_api.node import Node
@@ -45,6 +45,16 @@ class _Stream:
     sent_at: float = _NEVER
     rejected: Mapping[str, bytes] | None = None
     error: str = ""
+    named: bool = False
+    """Whether names were asked for on this stream: then no names means nothing, not everything (the legacy wildcard)."""
+    owed: bool = False
+    """Whether names were asked for that no response has answered yet, be it by leaving them out."""
+
+    @property
+    def everything(self) -> bool:
+        """Whether all resources of the type are subscribed (Envoy's xDS protocol, "How the client specifies what resources
+        to return")."""
+        return "*" in self.names or not self.named
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +83,26 @@ class AdsServer:
         self._counter = 0
         self._types = {type_url: _Stream() for type_url in ADS_ORDER}
         self._target = _Target()
+        self._left: Mapping[str, bytes] = {}
         self._announced: str | None = None
+        self.stale = 0
+        """Answers that came with a nonce that waits for none."""
         self.node: Node | None = None
         """Who is at the other end; ``None`` before the first request."""
 
     def push(self, resources: Resources, version: str, now: float) -> list[Output]:
         """Makes ``resources`` the wanted configuration; an older one that was not sent yet is forgotten."""
+        self._left = self._endpoints_left(resources)
         self._target = _Target(version, resources, now)
         return self._advance(now)
+
+    def _endpoints_left(self, resources: Resources) -> Mapping[str, bytes]:
+        """Endpoints that are no longer wanted, of clusters that the proxy has or is about to get. It may let go of their
+        names and ask again while the clusters stay, and takes nothing before it has them."""
+        known = {**self._left, **self._target.resources.get(ENDPOINT, {})}
+        state = self._types[CLUSTER]
+        clusters = {*(state.acked or {}), *(state.in_flight or {})} - resources.get(ENDPOINT, {}).keys()
+        return {name: known[name] for name in clusters if name in known}
 
     def on_request(self, request: Request, now: float) -> list[Output]:
         """Takes a request: a subscription, an ACK, a NACK, or several of these at once.
@@ -94,7 +116,9 @@ class AdsServer:
             # The first request of a type on this stream. Whatever version it names is not trusted: everything is sent.
             self._types[request.type_url] = _Stream()
         state = self._types[request.type_url]
-        events = self._on_answer(request, state) if request.nonce and request.nonce == state.nonce else []
+        current = request.nonce == state.nonce
+        self.stale += bool(request.nonce) and not current
+        events = self._on_answer(request, state) if request.nonce and current else []
         self._subscribe(request, state)
         return events + self._advance(now)
 
@@ -119,9 +143,24 @@ class AdsServer:
         """Whether the proxy has accepted all that it asked for of the newest configuration."""
         return (
             self._target.version is not None
-            and all(self._types[type_url].subscribed for type_url in WILDCARD)
+            and all(self._types[type_url].subscribed for type_url in self._awaited_types)
             and all(self._settled(type_url) for type_url in ADS_ORDER)
         )
+
+    @property
+    def _awaited_types(self) -> Iterable[str]:
+        """A client of single names asks for what it needs; everybody else for every cluster and every listener."""
+        return (LISTENER,) if self._types[LISTENER].named else WILDCARD
+
+    def accepted(self, type_url: str) -> Mapping[str, bytes]:
+        """What the proxy has taken of a type on this stream."""
+        return self._types[type_url].acked or {}
+
+    def names(self, type_url: str) -> tuple[str, ...]:
+        """The names that are subscribed, sorted; ``*`` for all."""
+        state = self._types[type_url]
+        whole = state.subscribed and type_url in WILDCARD and state.everything
+        return tuple(sorted({*state.names, "*"} if whole else state.names))
 
     def status(self) -> dict[str, TypeStatus]:
         """By type URL, what was sent and what came back."""
@@ -163,13 +202,17 @@ class AdsServer:
     def _subscribe(self, request: Request, state: _Stream) -> None:
         names = frozenset(request.resource_names)
         added = names - state.names
-        state.subscribed, state.names = True, names
+        state.subscribed, state.names, state.named = True, names, state.named or bool(names - {"*"})
         if request.type_url in WILDCARD:
+            if added:
+                # Here leaving a name out says that there is no such resource, so every new name has an answer.
+                state.owed = True
+                _supersede(request.type_url, state)
             return
         if state.acked is not None:
             # What the proxy let go of must be sent when it asks again.
             state.acked = {name: data for name, data in state.acked.items() if name in names}
-        if added & self._target.resources.get(request.type_url, {}).keys():
+        if added & self._wanted(request.type_url).keys():
             # The proxy may need these before it can answer what is under way: one response with both takes its place.
             _supersede(request.type_url, state)
 
@@ -209,7 +252,7 @@ class AdsServer:
         self._counter += 1
         state.nonce = f"{self._stream}-{self._counter}"
         state.version_sent = self._target.version or ""
-        state.in_flight, state.sent_at = payload, now
+        state.in_flight, state.sent_at, state.owed = payload, now, False
         if type_url == CLUSTER:
             self._forget_endpoints(payload)
         return Response(type_url, state.version_sent, state.nonce, tuple(sorted(payload.items())))
@@ -226,23 +269,34 @@ class AdsServer:
         return waited and self._outdated(type_url, state)
 
     def _worth_sending(self, type_url: str, state: _Stream, payload: Mapping[str, bytes]) -> bool:
-        if state.rejected is not None and payload == state.rejected:
+        if state.rejected is not None and payload == state.rejected and not state.owed:
             return False
         if type_url not in WILDCARD:
             return bool(payload)
         # Before the first ACK on this stream nobody knows what the proxy has: even the empty set is news.
-        return payload != state.acked
+        return state.owed or payload != state.acked
 
     def _payload(self, type_url: str) -> Mapping[str, bytes]:
         """What a response of this type would carry: the whole set, or of endpoints and routes what changed."""
-        wanted = self._target.resources.get(type_url, {})
         state = self._types[type_url]
         acked = state.acked or {}
+        wanted = self._wanted(type_url)
+        if type_url not in WILDCARD:
+            return {name: data for name, data in wanted.items() if name in state.names and acked.get(name) != data}
         if type_url == CLUSTER and not (self._settled(LISTENER) and self._settled(ROUTE)):
-            return {**acked, **wanted}
-        if type_url in WILDCARD:
+            wanted = {**acked, **wanted}
+        if state.everything:
             return wanted
-        return {name: data for name, data in wanted.items() if name in state.names and acked.get(name) != data}
+        return {name: data for name, data in wanted.items() if name in state.names}
+
+    def _wanted(self, type_url: str) -> Mapping[str, bytes]:
+        """The resources of a type that the proxy may ask for, whether it has or not."""
+        wanted = self._target.resources.get(type_url, {})
+        if type_url != ENDPOINT or not self._left:
+            return wanted
+        state = self._types[CLUSTER]
+        kept = {*self._payload(CLUSTER), *(state.in_flight or {})}
+        return {**{name: data for name, data in self._left.items() if name in kept}, **wanted}
 
     def _settled(self, type_url: str) -> bool:
         """Whether the proxy needs nothing more of this type."""
@@ -267,7 +321,7 @@ class AdsServer:
     def _awaited(self) -> bool:
         """Whether clusters or endpoints are under way, or endpoints of new clusters not even asked for."""
         endpoints = self._types[ENDPOINT]
-        new = self._target.resources.get(ENDPOINT, {}).keys() - endpoints.names
+        new = (self._target.resources.get(ENDPOINT, {}).keys() & self._payload(CLUSTER).keys()) - endpoints.names
         in_flight = self._types[CLUSTER].in_flight is not None or endpoints.in_flight is not None
         return in_flight or (endpoints.subscribed and bool(new))
 

@@ -61,17 +61,18 @@ ACTION = c.RouteAction(
         back_off_base=0.1,
         back_off_max=0.25,
         retriable_request_headers=(c.HeaderMatch("x-retry"),),
+        other_priorities=True,
     ),
     regex_rewrite=c.RegexRewrite("^/old/(.*)", r"/new/\1"),
     append_x_forwarded_host=True,
     auto_host_rewrite=True,
     hash_policies=(
         c.HashPolicy(header="x-user", terminal=True),
-        c.HashPolicy(cookie="user", cookie_ttl=0.0, cookie_path="/"),
+        c.HashPolicy(cookie="user", cookie_ttl=0.0, cookie_path="/", cookie_attributes=(("SameSite", "Strict"),)),
         c.HashPolicy(query_parameter="user"),
         c.HashPolicy(source_ip=True),
     ),
-    mirrors=(c.Mirror("static", MILLION // 10, disable_shadow_host_suffix=False),),
+    mirrors=(c.Mirror("static", MILLION // 10, disable_shadow_host_suffix=False, trace_sampled=False),),
     cluster_not_found_code=404,
     upgrades=("websocket",),
 )
@@ -89,6 +90,7 @@ MATCH = c.RouteMatch(
     ),
     runtime_fraction=MILLION // 2,
     grpc_only=True,
+    dynamic_metadata=(a.MetadataMatch("f", ("payload", "k"), c.StringMatch(c.StringMatchKind.EXACT, "v")),),
 )
 FAULT = c.FaultPolicy(delay=0.7, delay_fraction=MILLION, abort_http_status=503, abort_fraction=125_000)
 CORS = c.CorsPolicy(
@@ -102,7 +104,7 @@ CORS = c.CorsPolicy(
 )
 EDITS = c.HeaderEdits((c.HeaderValue("x-mesh", "on"),), ("x-bad",), (c.HeaderValue("x-a", "1", append=True),), ("x-b",))
 ROUTES = (
-    c.Route(MATCH, ACTION, "all", EDITS, FAULT, CORS, "order:8380/*", (("config", "/apis/x"),)),
+    c.Route(MATCH, ACTION, "all", EDITS, FAULT, CORS, "order:8380/*", (("config", "/apis/x"),), "all"),
     c.Route(
         c.RouteMatch(c.PathMatch(c.PathMatchKind.EXACT, "/api", case_sensitive=False)),
         c.Redirect(301, scheme="https", host="new.example", port=8443, path="/v2", strip_query=True),
@@ -128,11 +130,91 @@ ROUTE_CONFIG = c.RouteConfiguration(
     ignore_port_in_host_matching=True,
     edits=EDITS,
 )
+GRPC = c.GrpcService("eds", "asked.example", 2.0, (("x-key", "1"),))
+SPANS = c.HttpService("http://eds.example/spans", "eds", 5.0, (("x-key", "1"),))
+MARK = a.MetadataMatch("envoy.filters.http.rbac", ("k",), c.StringMatch(c.StringMatchKind.PREFIX, "istio"))
+NAMES = (c.StringMatch(c.StringMatchKind.EXACT, "x-a", ignore_case=True),)
+ASKED = c.ExtAuthzFilter(
+    http=c.AuthorizationServer("http://eds", "eds", 600.0, "/ask", (("x-a", "1"),), NAMES, NAMES, NAMES),
+    failure_mode_allow=True,
+    status_on_error=503,
+    enabled=MARK,
+    allowed_headers=NAMES,
+    body=c.AuthorizationBody(1024, True, True),
+)
+TOKENS = c.JwtAuthnFilter(
+    (
+        c.JwtProvider(
+            "origins-0",
+            "issuer.example",
+            '{"keys":[{"kty":"oct","alg":"HS256","k":"c2VjcmV0"}]}',
+            ("a",),
+            forward=True,
+            from_headers=(c.JwtHeader("x-token", "Bearer "),),
+            from_params=("token",),
+            from_cookies=("token",),
+            forward_payload_header="x-payload",
+            payload_in_metadata="payload",
+            space_delimited_claims=("scope",),
+            claim_to_headers=(("x-sub", "sub"),),
+            clear_route_cache=True,
+        ),
+    ),
+    c.JwtAnyOf((c.JwtRequired("origins-0"), c.JwtAllOf((c.JwtRequired("origins-0"), c.JwtMayBeMissing())))),
+    bypass_cors_preflight=True,
+)
+TAGS = (
+    c.SpanTag("a", c.LiteralTag("1")),
+    c.SpanTag("b", c.EnvironmentTag("HOME", "none")),
+    c.SpanTag("c", c.RequestHeaderTag("x-a", "none")),
+    c.SpanTag("d", c.MetadataTag("envoy.filters.http.rbac", ("k",))),
+    c.SpanTag("e", c.FormatTag("%PROTOCOL%")),
+)
+TRACERS = (
+    c.ZipkinTracer(SPANS, trace_id_128bit=True, shared_span_context=False, w3c=True),
+    c.DatadogTracer("eds", "order", "eds.example"),
+    c.SkyWalkingTracer(GRPC),
+    c.OpenTelemetryTracer(grpc=GRPC),
+    c.OpenTelemetryTracer(
+        http=SPANS,
+        service_name="order",
+        resource_detectors=("environment", "dynatrace"),
+        sampler=c.DynatraceSampler("tenant", 7, SPANS, 500),
+    ),
+)
+SENT = {"filter_state_objects": ("downstream_peer",), "response_flags": ("NR",), "expression": "response.code >= 400"}
+FORMATTERS = ("envoy.formatter.req_without_query",)
+SENT_LOGS = (
+    c.GrpcAccessLog("tcp", "eds", "logs.example", tcp=True, **SENT),
+    c.OpenTelemetryAccessLog(
+        "otel", "eds", "logs.example", "%PROTOCOL%", (("a", "b"),), True, formatters=FORMATTERS, **SENT
+    ),
+    c.GrpcAccessLog(
+        "http", "eds", request_headers=("x-a",), response_headers=("x-b",), response_trailers=("x-c",), **SENT
+    ),
+)
+FILE_LOG = c.AccessLog(
+    "/dev/null",
+    json_object='{"a":{"b":"%PROTOCOL%"}}',
+    omit_empty_values=True,
+    expression=SENT["expression"],
+    formatters=FORMATTERS,
+)
 MANAGER = c.HttpConnectionManager(
     "outbound_80",
-    ROUTER,
+    (ASKED, TOKENS, c.GrpcWebFilter(), *ROUTER),
+    tracing=c.Tracing(98.0, 1.5, 99.0, TAGS, TRACERS[0], 100, True),
+    append_x_forwarded_port=True,
+    preserve_header_case=True,
+    max_connection_duration=3600.0,
+    max_stream_duration=60.0,
+    drain_timeout=5.0,
+    headers_with_underscores_action="REJECT_REQUEST",
+    max_concurrent_streams=100,
+    initial_stream_window_size=65536,
+    initial_connection_window_size=1048576,
     route_config=ROUTE_CONFIG,
-    access_logs=(LOG, c.AccessLog("/dev/null", json_format=(("code", "%RESPONSE_CODE%"),))),
+    access_logs=(LOG, c.AccessLog("/dev/null", json_format=(("code", "%RESPONSE_CODE%"),)), FILE_LOG, *SENT_LOGS[1:]),
     server_name="istio-envoy",
     server_header_transformation="APPEND_IF_ABSENT",
     use_remote_address=True,
@@ -152,7 +234,9 @@ MANAGER = c.HttpConnectionManager(
     client_cert_details=("subject", "dns", "uri"),
     proxy_100_continue=True,
     accept_http_10=True,
+    allow_absolute_url=True,
 )
+ASKED_FOR_BYTES = c.NetworkExtAuthz("tcp.", GRPC, failure_mode_allow=True, enabled=MARK)
 INSPECTORS = (c.ListenerFilter.ORIGINAL_DST, c.ListenerFilter.TLS_INSPECTOR, c.ListenerFilter.HTTP_INSPECTOR)
 CLAIMS = (
     a.ListValue(a.AnyValueOf((a.BoolValue(True), a.NumberValue(1.0, 2.0)))),
@@ -200,9 +284,12 @@ LISTENERS = (
         c.SocketAddress("0.0.0.0", 15001),
         (c.FilterChain(c.TcpProxy("pass", "pass", access_logs=(LOG,), idle_timeout=3600.0)),),
         use_original_dst=True,
+        transparent=True,
+        additional_addresses=(c.SocketAddress("::", 15001),),
         traffic_direction=c.TrafficDirection.OUTBOUND,
-        access_logs=(LOG,),
+        access_logs=(LOG, SENT_LOGS[0]),
         max_connections_per_event=1,
+        per_connection_buffer_limit=32768,
     ),
     c.Listener(
         "0.0.0.0_80",
@@ -221,6 +308,9 @@ LISTENERS = (
                 "split",
                 weighted_clusters=(c.WeightedCluster("eds", 90), c.WeightedCluster("static", 10)),
                 max_connect_attempts=10,
+                max_connection_duration=60.0,
+                hash_source_ip=True,
+                mongo_statistics="documents",
             )
         ),
         listener_filters=INSPECTORS,
@@ -242,7 +332,20 @@ LISTENERS = (
                 ),
                 match=c.FilterChainMatch(destination_port=1),
             ),
-            c.FilterChain(c.TcpProxy("s", "static"), guards=(c.NetworkRbac("tcp.", RULES, RULES, "shadow_"),)),
+            c.FilterChain(
+                c.TcpProxy("s", "static"), guards=(c.NetworkRbac("tcp.", RULES, RULES, "shadow_"), ASKED_FOR_BYTES)
+            ),
+            *(
+                c.FilterChain(
+                    c.HttpConnectionManager("s", ROUTER, route_config=ROUTE_CONFIG, tracing=c.Tracing(tracer=tracer)),
+                    match=c.FilterChainMatch(destination_port=2 + index),
+                )
+                for index, tracer in enumerate(TRACERS)
+            ),
+            c.FilterChain(
+                c.HttpConnectionManager("s", (c.ExtAuthzFilter(grpc=GRPC), *ROUTER), route_config=ROUTE_CONFIG),
+                match=c.FilterChainMatch(destination_port=99),
+            ),
         ),
     ),
     c.Listener(
@@ -298,6 +401,7 @@ CLUSTERS = (
         c.ClusterType.STATIC,
         lb_policy=c.LbPolicy.RING_HASH,
         ring_hash=c.RingHashConfig(64, 128),
+        http=c.HttpProtocolOptions(preserve_header_case=True, auto_sni=True, auto_san_validation=True),
         load_assignment=c.ClusterLoadAssignment("static", (LOCALITY, SECOND), 120),
         bind_address="127.0.0.6",
         tls=c.UpstreamTls(
@@ -373,7 +477,7 @@ def distinct(found: list[Any], name: str) -> tuple[Any, ...]:
     deadline=None,
     phases=[Phase.generate],
     derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
 )
 @given(
     st.lists(strategies.listeners(inline_only=True), min_size=4, max_size=8),

@@ -15,7 +15,9 @@ from tests.integration.mesh_control.harness import LIMIT, TOKEN, ControlPlane, f
 from tests.support import secret_server
 
 
-def bootstrap(plane: ControlPlane, node: str, admin: int, metadata: dict[str, Any]) -> dict[str, Any]:
+def bootstrap(
+    plane: ControlPlane, node: str, admin: int, metadata: dict[str, Any], api_type: str = "GRPC"
+) -> dict[str, Any]:
     """As a machine gets it."""
     authorization = {"key": "authorization", "value": f"Bearer {TOKEN}"}
     service = {"envoy_grpc": {"cluster_name": "xds-grpc"}, "initial_metadata": [authorization]}
@@ -33,7 +35,7 @@ def bootstrap(plane: ControlPlane, node: str, admin: int, metadata: dict[str, An
             "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
         },
     }
-    ads = {"api_type": "GRPC", "transport_api_version": "V3", "grpc_services": [service]}
+    ads = {"api_type": api_type, "transport_api_version": "V3", "grpc_services": [service]}
     source = {"ads": {}, "resource_api_version": "V3"}
     return {
         "node": {"id": node, "cluster": "test", "metadata": metadata},
@@ -50,12 +52,13 @@ class Program:
     name: str
     command: tuple[str, ...]
     after: tuple[str, ...] = ()
+    api_type: str = "GRPC"
 
     def start(
         self, plane: ControlPlane, node: str, metadata: dict[str, Any], secrets_port: int
     ) -> subprocess.Popen[bytes]:
         """In a session of its own, so that its workers end with it."""
-        value = bootstrap(plane, node, free_port(), metadata)
+        value = bootstrap(plane, node, free_port(), metadata, self.api_type)
         if self.name != "ours":
             value["static_resources"]["clusters"].append(secret_server.cluster(secrets_port))
         else:

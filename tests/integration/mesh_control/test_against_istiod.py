@@ -1,92 +1,91 @@
-"""Worlds compiled by a real istiod and by us, compared as protobuf JSON (``tests/support/xds_differences.py``).
-
-A case is a file of ``istiod/``. Its first document may say which proxies ask (``proxies``: name to ``id`` and ``metadata``)
-and how the mesh is set (``mesh``); the objects follow. Without proxies the usual ones ask: client, server, gateway.
+"""Worlds compiled by a real istiod and by us, compared as protobuf JSON (``tests/support/xds_differences.py``); and what we
+made of them taken by a real Envoy. The cases are files: see :mod:`tests.support.istiod_cases`.
 """
 
-from dataclasses import dataclass
+import dataclasses
+import json
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from mesh_api.node import Node
-from mesh_api.xds.json import resources_to_json
-from mesh_cli.compile import SECTIONS
-from mesh_control.compiler import compile_proxy
-from mesh_control.proxies import proxy_of
-from mesh_policy.mesh_config import read_mesh_config
-from mesh_simulation import Mesh
-from tests.support import go_programs, istio_compiler
-from tests.support.istio_compiler import Answer, Asker
+from mesh_api.config import HttpConnectionManager, Listener, ProxyConfig, RouteConfiguration
+from mesh_api.xds.json import resource_to_json
+from tests.support import go_programs, istio_compiler, istiod_cases, secret_server
+from tests.support.envoy_bootstrap import bootstrap
+from tests.support.istio_compiler import Istiod
 from tests.support.xds_differences import differences
 
 pytestmark = pytest.mark.integration
 
-CASES = sorted((Path(__file__).parent / "istiod").glob("*.yaml"))
-
-USUAL = {
-    "client": Asker(
-        "sidecar~127.0.0.1~client-1.default~default.svc.cluster.local",
-        {"LABELS": {"app": "client"}, "NAMESPACE": "default", "INTERCEPTION_MODE": "REDIRECT"},
-    ),
-    "server": Asker(
-        "sidecar~127.0.0.11~reviews-v1.default~default.svc.cluster.local",
-        {"LABELS": {"app": "reviews", "version": "v1"}, "NAMESPACE": "default", "INTERCEPTION_MODE": "REDIRECT"},
-    ),
-    "gateway": Asker(
-        "router~127.0.0.99~istio-ingressgateway-1.istio-system~istio-system.svc.cluster.local",
-        {"LABELS": {"istio": "ingressgateway"}, "NAMESPACE": "istio-system"},
-    ),
-}
-MESH = "{accessLogFile: /dev/stdout, enableTracing: false}"
-
-
-@dataclass(frozen=True)
-class Case:
-    """What a file says."""
-
-    objects: str
-    mesh: str
-    proxies: dict[str, Asker]
-
-
-def read(file: Path) -> Case:
-    text = file.read_text(encoding="utf-8")
-    first = yaml.safe_load(text.split("\n---")[0]) or {}
-    if "apiVersion" in first:
-        return Case(text, MESH, USUAL)
-    objects = text.split("\n---", 1)[1]
-    proxies = {name: Asker(node["id"], node.get("metadata", {})) for name, node in (first.get("proxies") or {}).items()}
-    mesh = yaml.safe_dump(first["mesh"]) if "mesh" in first else MESH
-    return Case(objects, mesh, proxies or USUAL)
+FILES = istiod_cases.FILES
+FIRST_PORT = 10_000
+EACH = pytest.mark.parametrize("file", FILES, ids=[file.stem for file in FILES])
 
 
 @pytest.fixture(scope="module")
-def istiod() -> Path:
+def istiod() -> Iterator[Istiod]:
     try:
-        return istio_compiler.build()
+        program = istio_compiler.build()
     except go_programs.NotBuiltError as reason:
         pytest.skip(str(reason))
+    with Istiod(program) as running:
+        yield running
 
 
-def compiled(case: Case, asker: Asker) -> Answer:
-    mesh = Mesh.read([("case", case.objects)], mesh_config=read_mesh_config(case.mesh, "mesh"))
-    config = compile_proxy(mesh.world, proxy_of(Node(asker.id, metadata=asker.metadata)))
-    assert config.missing() == ()
-    made: dict[str, Any] = resources_to_json(config)
-    return {service: made[section] for service, section in SECTIONS.items()}
-
-
-@pytest.mark.parametrize("file", CASES, ids=[file.stem for file in CASES])
-def test_means_the_same(istiod: Path, file: Path) -> None:
-    case = read(file)
-    askers = list(case.proxies.items())
-    answers = istio_compiler.ask(istiod, [(case.objects, case.mesh)], [asker for _, asker in askers])[0]
-    told = [
-        f"{name}: {line}"
-        for (name, asker), answer in zip(askers, answers, strict=True)
-        for line in differences(answer, compiled(case, asker))
-    ]
+@EACH
+def test_means_the_same(istiod: Istiod, file: Path) -> None:
+    case = istiod_cases.read(file)
+    answers = istiod.ask(case.objects, case.mesh, list(case.proxies.values()))
+    told = []
+    for (name, asker), answer in zip(case.proxies.items(), answers, strict=True):
+        told += [f"{name}: {line}" for line in differences(answer, case.answer(asker))]
     assert "\n".join(told) == ""
+
+
+def static(config: ProxyConfig, name: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Listeners and clusters with everything inside that is discovered otherwise, but for hosts; listeners under a name of
+    their own, as several proxies' stand in one bootstrap."""
+    tables = {table.name: table for table in config.routes}
+    listeners = [dataclasses.replace(_inline(item, tables), name=f"{name} {item.name}") for item in config.listeners]
+    return [resource_to_json(item) for item in listeners], [resource_to_json(item) for item in config.clusters]
+
+
+def _inline(listener: Listener, tables: dict[str, RouteConfiguration]) -> Listener:
+    def chain(found: Any) -> Any:
+        manager = found.filter
+        if not isinstance(manager, HttpConnectionManager) or manager.route_config is not None:
+            return found
+        table = dataclasses.replace(tables[manager.rds_name], validate_clusters=False)
+        return dataclasses.replace(found, filter=dataclasses.replace(manager, rds_name="", route_config=table))
+
+    default = listener.default_filter_chain
+    return dataclasses.replace(
+        listener,
+        filter_chains=tuple(map(chain, listener.filter_chains)),
+        default_filter_chain=None if default is None else chain(default),
+    )
+
+
+@EACH
+def test_a_real_envoy_takes_it(envoy: Path, tmp_path: Path, file: Path) -> None:
+    case = istiod_cases.read(file)
+    value = bootstrap((), ())
+    held = value["static_resources"]
+    held["clusters"].append(secret_server.cluster(1))
+    clusters: dict[str, Any] = {}
+    for name, asker in case.proxies.items():
+        listeners, found = static(case.compiled(asker), name)
+        for listener in listeners:  # each address once: they are of several proxies
+            port = FIRST_PORT + len(held["listeners"])
+            listener["address"] = {"socket_address": {"address": "127.0.0.1", "port_value": port}}
+            listener.pop("additional_addresses", None)
+            held["listeners"].append(listener)
+        clusters |= {cluster["name"]: cluster for cluster in found}
+    held["clusters"] += clusters.values()
+    (tmp_path / "bootstrap.json").write_text(json.dumps(value))
+    command = [str(envoy), "--mode", "validate", "-c", "bootstrap.json", "--use-dynamic-base-id", "-l", "error"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-2000:]}"

@@ -11,6 +11,7 @@ from mesh_api.node import Node
 from mesh_control.compiler import compile_proxy
 from mesh_control.proxies import proxy_of
 from mesh_control.sources.directory import PolicyDirectory
+from mesh_control.sources.inventory import InventoryFile
 from mesh_control.state import State
 from mesh_policy import dump, load_documents
 from mesh_proxy.snapshot import Builder, Snapshot
@@ -30,7 +31,7 @@ def test_every_proxy_runs_every_scenario(tmp_path: Path, name: str, scenario: st
     intercepted = name != "laptop"
     inventory = plan.mesh_inventory(environment) if intercepted else processes.mesh_inventory(environment)
     (tmp_path / "inventory.yml").write_text(yaml.safe_dump(inventory))
-    state = State(PolicyDirectory(tmp_path), tmp_path / "inventory.yml")
+    state = State(PolicyDirectory(tmp_path), (InventoryFile(tmp_path / "inventory.yml"),))
     state.reload()
     assert state.problems() == []
     candidate = state.check("demo", load_documents(dump(list(book_store.policies(environment)))))

@@ -14,7 +14,7 @@ import yaml
 from mesh_api.config import FilterChain, HttpConnectionManager, Listener
 from mesh_api.node import NodeKind
 from mesh_api.xds.json import resource_from_json
-from mesh_control.compiler import authorization
+from mesh_control.compiler import admission
 from mesh_control.compiler.scope import Scope
 from mesh_control.proxies import Proxy
 from mesh_control.world import World
@@ -96,5 +96,6 @@ def test_as_istio_wants_it(example: Row) -> None:
     mesh = MeshConfig(trust_domain=domain, trust_domain_aliases=tuple(aliases))
     policies = load_documents((EXAMPLES / example.policies).read_text())
     scope = Scope(World.of(policies=policies, mesh=mesh), WORKLOAD)
-    made = authorization.guards(scope) if example.policies.startswith("tcp") else authorization.http_filters(scope)
+    tcp = example.policies.startswith("tcp")
+    made = admission.network_filters(scope) if tcp else admission.http_filters(scope)
     assert made == tuple(wanted(EXAMPLES / name) for name in example.filters)

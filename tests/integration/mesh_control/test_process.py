@@ -83,7 +83,25 @@ async def test_pages_are_for_reading(tmp_path: Path) -> None:
 
             assert await page("/ready") == await page("/healthz") == "ok\n"
             assert (await page("/version"))["component"] == "meshwright"
-            assert (await page("/debug/syncz"))["proxies"]["store.default"]["state"] == "acknowledged"
+            (row,) = await page("/debug/syncz")
+            assert row["proxy"] == STORE.id
+            assert row["cluster_sent"] == row["cluster_acked"] == row["route_acked"] != ""
+            assert (await page("/debug/adsz"))["totalClients"] == 1
+            shards = await page("/debug/endpointShardz")
+            hosts = shards["store.default.svc.cluster.local"]["default"]["Shards"]["Kubernetes/Kubernetes"]
+            assert [host["Addresses"] for host in hosts] == [["127.0.0.13"]]
+            assert await page("/debug/endpointz") == shards
+            listed = [entry["name"] for entry in await page("/debug/list")]
+            assert listed == sorted(listed)
+            assert {"/debug/syncz", "/debug/adsz"} <= set(listed)
+            dump = await page("/debug/config_dump?proxyID=store.default")
+            assert [config["@type"].rpartition(".")[2] for config in dump["configs"]] == [
+                "ClustersConfigDump",
+                "ListenersConfigDump",
+                "RoutesConfigDump",
+                "EndpointsConfigDump",
+            ]
+            assert {config["state"] for config in dump["configs"]} == {"SYNCED"}
             assert [service["hostname"].partition(".")[0] for service in await page("/debug/registryz")] == [
                 "order",
                 "postgres",
@@ -91,7 +109,7 @@ async def test_pages_are_for_reading(tmp_path: Path) -> None:
             ]
             assert await page("/debug/configz") == []
             metrics = (await page("/metrics")).splitlines()
-            assert "pilot_xds 1" in metrics
+            assert 'pilot_xds{version="unknown"} 1' in metrics
             assert 'pilot_xds_pushes{type="rds"} 1' in metrics
             assert "pilot_proxy_convergence_time_count 1" in metrics
             for method, path in (("PUT", "/policies/demo"), ("GET", "/policies/demo"), ("GET", "/status")):

@@ -16,8 +16,8 @@ def test_exposition() -> None:
     assert 'pilot_info{version="a\\"b\\\\c\\n"} 1' in lines
     assert 'pilot_xds_pushes{type="cds"} 3' in lines
     assert lines[lines.index("# TYPE pilot_debounce_time histogram") + 1 :] == [
+        'pilot_debounce_time_bucket{le="0.01"} 0',
         'pilot_debounce_time_bucket{le="0.1"} 0',
-        'pilot_debounce_time_bucket{le="0.5"} 1',
         'pilot_debounce_time_bucket{le="1"} 1',
         'pilot_debounce_time_bucket{le="3"} 1',
         'pilot_debounce_time_bucket{le="5"} 1',

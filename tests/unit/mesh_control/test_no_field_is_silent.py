@@ -14,17 +14,21 @@ from mesh_control.validate import COMPILED
 REFUSED_AS_A_WHOLE = {
     "Tunnel", "RetryBudget", "LocalityLbSetting", "LocalityDistribute", "LocalityFailover", "ZoneAwareLbSetting",
     "ClientTls", "ServerTls", "TlsCertificate", "TlsRoute", "TlsMatch", "ConsistentHash", "HttpCookie", "RingHash",
-    "Maglev", "HttpCookieAttribute",
+    "Maglev", "HttpCookieAttribute", "ExternalAuthFilter", "ExternalAuth", "HttpAuth", "GrpcAuth", "ForwardBody",
+    "ExtensionRefFilter", "SessionPersistence", "CookieConfig", "Infrastructure", "AllowedListeners",
+    "ListenerNamespaces", "GatewayTls", "BackendTls", "FrontendTls", "PortTls", "FrontendTlsConfig", "ClientValidation",
+    "ListenerTls", "LabelSelector", "LabelExpression",
+    "ReadinessProbe", "ExecProbe", "HttpProbe", "TcpProbe", "GrpcProbe", "HttpHeader",
 }  # fmt: skip
 """Parts for which the control plane refuses the policy (``ClientTls``: all but ``mode: DISABLE``)."""
 
 PASSED_OVER = {
-    ("HttpMatch", "stat_prefix"): "names a statistic; nothing is routed by it",
     ("FaultDelay", "exponential_delay"): "is refused by the model",
     ("FaultAbort", "http2_error"): "is refused by the model",
     ("FaultAbort", "grpc_status"): "is read as its number, `grpc_code`",
     ("HttpBody", "string"): "is read as `content`",
     ("HttpBody", "bytes"): "is read as `content`",
+    ("GatewayClassSpec", "description"): "is for people",
 }
 
 

@@ -1,11 +1,12 @@
 """Streams and worlds, without sockets: who is sent what, and what counts as taken."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 
 from mesh_api.node import Node
-from mesh_api.xds.session import Request, Response
+from mesh_api.xds.session import DeltaClient, DeltaResponse, Request, Response
 from mesh_api.xds.type_urls import ADS_ORDER, CLUSTER, ENDPOINT, LISTENER, ROUTE, SHORT_NAMES
 from mesh_control.metrics import Metrics
 from mesh_control.proxies import ProxyError
@@ -27,7 +28,7 @@ class Proxies:
         self.events: list[str] = []
         self.metrics = Metrics()
         self.hub = Hub(world, "1", self.metrics, self.events.append)
-        self.under_way: dict[str, list[Response]] = {}
+        self.under_way: dict[str, list[Any]] = {}
         self.names: dict[str, dict[str, tuple[str, ...]]] = {}
         self.now = 0.0
 
@@ -166,3 +167,55 @@ def test_debounce() -> None:
     for step in range(200):
         debounce.touch(2.0 + step * 0.09)
     assert debounce.deadline == 12.0
+
+
+def test_what_too_many_refuse_is_put_back() -> None:
+    proxies = connected()
+    assert proxies.hub.roll_back(0.4, "1-back", 0.0) == {}
+    proxies.world(worlds.world(TIMEOUT), "2")
+    proxies.answer("s1", lambda response: "8380: too long")
+    assert proxies.hub.roll_back(0.5, "2-back", 0.0) == {}, "half of them is not more than half"
+    for key, responses in proxies.hub.roll_back(0.4, "2-back", 0.0).items():
+        proxies.under_way[key] += responses
+    back = proxies.hub.rolled_back
+    assert back is not None
+    assert (back.refused, back.version, back.proxies) == ("2", "2-back", 1)
+    assert "store.default refused RDS: 8380: too long" in proxies.events[-1]
+    for key in ("s1", "s2"):
+        proxies.answer(key)
+    assert set(proxies.hub.progress().values()) == {Progress.ACKNOWLEDGED}
+    assert proxies.hub.roll_back(0.0, "3-back", 0.0) == {}
+    proxies.world(worlds.world(FOR_STORE), "3")
+    assert proxies.hub.rolled_back is None
+
+
+def test_a_client_of_the_delta_protocol_is_sent_what_changed() -> None:
+    hub = Hub(worlds.world(), "1", Metrics())
+    hub.open("d1", delta=True)
+    client = DeltaClient(worlds.STORE)
+
+    def take(responses: Sequence[object]) -> list[DeltaResponse]:
+        seen: list[DeltaResponse] = []
+        waiting = list(responses)
+        while waiting:
+            response = waiting.pop(0)
+            assert isinstance(response, DeltaResponse)
+            seen.append(response)
+            waiting += hub.on_request("d1", client.ack(response), 0.0)
+            if response.type_url == CLUSTER:
+                names = {name for name in client.accepted(CLUSTER) if name.startswith("outbound")}
+                asked = client.subscribe(ENDPOINT, names)
+                waiting += hub.on_request("d1", asked, 0.0) if asked is not None else []
+            if response.type_url == LISTENER:
+                asked = client.subscribe(ROUTE, {"8380", "8480"})
+                waiting += hub.on_request("d1", asked, 0.0) if asked is not None else []
+        return seen
+
+    for request in client.start():
+        take(hub.on_request("d1", request, 0.0))
+    assert hub.progress() == {"store.default": Progress.ACKNOWLEDGED}
+    sent, affected = hub.set_world(worlds.world(TIMEOUT), "2", 0.0)
+    assert affected == {"store.default"}
+    (response,) = take(sent["d1"])
+    assert (response.type_url, [name for name, _, _ in response.resources]) == (ROUTE, ["8380"])
+    assert hub.progress() == {"store.default": Progress.ACKNOWLEDGED}

@@ -54,17 +54,13 @@ REFUSED = [
     (SERVICE % f"tcp: [{{match: [{{destinationSubnets: [10.0.0.0/8]}}], {ROUTE}}}]", "match[0].destinationSubnets: is"),
     (SERVICE % f"tcp: [{{match: [{{sourceSubnet: 10.0.0.0/8}}], {ROUTE}}}]", "match[0].sourceSubnet: is not supported"),
     (
-        GATEWAY % "{port: {number: 443, name: a, protocol: TCP}, hosts: ['*']}",
-        "port.protocol: TCP is not supported yet",
+        GATEWAY % "{port: {number: 443, name: a, protocol: MONGO}, hosts: ['*']}",
+        "port.protocol: MONGO is not supported yet",
     ),
     (
         GATEWAY
         % "{port: {number: 443, name: a, protocol: HTTPS}, hosts: ['*'], tls: {mode: SIMPLE, credentialName: x}}",
         "spec.servers[0].port.protocol: HTTPS is not supported yet; use HTTP",
-    ),
-    (
-        GATEWAY % "{port: {number: 80, name: a, protocol: HTTP}, hosts: ['*'], tls: {httpsRedirect: true}}",
-        "spec.servers[0].tls: is not supported yet",
     ),
     (
         GATEWAY % "{port: {number: 0, name: a, protocol: HTTP}, hosts: ['*'], bind: 'unix:///run/a'}",
@@ -162,7 +158,11 @@ REFUSED = [
         "portLevelSettings[1].port.number: port 1 stands twice",
     ),
     ("kind: Sidecar\nspec: {egress: [{hosts: ['*/*']}]}", "kind: Sidecar is not supported by the control plane yet"),
-    ("kind: WorkloadGroup\nspec: {template: {}}", "kind: WorkloadGroup is not supported by the control plane yet"),
+    (
+        "kind: WorkloadGroup\nspec: {template: {}, probe: {tcpSocket: {port: 80}}}",
+        "spec.probe: no proxy of ours probes its application yet",
+    ),
+    ("kind: WorkloadGroup\nspec: {template: {network: other}}", "spec.template.network: several networks are not"),
     ("kind: WorkloadEntry\nspec: {address: 10.0.0.1, network: other}", "spec.network: several networks are not"),
 ]
 

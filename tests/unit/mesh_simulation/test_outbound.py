@@ -66,7 +66,7 @@ def test_every_destination_is_told_with_its_share() -> None:
     ]
     assert decision.share_to("reviews", "v2") == 10.0
     assert decision.goes_to("reviews")
-    assert decision.mirrors == (("outbound|80||ratings.default.svc.cluster.local", 50.0),)
+    assert decision.mirrors == (("outbound|9080||ratings.default.svc.cluster.local", 50.0),)
 
 
 def test_with_random_numbers_one_destination_is_chosen() -> None:

@@ -9,6 +9,7 @@ import pytest
 from meshwright_tools.checkout import ROOT
 
 TARGETS = {
+    "bench-control",
     "bench-policy",
     "istioctl",
     "up",

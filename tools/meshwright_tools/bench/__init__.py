@@ -13,9 +13,9 @@ from meshwright_tools.checkout import here
 def main() -> int:
     """Run the benchmark that the command line names."""
     parser = argparse.ArgumentParser(
-        prog="tools/bench", usage="tools/bench {policy,istioctl} [options]", description=__doc__
+        prog="tools/bench", usage="tools/bench {policy,control,istioctl} [options]", description=__doc__
     )
-    parser.add_argument("subject", choices=["policy", "istioctl"], help="what is measured, or built")
+    parser.add_argument("subject", choices=["policy", "control", "istioctl"], help="what is measured, or built")
     parser.add_argument("--rounds", type=int, default=7, help="how often each command runs (default 7)")
     parser.add_argument("--services", type=int, default=1000, help="how many services, each with two policies")
     parser.add_argument("--requests", type=int, default=10_000, help="how many requests are simulated")
@@ -23,6 +23,10 @@ def main() -> int:
     if arguments.subject == "istioctl":
         return istioctl.build(here().cache)
     try:
+        if arguments.subject == "control":
+            from meshwright_tools.bench import control  # needs the environment's packages, as its clients do
+
+            return control.run(here(), arguments.services)
         return policy.run(here(), arguments.rounds, arguments.services, arguments.requests)
     except CommandError as error:
         print(error, file=sys.stderr)

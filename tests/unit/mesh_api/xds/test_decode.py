@@ -48,7 +48,7 @@ def extension(name: str, **fields: Any) -> dict[str, Any]:
 AT_ROUTE = "route configuration 80: virtual_hosts[0].routes[0]"
 HTTP_RBAC = "envoy.extensions.filters.http.rbac.v3.RBAC"
 NETWORK_RBAC = "envoy.extensions.filters.network.rbac.v3.RBAC"
-AT_RBAC = "listener in: filter_chains[0].filters[0].typed_config.http_filters[0].typed_config"
+AT_FILTER = "listener in: filter_chains[0].filters[0].typed_config.http_filters[0].typed_config"
 ABOUT_HEADERS = {"policies": {"p": {"permissions": [{"not_rule": {"header": {"name": "x-a", "present_match": True}}}]}}}
 
 
@@ -119,11 +119,10 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     (
         "listeners",
         listener(extension("envoy.extensions.filters.network.ext_authz.v3.ExtAuthz", stat_prefix="r"), TCP),
-        "listener in: filter_chains[0].filters[0].typed_config: "
-        "envoy.extensions.filters.network.ext_authz.v3.ExtAuthz is not supported",
+        "listener in: filter_chains[0].filters[0].typed_config.grpc_service: a missing target is not supported",
     ),
     *(
-        ("listeners", listener(http(extension(HTTP_RBAC, **{at: rules}))), f"{AT_RBAC}.{told}")
+        ("listeners", listener(http(extension(HTTP_RBAC, **{at: rules}))), f"{AT_FILTER}.{told}")
         for at, rules, told in (
             ("matcher", {}, "matcher: not supported"),
             ("track_per_rule_stats", True, "track_per_rule_stats: not supported"),
@@ -172,13 +171,22 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     (
         "listeners",
         listener(http(extension("envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication"))),
-        "listener in: filter_chains[0].filters[0].typed_config.http_filters[0].typed_config: "
-        "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication is not supported",
+        f"{AT_FILTER}.rules: only one, for every path, is supported",
     ),
     (
         "listeners",
-        listener(http(tracing={})),
-        "listener in: filter_chains[0].filters[0].typed_config.tracing: not supported",
+        listener(http(extension("envoy.extensions.filters.http.ext_authz.v3.ExtAuthz"))),
+        f"{AT_FILTER}: a missing service is not supported",
+    ),
+    (
+        "listeners",
+        listener(http(extension("envoy.extensions.filters.http.lua.v3.Lua"))),
+        f"{AT_FILTER}: envoy.extensions.filters.http.lua.v3.Lua is not supported",
+    ),
+    (
+        "listeners",
+        listener(http(tracing={"verbose": True})),
+        "listener in: filter_chains[0].filters[0].typed_config.tracing.verbose: not supported",
     ),
     ("listeners", listener(TCP, TCP), "listener in: filter_chains[0].filters[1]: comes after the terminal filter"),
     ("listeners", listener(), "listener in: filter_chains[0].filters: no terminal filter"),

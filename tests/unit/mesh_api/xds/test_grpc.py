@@ -8,14 +8,19 @@ from mesh_api.node import Node
 from mesh_api.xds.encode import encode_resource
 from mesh_api.xds.errors import DecodeError
 from mesh_api.xds.grpc import (
+    DELTA_METHOD,
     METHOD,
+    DeltaSerializer,
     ResponseSerializer,
+    delta_request_from_bytes,
+    delta_request_to_bytes,
+    delta_response_from_bytes,
     request_from_bytes,
     request_to_bytes,
     response_from_bytes,
     response_to_bytes,
 )
-from mesh_api.xds.session import Request, Response
+from mesh_api.xds.session import DeltaRequest, DeltaResponse, Request, Response
 from mesh_api.xds.type_urls import CLUSTER, PREFIX, ROUTE
 
 NODE = Node(
@@ -85,3 +90,44 @@ def test_method_is_envoys() -> None:
     service = ads_pb2.DESCRIPTOR.services_by_name["AggregatedDiscoveryService"]
     assert METHOD.split("/")[1] == service.full_name
     assert METHOD.split("/")[2] in service.methods_by_name
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        DeltaRequest(CLUSTER, node=NODE, initial={"a": "1"}),
+        DeltaRequest(CLUSTER, "n-1"),
+        DeltaRequest(ROUTE, "n-2", ("80", "8080"), ("81",), error_detail="route configuration 80: no"),
+    ],
+)
+def test_delta_requests_come_back(request_: DeltaRequest) -> None:
+    assert delta_request_from_bytes(delta_request_to_bytes(request_)) == request_
+
+
+def test_delta_streams_share_the_body_and_keep_their_nonces() -> None:
+    serialize = DeltaSerializer(size=1)
+    resources = (("a", "1", A), ("b", "2", B))
+    first, second = (DeltaResponse(CLUSTER, "7", nonce, resources, ("c",)) for nonce in ("x-1", "y-1"))
+    other = DeltaResponse(CLUSTER, "8", "x-2", (), ("a",))
+    told = [delta_response_from_bytes(serialize(one)) for one in (first, second, other, first)]
+    assert told == [first, second, other, first]
+
+
+def test_delta_resource_of_another_type() -> None:
+    data = DeltaSerializer()(DeltaResponse(CLUSTER, "7", "n", (("a", "1", A),)))
+    message = discovery_pb2.DeltaDiscoveryResponse.FromString(data)
+    message.type_url = ROUTE
+    with pytest.raises(DecodeError, match=r"resources\[0\]: .*Cluster in a response of .*RouteConfiguration"):
+        delta_response_from_bytes(message.SerializeToString())
+
+
+@pytest.mark.parametrize("read", [delta_request_from_bytes, delta_response_from_bytes])
+def test_bytes_that_are_no_delta_message(read: object) -> None:
+    assert callable(read)
+    with pytest.raises(DecodeError, match="malformed"):
+        read(b"\xff\xff")
+
+
+def test_delta_method_is_envoys() -> None:
+    service = ads_pb2.DESCRIPTOR.services_by_name["AggregatedDiscoveryService"]
+    assert f"/{service.full_name}/{service.methods_by_name['DeltaAggregatedResources'].name}" == DELTA_METHOD

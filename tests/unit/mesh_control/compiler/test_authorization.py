@@ -68,7 +68,8 @@ def test_whom_a_policy_is_for(text: str, selected: bool) -> None:
 
 
 KUBERNETES_GATEWAY = Node(
-    STORE.id, metadata={"LABELS": {"app": "store", "gateway.networking.k8s.io/gateway-name": "g"}}
+    "sidecar~10.0.0.99~g-1.default~default.svc.cluster.local",
+    metadata={"LABELS": {"app": "store", "gateway.networking.k8s.io/gateway-name": "g"}},
 )
 ATTACHED = [
     (policy(), True),

@@ -85,7 +85,7 @@ def test_rules_for_the_mesh_stay_in_the_mesh() -> None:
 
 def test_a_service_in_front_may_hand_the_port_on() -> None:
     front = worlds.service("ingress", ServicePort("http", 80, HTTP, 8080), namespace="edge")
-    me = Workload("gateway", "edge", "10.0.0.9", {"app": "ingress"})
+    me = Workload("gateway", "edge", "10.0.0.9", {"app": "ingress", **GATEWAY.metadata["LABELS"]})
     config = compiled(
         shop() + bound("a", "a.example", TO_ORDER), GATEWAY, services=(*worlds.SERVICES, front), workloads=(me,)
     )

@@ -8,7 +8,7 @@ from tests.unit.mesh_control.worlds import STORE, ServicePort, by_name, compiled
 
 OUTSIDE = "---\n".join(
     f"apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {{name: {name}}}\n"
-    f"spec: {{hosts: [{name}.example], resolution: DNS, ports: [{{number: 443, name: https}}]}}\n"
+    f"spec: {{hosts: [{name}.example], resolution: DNS, ports: [{{number: 443, name: https, protocol: TLS}}]}}\n"
     for name in ("a", "b")
 )
 PLAIN = replace(STORE, user_agent="meshwright 0.1.0")

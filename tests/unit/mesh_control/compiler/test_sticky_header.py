@@ -21,6 +21,7 @@ spec:
 """
 STICKY = ", annotations: {meshwright.io/sticky-header: X-User}"
 POLICY = HashPolicy(header="x-user", terminal=True)
+SESSION = HashPolicy(header="X-Session")
 HASHED = ", trafficPolicy: {loadBalancer: {consistentHash: {httpHeaderName: X-Session}}}"
 
 
@@ -37,8 +38,8 @@ def to(**weights: int) -> str:
         ("", {"v2": 20, "v1": 80}, "", False, ()),
         (STICKY, {"v2": 100, "v1": 0}, "", False, ()),
         (STICKY, {"v1": 100}, "", False, ()),
-        (STICKY, {"v2": 20, "v1": 80}, HASHED, True, (POLICY, HashPolicy(header="x-session"))),
-        ("", {"v2": 20, "v1": 80}, HASHED, False, (HashPolicy(header="x-session"),)),
+        (STICKY, {"v2": 20, "v1": 80}, HASHED, True, (POLICY, SESSION, SESSION)),
+        ("", {"v2": 20, "v1": 80}, HASHED, False, (SESSION, SESSION)),
     ],
 )
 def test_routes(

@@ -20,7 +20,7 @@ def gateways(*names: str) -> list[Policy]:
 
 
 def names(directory: PolicyDirectory) -> list[str]:
-    return [policy.metadata.name for policy in directory.read()]
+    return [policy.metadata.name for policy in directory.read().policies]
 
 
 def test_a_set_is_replaced_and_taken_away(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_what_is_refused_keeps_what_was_there(tmp_path: Path) -> None:
     file = tmp_path / "policies/demo/Gateway.default.a.yaml"
     file.write_text(GATEWAY.replace("NAME", "b"))
     assert names(directory) == ["a"]
-    assert directory.problems == (f"{file}: no b",)
+    assert directory.problems == (f"{file}:1: no b",)
 
 
 def test_a_crash_between_the_steps_leaves_one_of_the_two_sets(tmp_path: Path) -> None:
@@ -171,6 +171,65 @@ def test_a_folder_that_cannot_be_listed_keeps_what_it_held(tmp_path: Path, monke
     for process in (directory, PolicyDirectory(tmp_path)):
         assert names(process) == ["a", "b"]
         assert f"{tmp_path}/policies/demo: cannot be read: Permission denied; what was in it" in process.problems[0]
+
+
+def test_a_tree_that_is_gone_keeps_what_it_held(tmp_path: Path) -> None:
+    directory = PolicyDirectory(tmp_path)
+    directory.replace("demo", gateways("a"))
+    assert names(directory) == ["a"]
+    (tmp_path / "policies").rename(tmp_path / "elsewhere")
+    assert names(directory) == ["a"]
+    assert directory.problems[0] == (
+        f"{tmp_path}/policies: cannot be read: No such file or directory; what was in it stays in force"
+    )
+    (tmp_path / "elsewhere").rename(tmp_path / "policies")
+    assert (names(directory), directory.problems) == (["a"], ())
+
+
+def test_what_a_crash_left_half_written_is_swept_away(tmp_path: Path) -> None:
+    directory = PolicyDirectory(tmp_path)
+    directory.replace("demo", gateways("a"))
+    assert names(directory) == ["a"]
+    half = tmp_path / "accepted/demo/.Gateway.default.a.yaml.new"
+    half.write_text("apiVer")
+    assert names(PolicyDirectory(tmp_path)) == ["a"]
+    assert not half.exists()
+
+
+def test_what_was_good_before_a_restart_is_not_written_again(tmp_path: Path) -> None:
+    directory = PolicyDirectory(tmp_path)
+    directory.replace("demo", gateways("a"))
+    assert names(directory) == ["a"]
+    copy = tmp_path / "accepted/demo/Gateway.default.a.yaml"
+    before = copy.stat().st_ino
+    assert names(PolicyDirectory(tmp_path)) == ["a"]
+    assert copy.stat().st_ino == before
+
+
+def mount(folder: Path, version: str, **files: str) -> None:
+    """Change a ConfigMap as kubelet does (pkg/volume/util/atomic_writer.go): a new folder, and one link that is replaced."""
+    content = folder / f"..{version}"
+    content.mkdir(parents=True)
+    for name, text in files.items():
+        (content / f"{name}.yaml").write_text(text)
+        link = folder / f"{name}.yaml"
+        if not link.is_symlink():
+            link.symlink_to(f"..data/{name}.yaml")
+    (folder / "..data_tmp").symlink_to(content.name)
+    (folder / "..data_tmp").rename(folder / "..data")
+
+
+def test_a_mounted_config_map_is_an_owners_folder(tmp_path: Path) -> None:
+    directory = PolicyDirectory(tmp_path)
+    folder = tmp_path / "policies/mounted"
+    mount(folder, "v1", mine=GATEWAY.replace("NAME", "a"))
+    assert names(directory) == ["a"]
+    mount(folder, "v2", mine=GATEWAY.replace("NAME", "b"))
+    assert names(directory) == ["b"]
+    mount(folder, "v3", mine="broken: [")
+    for process in (directory, PolicyDirectory(tmp_path)):
+        assert names(process) == ["b"]
+        assert process.problems[0].startswith(f"{folder}/mine.yaml:1: ")
 
 
 def test_what_lies_beside(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mesh_control.sources.inventory import InventoryError, read
+from mesh_control.sources.inventory import InventoryError, InventoryFile, read
 from mesh_control.world import Protocol
 
 BAD = {
@@ -66,3 +66,20 @@ def test_services_and_workloads(tmp_path: Path) -> None:
 def test_an_empty_file_is_an_empty_mesh(tmp_path: Path) -> None:
     (tmp_path / "inventory.yml").write_text("")
     assert read(tmp_path / "inventory.yml").parts() == ((), ())
+
+
+def test_a_broken_file_keeps_its_last_good_content(tmp_path: Path) -> None:
+    file = tmp_path / "inventory.yml"
+    file.write_text("workloads: [{name: a, address: 10.0.0.1}]")
+    source = InventoryFile(file)
+    good = source.read()
+    assert [workload.name for workload in good.workloads] == ["a"]
+    file.write_text("workloads: [{name: b}]\nservices: [{name: c}]")
+    broken = source.read()
+    assert broken.workloads == good.workloads
+    assert broken.problems == (
+        f"{file}: services.0.ports: Field required",
+        f"{file}: workloads.0.address: Field required",
+    )
+    file.write_text("workloads: [{name: a, address: 10.0.0.1}]")
+    assert source.read() == good

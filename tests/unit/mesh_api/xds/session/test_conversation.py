@@ -195,3 +195,26 @@ class Conversation(RuleBasedStateMachine):
 
 Conversation.TestCase.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
 TestConversation = Conversation.TestCase
+
+
+def mesh(clusters: str, **routes: str) -> World:
+    """Clusters by their letters, and listeners with the cluster that each of their routes leads to."""
+    return {
+        CLUSTER: dict.fromkeys(clusters, b"1"),
+        ENDPOINT: dict.fromkeys(clusters, b"1"),
+        LISTENER: dict.fromkeys(routes, b"1"),
+        ROUTE: {name: cluster.encode() for name, cluster in routes.items()},
+    }
+
+
+def test_a_cluster_that_stays_for_a_while_keeps_its_endpoints() -> None:
+    """Found by the machine above: the proxy let go of cluster ``a`` and its endpoints for ``c``, which was gone when it asked
+    for its endpoints; ``a`` came back beside ``b``, and its endpoints did not."""
+    state = Conversation()
+    state.first_stream()
+    state.push(mesh("a"))
+    state.all_goes_well_for_a_while()
+    state.push(mesh("c"))
+    state.proxy_answers(CLUSTER)
+    state.push(mesh("b", a="b"))
+    state.teardown()

@@ -1,0 +1,173 @@
+"""What stands on every connection and request of a proxy, whatever it is for: logs, traces, headers, limits.
+
+Listeners are made with stand-ins, which many proxies have alike; here each gets what the settings of the mesh, those of its
+proxy and the Telemetries say. A listener that is shared stays so among proxies of which all of this is the same.
+"""
+
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Final
+
+from mesh_api.config import (
+    FilterChain,
+    HttpConnectionManager,
+    Listener,
+    NetworkFilter,
+    Route,
+    RouteAction,
+    RouteConfiguration,
+    RouterFilter,
+    VirtualHost,
+)
+from mesh_control.compiler import connection_settings, telemetry, tracing
+from mesh_control.compiler.access_logs import AccessLogs, access_logs
+from mesh_control.compiler.proxy_headers import ProxyHeaders, proxy_config, proxy_headers
+from mesh_control.compiler.scope import Scope
+from mesh_control.compiler.telemetry import Side, side_of
+from mesh_control.compiler.tracing import Traces
+
+UNDECLARED: Final = "allow_any"
+"""The route of hosts that nobody declares."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """All that is put on the listeners of one side. ``manager`` are fields of every connection manager."""
+
+    logs: AccessLogs
+    traces: Traces
+    headers: ProxyHeaders
+    manager: tuple[tuple[str, Any], ...] = ()
+    buffer_limit: int | None = None
+    idle_timeout: float | None = None
+    """Of bytes, where no rule says."""
+
+
+Made = dict[int, tuple[Listener, Listener]]
+"""A listener by its identity, and what became of it: the first is kept so that no other comes to have its identity."""
+
+
+def dressed(scope: Scope, listeners: Iterable[Listener]) -> list[Listener]:
+    """The listeners with all of it."""
+    key = _key(scope)
+    ready = {side: scope.shared(("setup", side, key), (), partial(_ready, scope, side)) for side in Side}
+    found = []
+    for listener in listeners:
+        setup, made = ready[side_of(scope, listener)]
+        known = made.get(id(listener))
+        if known is None:
+            known = made[id(listener)] = listener, _listener(setup, listener)
+        found.append(known[1])
+    return found
+
+
+def _ready(scope: Scope, side: Side) -> tuple[Setup, Made]:
+    return _setup(scope, side), {}
+
+
+def _key(scope: Scope) -> Hashable:
+    """All that a setup depends on besides the world."""
+    proxy = scope.proxy
+    settings = "" if proxy.settings is None else proxy.settings.model_dump_json(exclude_unset=True)
+    kind = proxy.limited, proxy.is_gateway, proxy.takes_http_10, proxy.idle_timeout, settings
+    policies = tuple(policy.key for policy in telemetry.policies_of(scope))
+    if proxy.limited or not _may_trace(scope, bool(policies)):
+        return kind, policies
+    return kind, policies, tracing.said(scope)
+
+
+def _may_trace(scope: Scope, telemetries: bool) -> bool:
+    mesh = scope.world.mesh
+    return telemetries or mesh.enable_tracing or bool(mesh.default_providers.tracing)
+
+
+def _setup(scope: Scope, side: Side) -> Setup:
+    settings = proxy_config(scope)
+    headers = proxy_headers(settings, side)
+    found = tracing.traces(scope, side, settings)
+    manager = connection_settings.manager(scope, side, settings)
+    fields = tuple((manager | _told(scope, headers, found)).items())
+    limit = connection_settings.buffer_limit(scope, side, settings)
+    idle = scope.proxy.idle_timeout if side is Side.INBOUND else None
+    return Setup(access_logs(scope, side), found, headers, fields, limit, idle)
+
+
+def _told(scope: Scope, headers: ProxyHeaders, found: Traces) -> dict[str, Any]:
+    """Fields of a connection manager that come from headers and traces."""
+    fields: dict[str, Any] = {
+        "tracing": found.tracing,
+        "request_id_samples": found.by_request_id,
+        "server_name": headers.server_name,
+        "generate_request_id": headers.request_id,
+    }
+    if headers.forward_client_cert is not None:
+        fields["forward_client_cert"] = headers.forward_client_cert
+        fields["client_cert_details"] = headers.client_cert_details
+    if not scope.proxy.limited:
+        fields["server_header_transformation"] = "PASS_THROUGH" if headers.keeps_server else "OVERWRITE"
+        fields["append_x_forwarded_port"] = headers.forwarded_port
+        fields["preserve_header_case"] = headers.preserve_case
+    return fields
+
+
+def _listener(setup: Setup, listener: Listener) -> Listener:
+    default = listener.default_filter_chain
+    return replace(
+        listener,
+        filter_chains=tuple(_chain(setup, chain) for chain in listener.filter_chains),
+        default_filter_chain=None if default is None else _chain(setup, default),
+        access_logs=setup.logs.listener if listener.access_logs else (),
+        per_connection_buffer_limit=setup.buffer_limit,
+    )
+
+
+def _chain(setup: Setup, chain: FilterChain) -> FilterChain:
+    return replace(chain, filter=_filter(setup, chain.filter))
+
+
+def _filter(setup: Setup, terminal: NetworkFilter) -> NetworkFilter:
+    if not isinstance(terminal, HttpConnectionManager):
+        if not terminal.access_logs:  # a way that leads nowhere
+            return terminal
+        idle = setup.idle_timeout if terminal.idle_timeout is None else terminal.idle_timeout
+        return replace(terminal, access_logs=setup.logs.tcp, idle_timeout=idle)
+    fields = dict(setup.manager)
+    suppress = fields.pop("suppress_envoy_headers", False)
+    filters = tuple(
+        replace(f, suppress_envoy_headers=suppress) if isinstance(f, RouterFilter) else f for f in terminal.http_filters
+    )
+    return replace(terminal, http_filters=filters, access_logs=setup.logs.http, **fields)
+
+
+# Tables of routes.
+
+
+def announced(scope: Scope, tables: Iterable[RouteConfiguration]) -> list[RouteConfiguration]:
+    """Tables with the headers that the proxy adds to what it sends on, or does not."""
+    headers = proxy_headers(proxy_config(scope), Side.GATEWAY if scope.proxy.is_gateway else Side.OUTBOUND)
+    if headers.attempt_count and not headers.forwarded_host:
+        return list(tables)
+    key = ("announced", headers.attempt_count, headers.forwarded_host)
+    return [scope.shared(key, (table,), partial(_table, headers, table)) for table in tables]
+
+
+def _table(headers: ProxyHeaders, table: RouteConfiguration) -> RouteConfiguration:
+    return replace(table, virtual_hosts=tuple(_host(headers, host) for host in table.virtual_hosts))
+
+
+def _host(headers: ProxyHeaders, host: VirtualHost) -> VirtualHost:
+    counts = host.include_request_attempt_count and headers.attempt_count
+    routes = tuple(map(_route, host.routes)) if headers.forwarded_host else host.routes
+    return replace(host, include_request_attempt_count=counts, routes=routes)
+
+
+def _rewrites(route: Route, action: RouteAction) -> bool:
+    """Requests that come with another path or host, and those to hosts that nobody declares (Istio)."""
+    return bool(action.prefix_rewrite or action.regex_rewrite or action.host_rewrite or route.name == UNDECLARED)
+
+
+def _route(route: Route) -> Route:
+    if not isinstance(route.action, RouteAction) or not _rewrites(route, route.action):
+        return route
+    return replace(route, action=replace(route.action, append_x_forwarded_host=True))

@@ -1,0 +1,47 @@
+"""Names of headers that keep their case on the way to a host of HTTP/1 (``preserveHttp1HeaderCase``)."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from mesh_api.config import Cluster
+from mesh_control.compiler import defaults
+from mesh_control.compiler.proxy_headers import proxy_config
+from mesh_control.compiler.scope import Scope
+from mesh_control.world import Protocol, Service
+
+_MAY_BE_HTTP = (Protocol.HTTP, Protocol.AUTO)
+
+
+def kept(scope: Scope, clusters: Iterable[Cluster]) -> list[Cluster]:
+    """The clusters, those for HTTP with it where the proxy's settings ask for it."""
+    headers = proxy_config(scope).proxy_headers
+    if scope.proxy.limited or headers is None or not headers.preserve_http1_header_case:
+        return list(clusters)
+    return [_kept(scope, cluster) for cluster in clusters]
+
+
+def _kept(scope: Scope, cluster: Cluster) -> Cluster:
+    if cluster.http.protocol == "http2" or not _is_http(scope, cluster.name):
+        return cluster
+    http = replace(cluster.http, preserve_header_case=True)
+    return scope.shared("header case", (cluster,), lambda: replace(cluster, http=http))
+
+
+def _is_http(scope: Scope, name: str) -> bool:
+    """By the name of the cluster, as :mod:`mesh_control.compiler.names` makes it."""
+    if name in (defaults.PASSTHROUGH, defaults.INBOUND_PASSTHROUGH):
+        return True
+    direction, _, rest = name.partition("|")
+    port, _, rest = rest.partition("|")
+    if direction == "outbound":
+        service = scope.world.service_by_host.get(rest.rpartition("|")[2])
+        return service is not None and _speaks_http(service, int(port))
+    workload = scope.workload
+    if direction != "inbound" or workload is None:
+        return False
+    ports = (own for service in scope.own_services for own in service.ports if workload.port(own) == int(port))
+    return next((own.protocol in _MAY_BE_HTTP for own in ports), False)
+
+
+def _speaks_http(service: Service, number: int) -> bool:
+    return any(port.protocol in _MAY_BE_HTTP for port in service.ports if port.number == number)

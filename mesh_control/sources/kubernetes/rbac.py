@@ -1,0 +1,70 @@
+"""The rights that the control plane needs in a cluster, and no more, as objects. Pure."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from mesh_control.sources.kubernetes.resources import CORE, DEFINITIONS, plural_of
+from mesh_policy import KINDS
+
+LEASE = "meshwright-control"
+"""Name of the lease by which the replicas choose a leader."""
+READ = ["get", "list", "watch"]
+Value = dict[str, Any]
+
+
+def service_account(name: str, namespace: str) -> Value:
+    """Whom roles are bound to: the account that the control plane's pods run as."""
+    return {"kind": "ServiceAccount", "name": name, "namespace": namespace}
+
+
+def manifests(subject: Mapping[str, Any], namespace: str, name: str = LEASE) -> Iterator[Value]:
+    """The roles and their bindings. ``subject`` is whom they are bound to, ``namespace`` the one that the lease stands in."""
+    rbac = "rbac.authorization.k8s.io"
+    for kind, place, rules in (
+        ("ClusterRole", {}, cluster_rules()),
+        ("Role", {"namespace": namespace}, lease_rules(name)),
+    ):
+        metadata = {"name": name, **place}
+        yield {"apiVersion": f"{rbac}/v1", "kind": kind, "metadata": metadata, "rules": rules}
+        role = {"apiGroup": rbac, "kind": kind, "name": name}
+        binding = {"apiVersion": f"{rbac}/v1", "kind": f"{kind}Binding", "metadata": metadata}
+        yield {**binding, "roleRef": role, "subjects": [dict(subject)]}
+
+
+def cluster_rules() -> list[Value]:
+    """Reading what is mirrored; writing the status of policies, never a policy; telling events. No secrets."""
+    groups: dict[str, list[str]] = {}
+    for collection in (*CORE, DEFINITIONS):
+        groups.setdefault(collection.group, []).append(collection.plural)
+    policies: dict[str, list[str]] = {}
+    for kind in KINDS.values():
+        policies.setdefault(kind.GROUP, []).append(plural_of(kind))
+    told = {group: plurals for group, plurals in policies.items() if group.endswith(".istio.io")}
+    return [
+        *(_rule(group, sorted(plurals), READ) for group, plurals in sorted({**groups, **policies}.items())),
+        *(
+            _rule(group, sorted(f"{plural}/status" for plural in plurals), ["patch"])
+            for group, plurals in sorted(told.items())
+        ),
+        _rule("", ["events"], ["create"]),
+    ]
+
+
+def lease_rules(name: str) -> list[Value]:
+    """The lease of that name; to make one cannot be narrowed down to a name."""
+    group, plural = "coordination.k8s.io", ["leases"]
+    return [_rule(group, plural, ["create"]), {**_rule(group, plural, ["get", "update"]), "resourceNames": [name]}]
+
+
+def secret_rules(names: Sequence[str]) -> list[Value]:
+    """The Secrets of those names, in the namespace of a role of its own: what Gateways and DestinationRules name."""
+    return [{**_rule("", ["secrets"], READ), "resourceNames": list(names)}]
+
+
+def mesh_config_rules(name: str) -> list[Value]:
+    """The ConfigMap with the settings of the mesh, in the namespace of a role of its own."""
+    return [{**_rule("", ["configmaps"], READ), "resourceNames": [name]}]
+
+
+def _rule(group: str, resources: list[str], verbs: list[str]) -> Value:
+    return {"apiGroups": [group], "resources": resources, "verbs": verbs}

@@ -1,0 +1,43 @@
+"""The one list of sources."""
+
+from collections.abc import Callable, Mapping
+
+from mesh_control.registration.store import Store, StoreError
+from mesh_control.settings import Settings
+from mesh_control.sources.inventory import InventoryFile
+from mesh_control.sources.key_sets import KeySets
+from mesh_control.sources.kubernetes.wiring import cluster_of
+from mesh_control.sources.registrations import Registrations
+from mesh_control.sources.source import Source
+
+
+def _inventory(settings: Settings) -> Source | None:
+    return InventoryFile(settings.inventory) if settings.inventory is not None else None
+
+
+def _registrations(settings: Settings) -> Source | None:
+    try:
+        return Registrations(Store(settings.state_dir / "registrations.sqlite"))
+    except StoreError as error:
+        raise OSError(str(error)) from None
+
+
+def _kubernetes(settings: Settings) -> Source | None:
+    return cluster_of(settings.kubernetes) if settings.kubernetes is not None else None
+
+
+SOURCES: Mapping[str, Callable[[Settings], Source | None]] = {
+    "inventory": _inventory,
+    "kubernetes": _kubernetes,
+    "registrations": _registrations,
+    "token keys": lambda _: KeySets(),
+}
+"""By name, what makes a source of the settings; ``None`` where they ask for none. Of two objects of one name, the one of the
+earlier source counts. Before all of these comes the directory of policies, where sets are written to
+(:class:`~mesh_control.sources.directory.PolicyDirectory`)."""
+
+
+def sources(settings: Settings) -> tuple[Source, ...]:
+    """Every source that the settings ask for, but the directory of policies. Raises :class:`OSError`."""
+    made = (make(settings) for make in SOURCES.values())
+    return tuple(source for source in made if source is not None)

@@ -1,0 +1,36 @@
+"""Connects the webhook to the rest of the control plane: its settings, its certificate, the present world."""
+
+import contextlib
+import time
+from collections.abc import AsyncIterator
+
+from mesh_control.ca.authority import Authority
+from mesh_control.control import Control
+from mesh_control.settings import Settings
+from mesh_control.sources.kubernetes.source import Cluster
+from mesh_control.webhook.certificate import AuthorityIssuer, IssueError, Keeper
+from mesh_control.webhook.server import Webhook, serving
+from mesh_policy import Finding, Policy
+
+
+@contextlib.asynccontextmanager
+async def from_settings(
+    settings: Settings, control: Control, authority: Authority | None
+) -> AsyncIterator[Keeper | None]:
+    """The webhook of a control plane while this is open; gives what keeps its certificate, ``None`` where none is wanted.
+
+    Raises :class:`OSError`, which says what cannot be used.
+    """
+    if settings.webhook is None or authority is None:
+        yield None
+        return
+
+    def judge(policy: Policy) -> list[Finding]:
+        return control.state.judge(policy, Cluster.name)
+
+    try:
+        keeper = Keeper(AuthorityIssuer(authority), settings.webhook.server_names, settings.state_dir, time.time)
+    except IssueError as error:
+        raise OSError(f"webhook: {error}") from None
+    async with serving(Webhook(judge, control.metrics), settings.webhook.address, keeper.context):
+        yield keeper
