@@ -18,7 +18,7 @@ from tests.support.envoy_bootstrap import bootstrap
 from tests.support.istio_compiler import Istiod
 from tests.support.xds_differences import differences
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(2400)]  # the programs' first build
 
 FILES = istiod_cases.FILES
 FIRST_PORT = 10_000

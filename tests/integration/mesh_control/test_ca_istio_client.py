@@ -19,7 +19,7 @@ from mesh_control.metrics import Metrics
 from tests.support import go_programs
 from tests.support.certificate_client import ISTIOD
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(2400)]  # the programs' first build
 
 STORE = "spiffe://cluster.local/ns/default/sa/store"
 

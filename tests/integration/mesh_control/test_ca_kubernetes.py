@@ -16,7 +16,7 @@ from tests.support import go_programs, kube_apiserver
 from tests.support.certificate_client import Workload
 from tests.support.kube_apiserver import CONTROL, STRANGER, SUBJECT, Client, Server
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(2400)]  # the programs' first build
 
 STORE = "spiffe://cluster.local/ns/shop/sa/store"
 NAMESPACE = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}

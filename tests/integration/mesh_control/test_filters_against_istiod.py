@@ -8,7 +8,7 @@ from tests.support import go_programs, istio_compiler, random_filters
 from tests.support.istiod_cases import Case
 from tests.support.xds_differences import differences
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(2400)]  # the programs' first build
 
 WORLDS, OF_ONE_MESH = 120, 4
 """How many, and how many of them have the same settings of the mesh: an istiod is started for each settings."""

@@ -10,7 +10,7 @@ from tests.support.istio_compiler import Asker
 from tests.support.istiod_cases import MESH, USUAL, Case
 from tests.support.xds_differences import differences
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(2400)]  # the programs' first build
 
 WORLDS = 120
 COMPARED = ("lds", "rds")

@@ -15,7 +15,7 @@ from tests.support.istio_compiler import Asker, Istiod, IstiodError
 from tests.support.istiod_cases import MESH, Case
 from tests.support.xds_differences import differences
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(2400)]  # the programs' first build
 
 FILES = sorted((istiod_cases.FOLDER / "sent").glob("*.yaml"))
 WORLDS = 100

@@ -12,7 +12,7 @@ from tests.integration.mesh_control.kubernetes.watched import poll
 from tests.support.kube_apiserver import Client, Server
 from tests.unit.mesh_control.sources.kubernetes.clusters import service
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(2400)]  # the programs' first build
 
 
 async def test_the_status_shows_the_source_and_its_problems(

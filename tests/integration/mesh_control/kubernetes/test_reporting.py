@@ -22,7 +22,7 @@ from tests.support import kube_apiserver
 from tests.support.kube_apiserver import CONTROL, STRANGER, SUBJECT, Client, Server, path_of
 from tests.unit.mesh_control.sources.kubernetes.clusters import Value, service
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(2400)]  # the programs' first build
 
 
 def host_rule(name: str, *subsets: str) -> Value:

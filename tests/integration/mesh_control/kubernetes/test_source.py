@@ -13,7 +13,7 @@ from tests.integration.mesh_control.kubernetes.watched import watching
 from tests.support.kube_apiserver import CONTROL, SUBJECT, Client, Server
 from tests.unit.mesh_control.sources.kubernetes.clusters import Value, endpoint, endpoint_slice, pod, service
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(2400)]  # the programs' first build
 
 
 def names(parts: Parts) -> set[str]:

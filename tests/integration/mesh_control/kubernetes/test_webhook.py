@@ -15,7 +15,7 @@ from mesh_control.webhook.manifest import client_of, configuration
 from tests.integration.mesh_control.harness import LIMIT, ControlPlane, free_port
 from tests.support.kube_apiserver import PATIENCE, Client, Server
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(2400)]  # the programs' first build
 
 KINDS = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
 ENTRIES = "/apis/networking.istio.io/v1/namespaces/default/serviceentries"
