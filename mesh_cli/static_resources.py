@@ -23,6 +23,12 @@ from mesh_api.xds.json import resource_to_json
 CERTIFICATES, ROOTS = "tls_certificate_sds_secret_configs", "validation_context_sds_secret_config"
 COMBINED = "combined_validation_context"
 FILE_CERTIFICATE, FILE_ROOTS = "file-cert:", "file-root:"
+SYSTEM = "system"
+"""Names the roots of the machine that the proxy runs on (Istio)."""
+SYSTEM_ROOTS = tuple(
+    map(Path, ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"))
+)
+"""Where distributions keep them: Debian, Fedora, Alpine."""
 
 
 class MissingSecretError(ValueError):
@@ -119,4 +125,6 @@ def _named(name: str) -> SecretFiles:
     if name.startswith(FILE_CERTIFICATE):
         certificate, _, key = name.removeprefix(FILE_CERTIFICATE).partition("~")
         return SecretFiles(Path(certificate), Path(key))
+    if name == f"{FILE_ROOTS}{SYSTEM}":
+        return SecretFiles(roots=next(filter(Path.exists, SYSTEM_ROOTS), SYSTEM_ROOTS[0]))
     return SecretFiles(roots=Path(name.removeprefix(FILE_ROOTS))) if name.startswith(FILE_ROOTS) else SecretFiles()
