@@ -187,10 +187,12 @@ class Scope:
 
     @cached_property
     def view(self) -> Hashable:
-        """All that decides what a sidecar sees of services and rules: its namespace, what it can read, and its labels, if
-        any rule asks for them."""
+        """All that decides what a proxy sees of services, rules and hosts: its namespace, what it can read, whether it is a
+        gateway, its Sidecar, its labels, if any rule asks for them, and its node, if any service has hosts for one alone."""
+        proxy = self.proxy
         sidecar = self.sidecar.key if self.sidecar is not None else None
-        return self.proxy.namespace, self.proxy.limited, sidecar, self.label_pairs if self._labels_matter else ()
+        labels, node = self.label_pairs if self._labels_matter else (), proxy.node if self._nodes_matter else ""
+        return proxy.namespace, proxy.limited, proxy.is_gateway, sidecar, labels, node
 
     @property
     def _labels_matter(self) -> bool:
@@ -199,6 +201,13 @@ class Scope:
             rules = any(rule.spec.workload_selector is not None for rule in self.world.destination_rules)
             memo["labels matter"] = rules or any(map(_asks_for_labels, self.world.virtual_services))
         return bool(memo["labels matter"])
+
+    @property
+    def _nodes_matter(self) -> bool:
+        memo = self.world.memo
+        if "nodes matter" not in memo:
+            memo["nodes matter"] = any(s.node_local for s in (*self.world.services, *self.world.rivals))
+        return bool(memo["nodes matter"])
 
     @property
     def root_namespace(self) -> str:

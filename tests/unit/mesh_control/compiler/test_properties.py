@@ -4,6 +4,7 @@ import random
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,9 +14,10 @@ from mesh_api.xds.decode import decode_resource
 from mesh_api.xds.encode import encode_resources
 from mesh_control.compiler import compile_proxy
 from mesh_control.proxies import proxy_of
-from mesh_control.world import Service, ServicePort, Workload, World, protocol_of
+from mesh_control.world import Protocol, Service, ServicePort, Workload, World, protocol_of
 from mesh_policy import DestinationRule, Gateway, Policy, VirtualService
 from mesh_policy.security.authorization_policy import AuthorizationPolicy
+from tests.unit.mesh_control import worlds as small
 
 NAMESPACES = ("default", "shop")
 NAMES = ("a", "b", "c")
@@ -26,6 +28,7 @@ NODES = [
         for y, name in enumerate(NAMES)
     ),
     Node("router~10.0.9.9~gateway.edge~x", metadata={"LABELS": {"istio": "ingressgateway"}}),
+    Node("router~10.0.9.8~gateway.default~x", metadata={"LABELS": {"istio": "ingressgateway"}}),
     Node(
         "sidecar~127.0.0.1~a-1.default~x",
         metadata={"INTERCEPTION_MODE": "NONE", "EGRESS_PORTS": {"b.default.svc.cluster.local:80": 23000}},
@@ -33,8 +36,8 @@ NODES = [
 ]
 
 ports = st.builds(
-    lambda name, number: ServicePort(name, number, protocol_of(name), number),
-    st.sampled_from(["http", "grpc", "tcp-x", "https"]),
+    lambda name, number: ServicePort(name, number, protocol_of(name) if name else Protocol.AUTO, number),
+    st.sampled_from(["http", "grpc", "tcp-x", "https", ""]),
     st.sampled_from([80, 443, 8080]),
 )
 
@@ -185,3 +188,30 @@ def test_what_a_proxy_cannot_see_changes_nothing_for_it(parts: tuple[Any, Any, A
     guest = Workload("hidden-1", "secret", "10.1.1.1", {"app": "hidden"})
     after = compile_proxy(World.of([*found, hidden], [*hosts, guest], [*rules_, more]), proxy_of(node))
     assert encode_resources(after) == encode_resources(before)
+
+
+PLAIN = ServicePort("", 9000, Protocol.AUTO, 9000)
+LOCAL = small.service("near", PLAIN, node_local=True)
+HERE, THERE = (replace(small.workload(f"near-{n}", "near", f"10.0.0.{n}"), node=f"node{n}") for n in (1, 2))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (
+            Node("sidecar~10.0.0.3~store.default~x", metadata={"NODE_NAME": "node1"}),
+            Node("sidecar~10.0.0.4~store-2.default~x", metadata={"NODE_NAME": "node2"}),
+        ),
+        (
+            Node("sidecar~10.0.0.3~store.default~x"),
+            Node("router~10.0.0.9~gateway.default~x", metadata={"LABELS": {"istio": "ingressgateway"}}),
+        ),
+    ],
+    ids=["of two nodes", "a sidecar and a gateway of one namespace"],
+)
+def test_neighbours_that_see_other_things_are_given_them(one: Node, other: Node) -> None:
+    """As nobody compiled before them."""
+    world = World.of((*small.SERVICES, LOCAL), (*small.WORKLOADS, HERE, THERE))
+    alone = [compile_proxy(replace(world), proxy_of(node)) for node in (one, other)]
+    assert [compile_proxy(world, proxy_of(node)) for node in (one, other)] == alone
+    assert (alone[0].clusters, alone[0].endpoints) != (alone[1].clusters, alone[1].endpoints)
