@@ -3,6 +3,9 @@
 One module for one kind of resource, and one for each policy kind that decides about it; :func:`compile_proxy` lists them.
 """
 
+from bisect import insort_left
+from operator import attrgetter
+
 from mesh_api.config import Cluster, ClusterLoadAssignment, ClusterType, Listener, ProxyConfig, RouteConfiguration
 from mesh_control.compiler import (
     clusters,
@@ -26,9 +29,9 @@ def compile_proxy(world: World, proxy: Proxy) -> ProxyConfig:
     scope = Scope(world, proxy)
     listeners, routes, own = _gateway(scope) if proxy.is_gateway else _sidecar(scope)
     return ProxyConfig(
-        listeners=tuple(sorted(connections.dressed(scope, listeners), key=lambda listener: listener.name)),
-        routes=tuple(sorted(connections.announced(scope, routes), key=lambda route: route.name)),
-        clusters=tuple(sorted(header_case.kept(scope, [*own, *_clusters(scope)]), key=lambda cluster: cluster.name)),
+        listeners=tuple(sorted(connections.dressed(scope, listeners), key=_NAME)),
+        routes=tuple(sorted(connections.announced(scope, routes), key=_NAME)),
+        clusters=_with_own(header_case.kept(scope, _clusters(scope)), header_case.kept(scope, own)),
         endpoints=_assignments(scope),
     )
 
@@ -37,6 +40,8 @@ def unknown_targets(world: World, proxy: Proxy) -> list[str]:
     """``HOST:PORT`` of the proxy's egress ports for which there is no service, so that nothing listens there."""
     return explicit.unknown_targets(Scope(world, proxy))
 
+
+_NAME = attrgetter("name")
 
 Parts = tuple[list[Listener], list[RouteConfiguration], list[Cluster]]
 
@@ -67,7 +72,15 @@ def _sidecar(scope: Scope) -> Parts:
 
 
 def _clusters(scope: Scope) -> tuple[Cluster, ...]:
-    return scope.once("clusters", lambda: tuple(clusters.outbound(scope)))
+    """Those that proxies share, by name."""
+    return scope.once("clusters", lambda: tuple(sorted(clusters.outbound(scope), key=_NAME)))
+
+
+def _with_own(shared: list[Cluster], own: list[Cluster]) -> tuple[Cluster, ...]:
+    """The shared ones, which are in their order, with a proxy's own, which are few."""
+    for cluster in own:
+        insort_left(shared, cluster, key=_NAME)
+    return tuple(shared)
 
 
 def _assignments(scope: Scope) -> tuple[ClusterLoadAssignment, ...]:

@@ -50,6 +50,7 @@ def outbound(scope: Scope) -> list[Cluster]:
 
 def _of_service(scope: Scope, service: Service, rules: Sequence[DestinationRule]) -> tuple[Cluster, ...]:
     made = []
+    selected = any(rule.spec.workload_selector is not None for rule in rules)
     for port in service.ports:
         for subset in (None, *traffic_policies.subsets(rules)):
             cluster = _cluster(scope, service, port, subset)
@@ -59,7 +60,6 @@ def _of_service(scope: Scope, service: Service, rules: Sequence[DestinationRule]
             cluster = _with_balancer(cluster, settings.load_balancer)
             cluster = connection_pools.with_pool(scope, cluster, settings.connection_pool, port.protocol)
             cluster = _with_outliers(cluster, settings.outlier_detection)
-            selected = any(rule.spec.workload_selector is not None for rule in rules)
             told = scope.proxy.limited or (
                 settings.tls is not None and client_tls.is_withheld(scope, settings.tls, selected=selected)
             )
@@ -111,10 +111,15 @@ def described(service: Service, rules: Sequence[DestinationRule], subset: Subset
     if subset is not None:
         found["subset"] = subset.name
     return {
-        "services": (ServiceName(service.hostname, service.name or service.hostname, service.namespace),),
+        "services": (called(service),),
         "external": service.external,
         "metadata": tuple(sorted(found.items())),
     }
+
+
+def called(service: Service) -> ServiceName:
+    """A service as the metadata of clusters name it."""
+    return ServiceName(service.hostname, service.name or service.hostname, service.namespace)
 
 
 def _with_tls(
@@ -130,7 +135,7 @@ def _with_tls(
         off = not scope.world.mesh.enable_auto_mtls or (alike and not _all_mutual(scope, service, port))
         if off or service.external or mtls_of_namespace(scope.world, service.namespace) is TlsMode.DISABLE:
             return cluster
-        mutual = tls.mutual_client(sni, identities(scope.world, service), http2=http2)
+        mutual = tls.mutual_client(sni, identities(scope, service), http2=http2)
         if dialled:
             return replace(cluster, tls=mutual)
         matches = (
@@ -139,10 +144,10 @@ def _with_tls(
         )
         return replace(cluster, tls_matches=matches)
     if asked.mode == "ISTIO_MUTUAL":
-        names_ = asked.subject_alt_names or identities(scope.world, service)
+        names_ = asked.subject_alt_names or identities(scope, service)
         return replace(cluster, tls=tls.mutual_client(asked.sni or sni, names_, http2=http2))
     if asked.mode in ("SIMPLE", "MUTUAL"):
-        known = () if service.of_kubernetes else identities(scope.world, service)
+        known = () if service.of_kubernetes else identities(scope, service)
         return client_tls.to_host(scope, cluster, asked, known)
     return cluster
 
@@ -153,8 +158,12 @@ def _all_mutual(scope: Scope, service: Service, port: ServicePort) -> bool:
     return bool(hosts) and all(hosts)
 
 
-def identities(world: World, service: Service) -> tuple[str, ...]:
+def identities(scope: Scope, service: Service) -> tuple[str, ...]:
     """The names in the certificates of a service's workloads."""
+    return scope.shared("identities", (service,), partial(_identities, scope.world, service))
+
+
+def _identities(world: World, service: Service) -> tuple[str, ...]:
     domains = world.trust_domains
     accounts = {(w.namespace, w.service_account) for w in world.members_of(service) if w.service_account}
     found = {f"spiffe://{domain}/ns/{namespace}/sa/{account}" for namespace, account in accounts for domain in domains}

@@ -233,6 +233,5 @@ def _cluster(scope: Scope, number: int, services: tuple[Service, ...], port: Ser
     )
     if services:
         described = all_clusters.described(services[0], rules if said else ())
-        named = tuple(name for service in services for name in all_clusters.described(service, ())["services"])
-        cluster = replace(cluster, **described | {"services": named})
+        cluster = replace(cluster, **described | {"services": tuple(map(all_clusters.called, services))})
     return connection_pools.with_pool(scope, cluster, pool)

@@ -74,13 +74,15 @@ def _disables(policy: PeerAuthentication) -> bool:
 
 def mtls_of_namespace(world: World, namespace: str) -> TlsMode:
     """What clients take for the mode of a namespace's services: those of workloads and ports are not known to them."""
-    policies = [policy for policy in world.of_kind(PeerAuthentication) if not _labels(policy)]
-    mode = TlsMode.PERMISSIVE
-    for owner in (world.mesh.root_namespace, namespace):
-        policy = _first(policy for policy in policies if policy.metadata.namespace == owner)
-        wanted = None if policy is None else _mode(policy.spec.mtls)
-        mode = wanted or mode
-    return mode
+    key = "modes of namespaces"
+    if key not in world.memo:
+        found: dict[str, TlsMode | None] = {}
+        for policy in world.of_kind(PeerAuthentication):  # oldest first
+            if not _labels(policy):
+                found.setdefault(policy.metadata.namespace, _mode(policy.spec.mtls))
+        world.memo[key] = found
+    modes: dict[str, TlsMode | None] = world.memo[key]
+    return modes.get(namespace) or modes.get(world.mesh.root_namespace) or TlsMode.PERMISSIVE
 
 
 def _first(policies: Iterable[PeerAuthentication]) -> PeerAuthentication | None:
