@@ -119,10 +119,7 @@ class State:
     def _news(self, world: World, policies: Sequence[Policy]) -> list[Finding]:
         """What is found in a world about these policies, and the errors of others that are not in the present one."""
         mine = {subject(policy) for policy in policies}
-        memo = self.world.memo
-        if "findings" not in memo:
-            memo["findings"] = validate.findings(self.world)
-        known = memo["findings"]
+        known = self.world.once("findings", lambda: validate.findings(self.world))
         return [
             finding
             for finding in validate.findings(world)

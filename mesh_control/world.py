@@ -1,6 +1,6 @@
 """The world: everything that configuration is compiled from, as one immutable value."""
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property
@@ -12,6 +12,7 @@ from mesh_policy.hosts import CLUSTER_DOMAIN
 from mesh_policy.mesh_config import MeshConfig
 
 P = TypeVar("P", bound=Policy)
+T = TypeVar("T")
 
 
 class Protocol(Enum):
@@ -383,10 +384,8 @@ class World:
 
     def of_kind(self, kind: type[P]) -> list[P]:
         """The policies of a kind, oldest first."""
-        key = ("of kind", kind)
-        if key not in self.memo:
-            self.memo[key] = [policy for policy in self.policies if isinstance(policy, kind)]
-        return list(self.memo[key])
+        found = self.once(("of kind", kind), lambda: [p for p in self.policies if isinstance(p, kind)])
+        return list(found)
 
     @cached_property
     def converted(self) -> Converted:
@@ -417,6 +416,13 @@ class World:
     def memo(self) -> dict[Hashable, Any]:
         """Where compilation keeps parts that many proxies have alike, each by all that it is made from besides the world."""
         return {}
+
+    def once(self, what: Hashable, make: Callable[[], T]) -> T:
+        """A part that depends on nothing but this world and ``what``, made when it is first asked for."""
+        if what not in self.memo:
+            self.memo[what] = make()
+        made: T = self.memo[what]
+        return made
 
 
 def _one_for_each_host(services: Iterable[Service]) -> tuple[list[Service], list[Service]]:

@@ -64,14 +64,14 @@ def policies_of(scope: Scope) -> tuple[AuthorizationPolicy, ...]:
 
 def by_namespace(world: World) -> dict[str, list[AuthorizationPolicy]]:
     """Every policy, by its namespace, oldest first."""
-    key = "authorization policies"
-    if key not in world.memo:
-        made: dict[str, list[AuthorizationPolicy]] = {}
+
+    def made() -> dict[str, list[AuthorizationPolicy]]:
+        found: dict[str, list[AuthorizationPolicy]] = {}
         for policy in world.of_kind(AuthorizationPolicy):
-            made.setdefault(policy.metadata.namespace, []).append(policy)
-        world.memo[key] = made
-    found: dict[str, list[AuthorizationPolicy]] = world.memo[key]
-    return found
+            found.setdefault(policy.metadata.namespace, []).append(policy)
+        return found
+
+    return world.once("authorization policies", made)
 
 
 def attached(policy: Policy, spec: Attached, scope: Scope) -> bool:
@@ -125,11 +125,8 @@ def _of_policy(
     world: World, policy: AuthorizationPolicy, action: RbacAction, tcp: bool, before: str
 ) -> tuple[RbacPolicy, ...]:
     """The rules of one policy, compiled once for all workloads that it is for."""
-    key = ("rbac", policy.key, action, tcp, before)
-    if key not in world.memo:
-        world.memo[key] = tuple(_rules(world, policy, action, tcp, before))
-    made: tuple[RbacPolicy, ...] = world.memo[key]
-    return made
+    what = "rbac", policy.key, action, tcp, before
+    return world.once(what, lambda: tuple(_rules(world, policy, action, tcp, before)))
 
 
 def _rules(

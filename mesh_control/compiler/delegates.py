@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 from mesh_control.compiler.exports import exported
 from mesh_control.world import World
@@ -37,10 +37,7 @@ class Merged:
 
 def merged(world: World) -> Merged:
     """Made once for a world."""
-    if "merged VirtualServices" not in world.memo:
-        world.memo["merged VirtualServices"] = _merged(world)
-    found: Merged = world.memo["merged VirtualServices"]
-    return found
+    return world.once("merged VirtualServices", partial(_merged, world))
 
 
 def _merged(world: World) -> Merged:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from mesh_control.compiler.exports import PRIVATE, PUBLIC
 from mesh_control.compiler.wildcards import most_specific, starred
@@ -86,10 +87,7 @@ def _sees(group: Group, namespace: str) -> bool:
 
 def index(world: World) -> Index:
     """Made once for a world."""
-    if "DestinationRules" not in world.memo:
-        world.memo["DestinationRules"] = _index(world)
-    found: Index = world.memo["DestinationRules"]
-    return found
+    return world.once("DestinationRules", partial(_index, world))
 
 
 def _index(world: World) -> Index:

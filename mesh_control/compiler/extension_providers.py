@@ -36,11 +36,11 @@ def reached(world: World, service: str, port: int) -> Reached | None:
 
 def _owners(world: World) -> dict[str, tuple[str, ...]]:
     """Host to the namespaces that have a service of that name."""
-    key = "namespaces of hosts"
-    if key not in world.memo:
-        made: dict[str, dict[str, None]] = {}
+
+    def made() -> dict[str, tuple[str, ...]]:
+        found: dict[str, dict[str, None]] = {}
         for service in (*world.services, *world.rivals):
-            made.setdefault(service.hostname, {})[service.namespace] = None
-        world.memo[key] = {host: tuple(owners) for host, owners in made.items()}
-    found: dict[str, tuple[str, ...]] = world.memo[key]
-    return found
+            found.setdefault(service.hostname, {})[service.namespace] = None
+        return {host: tuple(owners) for host, owners in found.items()}
+
+    return world.once("namespaces of hosts", made)

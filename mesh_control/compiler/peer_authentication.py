@@ -56,14 +56,12 @@ def effective(world: World, namespace: str, labels: Mapping[str, str]) -> PeerMo
 
 def takes_tls(world: World, workload: Workload, port: int) -> bool:
     """Whether a port of a workload takes mutual TLS, as far as its policies say."""
-    if "mutual TLS is refused somewhere" not in world.memo:
-        world.memo["mutual TLS is refused somewhere"] = any(map(_disables, world.of_kind(PeerAuthentication)))
-    if not world.memo["mutual TLS is refused somewhere"]:
+    if not world.once(
+        "mutual TLS is refused somewhere", lambda: any(map(_disables, world.of_kind(PeerAuthentication)))
+    ):
         return True
-    key = "peer mode", workload.namespace, tuple(sorted(workload.labels.items()))
-    if key not in world.memo:
-        world.memo[key] = effective(world, workload.namespace, workload.labels)
-    found: PeerMode = world.memo[key]
+    who = "peer mode", workload.namespace, tuple(sorted(workload.labels.items()))
+    found = world.once(who, lambda: effective(world, workload.namespace, workload.labels))
     return found.of_port(port) is not TlsMode.DISABLE
 
 
@@ -74,15 +72,16 @@ def _disables(policy: PeerAuthentication) -> bool:
 
 def mtls_of_namespace(world: World, namespace: str) -> TlsMode:
     """What clients take for the mode of a namespace's services: those of workloads and ports are not known to them."""
-    key = "modes of namespaces"
-    if key not in world.memo:
-        found: dict[str, TlsMode | None] = {}
-        for policy in world.of_kind(PeerAuthentication):  # oldest first
-            if not _labels(policy):
-                found.setdefault(policy.metadata.namespace, _mode(policy.spec.mtls))
-        world.memo[key] = found
-    modes: dict[str, TlsMode | None] = world.memo[key]
+    modes = world.once("modes of namespaces", lambda: _of_namespaces(world))
     return modes.get(namespace) or modes.get(world.mesh.root_namespace) or TlsMode.PERMISSIVE
+
+
+def _of_namespaces(world: World) -> Mapping[str, TlsMode | None]:
+    found: dict[str, TlsMode | None] = {}
+    for policy in world.of_kind(PeerAuthentication):  # oldest first
+        if not _labels(policy):
+            found.setdefault(policy.metadata.namespace, _mode(policy.spec.mtls))
+    return found
 
 
 def _first(policies: Iterable[PeerAuthentication]) -> PeerAuthentication | None:

@@ -47,11 +47,7 @@ class Scope:
     @property
     def _sidecars(self) -> tuple[Sidecar, ...]:
         """Every Sidecar, oldest first."""
-        memo = self.world.memo
-        if "sidecars" not in memo:
-            memo["sidecars"] = tuple(self.world.of_kind(Sidecar))
-        found: tuple[Sidecar, ...] = memo["sidecars"]
-        return found
+        return self.world.once("sidecars", lambda: tuple(self.world.of_kind(Sidecar)))
 
     @cached_property
     def egress(self) -> tuple[Egress, ...]:
@@ -80,13 +76,10 @@ class Scope:
 
     @property
     def _services_by_age(self) -> tuple[Service, ...]:
-        memo = self.world.memo
-        if "services by age" not in memo:
-            memo["services by age"] = tuple(
-                sorted((*self.world.services, *self.world.rivals), key=lambda service: service.rank)
-            )
-        found: tuple[Service, ...] = memo["services by age"]
-        return found
+        world = self.world
+        return world.once(
+            "services by age", lambda: tuple(sorted((*world.services, *world.rivals), key=lambda service: service.rank))
+        )
 
     def _trimmed(self, service: Service, numbers: tuple[int, ...]) -> Service:
         def made() -> Service:
@@ -146,7 +139,7 @@ class Scope:
     @cached_property
     def addressed(self) -> frozenset[str]:
         """Addresses of workloads at which services without an address of their own are reached."""
-        return self.world_part(
+        return self.world.once(
             "addressed",
             lambda: frozenset(
                 member.address
@@ -156,21 +149,9 @@ class Scope:
             ),
         )
 
-    def world_part(self, what: str, make: Callable[[], T]) -> T:
-        """A part that depends on nothing but the world, made once for it."""
-        memo = self.world.memo
-        if what not in memo:
-            memo[what] = make()
-        made: T = memo[what]
-        return made
-
     def once(self, what: Hashable, make: Callable[[], tuple[T, ...]]) -> tuple[T, ...]:
         """A part that depends on nothing but the world and :attr:`view`, made for the first proxy that sees it so."""
-        key = (what, self.view)
-        if key not in self.world.memo:
-            self.world.memo[key] = make()
-        made: tuple[T, ...] = self.world.memo[key]
-        return made
+        return self.world.once((what, self.view), make)
 
     def shared(self, what: Hashable, inputs: tuple[object, ...], make: Callable[[], T]) -> T:
         """A part that depends on nothing but the world, ``what`` and the inputs, made for the first proxy that has these.
@@ -178,12 +159,7 @@ class Scope:
         Inputs count by identity, since to compare policies takes longer than to compile them; they are kept with what was
         made of them, so that no other object comes to have the identity of one.
         """
-        key = (what, *map(id, inputs))
-        kept = self.world.memo.get(key)
-        if kept is None:
-            kept = self.world.memo[key] = inputs, make()
-        made: T = kept[1]
-        return made
+        return self.world.once((what, *map(id, inputs)), lambda: (inputs, make()))[1]
 
     @cached_property
     def view(self) -> Hashable:
@@ -196,18 +172,16 @@ class Scope:
 
     @property
     def _labels_matter(self) -> bool:
-        memo = self.world.memo
-        if "labels matter" not in memo:
+        def matter() -> bool:
             rules = any(rule.spec.workload_selector is not None for rule in self.world.destination_rules)
-            memo["labels matter"] = rules or any(map(_asks_for_labels, self.world.virtual_services))
-        return bool(memo["labels matter"])
+            return rules or any(map(_asks_for_labels, self.world.virtual_services))
+
+        return self.world.once("labels matter", matter)
 
     @property
     def _nodes_matter(self) -> bool:
-        memo = self.world.memo
-        if "nodes matter" not in memo:
-            memo["nodes matter"] = any(s.node_local for s in (*self.world.services, *self.world.rivals))
-        return bool(memo["nodes matter"])
+        world = self.world
+        return world.once("nodes matter", lambda: any(s.node_local for s in (*world.services, *world.rivals)))
 
     @property
     def root_namespace(self) -> str:
