@@ -15,6 +15,7 @@ from mesh_control.push import Answer, Asked, CompileError, Debounce, Hub, Progre
 from mesh_control.registration.proof import JoinProof
 from mesh_control.sources.registrations import HEALTH_TYPE
 from mesh_control.state import State
+from mesh_control.waking import woken
 from mesh_control.world import Workload
 from mesh_policy import Finding, Level, Policy, PolicyError, dump, load_everything
 from mesh_policy.load import name_of
@@ -149,13 +150,7 @@ class Control:
             # A set that waits for proxies holds the lock; what changed meanwhile has its turn when it is done.
             changes = None if self._lock.locked() else self._debounce.deadline
             deadlines = [deadline for deadline in (changes, self.hub.deadline) if deadline is not None]
-            wait = max(0.0, min(deadlines) - self.clock()) if deadlines else None
-            try:
-                async with asyncio.timeout(wait):
-                    await self._wake.wait()
-            except TimeoutError:
-                pass
-            self._wake.clear()
+            await woken(self._wake, min(deadlines) - self.clock() if deadlines else None)
             await self._turn()
 
     async def _turn(self) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final
 
 from mesh_control.sources.source import Parts
+from mesh_control.waking import woken
 from mesh_policy import Policy, RequestAuthentication
 from mesh_policy.security.key_sets import check_key_set
 from mesh_policy.security.request_authentication import JwtRule
@@ -133,12 +134,7 @@ class KeySets:
         """Fetch what is due. For ever."""
         while True:
             due = min((entry.due for entry in self._entries.values()), default=self._clock() + REFRESH)
-            try:
-                async with asyncio.timeout(max(0.0, due - self._clock())):
-                    await self._wake.wait()
-            except TimeoutError:
-                pass
-            self._wake.clear()
+            await woken(self._wake, due - self._clock())
             if await self.turn():
                 changed()
 

@@ -19,6 +19,7 @@ from mesh_control.registration.lifecycle import Key, Registered
 from mesh_control.registration.proof import JoinProof
 from mesh_control.registration.store import Store, StoreError
 from mesh_control.sources.source import Parts
+from mesh_control.waking import woken
 from mesh_policy import WorkloadGroup
 
 log = logging.getLogger("mesh_control.registrations")
@@ -66,12 +67,7 @@ class Registrations:
         while True:
             due = lifecycle.deadline(self._table)
             until = self._next_seen if due is None else min(due, self._next_seen)
-            try:
-                async with asyncio.timeout(max(0.0, until - self._clock())):
-                    await self._wake.wait()
-            except TimeoutError:
-                pass
-            self._wake.clear()
+            await woken(self._wake, until - self._clock())
             if self.turn():
                 changed()
 

@@ -2,7 +2,7 @@
 
 import json
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -72,12 +72,6 @@ class Istiod:
             pipe, both = subprocess.PIPE, subprocess.STDOUT
             self._process = subprocess.Popen([str(self._program)], stdin=pipe, stdout=pipe, stderr=both, text=True)
         return self._process
-
-
-def ask(program: Path, worlds: Iterable[tuple[str, str]], askers: Sequence[Asker]) -> list[list[Answer]]:
-    """For each world (objects and mesh configuration, both YAML) the answer to each asker."""
-    with Istiod(program) as istiod:
-        return [istiod.ask(objects, mesh, askers) for objects, mesh in worlds]
 
 
 def build() -> Path:

@@ -5,7 +5,6 @@ made of them taken by a real Envoy. The cases are files: see :mod:`tests.support
 import dataclasses
 import json
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import pytest
 
 from mesh_api.config import HttpConnectionManager, Listener, ProxyConfig, RouteConfiguration
 from mesh_api.xds.json import resource_to_json
-from tests.support import go_programs, istio_compiler, istiod_cases, secret_server
+from tests.support import istiod_cases, secret_server
 from tests.support.envoy_bootstrap import bootstrap
 from tests.support.istio_compiler import Istiod
 from tests.support.xds_differences import differences
@@ -23,16 +22,6 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(2400)]  # the program
 FILES = istiod_cases.FILES
 FIRST_PORT = 10_000
 EACH = pytest.mark.parametrize("file", FILES, ids=[file.stem for file in FILES])
-
-
-@pytest.fixture(scope="module")
-def istiod() -> Iterator[Istiod]:
-    try:
-        program = istio_compiler.build()
-    except go_programs.NotBuiltError as reason:
-        pytest.skip(str(reason))
-    with Istiod(program) as running:
-        yield running
 
 
 @EACH

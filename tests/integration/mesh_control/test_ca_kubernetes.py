@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pytest
 from mesh_control.ca.token_review import ApiServer
 from mesh_control.ca.wiring import Office, Plan
 from mesh_control.metrics import Metrics
-from tests.support import go_programs, kube_apiserver
+from tests.support import kube_apiserver
 from tests.support.certificate_client import Workload
 from tests.support.kube_apiserver import CONTROL, STRANGER, SUBJECT, Client, Server
 
@@ -28,16 +28,6 @@ MAY_REVIEW = {
     "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "system:auth-delegator"},
     "subjects": [SUBJECT],
 }
-
-
-@pytest.fixture(scope="module")
-def started() -> Iterator[Server]:
-    try:
-        kube_apiserver.build()
-    except go_programs.NotBuiltError as reason:
-        pytest.skip(str(reason))
-    with kube_apiserver.running() as server:
-        yield server
 
 
 @pytest.fixture

@@ -1,12 +1,11 @@
 """Random gateways, of Istio and of the Gateway API, compiled by a real istiod and by us: a seed always gives one world."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
-from tests.support import go_programs, istio_compiler, random_gateway_api, random_gateways
-from tests.support.istio_compiler import Asker
+from tests.support import random_gateway_api, random_gateways
+from tests.support.istio_compiler import Asker, Istiod
 from tests.support.istiod_cases import MESH, USUAL, Case
 from tests.support.xds_differences import differences
 
@@ -22,22 +21,14 @@ GATEWAY_API = (
 )
 
 
-@pytest.fixture(scope="module")
-def istiod() -> Path:
-    try:
-        return istio_compiler.build()
-    except go_programs.NotBuiltError as reason:
-        pytest.skip(str(reason))
-
-
 @pytest.mark.parametrize(
     ("world", "askers"),
     [(random_gateways.world, GATEWAYS), (random_gateway_api.world, GATEWAY_API)],
     ids=["istio", "gateway-api"],
 )
-def test_means_the_same(istiod: Path, world: Callable[[int], str], askers: tuple[Asker, ...]) -> None:
+def test_means_the_same(istiod: Istiod, world: Callable[[int], str], askers: tuple[Asker, ...]) -> None:
     texts = [world(seed) for seed in range(WORLDS)]
-    answers = istio_compiler.ask(istiod, [(text, MESH) for text in texts], askers)
+    answers = [istiod.ask(text, MESH, askers) for text in texts]
     told = [
         f"seed {seed}, {asker.id}: {line}"
         for seed, (text, found) in enumerate(zip(texts, answers, strict=True))

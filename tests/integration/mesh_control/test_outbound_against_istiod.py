@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import go_programs, istio_compiler, istiod_cases, random_outbound
+from tests.support import istiod_cases, random_outbound
 from tests.support.istio_compiler import Asker, Istiod, IstiodError
 from tests.support.istiod_cases import MESH, Case
 from tests.support.xds_differences import differences
@@ -28,16 +28,6 @@ ASKERS = tuple(
         (("client", "default"), ("cart", "shop"), ("client", "istio-system")), start=1
     )
 )
-
-
-@pytest.fixture(scope="module")
-def istiod() -> Iterator[Istiod]:
-    try:
-        program = istio_compiler.build()
-    except go_programs.NotBuiltError as reason:
-        pytest.skip(str(reason))
-    with Istiod(program) as running:
-        yield running
 
 
 def sent(answer: Any) -> dict[str, Any]:

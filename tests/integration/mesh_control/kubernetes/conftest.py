@@ -1,23 +1,12 @@
 """A real API server for the session."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
 from mesh_policy.schema.crds import definitions
-from tests.support import go_programs, kube_apiserver
+from tests.support import kube_apiserver
 from tests.support.kube_apiserver import Client, Server
-
-
-@pytest.fixture(scope="module")
-def started() -> Iterator[Server]:
-    """A server that is starting."""
-    try:
-        kube_apiserver.build()
-    except go_programs.NotBuiltError as reason:
-        pytest.skip(str(reason))
-    with kube_apiserver.running() as server:
-        yield server
 
 
 @pytest.fixture
