@@ -231,15 +231,6 @@ class Service:
             return not self.headless  # whose hosts only the cluster tells (Istio)
         return not self.listed and workload.health is Health.HEALTHY
 
-    def visible_from(self, namespace: str) -> bool:
-        """Whether proxies of the namespace may see it (Istio's ``exportTo``)."""
-        return (
-            not self.export_to
-            or "*" in self.export_to
-            or namespace in self.export_to
-            or ("." in self.export_to and namespace == self.namespace)
-        )
-
 
 def own_settings() -> MeshConfig:
     """The mesh's settings where none are given: Istio's defaults, but access logs, which ``mesh explain`` reads, and no

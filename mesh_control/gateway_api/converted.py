@@ -48,11 +48,6 @@ class AttachedRules(VirtualService):
 
     ends_tls: bool = False
 
-    @property
-    def is_for_mesh(self) -> bool:
-        """Whether sidecars are ruled rather than gateways."""
-        return self.spec.gateways == ("mesh",)
-
 
 @dataclass(frozen=True, slots=True)
 class Converted:

@@ -17,7 +17,7 @@ from mesh_policy.errors import PolicyError, Problem
 from mesh_policy.load import problems_of
 from mesh_policy.mesh_config.mesh import MeshConfig
 from mesh_policy.mesh_config.networks import MeshNetworks
-from mesh_policy.mesh_config.proxy_config import ProxyConfig
+from mesh_policy.mesh_config.proxy_config import ANNOTATION, ProxyConfig
 from mesh_policy.mesh_config.values import Settings
 
 MESH, NETWORKS = "mesh", "meshNetworks"
@@ -40,7 +40,7 @@ def read_mesh_networks(text: str, source: str = "mesh networks") -> MeshNetworks
     return _read(MeshNetworks, text, source, NETWORKS)
 
 
-def read_proxy_config(text: str, source: str = "proxy.istio.io/config") -> ProxyConfig:
+def read_proxy_config(text: str, source: str = ANNOTATION) -> ProxyConfig:
     """The settings of a proxy, as ``defaultConfig`` and the annotation hold them; :meth:`MeshConfig.proxy_config` puts
     them over the mesh's. Raises as :func:`read_mesh_config`."""
     return _read(ProxyConfig, text, source, "")

@@ -4,6 +4,10 @@ import random
 
 import pytest
 
+from mesh_api.node import Node
+from mesh_control.compiler.exports import exported
+from mesh_control.compiler.scope import Scope
+from mesh_control.proxies import proxy_of
 from mesh_control.world import Protocol, Service, World, protocol_of
 from mesh_policy import load_documents
 from tests.unit.mesh_control import worlds
@@ -50,7 +54,11 @@ def test_no_selector_selects_nobody() -> None:
 )
 def test_visibility(export_to: tuple[str, ...], seen_by: set[str]) -> None:
     service = worlds.service("x", export_to=export_to)
-    assert {namespace for namespace in ("default", "other") if service.visible_from(namespace)} == seen_by
+    namespaces = ("default", "other")
+    assert {n for n in namespaces if exported(service.export_to, service.namespace, n)} == seen_by
+    nodes = {n: Node(f"sidecar~10.0.0.9~client.{n}~{n}.svc.cluster.local") for n in namespaces}
+    world = World.of([service])
+    assert {n for n, node in nodes.items() if Scope(world, proxy_of(node)).services} == seen_by
 
 
 def test_the_order_of_what_comes_in_does_not_matter() -> None:
