@@ -5,11 +5,12 @@ Both protocols are served at every address. Where a server has credentials, who 
 """
 
 import asyncio
+import contextlib
 import hmac
 import itertools
 import logging
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,6 +39,9 @@ OPTIONS = (
 )
 SPREAD = 100
 """Clients that are told to go, and come back to another control plane, in one second of an orderly end."""
+REFUSAL = 0.2
+"""Seconds for which a refused client is listened to before it is told. What it says is not looked at, but a client of grpc's
+asyncio that is still writing when its stream ends tells its user ``INTERNAL``, not our reason."""
 _END = None
 
 
@@ -87,12 +91,10 @@ class XdsServer:
         return {
             wire.METHOD_NAME: grpc.stream_stream_rpc_method_handler(
                 self._state_of_the_world,
-                request_deserializer=wire.request_from_bytes,
                 response_serializer=wire.ResponseSerializer(),
             ),
             wire.DELTA_METHOD_NAME: grpc.stream_stream_rpc_method_handler(
                 self._delta,
-                request_deserializer=wire.delta_request_from_bytes,
                 response_serializer=wire.DeltaSerializer(),
             ),
         }
@@ -139,20 +141,27 @@ class XdsServer:
                 connection.outbox.get_nowait()
             connection.outbox.put_nowait(_END)
 
-    async def _state_of_the_world(self, requests: AsyncIterator[Asked], context: Any) -> AsyncIterator[Answer]:
+    async def _state_of_the_world(self, requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[Answer]:
         async for response in self._stream(requests, context, delta=False):
             yield response
 
-    async def _delta(self, requests: AsyncIterator[Asked], context: Any) -> AsyncIterator[Answer]:
+    async def _delta(self, requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[Answer]:
         async for response in self._stream(requests, context, delta=True):
             yield response
 
-    async def _stream(self, requests: AsyncIterator[Asked], context: Any, *, delta: bool) -> AsyncIterator[Answer]:
-        connection = await self._admitted(context)
+    async def _stream(self, requests: AsyncIterator[bytes], context: Any, *, delta: bool) -> AsyncIterator[Answer]:
+        try:
+            connection = await self._admitted(context)
+        except _RefusedError as refused:
+            log.warning("refused %s: %s", context.peer(), refused)
+            await _hear_out(requests)
+            await context.abort(refused.code, str(refused))
+            raise  # not reached: abort raises
         stream, outbox = connection.name, connection.outbox
         self._connections[stream] = connection
         self._control.hub.open(stream, delta=delta)
-        reader = asyncio.create_task(self._read(connection, requests), name=f"xds {stream}")
+        decode = wire.delta_request_from_bytes if delta else wire.request_from_bytes
+        reader = asyncio.create_task(self._read(connection, requests, decode), name=f"xds {stream}")
         try:
             while (item := await outbox.get()) is not _END:
                 self._control.metrics.observe("pilot_proxy_queue_time", self._control.clock() - item[1])
@@ -167,10 +176,13 @@ class XdsServer:
             del self._connections[stream]
             await self._control.on_close(stream)
 
-    async def _read(self, connection: _Connection, requests: AsyncIterator[Asked]) -> None:
+    async def _read(
+        self, connection: _Connection, requests: AsyncIterator[bytes], decode: Callable[[bytes], Asked]
+    ) -> None:
         bucket = Bucket(self._limits.rate, self._limits.burst)
         try:
-            async for request in requests:
+            async for data in requests:
+                request = decode(data)
                 if wait := bucket.wait(self._control.clock()):
                     await asyncio.sleep(wait)  # what is not read is not sent: HTTP/2 holds the client back
                 if request.node is not None:
@@ -185,14 +197,13 @@ class XdsServer:
             connection.outbox.put_nowait(_END)
 
     async def _admitted(self, context: Any) -> _Connection:
-        """Fail closed, and before anything is read."""
+        """Fail closed, and before anything is read. Raises :class:`_RefusedError`."""
         identities = self._identify(context)
         proof = await self._authorize(context, identities)
         address = peers.address_of(context.peer())
         refusal = self._admission.enter(address, identities)
         if refusal is not None:
-            log.warning("refused %s: %s", context.peer(), refusal)
-            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, refusal)
+            raise _RefusedError(grpc.StatusCode.RESOURCE_EXHAUSTED, refusal)
         return _Connection(f"s{next(self._ids)}", address, identities, proof)
 
     async def _authorize(self, context: Any, identities: peers.Identities) -> JoinProof:
@@ -209,14 +220,27 @@ class XdsServer:
         elif self._token is None or hmac.compare_digest(text.encode(), f"Bearer {self._token}".encode()):
             proof = Anyone()
         if proof is None:
-            log.warning("refused %s: no valid join token", context.peer())
-            await context.abort(grpc.StatusCode.UNAUTHENTICATED, "a valid join token is required")
-            raise AssertionError  # abort has raised
+            raise _RefusedError(grpc.StatusCode.UNAUTHENTICATED, "a valid join token is required")
         return proof
+
+
+class _RefusedError(Exception):
+    """A client is not let in."""
+
+    def __init__(self, code: grpc.StatusCode, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
 
 
 class _DeniedError(Exception):
     """A client says that it is somebody else than it has proven to be."""
+
+
+async def _hear_out(requests: AsyncIterator[bytes]) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(REFUSAL):
+            async for _ in requests:
+                pass
 
 
 def _status_of(error: BaseException) -> grpc.StatusCode:

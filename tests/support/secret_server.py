@@ -15,6 +15,8 @@ from envoy.extensions.transport_sockets.tls.v3 import secret_pb2
 from envoy.service.discovery.v3 import discovery_pb2
 from google.protobuf import any_pb2
 
+from tests.support.envoy_bootstrap import grpc_cluster
+
 SERVICE = "envoy.service.secret.v3.SecretDiscoveryService"
 ROOTS = "ROOTCA"
 HOUR = datetime.timedelta(hours=1)
@@ -94,17 +96,4 @@ def _secret(identity: Identity, name: str) -> Any:
 
 def cluster(port: int) -> dict[str, Any]:
     """The cluster of a bootstrap behind which the server is."""
-    http2 = {
-        "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-        "explicit_http_config": {"http2_protocol_options": {}},
-    }
-    address = {"socket_address": {"address": "127.0.0.1", "port_value": port}}
-    return {
-        "name": "sds-grpc",
-        "type": "STATIC",
-        "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": http2},
-        "load_assignment": {
-            "cluster_name": "sds-grpc",
-            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
-        },
-    }
+    return grpc_cluster("sds-grpc", port)

@@ -13,6 +13,7 @@ from typing import Any
 
 from tests.integration.mesh_control.harness import LIMIT, TOKEN, ControlPlane, free_port
 from tests.support import secret_server
+from tests.support.envoy_bootstrap import grpc_cluster
 
 
 def bootstrap(
@@ -21,27 +22,13 @@ def bootstrap(
     """As a machine gets it."""
     authorization = {"key": "authorization", "value": f"Bearer {TOKEN}"}
     service = {"envoy_grpc": {"cluster_name": "xds-grpc"}, "initial_metadata": [authorization]}
-    http2 = {
-        "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-        "explicit_http_config": {"http2_protocol_options": {}},
-    }
-    address = {"socket_address": {"address": "127.0.0.1", "port_value": plane.xds_port}}
-    cluster = {
-        "name": "xds-grpc",
-        "type": "STATIC",
-        "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": http2},
-        "load_assignment": {
-            "cluster_name": "xds-grpc",
-            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
-        },
-    }
     ads = {"api_type": api_type, "transport_api_version": "V3", "grpc_services": [service]}
     source = {"ads": {}, "resource_api_version": "V3"}
     return {
         "node": {"id": node, "cluster": "test", "metadata": metadata},
         "admin": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": admin}}},
         "dynamic_resources": {"ads_config": ads, "cds_config": source, "lds_config": source},
-        "static_resources": {"clusters": [cluster]},
+        "static_resources": {"clusters": [grpc_cluster("xds-grpc", plane.xds_port)]},
     }
 
 
