@@ -23,6 +23,9 @@ from mesh_policy.load import name_of
 log = logging.getLogger("mesh_control")
 Deliver = Callable[[str, list[Answer]], None]
 
+REPORT_QUIET, REPORT_LATEST = 0.5, 5.0
+"""Seconds after a change, and at most after the first one, when what is wrong with the sources goes to the log: people read
+it, and no proxy has to wait until it is found."""
 REGISTRATION_SECONDS = 5.0
 """How long a proxy that registers waits for the world with its workload before it is sent the one that there is."""
 
@@ -76,6 +79,7 @@ class Control:
     _count: int = 0
     _reported: tuple[str, ...] = ()
     _debounce: Debounce = field(default_factory=Debounce)
+    _reporting: Debounce = field(default_factory=lambda: Debounce(REPORT_QUIET, REPORT_LATEST))
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -149,7 +153,8 @@ class Control:
         while True:
             # A set that waits for proxies holds the lock; what changed meanwhile has its turn when it is done.
             changes = None if self._lock.locked() else self._debounce.deadline
-            deadlines = [deadline for deadline in (changes, self.hub.deadline) if deadline is not None]
+            known = (changes, self.hub.deadline, self._reporting.deadline)
+            deadlines = [deadline for deadline in known if deadline is not None]
             await woken(self._wake, min(deadlines) - self.clock() if deadlines else None)
             await self._turn()
 
@@ -157,6 +162,8 @@ class Control:
         now = self.clock()
         self._deliver_all(self.hub.on_timer(now))
         await self._roll_back(now)
+        if self._reporting.take(now) is not None:
+            self._report_problems()
         if self._lock.locked() or (waited := self._debounce.take(now)) is None:
             return
         self.metrics.observe("pilot_debounce_time", waited)
@@ -192,7 +199,7 @@ class Control:
         """Reads the sources and pushes what changed; returns the names of the affected proxies."""
         before, began = self.state.world, self.clock()
         world = self.state.reload()
-        self._report_problems()
+        self._reporting.touch(self.clock())
         if world == before:
             return frozenset()
         version, made = self._next_version(), self.clock()

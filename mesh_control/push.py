@@ -4,7 +4,7 @@ A new world is compiled once for each connected proxy; a proxy whose resources a
 nothing. Time is an argument.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -23,8 +23,9 @@ from mesh_api.xds.session import (
     TypeStatus,
 )
 from mesh_api.xds.session.delta_server import Changes, changes_between
-from mesh_api.xds.type_urls import SHORT_NAMES
-from mesh_control.compiler import compile_proxy, unknown_targets
+from mesh_api.xds.type_urls import ENDPOINT, SHORT_NAMES
+from mesh_control.compiler import compile_shared, unknown_targets
+from mesh_control.compiler.moves import Moves, moves
 from mesh_control.compiler.proxyless import compile_proxyless
 from mesh_control.encoder import Encoder, Resources
 from mesh_control.metrics import Metrics
@@ -157,7 +158,7 @@ class Hub:
         """The last world that every proxy had taken."""
         self.rolled_back: RolledBack | None = None
         self._encode = Encoder()
-        self._prepared: tuple[World, dict[str, Resources], Encoder] = (world, {}, self._encode)
+        self._prepared: tuple[World, dict[str, Resources]] = (world, {})
 
     def open(self, stream: str, *, delta: bool = False) -> None:
         """A connection was made; who it is comes with its first request."""
@@ -195,13 +196,40 @@ class Hub:
 
     def prepare(self, world: World) -> None:
         """Compiles a world for every connected proxy, changing nothing. Raises :class:`CompileError`."""
-        encode = Encoder(self._encode)
-        compiled = {
-            key: _compile(world, state.proxy, encode, proxyless=state.proxyless)
-            for key, state in self._streams.items()
-            if state.proxy is not None
-        }
-        self._prepared = (world, compiled, encode)
+        compiled = self._compiled(world)
+        self._prepared = (world, compiled)
+
+    def _compiled(self, world: World) -> dict[str, Resources]:
+        """Of every proxy. Where only hosts of services have moved, nothing but endpoints is looked at for most."""
+        moved = moves(world, self._world)
+        if moved is None:  # what is kept is asked for again, as far as it still counts
+            world.parts.sweep()
+            self._encode.sweep()
+        renewed: dict[Hashable, Mapping[str, bytes] | None] = {}
+        compiled: dict[str, Resources] = {}
+        for key, state in self._streams.items():
+            if state.proxy is None:
+                continue
+            hosts = self._renewed(moved, state, renewed) if moved is not None else None
+            if hosts is not None:
+                compiled[key] = {**state.resources, ENDPOINT: hosts}
+            else:
+                compiled[key] = _compile(world, state.proxy, self._encode, proxyless=state.proxyless)
+        return compiled
+
+    def _renewed(
+        self, moved: Moves, state: Stream, known: dict[Hashable, Mapping[str, bytes] | None]
+    ) -> Mapping[str, bytes] | None:
+        """The endpoints of a proxy after hosts have moved; ``None`` where more has to be compiled. ``known``: what was found
+        for others with the same endpoints."""
+        if state.proxy is None or state.proxyless or moved.concern(state.proxy):
+            return None
+        former = state.resources[ENDPOINT]
+        key = (id(former), moved.view(state.proxy))
+        if key not in known:
+            found = moved.assignments(state.proxy)
+            known[key] = None if found is None else self._encode.renewed(former, found)
+        return known[key]
 
     def set_world(self, world: World, version: str, now: float) -> tuple[Sent, frozenset[str]]:
         """Makes a world the newest: what to send to each stream, and the names of the proxies whose resources changed.
@@ -214,8 +242,8 @@ class Hub:
         if not self._unsynced():
             self._good = self._world
         self.rolled_back = None
-        self._world, compiled, self._encode = self._prepared
-        self._prepared = (self._world, {}, self._encode)
+        self._world, compiled = self._prepared
+        self._prepared = (self._world, {})
         self.version = version
         self._metrics.count("pilot_push_triggers", type="config")
         sent: Sent = {}
@@ -233,7 +261,6 @@ class Hub:
                 sent[key] = self._sent(key, state.session.push(resources, version, now, changes), now)
             else:
                 sent[key] = self._sent(key, state.session.push(resources, version, now), now)
-        self._encode.in_force(state.resources for state in self._streams.values())
         return sent, frozenset(affected)
 
     def roll_back(self, share: float, version: str, now: float) -> Sent:
@@ -359,6 +386,6 @@ def _changes(former: Resources, wanted: Resources, known: dict[tuple[int, int], 
 
 def _compile(world: World, proxy: Proxy, encode: Encoder, *, proxyless: bool) -> Resources:
     try:
-        return encode(compile_proxyless(world, proxy) if proxyless else compile_proxy(world, proxy))
+        return encode(compile_proxyless(world, proxy) if proxyless else compile_shared(world, proxy))
     except Exception as error:  # whatever is wrong with one proxy must not take the others' control plane away
         raise CompileError(f"{proxy.name}.{proxy.namespace} cannot be configured: {error!r}") from error

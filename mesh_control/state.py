@@ -4,11 +4,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from mesh_control import validate
+from mesh_control.parts import Parts
 from mesh_control.sources import entries
 from mesh_control.sources.directory import PolicyDirectory
 from mesh_control.sources.key_sets import KeySets
 from mesh_control.sources.registrations import Registrations
-from mesh_control.sources.source import Parts, Source
+from mesh_control.sources.source import Parts as Said
+from mesh_control.sources.source import Source
 from mesh_control.world import World
 from mesh_policy import Finding, Level, Policy, WorkloadGroup
 from mesh_policy.analysis.finding import subject
@@ -30,11 +32,12 @@ class State:
     directory: PolicyDirectory
     others: tuple[Source, ...] = ()
     world: World = field(default_factory=World)
-    contradictions: tuple[str, ...] = ()
     unsynced: list[str] = field(default_factory=list)
     """The names of the sources that had not said everything when the world was made."""
-    _parts: dict[str, Parts] = field(default_factory=dict)
+    _parts: dict[str, Said] = field(default_factory=dict)
     """By the source's name, what it last said."""
+    _made: Parts = field(default_factory=Parts)
+    """Services of ServiceEntries."""
 
     @property
     def sources(self) -> tuple[Source, ...]:
@@ -61,11 +64,10 @@ class State:
         if keys is not None:
             keys.want(policies)
             self._parts[keys.name] = keys.read()
+        self._made.sweep()
         world = self.world_with(policies)
         if world != self.world:  # an equal one keeps the indexes that it has built
-            self.world = world
-            errors = (finding for finding in validate.findings(world) if finding.level is Level.ERROR)
-            self.contradictions = tuple(map(str, errors))
+            self.world = world.after(self.world)
         return self.world
 
     def _policies(self) -> list[Policy]:
@@ -76,7 +78,7 @@ class State:
         parts = self._parts.values()
         unhealthy = frozenset(key for p in parts for key in p.unhealthy)
         return World.of(
-            (*(service for p in parts for service in p.services), *entries.services(policies)),
+            (*(service for p in parts for service in p.services), *entries.services(policies, self._made)),
             (*(workload for p in parts for workload in p.workloads), *entries.workloads(policies, unhealthy)),
             policies,
             next((p.mesh for p in parts if p.mesh is not None), None),
@@ -88,7 +90,11 @@ class State:
         """What is wrong with the sources: what cannot be used, and policies that contradict each other."""
         waiting = [f"{name}: has not said everything yet; no proxy is served before" for name in self.unsynced]
         told = [problem for parts in self._parts.values() for problem in parts.problems]
-        return [*waiting, *told, *self._doubles(), *self.contradictions]
+        errors = (str(finding) for finding in self._findings() if finding.level is Level.ERROR)
+        return [*waiting, *told, *self._doubles(), *errors]
+
+    def _findings(self) -> list[Finding]:
+        return self.world.once("findings", lambda: validate.findings(self.world))
 
     def _doubles(self) -> list[str]:
         """Objects of two sources: one of them has no effect."""
@@ -105,7 +111,7 @@ class State:
         to the policies of others."""
         kept = [p for other in self.directory.owners() if other != owner for p in self.directory.of_owner(other)]
         foreign = [self._parts[source.name].policies for source in self.others if source.name in self._parts]
-        world = self.world_with(_ranked([[*kept, *policies], *foreign]))
+        world = self.world_with(_ranked([[*kept, *policies], *foreign])).after(self.world)
         return Candidate(policies, world, [*self._news(world, policies), *_of_others(policies, (kept, *foreign))])
 
     def judge(self, policy: Policy, source: str) -> list[Finding]:
@@ -119,7 +125,7 @@ class State:
     def _news(self, world: World, policies: Sequence[Policy]) -> list[Finding]:
         """What is found in a world about these policies, and the errors of others that are not in the present one."""
         mine = {subject(policy) for policy in policies}
-        known = self.world.once("findings", lambda: validate.findings(self.world))
+        known = self._findings()
         return [
             finding
             for finding in validate.findings(world)

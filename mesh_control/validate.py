@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from functools import partial
 
 from mesh_control import validate_gateway_api, validate_networking
 from mesh_control.validate_authorization import unenforceable
@@ -49,7 +50,8 @@ def findings(world: World) -> list[Finding]:
         for workload in members
     ]
     found = check(world.policies, services, workloads)
-    found += [finding for policy in world.policies for finding in unsupported(policy)]
+    for policy in world.policies:
+        found += world.parts.get("unsupported", (policy,), partial(unsupported, policy))
     found += [*_hosts_of_others(world), *_names_for_addresses(world)]
     return sorted(found, key=lambda finding: -finding.level)
 

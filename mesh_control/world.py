@@ -3,11 +3,20 @@
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, TypeVar
 
 from mesh_control.gateway_api import Converted, Surroundings, convert
-from mesh_policy import DestinationRule, Gateway, Policy, VirtualService
+from mesh_control.parts import Parts
+from mesh_policy import (
+    DestinationRule,
+    Gateway,
+    Policy,
+    ServiceEntry,
+    VirtualService,
+    WorkloadEntry,
+    WorkloadGroup,
+)
 from mesh_policy.hosts import CLUSTER_DOMAIN
 from mesh_policy.mesh_config import MeshConfig
 
@@ -239,6 +248,11 @@ def own_settings() -> MeshConfig:
     return MeshConfig(access_log_file="/dev/stdout", enable_tracing=False)
 
 
+GIVEN = (DestinationRule, ServiceEntry, VirtualService, WorkloadEntry, WorkloadGroup)
+"""Kinds that no part of a configuration looks for by itself: services, workloads and rules are inputs of what is made of
+them, so that one of these changes nothing for what has other inputs."""
+
+
 @dataclass(frozen=True)
 class World:
     """Services, workloads and policies, each sorted, so that equal content gives an equal value; and the mesh's settings."""
@@ -252,6 +266,8 @@ class World:
     """Keys of issuers of tokens as JSON (JWKS), by where they were found: their URI, or the issuer where there is none."""
     rivals: tuple[Service, ...] = ()
     """Services of a host name that one of :attr:`services` has as well: for some clients, or on some ports, they count."""
+    parts: Parts = field(default_factory=Parts, init=False, compare=False, repr=False)
+    """What configurations are put together from; worlds that follow each other may have it together."""
 
     @classmethod
     def of(
@@ -267,7 +283,7 @@ class World:
         first, rivals = _one_for_each_host(services)
         return cls(
             tuple(sorted(first, key=_place)),
-            tuple(sorted(workloads, key=lambda w: (w.namespace, w.name))),
+            tuple(sorted(workloads, key=_called)),
             tuple(sorted(policies, key=_age)),
             mesh if mesh is not None else own_settings(),
             surroundings if surroundings is not None else Surroundings(),
@@ -284,6 +300,20 @@ class World:
         """The same world with other policies."""
         return replace(self, policies=tuple(sorted(policies, key=_age)))
 
+    def after(self, former: "World") -> "World":
+        """An equal world, with the parts that were made for ``former`` where these may count here: where both are alike in
+        what parts look for by themselves. What is equal is the same object then, too."""
+        if not _alike(self, former):
+            return self
+        found = replace(
+            self,
+            services=_same_where_equal(self.services, former.services, _place),
+            workloads=_same_where_equal(self.workloads, former.workloads, _called),
+            rivals=former.rivals,
+        )
+        object.__setattr__(found, "parts", former.parts)  # which a mere copy of a world must never have
+        return found
+
     @cached_property
     def service_by_host(self) -> Mapping[str, Service]:
         """Host name to service; the first of a name counts."""
@@ -294,11 +324,9 @@ class World:
 
     @cached_property
     def members(self) -> Mapping[str, tuple[Workload, ...]]:
-        """Host name of a service to its workloads, sorted by name and address."""
-        return {
-            service.hostname: tuple(sorted(self._members(service), key=lambda w: (w.name, w.address)))
-            for service in self.services
-        }
+        """Host name of a service to its workloads, sorted by name and address; those of equal workloads are one object."""
+        found = {service.hostname: self._sorted_members(service) for service in self.services}
+        return {host: self.parts.get(("members", host), made, partial(tuple, made)) for host, made in found.items()}
 
     def members_of(self, service: Service) -> tuple[Workload, ...]:
         """The workloads of a service, which may be one of :attr:`rivals`; sorted by name and address."""
@@ -308,12 +336,13 @@ class World:
     @cached_property
     def _members_of_rivals(self) -> Mapping[tuple[str, str], tuple[Workload, ...]]:
         return {
-            (service.hostname, service.namespace): tuple(
-                sorted(self._members(service), key=lambda w: (w.name, w.address))
-            )
+            (service.hostname, service.namespace): self._sorted_members(service)
             for service in reversed(self.rivals)
             if self.service_by_host[service.hostname].namespace != service.namespace
         }
+
+    def _sorted_members(self, service: Service) -> tuple[Workload, ...]:
+        return tuple(sorted(self._members(service), key=lambda w: (w.name, w.address)))
 
     def _members(self, service: Service) -> list[Workload]:
         if not service.selector:
@@ -428,6 +457,30 @@ def _one_for_each_host(services: Iterable[Service]) -> tuple[list[Service], list
         first.append(ranked[0])
         rivals += ranked[1:]
     return first, rivals
+
+
+def _alike(world: World, former: World) -> bool:
+    """Whether worlds are the same but for what parts are given: settings, policies for all, and which services there are."""
+    return (
+        (world.mesh, world.surroundings, world.key_sets) == (former.mesh, former.surroundings, former.key_sets)
+        and world.rivals == former.rivals
+        and list(map(_place, world.services)) == list(map(_place, former.services))
+        and _for_all(world.policies) == _for_all(former.policies)
+    )
+
+
+def _for_all(policies: Iterable[Policy]) -> list[Policy]:
+    return [policy for policy in policies if not isinstance(policy, GIVEN)]
+
+
+def _same_where_equal(new: Iterable[T], former: Iterable[T], key: Callable[[T], Hashable]) -> tuple[T, ...]:
+    """The new ones; in place of each that equals a former one with its key that very object."""
+    known = {key(item): item for item in former}
+    return tuple(known[key(item)] if known.get(key(item)) == item else item for item in new)
+
+
+def _called(workload: Workload) -> tuple[str, str]:
+    return workload.namespace, workload.name
 
 
 def _place(service: Service) -> tuple[str, str]:

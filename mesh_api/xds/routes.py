@@ -52,7 +52,7 @@ def encode_route_configuration(config: RouteConfiguration) -> Any:
     """``RouteConfiguration``."""
     return route_pb2.RouteConfiguration(
         name=config.name,
-        virtual_hosts=[_encode_virtual_host(host) for host in config.virtual_hosts],
+        virtual_hosts=[encode_virtual_host(host) for host in config.virtual_hosts],
         validate_clusters=boolean(config.validate_clusters),
         ignore_port_in_host_matching=config.ignore_port_in_host_matching,
         max_direct_response_body_size_bytes=uint32(config.max_direct_response_body_size),
@@ -60,7 +60,8 @@ def encode_route_configuration(config: RouteConfiguration) -> Any:
     )
 
 
-def _encode_virtual_host(host: VirtualHost) -> Any:
+def encode_virtual_host(host: VirtualHost) -> Any:
+    """``VirtualHost``."""
     requirement = "ALL" if host.require_tls else "NONE"
     return route_components_pb2.VirtualHost(
         name=host.name,

@@ -3,8 +3,10 @@
 One module for one kind of resource, and one for each policy kind that decides about it; :func:`compile_proxy` lists them.
 """
 
-from bisect import insort_left
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass
 from operator import attrgetter
+from typing import Any, TypeVar
 
 from mesh_api.config import Cluster, ClusterLoadAssignment, ClusterType, Listener, ProxyConfig, RouteConfiguration
 from mesh_control.compiler import (
@@ -23,16 +25,40 @@ from mesh_control.compiler.scope import Scope
 from mesh_control.proxies import Proxy
 from mesh_control.world import World
 
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """All resources of a proxy. Each section has those that many proxies share, which are the same tuple for all of them,
+    and those that may be this proxy's alone."""
+
+    listeners: tuple[tuple[Listener, ...], tuple[Listener, ...]]
+    routes: tuple[tuple[RouteConfiguration, ...], tuple[RouteConfiguration, ...]]
+    clusters: tuple[tuple[Cluster, ...], tuple[Cluster, ...]]
+    endpoints: tuple[tuple[ClusterLoadAssignment, ...], tuple[ClusterLoadAssignment, ...]]
+
 
 def compile_proxy(world: World, proxy: Proxy) -> ProxyConfig:
     """All resources of a proxy, each sorted by name, complete (:meth:`ProxyConfig.missing` is empty)."""
+    made = compile_shared(world, proxy)
+    return ProxyConfig(
+        listeners=tuple(sorted((*made.listeners[0], *made.listeners[1]), key=_NAME)),
+        routes=tuple(sorted((*made.routes[0], *made.routes[1]), key=_NAME)),
+        clusters=tuple(sorted((*made.clusters[0], *made.clusters[1]), key=_NAME)),
+        endpoints=tuple(sorted((*made.endpoints[0], *made.endpoints[1]), key=_CLUSTER_NAME)),
+    )
+
+
+def compile_shared(world: World, proxy: Proxy) -> Compiled:
+    """The same, as it is shared."""
     scope = Scope(world, proxy)
     listeners, routes, own = _gateway(scope) if proxy.is_gateway else _sidecar(scope)
-    return ProxyConfig(
-        listeners=tuple(sorted(connections.dressed(scope, listeners), key=_NAME)),
-        routes=tuple(sorted(connections.announced(scope, routes), key=_NAME)),
-        clusters=_with_own(header_case.kept(scope, _clusters(scope)), header_case.kept(scope, own)),
-        endpoints=_assignments(scope),
+    return Compiled(
+        (connections.dressed_together(scope, listeners[0]), tuple(connections.dressed(scope, listeners[1]))),
+        (connections.announced_together(scope, routes[0]), tuple(connections.announced(scope, routes[1]))),
+        (header_case.kept_together(scope, _clusters(scope)), tuple(header_case.kept(scope, own))),
+        _assignments(scope),
     )
 
 
@@ -42,24 +68,30 @@ def unknown_targets(world: World, proxy: Proxy) -> list[str]:
 
 
 _NAME = attrgetter("name")
+_CLUSTER_NAME = attrgetter("cluster_name")
 
-Parts = tuple[list[Listener], list[RouteConfiguration], list[Cluster]]
+_Made = tuple[
+    tuple[tuple[Listener, ...], Iterable[Listener]],
+    tuple[tuple[RouteConfiguration, ...], Iterable[RouteConfiguration]],
+    list[Cluster],
+]
+"""Listeners and routes, those that are shared first, and the proxy's own clusters."""
 
 
-def _gateway(scope: Scope) -> Parts:
+def _gateway(scope: Scope) -> _Made:
     listeners, routes = gateways.listeners(scope)
     by_name = sni_clusters.clusters(_clusters(scope)) if sni_clusters.are_wanted(scope) else ()
-    return listeners, routes, [clusters.black_hole(scope), *by_name]
+    return ((), listeners), ((), routes), [clusters.black_hole(scope), *by_name]
 
 
-def _sidecar(scope: Scope) -> Parts:
+def _sidecar(scope: Scope) -> _Made:
     proxy = scope.proxy
     if not proxy.intercepted and (proxy.limited or proxy.egress_ports or proxy.ingress_ports):
         listeners = [*explicit.egress_listeners(scope), *explicit.ingress_listeners(scope)]
-        return listeners, explicit.routes(scope), [clusters.black_hole(scope), *explicit.inbound_clusters(scope)]
-    reached = scope.once(("listeners", outbound.surroundings(scope)), lambda: tuple(outbound.listeners(scope)))
+        own = [clusters.black_hole(scope), *explicit.inbound_clusters(scope)]
+        return ((), listeners), ((), explicit.routes(scope)), own
+    reached = _once(scope, ("listeners", outbound.surroundings(scope)), lambda: outbound.listeners(scope))
     virtual = [outbound.virtual(scope)] if proxy.intercepted else []
-    listeners = [*virtual, *reached, *inbound.listeners(scope)]
     own = [
         clusters.black_hole(scope),
         clusters.passthrough(scope),
@@ -67,31 +99,34 @@ def _sidecar(scope: Scope) -> Parts:
         *inbound.clusters(scope),
     ]
     tables = tuple(outbound.tables(reached))
-    routes = scope.once(("routes", tables), lambda: tuple(virtual_hosts.route_configurations(scope, tables)))
-    return listeners, list(routes), own
+    routes = _once(scope, ("routes", tables), lambda: virtual_hosts.route_configurations(scope, tables))
+    return (reached, [*virtual, *inbound.listeners(scope)]), (routes, ()), own
+
+
+def _once(scope: Scope, what: Hashable, make: Callable[[], Iterable[Any]], name: Callable[[Any], str] = _NAME) -> Any:
+    """Resources that proxies with one view have alike, sorted; the same tuple as in a former world if they are the same."""
+
+    def made() -> tuple[Any, ...]:
+        found = tuple(sorted(make(), key=name))
+        return scope.shared("together", found, lambda: found)
+
+    return scope.once(what, made)
 
 
 def _clusters(scope: Scope) -> tuple[Cluster, ...]:
     """Those that proxies share, by name."""
-    return scope.once("clusters", lambda: tuple(sorted(clusters.outbound(scope), key=_NAME)))
+    found: tuple[Cluster, ...] = _once(scope, "clusters", lambda: clusters.outbound(scope))
+    return found
 
 
-def _with_own(shared: list[Cluster], own: list[Cluster]) -> tuple[Cluster, ...]:
-    """The shared ones, which are in their order, with a proxy's own, which are few."""
-    for cluster in own:
-        insort_left(shared, cluster, key=_NAME)
-    return tuple(shared)
-
-
-def _assignments(scope: Scope) -> tuple[ClusterLoadAssignment, ...]:
+def _assignments(scope: Scope) -> tuple[tuple[ClusterLoadAssignment, ...], tuple[ClusterLoadAssignment, ...]]:
     """Those that a cluster takes its hosts from: others would never be asked for."""
 
-    def made() -> tuple[ClusterLoadAssignment, ...]:
+    def made() -> Iterable[ClusterLoadAssignment]:
         wanted = {cluster.assignment_name for cluster in _clusters(scope) if cluster.type is ClusterType.EDS}
-        found = (assignment for assignment in endpoints.assignments(scope) if assignment.cluster_name in wanted)
-        return tuple(sorted(found, key=lambda assignment: assignment.cluster_name))
+        return (assignment for assignment in endpoints.assignments(scope) if assignment.cluster_name in wanted)
 
-    found = scope.once("endpoints", made)
+    found = _once(scope, "endpoints", made, _CLUSTER_NAME)
     if not scope.proxy.is_gateway or not sni_clusters.are_wanted(scope):
-        return found
-    return tuple(sorted([*found, *sni_clusters.assignments(found)], key=lambda assignment: assignment.cluster_name))
+        return found, ()
+    return found, tuple(sni_clusters.assignments(found))

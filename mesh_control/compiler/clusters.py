@@ -40,12 +40,15 @@ SIMPLE = {
 
 def outbound(scope: Scope) -> list[Cluster]:
     """Clusters of every visible service."""
-    made: list[Cluster] = []
-    for service in scope.services:
-        rules = scope.destination_rules(service)
-        what = "clusters", scope.proxy.is_gateway  # which may have secrets, and is told the hosts of headless services
-        made += scope.shared(what, (service, *rules), partial(_of_service, scope, service, rules))
-    return made
+    return [cluster for service in scope.services for cluster in of_service(scope, service)]
+
+
+def of_service(scope: Scope, service: Service) -> tuple[Cluster, ...]:
+    """Those of its ports, each with those of its subsets."""
+    rules = scope.destination_rules(service)
+    what = "clusters", scope.proxy.is_gateway  # which may have secrets, and is told the hosts of headless services
+    inputs = service, scope.world.members_of(service), *rules
+    return scope.shared(what, inputs, partial(_of_service, scope, service, rules))
 
 
 def _of_service(scope: Scope, service: Service, rules: Sequence[DestinationRule]) -> tuple[Cluster, ...]:
@@ -160,7 +163,8 @@ def _all_mutual(scope: Scope, service: Service, port: ServicePort) -> bool:
 
 def identities(scope: Scope, service: Service) -> tuple[str, ...]:
     """The names in the certificates of a service's workloads."""
-    return scope.shared("identities", (service,), partial(_identities, scope.world, service))
+    members = scope.world.members_of(service)
+    return scope.shared("identities", (service, members), partial(_identities, scope.world, service))
 
 
 def _identities(world: World, service: Service) -> tuple[str, ...]:
@@ -239,30 +243,40 @@ def _with_outliers(cluster: Cluster, outliers: policy.OutlierDetection | None) -
 
 def black_hole(scope: Scope) -> Cluster:
     """The cluster without hosts."""
-    return Cluster(
-        defaults.BLACK_HOLE,
-        ClusterType.STATIC,
-        connect_timeout=scope.world.mesh.connect_timeout.total_seconds(),
-        alt_stat_name=names.statistics(defaults.BLACK_HOLE),
-    )
+
+    def made() -> Cluster:
+        return Cluster(
+            defaults.BLACK_HOLE,
+            ClusterType.STATIC,
+            connect_timeout=scope.world.mesh.connect_timeout.total_seconds(),
+            alt_stat_name=names.statistics(defaults.BLACK_HOLE),
+        )
+
+    return scope.shared("black hole", (), made)
 
 
 def passthrough(scope: Scope) -> Cluster:
     """Whatever address was dialled."""
-    protocol = "http1" if scope.proxy.limited else "downstream"
-    cluster = Cluster(
-        defaults.PASSTHROUGH,
-        ClusterType.ORIGINAL_DST,
-        defaults.CONNECT_TIMEOUT,
-        LbPolicy.CLUSTER_PROVIDED,
-        thresholds=defaults.THRESHOLDS,
-        http=HttpProtocolOptions(protocol, idle_timeout=defaults.IDLE_CONNECTION_TTL),
-        cleanup_interval=defaults.IDLE_ENDPOINT_TTL,
-        alt_stat_name=names.statistics(defaults.PASSTHROUGH),
-    )
-    return connection_pools.of_the_mesh(scope.world.mesh, cluster)
+
+    def made() -> Cluster:
+        protocol = "http1" if scope.proxy.limited else "downstream"
+        cluster = Cluster(
+            defaults.PASSTHROUGH,
+            ClusterType.ORIGINAL_DST,
+            defaults.CONNECT_TIMEOUT,
+            LbPolicy.CLUSTER_PROVIDED,
+            thresholds=defaults.THRESHOLDS,
+            http=HttpProtocolOptions(protocol, idle_timeout=defaults.IDLE_CONNECTION_TTL),
+            cleanup_interval=defaults.IDLE_ENDPOINT_TTL,
+            alt_stat_name=names.statistics(defaults.PASSTHROUGH),
+        )
+        return connection_pools.of_the_mesh(scope.world.mesh, cluster)
+
+    return scope.shared(("passthrough", scope.proxy.limited), (), made)
 
 
 def inbound_passthrough(scope: Scope) -> Cluster:
     """A port of the application that no service names."""
-    return replace(passthrough(scope), name=defaults.INBOUND_PASSTHROUGH, bind_address=defaults.LOOP_BREAKER)
+    cluster = passthrough(scope)
+    named = partial(replace, cluster, name=defaults.INBOUND_PASSTHROUGH, bind_address=defaults.LOOP_BREAKER)
+    return scope.shared("inbound passthrough", (cluster,), named)

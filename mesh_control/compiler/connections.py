@@ -44,26 +44,24 @@ class Setup:
     """Of bytes, where no rule says."""
 
 
-Made = dict[int, tuple[Listener, Listener]]
-"""A listener by its identity, and what became of it: the first is kept so that no other comes to have its identity."""
-
-
 def dressed(scope: Scope, listeners: Iterable[Listener]) -> list[Listener]:
     """The listeners with all of it."""
     key = _key(scope)
-    ready = {side: scope.shared(("setup", side, key), (), partial(_ready, scope, side)) for side in Side}
-    found = []
-    for listener in listeners:
-        setup, made = ready[side_of(scope, listener)]
-        known = made.get(id(listener))
-        if known is None:
-            known = made[id(listener)] = listener, _listener(setup, listener)
-        found.append(known[1])
-    return found
+    return [_dressed(scope, key, listener) for listener in listeners]
 
 
-def _ready(scope: Scope, side: Side) -> tuple[Setup, Made]:
-    return _setup(scope, side), {}
+def dressed_together(scope: Scope, listeners: tuple[Listener, ...]) -> tuple[Listener, ...]:
+    """The same for listeners that many proxies have together, which they keep together."""
+    key = _key(scope)
+    return scope.shared(
+        ("dressed together", key), (listeners,), lambda: tuple(_dressed(scope, key, one) for one in listeners)
+    )
+
+
+def _dressed(scope: Scope, key: Hashable, listener: Listener) -> Listener:
+    side = side_of(scope, listener)
+    setup = scope.shared(("setup", side, key), (), partial(_setup, scope, side))
+    return scope.shared("dressed", (setup, listener), partial(_listener, setup, listener))
 
 
 def _key(scope: Scope) -> Hashable:
@@ -149,11 +147,18 @@ def announced(scope: Scope, tables: Iterable[RouteConfiguration]) -> list[RouteC
     if headers.attempt_count and not headers.forwarded_host:
         return list(tables)
     key = ("announced", headers.attempt_count, headers.forwarded_host)
-    return [scope.shared(key, (table,), partial(_table, headers, table)) for table in tables]
+
+    def announce(host: VirtualHost) -> VirtualHost:
+        return scope.shared(key, (host,), partial(_host, headers, host))
+
+    return [replace(table, virtual_hosts=tuple(map(announce, table.virtual_hosts))) for table in tables]
 
 
-def _table(headers: ProxyHeaders, table: RouteConfiguration) -> RouteConfiguration:
-    return replace(table, virtual_hosts=tuple(_host(headers, host) for host in table.virtual_hosts))
+def announced_together(scope: Scope, tables: tuple[RouteConfiguration, ...]) -> tuple[RouteConfiguration, ...]:
+    """The same for tables that many proxies have together, which they keep together."""
+    headers = proxy_headers(proxy_config(scope), Side.GATEWAY if scope.proxy.is_gateway else Side.OUTBOUND)
+    key = ("announced together", headers.attempt_count, headers.forwarded_host)
+    return scope.shared(key, (tables,), lambda: tuple(announced(scope, tables)))
 
 
 def _host(headers: ProxyHeaders, host: VirtualHost) -> VirtualHost:

@@ -29,13 +29,16 @@ CLUSTER = "Kubernetes"
 
 def assignments(scope: Scope) -> list[ClusterLoadAssignment]:
     """The assignment of every cluster whose hosts are known here."""
-    made: list[ClusterLoadAssignment] = []
-    for service in scope.services:
-        if known_here(scope, service):
-            rules = scope.destination_rules(service)
-            what = "endpoints", scope.proxy.node if service.node_local else ""
-            made += scope.shared(what, (service, *rules), partial(_of_service, scope, service, rules))
-    return made
+    known = (service for service in scope.services if known_here(scope, service))
+    return [assignment for service in known for assignment in of_service(scope, service)]
+
+
+def of_service(scope: Scope, service: Service) -> tuple[ClusterLoadAssignment, ...]:
+    """Those of its ports, each with those of its subsets."""
+    rules = scope.destination_rules(service)
+    what = "endpoints", scope.proxy.node if service.node_local else ""
+    inputs = service, scope.world.members_of(service), *rules
+    return scope.shared(what, inputs, partial(_of_service, scope, service, rules))
 
 
 def known_here(scope: Scope, service: Service) -> bool:

@@ -14,10 +14,19 @@ _MAY_BE_HTTP = (Protocol.HTTP, Protocol.AUTO)
 
 def kept(scope: Scope, clusters: Iterable[Cluster]) -> list[Cluster]:
     """The clusters, those for HTTP with it where the proxy's settings ask for it."""
+    return [_kept(scope, cluster) for cluster in clusters] if _is_wanted(scope) else list(clusters)
+
+
+def kept_together(scope: Scope, clusters: tuple[Cluster, ...]) -> tuple[Cluster, ...]:
+    """The same for clusters that many proxies have together, which they keep together."""
+    if not _is_wanted(scope):
+        return clusters
+    return scope.shared("header case together", (clusters,), lambda: tuple(kept(scope, clusters)))
+
+
+def _is_wanted(scope: Scope) -> bool:
     headers = proxy_config(scope).proxy_headers
-    if scope.proxy.limited or headers is None or not headers.preserve_http1_header_case:
-        return list(clusters)
-    return [_kept(scope, cluster) for cluster in clusters]
+    return not scope.proxy.limited and headers is not None and bool(headers.preserve_http1_header_case)
 
 
 def _kept(scope: Scope, cluster: Cluster) -> Cluster:

@@ -305,18 +305,23 @@ def _capture_port(scope: Scope) -> int:
 
 def virtual(scope: Scope) -> Listener:
     """The listener that everything is redirected to."""
-    port = _capture_port(scope)
-    binds = outbound_policy.wildcards(scope.proxy)
-    unknown = filter_chains.pass_through(outbound_policy.unknown_cluster(scope), scope.proxy.idle_timeout)
+    port, unknown = _capture_port(scope), outbound_policy.unknown_cluster(scope)
+    what = ("virtual outbound", port, unknown, scope.proxy.families, scope.proxy.idle_timeout)
+    transparent = scope.proxy.transparent and not scope.proxy.limited
+    return scope.shared((*what, transparent), (), lambda: _virtual(scope, port, unknown, transparent=transparent))
+
+
+def _virtual(scope: Scope, port: int, unknown: str, *, transparent: bool) -> Listener:
+    rest = filter_chains.pass_through(unknown, scope.proxy.idle_timeout)
     return Listener(
         name="virtualOutbound",
-        address=SocketAddress(binds[0], port),
+        address=SocketAddress(outbound_policy.wildcards(scope.proxy)[0], port),
         filter_chains=(
             filter_chains.black_hole("virtualOutbound-blackhole", port),
-            replace(unknown, name="virtualOutbound-catchall-tcp"),
+            replace(rest, name="virtualOutbound-catchall-tcp"),
         ),
         use_original_dst=True,
-        transparent=scope.proxy.transparent and not scope.proxy.limited,
+        transparent=transparent,
         traffic_direction=OUTBOUND,
         access_logs=defaults.LISTENER_ACCESS_LOGS,
         max_connections_per_event=defaults.CONNECTIONS_PER_EVENT,

@@ -38,8 +38,14 @@ class ProxylessConfig:
 
 
 def compile_proxyless(world: World, proxy: Proxy) -> ProxylessConfig:
-    """All that the gRPC of one application may ask for. Pure and deterministic, as ``compile_proxy``."""
+    """All that the gRPC of one application may ask for; one object for all that see the same. Pure and deterministic, as
+    ``compile_proxy``."""
     scope = Scope(world, proxy)
+    (made,) = scope.once(("proxyless", proxy.families), lambda: (_compiled(scope),))
+    return made
+
+
+def _compiled(scope: Scope) -> ProxylessConfig:
     made = tuple(sorted(_clusters(scope), key=lambda cluster: cluster.name))
     wanted = {cluster.name for cluster in made}
     hosts = (item for item in endpoints.assignments(scope) if item.cluster_name in wanted)

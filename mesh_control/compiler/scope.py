@@ -72,7 +72,7 @@ class Scope:
             for service in self._services_by_age
             if exported(service.export_to or default, service.namespace, home)
         ]
-        return tuple(self._served(s) for general in (False, True) for last, s in ranked if last is general)
+        return tuple(self.served(s) for general in (False, True) for last, s in ranked if last is general)
 
     @property
     def _services_by_age(self) -> tuple[Service, ...]:
@@ -103,7 +103,7 @@ class Scope:
         """Host to the service that rules lead to: that of the proxy's own namespace, whoever sees it (Istio), else of those
         that are seen one of Kubernetes, else the oldest."""
         own = (service for service in self._services_by_age if service.namespace == self.proxy.namespace)
-        return self._seen | {service.hostname: self._served(service) for service in own}
+        return self._seen | {service.hostname: self.served(service) for service in own}
 
     @cached_property
     def _seen(self) -> dict[str, Service]:
@@ -131,9 +131,10 @@ class Scope:
     def own_services(self) -> tuple[Service, ...]:
         """The services that the proxy's workload belongs to."""
         workload = self.workload
-        return () if workload is None else tuple(map(self._served, self.world.services_of(workload)))
+        return () if workload is None else tuple(map(self.served, self.world.services_of(workload)))
 
-    def _served(self, service: Service) -> Service:
+    def served(self, service: Service) -> Service:
+        """A service as the proxy can serve it."""
         return self.shared("limited", (service,), partial(_limited, service)) if self.proxy.limited else service
 
     @cached_property
@@ -154,12 +155,10 @@ class Scope:
         return self.world.once((what, self.view), make)
 
     def shared(self, what: Hashable, inputs: tuple[object, ...], make: Callable[[], T]) -> T:
-        """A part that depends on nothing but the world, ``what`` and the inputs, made for the first proxy that has these.
-
-        Inputs count by identity, since to compare policies takes longer than to compile them; they are kept with what was
-        made of them, so that no other object comes to have the identity of one.
-        """
-        return self.world.once((what, *map(id, inputs)), lambda: (inputs, make()))[1]
+        """A part that depends on nothing but ``what``, the inputs, and what worlds with the same parts are alike in
+        (:meth:`~mesh_control.world.World.after`); made for the first proxy that has these. Whatever looks at the workloads
+        of a service has them among its inputs."""
+        return self.world.parts.get(what, inputs, make)
 
     @cached_property
     def view(self) -> Hashable:

@@ -10,8 +10,9 @@ import hashlib
 import os
 import shutil
 import stat
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -22,8 +23,20 @@ from mesh_policy.files import contributes, read_file, unreadable
 
 LONGEST_NAME = 200
 """Characters of a file's name without its ending; file systems take 255 bytes, and a copy in the making has some more."""
+SETTLED = 2.0
+"""Seconds since the last write to a file after which a further one is sure to give it another time: clocks of file systems
+are coarse (https://git-scm.com/docs/racy-git)."""
 Texts = dict[str, str]
 """File name to content."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Good:
+    """What a file last held that could be used. ``mark`` tells it from every other state of it; ``None``: nothing does."""
+
+    text: str
+    policies: list[Policy]
+    mark: tuple[int, ...] | None = None
 
 
 @dataclass(slots=True)
@@ -38,7 +51,9 @@ class PolicyDirectory:
     root: Path
     refuse: Callable[[Policy], list[str]] = lambda policy: []
     problems: tuple[str, ...] = ()
-    _last_good: dict[Path, tuple[str, list[Policy]]] = field(default_factory=dict)
+    _last_good: dict[Path, _Good] = field(default_factory=dict)
+    _tidied: list[Path] | None = None
+    """The files of which nothing but their copies is left in ``accepted/``."""
 
     def __post_init__(self) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
@@ -62,7 +77,7 @@ class PolicyDirectory:
     def read(self) -> Parts:
         """The policies of every owner. Never raises for a broken file: it keeps what it last held."""
         problems: list[str] = []
-        found: dict[Path, tuple[str, list[Policy]]] = {}
+        found: dict[Path, _Good] = {}
         files = self._files(problems)
         for file in files:
             entry = self._read_file(file, problems)
@@ -71,7 +86,7 @@ class PolicyDirectory:
         self._forget_all_but(files, problems)
         self._last_good = found
         self.problems = tuple(problems)
-        policies = tuple(policy for _, policies in found.values() for policy in policies)
+        policies = tuple(policy for good in found.values() for policy in good.policies)
         return Parts(policies=policies, problems=self.problems)
 
     def _files(self, problems: list[str]) -> list[Path]:
@@ -99,33 +114,39 @@ class PolicyDirectory:
 
     def _forget_all_but(self, files: Sequence[Path], problems: list[str]) -> None:
         """A file that was removed must not come back when one of its name is made anew and is broken."""
+        if files == self._tidied:
+            return
         kept = {self._copy_of(file) for file in files}
         try:
             for copy in [copy for folder in self._accepted.iterdir() for copy in _of_policies(folder)]:
                 if copy not in kept:
                     copy.unlink()
+            self._tidied = list(files)
         except OSError as error:
             problems.append(f"{self._accepted}: cannot be tidied: {error.strerror}")
 
-    def _read_file(self, file: Path, problems: list[str]) -> tuple[str, list[Policy]] | None:
+    def _read_file(self, file: Path, problems: list[str]) -> _Good | None:
         known = self._last_good.get(file)
         try:
-            text = _read(file)
-            if known is not None and known[0] == text:
+            mark = _mark(file)
+            if known is not None and known.mark == mark is not None:
                 return known
+            text = read_file(file)
+            if known is not None and known.text == text:
+                return replace(known, mark=mark)
             loaded = load_everything([(str(file), text)]).policies
         except PolicyError as error:
             problems += map(str, error.problems)
-            return known or self._former(file)
+            return self._former(file, known)
         reasons = [f"{file}:{item.line()}: {reason}" for item in loaded for reason in self.refuse(item.policy)]
         if reasons:
             problems += reasons
-            return known or self._former(file)
+            return self._former(file, known)
         try:
             self._keep(file, text)
         except OSError as error:
             problems.append(f"{file}: is in force, and cannot be kept for a restart: {error.strerror}")
-        return text, [item.policy for item in loaded]
+        return _Good(text, [item.policy for item in loaded], mark)
 
     def _keep(self, file: Path, text: str) -> None:
         copy = self._copy_of(file)
@@ -136,11 +157,14 @@ class PolicyDirectory:
         if not kept:
             _write(copy, text)
 
-    def _former(self, file: Path) -> tuple[str, list[Policy]] | None:
-        """What an earlier process accepted of a file that is broken now."""
+    def _former(self, file: Path, known: _Good | None) -> _Good | None:
+        """What was accepted of a file that is broken now, perhaps by an earlier process. It has no mark: the problem is to be
+        told each time."""
+        if known is not None:
+            return replace(known, mark=None)
         try:
             text = _read(self._copy_of(file))
-            return text, load_documents(text, str(file))
+            return _Good(text, load_documents(text, str(file)))
         except PolicyError:
             return None
 
@@ -150,7 +174,8 @@ class PolicyDirectory:
     def of_owner(self, owner: str) -> list[Policy]:
         """The policies of one owner, as last read."""
         folder = self.path / owner
-        return [p for file, (_, policies) in sorted(self._last_good.items()) if file.parent == folder for p in policies]
+        known = sorted((file, good.policies) for file, good in self._last_good.items() if file.parent == folder)
+        return [policy for _, policies in known for policy in policies]
 
     def owners(self) -> list[str]:
         """Everyone who has policies here."""
@@ -213,14 +238,22 @@ def _of_policies(folder: Path) -> list[Path]:
     return [file for file in folder.glob("*") if contributes(file.name)]
 
 
-def _read(file: Path) -> str:
-    """The text of a file of somebody's. A pipe would be waited for until somebody writes, perhaps for ever."""
+def _mark(file: Path) -> tuple[int, ...] | None:
+    """The state of somebody's file; ``None`` if it was written just now. Raises :class:`PolicyError` for what is no file: a
+    pipe would be waited for until somebody writes, perhaps for ever."""
     try:
-        regular = stat.S_ISREG(file.stat().st_mode)
+        found = file.stat()
     except OSError as error:
         raise PolicyError([unreadable(file, error)]) from None
-    if not regular:
+    if not stat.S_ISREG(found.st_mode):
         raise PolicyError([Problem(str(file), 0, "cannot be read", "", "is no file; remove it")])
+    if found.st_ctime > time.time() - SETTLED:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def _read(file: Path) -> str:
+    _mark(file)
     return read_file(file)
 
 

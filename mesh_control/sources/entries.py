@@ -2,18 +2,24 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
+from mesh_control.parts import Parts
 from mesh_control.world import Health, Resolution, Service, ServicePort, Workload, declared_protocol
 from mesh_policy import Policy, ServiceEntry, WorkloadEntry, WorkloadEntrySpec
 
 RESOLUTIONS = {"STATIC": Resolution.STATIC, "DNS": Resolution.DNS, "DNS_ROUND_ROBIN": Resolution.LOGICAL_DNS}
 
 
-def services(policies: Sequence[Policy]) -> tuple[Service, ...]:
-    """One service for each host of each ServiceEntry."""
-    return tuple(
-        _service(entry, host) for entry in policies if isinstance(entry, ServiceEntry) for host in entry.spec.hosts
-    )
+def services(policies: Sequence[Policy], made: Parts | None = None) -> tuple[Service, ...]:
+    """One service for each host of each ServiceEntry; the same as before for an entry of which they are ``made`` already."""
+    kept = made if made is not None else Parts()
+    entries = (policy for policy in policies if isinstance(policy, ServiceEntry))
+    return tuple(s for entry in entries for s in kept.get("services", (entry,), partial(_services, entry)))
+
+
+def _services(entry: ServiceEntry) -> tuple[Service, ...]:
+    return tuple(_service(entry, host) for host in entry.spec.hosts)
 
 
 def workloads(policies: Sequence[Policy], unhealthy: frozenset[tuple[str, str]] = frozenset()) -> tuple[Workload, ...]:
