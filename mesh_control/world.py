@@ -347,14 +347,17 @@ class World:
     def _members(self, service: Service) -> list[Workload]:
         if not service.selector:
             return list(service.endpoints)
-        near = self._by_namespace.get(service.namespace, ())
-        return [*(w for w in near if service.chooses(w)), *service.endpoints]
+        # Those with the label that the fewest have: a namespace may have thousands of services and of workloads.
+        labelled = (self._by_label.get((service.namespace, *label), ()) for label in service.selector.items())
+        return [*(w for w in min(labelled, key=len) if service.chooses(w)), *service.endpoints]
 
     @cached_property
-    def _by_namespace(self) -> Mapping[str, list[Workload]]:
-        found: dict[str, list[Workload]] = {}
+    def _by_label(self) -> Mapping[tuple[str, str, str], list[Workload]]:
+        """Workloads by namespace, name of a label, and its value."""
+        found: dict[tuple[str, str, str], list[Workload]] = {}
         for workload in self.workloads:
-            found.setdefault(workload.namespace, []).append(workload)
+            for name, value in workload.labels.items():
+                found.setdefault((workload.namespace, name, value), []).append(workload)
         return found
 
     def services_of(self, workload: Workload) -> list[Service]:
@@ -395,7 +398,12 @@ class World:
 
     def workload_at(self, address: str, namespace: str) -> Workload | None:
         """The workload of the namespace with that address: one that registered itself has not the name of its proxy."""
-        return next((w for w in self._by_namespace.get(namespace, ()) if w.address == address), None)
+        return self._by_address.get((namespace, address))
+
+    @cached_property
+    def _by_address(self) -> Mapping[tuple[str, str], Workload]:
+        """Namespace and address to the workload; the first of an address counts."""
+        return {(workload.namespace, workload.address): workload for workload in reversed(self.workloads)}
 
     @cached_property
     def _by_name(self) -> Mapping[tuple[str, str], Workload]:

@@ -5,7 +5,7 @@ One module for one kind of resource, and one for each policy kind that decides a
 
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
-from operator import attrgetter
+from itertools import chain
 from typing import Any, TypeVar
 
 from mesh_api.config import Cluster, ClusterLoadAssignment, ClusterType, Listener, ProxyConfig, RouteConfiguration
@@ -43,10 +43,10 @@ def compile_proxy(world: World, proxy: Proxy) -> ProxyConfig:
     """All resources of a proxy, each sorted by name, complete (:meth:`ProxyConfig.missing` is empty)."""
     made = compile_shared(world, proxy)
     return ProxyConfig(
-        listeners=tuple(sorted((*made.listeners[0], *made.listeners[1]), key=_NAME)),
-        routes=tuple(sorted((*made.routes[0], *made.routes[1]), key=_NAME)),
-        clusters=tuple(sorted((*made.clusters[0], *made.clusters[1]), key=_NAME)),
-        endpoints=tuple(sorted((*made.endpoints[0], *made.endpoints[1]), key=_CLUSTER_NAME)),
+        listeners=_sorted(*made.listeners),
+        routes=_sorted(*made.routes),
+        clusters=_sorted(*made.clusters),
+        endpoints=_sorted(*made.endpoints),
     )
 
 
@@ -67,8 +67,10 @@ def unknown_targets(world: World, proxy: Proxy) -> list[str]:
     return explicit.unknown_targets(Scope(world, proxy))
 
 
-_NAME = attrgetter("name")
-_CLUSTER_NAME = attrgetter("cluster_name")
+def _name(resource: Any) -> str:
+    name: str = resource.cluster_name if isinstance(resource, ClusterLoadAssignment) else resource.name
+    return name
+
 
 _Made = tuple[
     tuple[tuple[Listener, ...], Iterable[Listener]],
@@ -90,7 +92,8 @@ def _sidecar(scope: Scope) -> _Made:
         listeners = [*explicit.egress_listeners(scope), *explicit.ingress_listeners(scope)]
         own = [clusters.black_hole(scope), *explicit.inbound_clusters(scope)]
         return ((), listeners), ((), explicit.routes(scope)), own
-    reached = _once(scope, ("listeners", outbound.surroundings(scope)), lambda: outbound.listeners(scope))
+    what = ("listeners", outbound.surroundings(scope))
+    reached = _together(scope, what, lambda: outbound.deciding(scope), lambda: outbound.listeners(scope))
     virtual = [outbound.virtual(scope)] if proxy.intercepted else []
     own = [
         clusters.black_hole(scope),
@@ -99,23 +102,36 @@ def _sidecar(scope: Scope) -> _Made:
         *inbound.clusters(scope),
     ]
     tables = tuple(outbound.tables(reached))
-    routes = _once(scope, ("routes", tables), lambda: virtual_hosts.route_configurations(scope, tables))
+    routes = scope.once(("routes", tables), lambda: _sorted(virtual_hosts.route_configurations(scope, tables)))
     return (reached, [*virtual, *inbound.listeners(scope)]), (routes, ()), own
 
 
-def _once(scope: Scope, what: Hashable, make: Callable[[], Iterable[Any]], name: Callable[[Any], str] = _NAME) -> Any:
-    """Resources that proxies with one view have alike, sorted; the same tuple as in a former world if they are the same."""
+def _sorted(*made: Iterable[T]) -> tuple[T, ...]:
+    """Resources by name."""
+    return tuple(sorted(chain(*made), key=_name))
 
-    def made() -> tuple[Any, ...]:
-        found = tuple(sorted(make(), key=name))
-        return scope.shared("together", found, lambda: found)
+
+def _together(
+    scope: Scope, what: Hashable, inputs: Callable[[], Iterable[object]], make: Callable[[], Iterable[T]]
+) -> Any:
+    """Resources that proxies with one view have alike, by name; the same tuple as in a former world as long as the inputs are
+    the same, and the rules for services."""
+
+    def made() -> tuple[T, ...]:
+        known = (*inputs(), *scope.world.destination_rules)
+        return scope.shared((what, scope.view), known, lambda: _sorted(make()))
 
     return scope.once(what, made)
 
 
+def _hosted(scope: Scope) -> Iterable[object]:
+    """The services that are seen, and who their hosts are."""
+    return chain(scope.services, map(scope.world.members_of, scope.services))
+
+
 def _clusters(scope: Scope) -> tuple[Cluster, ...]:
     """Those that proxies share, by name."""
-    found: tuple[Cluster, ...] = _once(scope, "clusters", lambda: clusters.outbound(scope))
+    found: tuple[Cluster, ...] = _together(scope, "clusters", lambda: _hosted(scope), lambda: clusters.outbound(scope))
     return found
 
 
@@ -126,7 +142,7 @@ def _assignments(scope: Scope) -> tuple[tuple[ClusterLoadAssignment, ...], tuple
         wanted = {cluster.assignment_name for cluster in _clusters(scope) if cluster.type is ClusterType.EDS}
         return (assignment for assignment in endpoints.assignments(scope) if assignment.cluster_name in wanted)
 
-    found = _once(scope, "endpoints", made, _CLUSTER_NAME)
+    found = _together(scope, "endpoints", lambda: _hosted(scope), made)
     if not scope.proxy.is_gateway or not sni_clusters.are_wanted(scope):
         return found, ()
     return found, tuple(sni_clusters.assignments(found))

@@ -89,6 +89,16 @@ def surroundings(scope: Scope) -> Hashable:
     )
 
 
+def deciding(scope: Scope) -> Iterator[object]:
+    """What of services and rules decides about these listeners: what each egress listener reaches, rules for bytes, and hosts
+    that are reached by their own addresses."""
+    for item in scope.egress:
+        yield item.policy
+        yield from item.services
+        yield from (rule for rule in item.virtual_services if rule.spec.tcp or rule.spec.tls)
+        yield from (scope.world.members_of(s) for s in item.services if s.resolution is Resolution.NONE)
+
+
 def tables(made: Iterable[Listener]) -> Iterator[str]:
     """Names of the route tables that listeners ask for."""
     for listener in made:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from mesh_api.config import DirectResponse, Route, RouteAction, RouteConfiguration, VirtualHost
 from mesh_control.compiler import defaults, domains, names, outbound_policy, route_actions
@@ -86,35 +87,63 @@ def _hosts(scope: Scope, item: Egress, port: int) -> Iterator[VirtualHost]:
     taken: set[str] = set()
     named: set[str] = set()
     for wrapper in wrappers:
-        for name, asked in _asked_for(scope, wrapper, port):
-            if name not in named:
-                named.add(name)
-                free = tuple(_free(asked, {asked[0], name}, taken, full))
+        for asked in _asked_for(scope, wrapper, port):
+            if asked.name not in named:
+                named.add(asked.name)
+                free = _free(asked, taken, full)
                 kept = free if port or wrapper.port == HTTP_PORT else tuple(one for one in free if ":" in one)
                 if kept:
-                    yield _virtual_host(scope, name, kept, wrapper.routes)
+                    yield _virtual_host(scope, asked.name, kept, wrapper.routes)
 
 
-def _asked_for(scope: Scope, wrapper: _Wrapper, port: int) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Name and domains of each virtual host; in a table for every port the domains have ports."""
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The name of a virtual host, and the domains that it asks for."""
+
+    name: str
+    domains: tuple[str, ...]
+    lowered: frozenset[str]
+    others: tuple[str, ...]
+    """Domains that are not the name itself."""
+
+    @classmethod
+    def of(cls, name: str, found: tuple[str, ...]) -> "_Asked":
+        lowered = frozenset(domain.lower() for domain in found)
+        return cls(name, found, lowered, tuple(domain for domain in found if domain not in (found[0], name)))
+
+
+def _asked_for(scope: Scope, wrapper: _Wrapper, port: int) -> Iterator[_Asked]:
+    """In a table for every port the domains have ports."""
     for host in wrapper.hosts:
-        yield names.authority(host.lower(), wrapper.port), domains.of_host(host.lower())
+        yield _Asked.of(names.authority(host.lower(), wrapper.port), domains.of_host(host.lower()))
+    home, families = scope.proxy.namespace, scope.proxy.families
     for service in wrapper.services:
-        written = () if port else (wrapper.port,)
-        addresses = outbound_policy.addresses_in_tables(scope.proxy, service)
-        yield (
-            names.authority(service.hostname, wrapper.port),
-            domains.of_service(service, scope.proxy.namespace, addresses, *written),
-        )
+        # Namespaces from which a service is asked for by its full name alone need not be told apart.
+        near = home if service.aliases or home in service.hostname else ""
+        what = ("asked for", wrapper.port, bool(port), families, near)
+        yield scope.shared(what, (service,), partial(_asked, scope, wrapper.port, port, service))
 
 
-def _free(asked: Iterable[str], own: Collection[str], taken: set[str], full: Collection[str]) -> Iterator[str]:
+def _asked(scope: Scope, number: int, port: int, service: Service) -> _Asked:
+    written = () if port else (number,)
+    addresses = outbound_policy.addresses_in_tables(scope.proxy, service)
+    found = domains.of_service(service, scope.proxy.namespace, addresses, *written)
+    return _Asked.of(names.authority(service.hostname, number), found)
+
+
+def _free(asked: _Asked, taken: set[str], full: Collection[str]) -> tuple[str, ...]:
     """A domain may stand once in a table (Envoy): the first virtual host keeps it; and the short form of one name does not
-    stand in for another that is written so in full. ``own``: the name itself."""
-    for domain in asked:
-        if domain.lower() not in taken and (domain in own or domain not in full):
+    stand in for another that is written so in full."""
+    whole = len(asked.lowered) == len(asked.domains)
+    if whole and taken.isdisjoint(asked.lowered) and not any(domain in full for domain in asked.others):
+        taken.update(asked.lowered)  # as nearly always
+        return asked.domains
+    found = []
+    for domain in asked.domains:
+        if domain.lower() not in taken and (domain not in asked.others or domain not in full):
             taken.add(domain.lower())
-            yield domain
+            found.append(domain)
+    return tuple(found)
 
 
 def _wrappers(scope: Scope, item: Egress, port: int) -> list[_Wrapper]:
