@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SCENARIO ?= timeout
 
-.PHONY: help up down demo test lint doctor secrets setup setup-python setup-tests lock wheel bench-policy bench-control istioctl clean
+.PHONY: help up down demo test lint doctor secrets setup setup-python setup-tests lock wheel bench-policy bench-control istioctl istiod clean
 
 help: ## print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,11 +49,14 @@ wheel: setup-python ## build our wheels into dist/ and the archive of wheels for
 bench-policy: setup-python ## how long `mesh` takes for 3,000 objects and 10,000 requests, beside istioctl (ISTIOCTL)
 	@tools/bench policy $(BENCH_ARGS)
 
-bench-control: setup-python ## how long a change takes to the last of 1,000 proxies, and what it costs
+bench-control: setup-python ## how long a change takes to the last of 1,000 proxies, and what it costs, beside istiod (ISTIOD)
 	@tools/bench control $(BENCH_ARGS)
 
 istioctl: setup-python ## build the istioctl to compare with, into MESHWRIGHT_CACHE (needs Go; ten minutes)
 	@tools/bench istioctl
+
+istiod: setup-python ## build the istiod to compare with, into MESHWRIGHT_CACHE (needs Go; ten minutes)
+	@tools/bench istiod
 
 clean: ## remove what was built and cached in the checkout (not the state of stacks)
 	@rm -rf dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .ansible .meshwright/logs .meshwright/wheelhouse .meshwright/wheels.tar

@@ -1,10 +1,15 @@
 """The benchmark of policies: what it measures with, and how it counts."""
 
+import json
 import sys
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
-from meshwright_tools.bench import corpus, istioctl, policy
+from meshwright_tools.bench import control, corpus, policy
+from meshwright_tools.bench.empty_cluster import empty_cluster
+from meshwright_tools.bench.istio import ISTIOCTL
 from meshwright_tools.bench.measure import CommandError, Times, in_turns
 
 from mesh_policy import load_everything
@@ -49,9 +54,40 @@ def test_a_missed_goal_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_named_peer_must_be_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ISTIOCTL", raising=False)
-    assert istioctl.found(tmp_path) is None
+    assert ISTIOCTL.found(tmp_path) is None
     monkeypatch.setenv("ISTIOCTL", str(tmp_path / "istioctl"))
     with pytest.raises(SystemExit, match="there is no such file"):
-        istioctl.found(tmp_path)
+        ISTIOCTL.found(tmp_path)
     (tmp_path / "istioctl").touch()
-    assert istioctl.found(tmp_path) == tmp_path / "istioctl"
+    assert ISTIOCTL.found(tmp_path) == tmp_path / "istioctl"
+
+
+def test_columns_and_ratios(capsys: pytest.CaptureFixture[str]) -> None:
+    table = control.Table(["ours", "istiod"], 1000)
+    table.row("start", [2.0, 4.0])
+    table.row("lost, 1000", [0.0, 3.0])
+    assert table.met
+    table.row("policy, 100", [0.9, 1.8])
+    assert not table.met
+    assert [line.split() for line in capsys.readouterr().out.splitlines()] == [
+        ["ours", "istiod", "istiod/ours", "goal"],
+        ["start", "2.00", "4.00", "2.0", "3.00", "met"],
+        ["lost,", "1000", "0.00", "3.00", "0.00", "met"],
+        ["policy,", "100", "0.90", "1.80", "2.0", "0.80", "MISSED"],
+    ]
+
+
+def test_an_empty_cluster_has_nothing_and_takes_everything() -> None:
+    with empty_cluster() as kubeconfig:
+        server = json.loads(kubeconfig)["clusters"][0]["cluster"]["server"]
+        with urllib.request.urlopen(f"{server}/api/v1/pods") as answer:
+            assert json.load(answer)["items"] == []
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            urllib.request.urlopen(f"{server}/api/v1/namespaces/a/configmaps/b")
+        with pytest.raises(urllib.error.HTTPError, match="422"):
+            urllib.request.urlopen(f"{server}/api/v1/pods?watch=true&sendInitialEvents=true")
+        made = urllib.request.Request(
+            f"{server}/api/v1/namespaces/a/configmaps", b'{"kind": "ConfigMap"}', method="POST"
+        )
+        with urllib.request.urlopen(made) as answer:
+            assert json.load(answer) == {"kind": "ConfigMap"}

@@ -12,6 +12,7 @@ TARGETS = {
     "bench-control",
     "bench-policy",
     "istioctl",
+    "istiod",
     "up",
     "down",
     "test",

@@ -1,11 +1,13 @@
-"""Benchmarks: each compares with its peer in the same run, and prints how it was done. ``istioctl`` builds that peer."""
+"""Benchmarks: each compares with its peer in the same run, and prints how it was done. ``istioctl`` and ``istiod`` build
+those peers."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 
-from meshwright_tools.bench import istioctl, policy
+from meshwright_tools.bench import policy
+from meshwright_tools.bench.istio import PROGRAMS
 from meshwright_tools.bench.measure import CommandError
 from meshwright_tools.checkout import here
 
@@ -13,15 +15,15 @@ from meshwright_tools.checkout import here
 def main() -> int:
     """Run the benchmark that the command line names."""
     parser = argparse.ArgumentParser(
-        prog="tools/bench", usage="tools/bench {policy,control,istioctl} [options]", description=__doc__
+        prog="tools/bench", usage="tools/bench {policy,control,istioctl,istiod} [options]", description=__doc__
     )
-    parser.add_argument("subject", choices=["policy", "control", "istioctl"], help="what is measured, or built")
+    parser.add_argument("subject", choices=["policy", "control", *PROGRAMS], help="what is measured, or built")
     parser.add_argument("--rounds", type=int, default=7, help="how often each command runs (default 7)")
     parser.add_argument("--services", type=int, default=1000, help="how many services, each with two policies")
     parser.add_argument("--requests", type=int, default=10_000, help="how many requests are simulated")
     arguments = parser.parse_args()
-    if arguments.subject == "istioctl":
-        return istioctl.build(here().cache)
+    if arguments.subject in PROGRAMS:
+        return PROGRAMS[arguments.subject].build(here().cache)
     try:
         if arguments.subject == "control":
             from meshwright_tools.bench import control  # needs the environment's packages, as its clients do

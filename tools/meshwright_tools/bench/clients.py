@@ -11,7 +11,6 @@ import contextlib
 import json
 import sys
 import time
-from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -71,25 +70,31 @@ class Client:
 
     async def _stream(self, address: str) -> None:
         async with grpc.aio.insecure_channel(address, options=OPTIONS) as channel:
-            call = channel.stream_stream(METHOD)(self._requests(), wait_for_ready=True)
-            async for data in call:
-                kind, nonce = told(data)
-                self.seen[kind] = time.monotonic()
-                answer = discovery_pb2.DeltaDiscoveryRequest(type_url=kind, response_nonce=nonce)
-                self._outbox.put_nowait(answer.SerializeToString())
+            call = channel.stream_stream(METHOD)(wait_for_ready=True)
+            writer = asyncio.create_task(self._write(call))
+            try:
+                while (data := await call.read()) is not grpc.aio.EOF:
+                    kind, nonce = told(data)
+                    self.seen[kind] = time.monotonic()
+                    answer = discovery_pb2.DeltaDiscoveryRequest(type_url=kind, response_nonce=nonce)
+                    self._outbox.put_nowait(answer.SerializeToString())
+            finally:
+                writer.cancel()
 
-    async def _requests(self) -> AsyncIterator[bytes]:
+    async def _write(self, call: Any) -> None:
         self._outbox = asyncio.Queue()
         for kind in (CLUSTER, ENDPOINT, LISTENER, ROUTE):
-            request = discovery_pb2.DeltaDiscoveryRequest(
-                type_url=kind, resource_names_subscribe=self._names.get(kind, ())
-            )
-            if kind == CLUSTER:
-                address = f"10.{self._number >> 16 & 255}.{self._number >> 8 & 255}.{self._number & 255}"
-                request.node.id = f"sidecar~{address}~client-{self._number}.default~default.svc.cluster.local"
-            yield request.SerializeToString()
-        while True:
-            yield await self._outbox.get()
+            self._outbox.put_nowait(self._subscription(kind))
+        with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):  # the reader sees the same end
+            while True:
+                await call.write(await self._outbox.get())
+
+    def _subscription(self, kind: str) -> bytes:
+        request = discovery_pb2.DeltaDiscoveryRequest(type_url=kind, resource_names_subscribe=self._names.get(kind, ()))
+        if kind == CLUSTER:
+            address = f"10.{self._number >> 16 & 255}.{self._number >> 8 & 255}.{self._number & 255}"
+            request.node.id = f"sidecar~{address}~client-{self._number}.default~default.svc.cluster.local"
+        return bytes(request.SerializeToString())
 
 
 async def main(address: str, first: int, count: int, names: dict[str, list[str]]) -> None:

@@ -3,10 +3,12 @@
 A mesh of ServiceEntries, each with five endpoints, in the control plane's directory; clients of the delta protocol in
 several processes, that acknowledge and keep nothing. All share this machine's cores with the control plane. A change is the
 moment when its file is written; it is there when the last client has been sent a response of the type in question.
+An istiod (:mod:`meshwright_tools.bench.istio`) gets the same files and the same clients.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
@@ -15,78 +17,106 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, ClassVar
 
 import yaml
 
 from meshwright_tools.bench import clients
+from meshwright_tools.bench.empty_cluster import empty_cluster
+from meshwright_tools.bench.istio import ISTIOD
 from meshwright_tools.bench.measure import CommandError
 from meshwright_tools.checkout import Checkout
 
-GOALS = {"start": 3.0, "connect": 5.0, "policy, 100": 0.8, "policy, 1000": 4.0, "endpoint, 1000": 0.5, "memory": 500.0}
+GOALS = {
+    "start": 3.0,
+    "connect, 100": 5.0,
+    "lost, 1000": 0.0,
+    "policy, 100": 0.8,
+    "policy, 1000": 4.0,
+    "endpoint, 1000": 0.5,
+    "memory": 500.0,
+}
 """Seconds, and MB of resident memory, for 1,000 services."""
 ENDPOINTS = 5
+CROWDS = (100, 1000)
+"""Clients at once."""
 PROCESSES = 4
 LIMIT = 180.0
 PORT = 8080
 
 
 def run(checkout: Checkout, services: int) -> int:
-    """Measure and print. Ends with 1 when a goal was missed that was set for this many services."""
-    met = True
+    """Measure and print, in turns with an istiod where there is one. Ends with 1 when a goal was missed that was set for this
+    many services."""
     print(time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()))
     print(f"{platform.platform()}, Python {platform.python_version()}, load {os.getloadavg()[0]:.1f}")
     print(
-        f"{services} services of {ENDPOINTS} endpoints; clients in {PROCESSES} processes on the same {os.cpu_count()} cores\n"
+        f"{services} services of {ENDPOINTS} endpoints; clients in {PROCESSES} processes on the same {os.cpu_count()} cores"
     )
-    with tempfile.TemporaryDirectory(prefix="meshwright-bench-") as directory:
-        plane = Plane(checkout, Path(directory), services)
-        met &= _row("start", plane.start(), services)
-        try:
-            for count in (100, 1000):
-                with _clients(plane, count, services) as crowd:
-                    met &= _row("connect" if count == 100 else "connect, 1000", crowd.connected, services)
-                    met &= _row(f"policy, {count}", crowd.until(clients.ROUTE, plane.change_policy()), services)
-                    met &= _row(f"endpoint, {count}", crowd.until(clients.ENDPOINT, plane.change_endpoint()), services)
-                    if count == 1000:
-                        met &= _row("memory", plane.megabytes(), services)
-                    print(f"lost {crowd.lost} of {count}")
-                    met &= crowd.lost == 0
-        finally:
-            plane.end()
-    return 0 if met or services != 1000 else 1
+    program = ISTIOD.found(checkout.cache)
+    print("no istiod to compare with: `make istiod`, or name one in ISTIOD\n" if program is None else "")
+    with tempfile.TemporaryDirectory(prefix="meshwright-bench-") as directory, ExitStack() as running:
+        planes: list[Plane] = [OurPlane(checkout, Path(directory) / "ours", services)]
+        if program is not None:
+            kubeconfig = running.enter_context(empty_cluster())
+            planes.append(IstiodPlane(program, Path(directory) / "istiod", services, kubeconfig))
+        table = Table([plane.called for plane in planes], services)
+        table.row("start", [running.enter_context(plane.started()) for plane in planes])
+        for count in CROWDS:
+            found = [_crowd(plane, count, services) for plane in planes]  # one after another, for they share the cores
+            for name in found[0]:
+                table.row(name, [rows[name] for rows in found])
+        table.row("memory", [plane.megabytes() for plane in planes])
+    return 0 if table.met or services != 1000 else 1
 
 
-def _row(name: str, value: float, services: int) -> bool:
-    goal = GOALS.get(name) if services == 1000 else None
-    told = "" if goal is None else f"{goal:8.2f} {'met' if value <= goal else 'MISSED'}"
-    print(f"{name:24}{value:8.2f} {told}", flush=True)
-    return goal is None or value <= goal
+def _crowd(plane: Plane, count: int, services: int) -> dict[str, float]:
+    """What the clients of a crowd wait for."""
+    with _clients(plane, count, services) as crowd:
+        return {
+            f"connect, {count}": crowd.connected,
+            f"policy, {count}": crowd.until(clients.ROUTE, plane.change_policy()),
+            f"endpoint, {count}": crowd.until(clients.ENDPOINT, plane.change_endpoint()),
+            f"lost, {count}": float(crowd.lost),
+        }
+
+
+class Table:
+    """Rows of numbers, a column for each control plane; with two, the ratio of the second to the first, and ours is the
+    first."""
+
+    def __init__(self, columns: list[str], services: int) -> None:
+        self.met = True
+        self._goals = GOALS if services == 1000 else {}
+        ratio = [f"{columns[1]}/{columns[0]}"] if len(columns) == 2 else []
+        print("".join([f"{'':18}", *(f"{name:>14}" for name in [*columns, *ratio]), f"{'goal':>9}"]))
+
+    def row(self, name: str, values: list[float]) -> None:
+        """One more, printed at once."""
+        goal, (ours, *others) = self._goals.get(name), values
+        told = "" if goal is None else f"{goal:9.2f} {'met' if ours <= goal else 'MISSED'}"
+        ratios = [f"{other / ours:14.1f}" if ours else f"{'':14}" for other in others]
+        print("".join([f"{name:18}", *(f"{value:14.2f}" for value in values), *ratios, told]), flush=True)
+        self.met &= goal is None or ours <= goal
 
 
 class Plane:
-    """A control plane with the mesh in its directory."""
+    """A control plane with the mesh in a directory."""
 
-    def __init__(self, checkout: Checkout, folder: Path, services: int) -> None:
-        self._python = checkout.root / ".venv" / "bin" / "python"
+    called: ClassVar[str]
+
+    def __init__(self, folder: Path, policies: Path, services: int) -> None:
         self._folder = folder
         self.address = f"127.0.0.1:{_free_port()}"
-        self._policies = folder / "state" / "policies" / "bench"
+        self._policies = policies
         self._policies.mkdir(parents=True)
         for number in range(services):
             self._write(f"serviceentry.default.svc{number}.yaml", entry(number))
         self._count = 0
-        settings = {
-            "xds_address": self.address,
-            "monitoring_address": f"127.0.0.1:{_free_port()}",
-            "socket": str(folder / "control.sock"),
-            "state_dir": str(folder / "state"),
-            "log_level": "error",
-        }
-        (folder / "control.yml").write_text(yaml.safe_dump(settings), encoding="utf-8")
 
     def _write(self, name: str, value: dict[str, Any]) -> float:
         made = self._folder / "new"
@@ -94,22 +124,20 @@ class Plane:
         made.replace(self._policies / name)
         return time.monotonic()
 
-    def start(self) -> float:
-        """Seconds until it serves."""
-        path = self._folder / "notify"
-        began = time.monotonic()
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
-            notified.bind(str(path))
-            notified.settimeout(LIMIT)
-            command = [str(self._python), "-m", "mesh_control", "--config", str(self._folder / "control.yml")]
-            self._process = subprocess.Popen(command, env={**os.environ, "NOTIFY_SOCKET": str(path)})
-            notified.recv(4096)
-        return time.monotonic() - began
+    def _begin(self) -> subprocess.Popen[bytes]:
+        """Returns when it serves."""
+        raise NotImplementedError
 
-    def end(self) -> None:
-        """Without ceremony."""
-        self._process.kill()
-        self._process.wait()
+    @contextmanager
+    def started(self) -> Iterator[float]:
+        """With it running; the seconds until it serves."""
+        began = time.monotonic()
+        self._process = self._begin()
+        try:
+            yield time.monotonic() - began
+        finally:
+            self._process.kill()
+            self._process.wait()
 
     def change_policy(self) -> float:
         """Writes a VirtualService that is not there yet, or another timeout; the moment."""
@@ -127,6 +155,69 @@ class Plane:
         """Resident memory."""
         status = Path(f"/proc/{self._process.pid}/status").read_text(encoding="utf-8")
         return int(status.partition("VmRSS:")[2].split()[0]) / 1000
+
+
+class OurPlane(Plane):
+    """``mesh-control``."""
+
+    called = "ours"
+
+    def __init__(self, checkout: Checkout, folder: Path, services: int) -> None:
+        super().__init__(folder, folder / "state" / "policies" / "bench", services)
+        self._python = checkout.root / ".venv" / "bin" / "python"
+        settings = {
+            "xds_address": self.address,
+            "monitoring_address": f"127.0.0.1:{_free_port()}",
+            "socket": str(folder / "control.sock"),
+            "state_dir": str(folder / "state"),
+            "log_level": "error",
+        }
+        (folder / "control.yml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+
+    def _begin(self) -> subprocess.Popen[bytes]:
+        path = self._folder / "notify"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
+            notified.bind(str(path))
+            notified.settimeout(LIMIT)
+            command = [str(self._python), "-m", "mesh_control", "--config", str(self._folder / "control.yml")]
+            process = subprocess.Popen(command, env={**os.environ, "NOTIFY_SOCKET": str(path)})
+            notified.recv(4096)
+        return process
+
+
+class IstiodPlane(Plane):
+    """``pilot-discovery`` whose configuration is the directory; its cluster is empty, and it issues no certificates."""
+
+    called = "istiod"
+
+    def __init__(self, program: Path, folder: Path, services: int, kubeconfig: str) -> None:
+        super().__init__(folder, folder / "config", services)
+        self._program = program
+        (folder / "kubeconfig").write_text(kubeconfig, encoding="utf-8")
+
+    def _begin(self) -> subprocess.Popen[bytes]:
+        web, monitoring = (f"127.0.0.1:{_free_port()}" for _ in range(2))
+        (self._folder / "mesh.yaml").write_text(
+            "{accessLogFile: /dev/stdout, enableTracing: false}\n", encoding="utf-8"
+        )
+        command = [str(self._program), "discovery", "--configDir", str(self._policies)]
+        command += ["--registries", "Kubernetes", "--kubeconfig", str(self._folder / "kubeconfig")]
+        command += ["--grpcAddr", self.address, "--httpAddr", web, "--monitoringAddr", monitoring]
+        command += ["--secureGRPCAddr", "", "--httpsAddr", "", "--meshConfig", str(self._folder / "mesh.yaml")]
+        command += ["--log_output_level", "default:error"]
+        settings = {"ENABLE_CA_SERVER": "false", "PILOT_CERT_PROVIDER": "none", "PILOT_ENABLE_STATUS": "false"}
+        with (self._folder / "log").open("wb") as log:
+            process = subprocess.Popen(
+                command, env={**os.environ, **settings}, stdout=log, stderr=log, cwd=self._folder
+            )
+        deadline = time.monotonic() + LIMIT
+        while time.monotonic() < deadline and process.poll() is None:
+            with contextlib.suppress(OSError), urllib.request.urlopen(f"http://{web}/ready", timeout=1):
+                return process
+            time.sleep(0.02)
+        process.kill()
+        process.wait()
+        raise CommandError(f"istiod does not serve: {(self._folder / 'log').read_text(errors='replace')[-2000:]}")
 
 
 def entry(number: int, shift: int = 0) -> dict[str, Any]:

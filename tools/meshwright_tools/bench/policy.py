@@ -17,7 +17,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from meshwright_tools.bench import corpus, istioctl
+from meshwright_tools.bench import corpus
+from meshwright_tools.bench.istio import ISTIOCTL
 from meshwright_tools.bench.measure import CommandError, Times, in_turns
 from meshwright_tools.checkout import Checkout
 
@@ -100,7 +101,7 @@ def _light(checkout: Checkout, rounds: int, environment: dict[str, str]) -> bool
 
 
 def _analyze(checkout: Checkout, rounds: int, environment: dict[str, str], folder: Path, services: int) -> bool:
-    mesh, peer, met = str(checkout.venv / "bin" / "mesh"), istioctl.found(checkout.cache), True
+    mesh, peer, met = str(checkout.venv / "bin" / "mesh"), ISTIOCTL.found(checkout.cache), True
     for group, each in (("plain", 3), ("mixed", 5)):
         file = str(folder / f"{group}.yaml")
         ours, theirs = f"mesh analyze, {each * services} objects ({group})", f"istioctl analyze, the same ({group})"
