@@ -20,6 +20,7 @@ from mesh_control.registration.proof import believing
 from mesh_control.rollouts.runner import Runner
 from mesh_control.rollouts.wiring import runner
 from mesh_control.serve.admin import Api, Pages
+from mesh_control.serve.entrance import entrance_of
 from mesh_control.serve.limits import Limits
 from mesh_control.serve.xds import XdsServer
 from mesh_control.settings import ProxyLimits, Settings
@@ -63,7 +64,9 @@ async def run(settings: Settings, token: str | None) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with contextlib.AsyncExitStack() as stack:
-        office = await stack.enter_async_context(from_settings(settings, control.metrics))
+        office = await stack.enter_async_context(
+            from_settings(settings, control.metrics, lambda made: server.handler(entrance_of(made)))
+        )
         await stack.enter_async_context(_pages(control, office, settings.monitoring_address, token))
         stack.callback(settings.socket.unlink, missing_ok=True)
         rollouts = await stack.enter_async_context(runner(control, settings.state_dir, settings.prometheus_url))

@@ -4,15 +4,18 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from mesh_api.xds.session import DeltaRequest
+from mesh_api.xds.type_urls import SECRET
 from mesh_control.config_dump import state_of
 from mesh_control.metrics import Metrics
 from mesh_control.proxies import proxy_of
 from mesh_control.push import Answer, Asked, CompileError, Debounce, Hub, Progress, Refusal, Sent
 from mesh_control.registration.proof import JoinProof
+from mesh_control.secrets.desk import Desk, Keeper
 from mesh_control.sources.registrations import HEALTH_TYPE
 from mesh_control.state import State
 from mesh_control.waking import woken
@@ -68,12 +71,16 @@ class Control:
 
     state: State
     deliver: Deliver = lambda stream, responses: None
+    address_of: Callable[[str], str] = lambda stream: ""
+    """Where a stream comes from, without the port; empty where that is not known."""
     clock: Callable[[], float] = time.monotonic
     epoch: int = field(default_factory=lambda: int(time.time()))
     metrics: Metrics = field(default_factory=Metrics)
     rollback_share: float = 1.0
     """The share of proxies (0 to 1) more than which must refuse a world for the one before to be put back; 1: never."""
     hub: Hub = field(init=False)
+    secrets: Desk = field(init=False)
+    _renewals: set["asyncio.Task[None]"] = field(default_factory=set)
     _versions: set[str] = field(default_factory=set)
     """Of the software of proxies that have been connected."""
     _count: int = 0
@@ -88,6 +95,8 @@ class Control:
         if self.state.registrations is not None:
             self.state.registrations.metrics = self.metrics
         self.hub = Hub(self.state.reload(), self._next_version(), self.metrics, log.info)
+        keepers = tuple(source for source in self.state.others if isinstance(source, Keeper))
+        self.secrets = Desk(keepers, lambda: self.metrics.count("pilot_sds_certificate_errors_total"))
         self._report_problems()
 
     def _next_version(self) -> str:
@@ -96,8 +105,10 @@ class Control:
 
     # What proxies say
 
-    async def on_request(self, stream: str, request: Asked, proof: JoinProof | None = None) -> None:
-        """A proxy said something; ``proof`` is what it has proven to be.
+    async def on_request(
+        self, stream: str, request: Asked, proof: JoinProof | None = None, identities: Iterable[str] = ()
+    ) -> None:
+        """A proxy said something; ``proof`` is what it has proven to be, ``identities`` as what it may have secrets.
 
         Raises :class:`~mesh_control.proxies.ProxyError` for a node that cannot be served.
         """
@@ -114,6 +125,10 @@ class Control:
             self.touch()
             await self._until_registered()
         self._send(stream, self.hub.on_request(stream, request, self.clock()))
+        if request.type_url == SECRET:
+            who, delta = self.hub.streams()[stream].name, isinstance(request, DeltaRequest)
+            world = self.state.world
+            self._send(stream, await self.secrets.on_request(stream, request, who, identities, world, delta=delta))
         await self._notify()
 
     async def _until_registered(self) -> None:
@@ -128,6 +143,7 @@ class Control:
         if self.state.registrations is not None:
             self.state.registrations.disconnect(stream)
         self.hub.close(stream)
+        self.secrets.close(stream)
         await self._notify()
 
     # What changes in the sources
@@ -169,7 +185,18 @@ class Control:
         self.metrics.observe("pilot_debounce_time", waited)
         async with self._lock:
             self._refresh()
+        self._renew_secrets()
         await self._notify()
+
+    def _renew_secrets(self) -> None:
+        """Others do not wait for it: who may have which is asked elsewhere."""
+
+        async def renew() -> None:
+            self._deliver_all(await self.secrets.renewed(self.state.world))
+
+        task = asyncio.create_task(renew(), name="secrets")
+        self._renewals.add(task)
+        task.add_done_callback(self._renewals.discard)
 
     async def _roll_back(self, now: float) -> None:
         """A set that waits for proxies takes itself back; anything else that too many refuse is taken back here. The sources
@@ -235,6 +262,7 @@ class Control:
             raise
         finally:
             self._wake.set()
+            self._renew_secrets()
             await self._notify()
         log.info("set %s is in force as %s", owner, applied.version)
         return replace(applied, warnings=(*passed_over, *applied.warnings))
@@ -335,7 +363,11 @@ class Control:
         return {
             "version": self.hub.version,
             "missing": self.missing(),
-            "problems": [*self.state.problems(), *([str(back)] if (back := self.hub.rolled_back) is not None else [])],
+            "problems": [
+                *self.state.problems(),
+                *self.secrets.problems(),
+                *([str(back)] if (back := self.hub.rolled_back) is not None else []),
+            ],
             "sources": [{"name": source.name, "synced": source.synced} for source in self.state.sources],
             "registrations": self.state.registrations.status() if self.state.registrations is not None else [],
             "proxies": {

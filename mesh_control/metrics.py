@@ -51,6 +51,7 @@ METRICS: Mapping[str, Metric] = {
     "pilot_xds_eds_reject": Metric("counter", "Refused endpoints."),
     "pilot_xds_lds_reject": Metric("counter", "Refused listeners."),
     "pilot_xds_rds_reject": Metric("counter", "Refused routes."),
+    "pilot_sds_certificate_errors_total": Metric("counter", "Secrets that a proxy asked for and did not get."),
     "pilot_xds_expired_nonce": Metric("counter", "Answers to responses that nobody waits for any more, by type."),
     "pilot_xds_write_timeout": Metric("counter", "Connections ended because their client asked for more than it read."),
     "meshwright_control_rollbacks": Metric("counter", "Worlds that too many proxies refused."),

@@ -39,6 +39,11 @@ class Proxy:
     node: str = ""
     addresses: tuple[str, ...] = ()
     """Every address of its own, the first one first; without any, only ``address`` is known."""
+    certificate_files: tuple[str, str, str] = ("", "", "")
+    """Paths of the certificate, key and authorities with which it serves the mesh, where they are mounted beside it
+    (``TLS_SERVER_CERT_CHAIN``, ``TLS_SERVER_KEY``, ``TLS_SERVER_ROOT_CERT``) instead of its own."""
+    exact_balance: bool = False
+    """Whether what comes in is shared out among Envoy's threads evenly (``INBOUND_LISTENER_EXACT_BALANCE``)."""
     transparent: bool = False
     """Whether what is intercepted keeps the address of its client (``INTERCEPTION_MODE`` is ``TPROXY``)."""
     unprivileged: bool = False
@@ -54,6 +59,10 @@ class Proxy:
     takes_http_10: bool = False
     """Whether it takes requests of HTTP/1.0 (``HTTP10`` is ``1``)."""
     trace_names: TraceNames = field(default_factory=TraceNames)
+    locality: str = ""
+    """Where it says that it is (``REGION/ZONE/SUBZONE``), which counts where nothing else is known."""
+    cluster: str = ""
+    """The cluster that it says it is in (``CLUSTER_ID``)."""
     limited: bool = False
     """Whether it speaks HTTP/1.1 only and cannot look into connections (for HTTP, for the server name of TLS)."""
 
@@ -67,6 +76,9 @@ class Proxy:
     def is_gateway(self) -> bool:
         """Whether it stands at the edge rather than beside a workload."""
         return self.kind is NodeKind.ROUTER
+
+
+_FILES = "TLS_SERVER_CERT_CHAIN", "TLS_SERVER_KEY", "TLS_SERVER_ROOT_CERT"
 
 
 class ProxyError(ValueError):
@@ -103,8 +115,10 @@ def proxy_of(node: Node) -> Proxy:
         },
         node=str(metadata.get("NODE_NAME", "")),
         addresses=_addresses(metadata),
+        certificate_files=tuple(str(metadata.get(name, "")) for name in _FILES),  # type: ignore[arg-type]
+        exact_balance=_flag(metadata, "INBOUND_LISTENER_EXACT_BALANCE"),
         transparent=mode == "TPROXY",
-        unprivileged=str(metadata.get("UNPRIVILEGED_POD", "")).lower() in ("true", "1", "t"),
+        unprivileged=_flag(metadata, "UNPRIVILEGED_POD"),
         idle_timeout=_duration(str(metadata.get("IDLE_TIMEOUT", ""))),
         reserved=tuple(
             port
@@ -115,6 +129,8 @@ def proxy_of(node: Node) -> Proxy:
         settings=_settings(metadata.get("PROXY_CONFIG")),
         takes_http_10=str(metadata.get("HTTP10", "")) == "1",
         trace_names=trace_names(node.cluster, metadata),
+        locality="/".join((node.region, node.zone, node.sub_zone)).rstrip("/"),
+        cluster=str(metadata.get("CLUSTER_ID", "")),
         limited=node.user_agent.startswith(LIMITED),
     )
 
@@ -139,6 +155,10 @@ def _duration(text: str) -> float | None:
         return parse_duration(text).total_seconds() if text else None
     except ValueError:
         return None
+
+
+def _flag(metadata: Mapping[str, Any], name: str) -> bool:
+    return str(metadata.get(name, "")).lower() in ("true", "1", "t")
 
 
 def _port_or_none(value: Any) -> int | None:

@@ -119,6 +119,8 @@ class Settings(BaseModel):
     """The file's fields. When more than ``rollback_share`` of the proxies (0 to 1; 1: never) refuse what changed, all get
     what they had taken before. Without ``join_token_file`` any proxy may connect, which is only allowed on loopback.
 
+    ``credentials_dir`` has keys and certificates for proxies, as ``NAMESPACE/NAME/tls.crt``, ``tls.key`` and ``ca.crt``.
+
     Releases are measured by the Prometheus at ``prometheus_url``; where there is none, by the proxies' own statistics.
     """
 
@@ -129,6 +131,7 @@ class Settings(BaseModel):
     socket: Path = Path("/run/meshwright/control.sock")
     state_dir: Path = Path("/var/lib/meshwright/control")
     inventory: Path | None = None
+    credentials_dir: Path | None = None
     join_token_file: Path | None = None
     proxy_limits: ProxyLimits = ProxyLimits()
     rollback_share: Annotated[float, Field(ge=0, le=1)] = 1.0

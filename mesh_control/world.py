@@ -392,6 +392,20 @@ class World:
                 found.setdefault(key, []).append(service)
         return found
 
+    def entries_at(self, namespace: str, addresses: Iterable[str]) -> list[tuple[Service, Workload]]:
+        """The services of a namespace that are none of Kubernetes and have a member at one of the addresses, with it: for
+        Istio whoever has the address is the member."""
+        return [found for address in addresses for found in self._entries_by_address.get((namespace, address), ())]
+
+    @cached_property
+    def _entries_by_address(self) -> Mapping[tuple[str, str], list[tuple[Service, Workload]]]:
+        found: dict[tuple[str, str], list[tuple[Service, Workload]]] = {}
+        for service in (*self.services, *self.rivals):
+            if not service.of_kubernetes:
+                for member in self.members_of(service):
+                    found.setdefault((service.namespace, member.address), []).append((service, member))
+        return found
+
     def workload(self, name: str, namespace: str) -> Workload | None:
         """The workload of that name."""
         return self._by_name.get((namespace, name))

@@ -80,6 +80,17 @@ IGNORED: Final[dict[str, dict[str, str]]] = {
 
 
 @dataclass(frozen=True, slots=True)
+class ControlTls:
+    """TLS to the control plane: files in PEM with the roots that it is known by, and with the proxy's own certificate and key
+    where it shows one; ``server_name`` is what its certificate must be for."""
+
+    roots: Path
+    server_name: str
+    certificate: Path | None = None
+    key: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ProxySettings:
     """``node.metadata.PROXY_CONFIG``. Seconds for ``drain_seconds``; a port or file that is ``None`` is not served or kept.
 
@@ -93,6 +104,7 @@ class ProxySettings:
     stats_port: int | None = None
     monitoring_address: str = EVERYWHERE
     token_file: Path | None = None
+    control_tls: ControlTls | None = None
     log_level: str = "info"
     log_path: Path | None = None
 
@@ -171,6 +183,7 @@ def _settings(section: Section, cores: int) -> ProxySettings:
         stats_port=_optional_port(section, "stats_port"),
         monitoring_address=section.text("monitoring_address", EVERYWHERE),
         token_file=token_file,
+        control_tls=_control_tls(section),
         log_level=section.text("log_level", "info", among=LOG_LEVELS),
         log_path=log_path,
     )
@@ -178,6 +191,20 @@ def _settings(section: Section, cores: int) -> ProxySettings:
         raise section.error(f"{settings.monitoring_address!r} is no IP address", "monitoring_address")
     section.close()
     return settings
+
+
+def _control_tls(section: Section) -> ControlTls | None:
+    names = ("control_root_file", "control_certificate_file", "control_key_file")
+    roots, certificate, key = (_path(section, name) for name in names)
+    server_name = section.text("control_server_name", "istiod.istio-system.svc")
+    if (certificate is None) is not (key is None):
+        missing = names[1] if certificate is None else names[2]
+        raise section.error("is missing: a certificate and its key go together", missing)
+    if roots is not None:
+        return ControlTls(roots, server_name, certificate, key)
+    if certificate is not None:
+        raise section.error("is missing: by it the control plane is known", names[0])
+    return None
 
 
 def _path(section: Section, name: str) -> Path | None:

@@ -251,7 +251,7 @@ class Builder:
     def _listener(self, listener: Listener) -> None:
         name = f"listener {listener.name}"
         for wanted in listener.listener_filters:
-            if wanted in (ListenerFilter.TLS_INSPECTOR, ListenerFilter.PROXY_PROTOCOL):
+            if wanted in (ListenerFilter.TLS_INSPECTOR, ListenerFilter.PROXY_PROTOCOL, ListenerFilter.ORIGINAL_SRC):
                 raise SnapshotError(name, f"the listener filter {wanted.value} is not supported yet")
         made = _guard(name, lambda: ListenerRuntime(listener, self._chain, _logs(listener.access_logs)))
         self._made.listeners[listener.name] = made

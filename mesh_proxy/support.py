@@ -12,6 +12,7 @@ from typing import Final
 
 from mesh_api.config import (
     AccessLog,
+    CircuitBreakerThresholds,
     Cluster,
     ClusterLoadAssignment,
     Endpoint,
@@ -32,6 +33,7 @@ from mesh_api.config import (
     OpenTelemetryAccessLog,
     OutlierDetection,
     RawBuffer,
+    RetryBudget,
     RetryPolicy,
     RingHashConfig,
     Route,
@@ -41,6 +43,7 @@ from mesh_api.config import (
     RouterFilter,
     SlowStart,
     TcpProxy,
+    ZoneAware,
 )
 
 REFUSED_PARTS: Final[dict[type, str]] = {
@@ -74,6 +77,7 @@ REFUSED: Final[dict[tuple[type, str], tuple[object, ...]]] = {
     (RetryPolicy, "retriable_request_headers"): ((),),
     (Listener, "transparent"): (False,),
     (Listener, "additional_addresses"): ((),),
+    (Cluster, "extra_bind_addresses"): ((),),
     (RouteAction, "max_stream_duration"): (None, 0.0),
     (RouteMatch, "dynamic_metadata"): ((),),
     (TcpProxy, "max_connection_duration"): (None,),
@@ -95,6 +99,9 @@ PASSED_OVER: Final[dict[tuple[type, str], str]] = {
     (HttpConnectionManager, "max_concurrent_streams"): _NOT_HTTP2,
     (HttpConnectionManager, "initial_stream_window_size"): _NOT_HTTP2,
     (HttpConnectionManager, "initial_connection_window_size"): _NOT_HTTP2,
+    (CircuitBreakerThresholds, "retry_budget"): "retries have a limit of their own: max_retries",
+    (Cluster, "locality_weighted"): _LOCALITY,
+    (Cluster, "zone_aware"): _LOCALITY,
     (Cluster, "slow_start"): "a new host gets its full share at once; every request is served",
     (Cluster, "ring_hash"): _HASHED,
     (Cluster, "respect_dns_ttl"): "the system's resolver does not tell; names are asked for again at the refresh rate",
@@ -126,6 +133,7 @@ PASSED_OVER: Final[dict[tuple[type, str], str]] = {
     (HttpConnectionManager, "suppress_route_server_header"): "routes do not write it",
     (HttpConnectionManager, "request_id_samples"): "there are no traces yet",
     (HttpProtocolOptions, "max_concurrent_streams"): _NOT_HTTP2,
+    (HttpProtocolOptions, "keepalive"): _NOT_HTTP2,
     (HttpProtocolOptions, "preserve_header_case"): _CASE,
     (HttpProtocolOptions, "auto_sni"): "is of TLS, which is refused as a whole",
     (HttpProtocolOptions, "auto_san_validation"): "is of TLS, which is refused as a whole",
@@ -134,6 +142,7 @@ PASSED_OVER: Final[dict[tuple[type, str], str]] = {
     (Listener, "continue_on_listener_filters_timeout"): _NO_INSPECTORS,
     (Listener, "per_connection_buffer_limit"): "buffers have limits of their own",
     (Listener, "max_connections_per_event"): "is tuning of Envoy's accept loop",
+    (Listener, "exact_balance"): "workers share connections as the kernel gives them",
     (Listener, "traffic_direction"): "is a label",
     (ListenerFilterExemption, "ports"): _NO_INSPECTORS,
     (LocalityEndpoints, "region"): _LOCALITY,
@@ -156,6 +165,10 @@ PASSED_OVER: Final[dict[tuple[type, str], str]] = {
     (SlowStart, "window"): "see slow_start",
     (SlowStart, "aggression"): "see slow_start",
     (SlowStart, "min_weight_percent"): "see slow_start",
+    (RetryBudget, "percent"): "see retry_budget",
+    (RetryBudget, "min_concurrency"): "see retry_budget",
+    (ZoneAware, "routing_enabled"): _LOCALITY,
+    (ZoneAware, "min_cluster_size"): _LOCALITY,
 }
 """Field to the reason why it may be passed over."""
 

@@ -14,9 +14,11 @@ from mesh_api.config.clusters import (
     HttpProtocolOptions,
     LbPolicy,
     OutlierDetection,
+    RetryBudget,
     RingHashConfig,
     ServiceName,
     SlowStart,
+    ZoneAware,
 )
 from mesh_api.config.endpoints import ClusterLoadAssignment, Endpoint, HealthStatus, LocalityEndpoints
 from mesh_api.config.external_authorization import (
@@ -171,6 +173,7 @@ __all__ = [
     "Redirect",
     "RegexRewrite",
     "RequestHeaderTag",
+    "RetryBudget",
     "RetryPolicy",
     "RingHashConfig",
     "Route",
@@ -195,4 +198,5 @@ __all__ = [
     "VirtualHost",
     "WeightedCluster",
     "ZipkinTracer",
+    "ZoneAware",
 ]

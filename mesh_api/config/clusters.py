@@ -33,6 +33,14 @@ UNLIMITED = 2**32 - 1
 
 
 @dataclass(frozen=True, slots=True)
+class RetryBudget:
+    """Retries as a share of the requests under way; ``min_concurrency`` are always allowed. In place of ``max_retries``."""
+
+    percent: float = 20.0
+    min_concurrency: int = 3
+
+
+@dataclass(frozen=True, slots=True)
 class CircuitBreakerThresholds:
     """Limits of a cluster; the defaults are Envoy's for an absent message (1024, 1024, 1024, 3)."""
 
@@ -40,6 +48,7 @@ class CircuitBreakerThresholds:
     max_pending_requests: int = 1024
     max_requests: int = 1024
     max_retries: int = 3
+    retry_budget: RetryBudget | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +76,21 @@ class OutlierDetection:
 
 @dataclass(frozen=True, slots=True)
 class SlowStart:
-    """Ramp-up of a new host for round robin and least request: ``window`` seconds, ``aggression``, minimum percent."""
+    """Ramp-up of a new host for round robin and least request: ``window`` seconds, ``aggression`` (``None``: Envoy's 1),
+    minimum percent (``None``: Envoy's 10)."""
 
     window: float
-    aggression: float = 1.0
-    min_weight_percent: float = 10.0
+    aggression: float | None = None
+    min_weight_percent: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneAware:
+    """A client's own zone first (Envoy ``zone_aware_lb_config``). ``routing_enabled`` is the percentage of requests for which
+    it holds, ``min_cluster_size`` the fewest hosts; ``None`` is Envoy's own: 100 %, 6 hosts."""
+
+    routing_enabled: float | None = None
+    min_cluster_size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +116,8 @@ class HttpProtocolOptions:
     max_concurrent_streams: int | None = None
     preserve_header_case: bool = False
     """Whether names of headers keep the case in which the client wrote them; ``http2`` has none."""
+    keepalive: tuple[float | None, float | None] | None = None
+    """Probes of HTTP/2: seconds between them, and seconds to wait for the answer; ``None`` is not said."""
     auto_sni: bool = False
     """With TLS: the host of the request is the server name that is asked for."""
     auto_san_validation: bool = False
@@ -117,7 +138,8 @@ class Cluster:
     """One upstream. For ``EDS`` the hosts come from the assignment named ``eds_service_name`` (or ``name``).
 
     ``healthy_panic_threshold`` is a percentage (Envoy's default 50, Istio sends 0). ``bind_address`` is the source address
-    of upstream connections (Istio: ``127.0.0.6`` for inbound clusters). ``services``, ``external`` (outside of the mesh) and
+    of upstream connections (Istio: ``127.0.0.6`` for inbound clusters), ``extra_bind_addresses`` those for hosts of the other
+    version of IP. ``services``, ``external`` (outside of the mesh) and
     ``metadata`` are the ``istio`` filter metadata, the last as pairs sorted by key; any other value that is no string on the
     wire is compact JSON there. ``alt_stat_name`` replaces the name in statistics. ``tls`` is how connections are made; where
     ``tls_matches`` are given, the first that fits an endpoint's ``tls_mode`` is.
@@ -139,6 +161,7 @@ class Cluster:
     slow_start: SlowStart | None = None
     ring_hash: RingHashConfig | None = None
     bind_address: str = ""
+    extra_bind_addresses: tuple[str, ...] = ()
     use_http_header: bool = False
     """``ORIGINAL_DST``: take the destination from ``x-envoy-original-dst-host`` instead of the socket."""
     dns_refresh_rate: float = 60.0
@@ -156,6 +179,10 @@ class Cluster:
     external: bool = False
     metadata: tuple[tuple[str, str], ...] = ()
     alt_stat_name: str = ""
+    locality_weighted: bool = False
+    """Whether a locality gets requests by its own weight, not by how many hosts it has."""
+    zone_aware: ZoneAware | None = None
+    """Whether zones are looked at; excludes ``locality_weighted``."""
 
     @property
     def assignment_name(self) -> str:

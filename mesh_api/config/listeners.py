@@ -25,6 +25,8 @@ class ListenerFilter(Enum):
     """What is learnt of a connection before its filter chain is chosen."""
 
     ORIGINAL_DST = "envoy.filters.listener.original_dst"
+    ORIGINAL_SRC = "envoy.filters.listener.original_src"
+    """Connections to the application come from the address of the client, with Istio's mark on their packets."""
     TLS_INSPECTOR = "envoy.filters.listener.tls_inspector"
     HTTP_INSPECTOR = "envoy.filters.listener.http_inspector"
     PROXY_PROTOCOL = "envoy.filters.listener.proxy_protocol"
@@ -185,3 +187,5 @@ class Listener:
     """How many connections are accepted before other work gets its turn; ``None``: as many as there are."""
     per_connection_buffer_limit: int | None = None
     """Bytes that a connection may buffer on either side; ``None`` is Envoy's default, 1 MiB."""
+    exact_balance: bool = False
+    """Whether each of Envoy's threads gets as many connections as any other."""

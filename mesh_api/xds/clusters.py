@@ -1,6 +1,6 @@
 """Clusters (``cluster.v3.Cluster``)."""
 
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from envoy.config.cluster.v3 import circuit_breaker_pb2, cluster_pb2, outlier_detection_pb2
 from envoy.config.core.v3 import address_pb2, config_source_pb2, extension_pb2
@@ -13,7 +13,9 @@ from mesh_api.config.clusters import (
     ClusterType,
     LbPolicy,
     OutlierDetection,
+    RetryBudget,
     ServiceName,
+    ZoneAware,
 )
 from mesh_api.xds.endpoints import decode_assignment, encode_assignment
 from mesh_api.xds.errors import EncodeError
@@ -23,6 +25,8 @@ from mesh_api.xds.ignored import IGNORED_TYPES
 from mesh_api.xds.load_balancing import decode_load_balancing, encode_load_balancing
 from mesh_api.xds.tls import decode_socket_match, decode_upstream, encode_socket, encode_socket_match
 from mesh_api.xds.values import as_texts, duration, metadata, pack, read_values, type_name, uint32, unpack
+
+T = TypeVar("T")
 
 CARES: Final = "envoy.network.dns_resolver.cares"
 PANIC_THRESHOLD: Final = 50.0
@@ -70,10 +74,24 @@ def encode_cluster(cluster: Cluster) -> Any:
         message.common_lb_config.healthy_panic_threshold.CopyFrom(
             percent_pb2.Percent(value=cluster.healthy_panic_threshold)
         )
+    _encode_localities(cluster, message)
     if cluster.tls is not None:
         message.transport_socket.CopyFrom(encode_socket(cluster.tls))
     _encode_connections(cluster, message)
     return message
+
+
+def _encode_localities(cluster: Cluster, message: Any) -> None:
+    if cluster.locality_weighted:
+        message.common_lb_config.locality_weighted_lb_config.SetInParent()
+    if cluster.zone_aware is None:
+        return
+    zones, found = message.common_lb_config.zone_aware_lb_config, cluster.zone_aware
+    zones.SetInParent()
+    if found.routing_enabled is not None:
+        zones.routing_enabled.CopyFrom(percent_pb2.Percent(value=found.routing_enabled))
+    if found.min_cluster_size is not None:
+        zones.min_cluster_size.value = found.min_cluster_size
 
 
 def _encode_metadata(cluster: Cluster) -> Any:
@@ -113,6 +131,7 @@ def _check(cluster: Cluster) -> None:
         "load_assignment": cluster.load_assignment and cluster.type in (ClusterType.EDS, ClusterType.ORIGINAL_DST),
         "respect_dns_ttl": not cluster.respect_dns_ttl and cluster.type not in DNS_TYPES,
         "dns_lookup_family": cluster.dns_lookup_family != _DEFAULT.dns_lookup_family and cluster.type not in DNS_TYPES,
+        "locality_weighted": cluster.locality_weighted and cluster.zone_aware is not None,
         "use_http_header": cluster.use_http_header and cluster.type is not ClusterType.ORIGINAL_DST,
     }
     for field, wrong in foreign.items():
@@ -167,6 +186,9 @@ def _encode_connections(cluster: Cluster, message: Any) -> None:
         message.upstream_bind_config.source_address.CopyFrom(
             address_pb2.SocketAddress(address=cluster.bind_address, port_value=0)
         )
+    for address in cluster.extra_bind_addresses:
+        extra = message.upstream_bind_config.extra_source_addresses.add()
+        extra.address.CopyFrom(address_pb2.SocketAddress(address=address, port_value=0))
     if cluster.tcp_keepalive is not None:
         probes, idle, interval = cluster.tcp_keepalive
         message.upstream_connection_options.tcp_keepalive.CopyFrom(
@@ -177,9 +199,14 @@ def _encode_connections(cluster: Cluster, message: Any) -> None:
 
 
 def _encode_thresholds(thresholds: CircuitBreakerThresholds) -> Any:
-    return circuit_breaker_pb2.CircuitBreakers.Thresholds(
+    message = circuit_breaker_pb2.CircuitBreakers.Thresholds(
         **{field: uint32(getattr(thresholds, field)) for field in _THRESHOLDS}
     )
+    budget = thresholds.retry_budget
+    if budget is not None:
+        message.retry_budget.budget_percent.value = budget.percent
+        message.retry_budget.min_retry_concurrency.value = budget.min_concurrency
+    return message
 
 
 def _encode_outlier_detection(detection: OutlierDetection) -> Any:
@@ -198,6 +225,7 @@ def decode_cluster(fields: Fields) -> Cluster:
             raise f.error("cluster_type", "not supported")
         _refuse_filters(f)
         cluster_type = ClusterType(f.enum("type"))
+        bind_addresses = _decode_bind_addresses(f)
         return Cluster(
             name=f.text("name"),
             type=cluster_type,
@@ -207,9 +235,10 @@ def decode_cluster(fields: Fields) -> Cluster:
             load_assignment=None if (hosts := f.optional("load_assignment")) is None else decode_assignment(hosts),
             thresholds=_decode_thresholds(f),
             outlier_detection=_decode_outlier_detection(f.optional("outlier_detection")),
-            healthy_panic_threshold=_decode_panic_threshold(f),
+            **_decode_balance(f),
             http=decode_http_protocol(f),
-            bind_address=_decode_bind_address(f),
+            bind_address=bind_addresses[0],
+            extra_bind_addresses=bind_addresses[1:],
             use_http_header=_decode_original_dst(f),
             tcp_keepalive=_decode_keepalive(f),
             tls=decode_upstream(f.optional("transport_socket")),
@@ -274,7 +303,18 @@ def _decode_priority(fields: Fields) -> CircuitBreakerThresholds:
         f.enum("priority", "DEFAULT")
         defaults = CircuitBreakerThresholds()
         return CircuitBreakerThresholds(
-            **{name: f.wrapped_number(name, getattr(defaults, name)) for name in _THRESHOLDS}
+            **{name: f.wrapped_number(name, getattr(defaults, name)) for name in _THRESHOLDS},
+            retry_budget=_decode_budget(f.optional("retry_budget")),
+        )
+
+
+def _decode_budget(fields: Fields | None) -> RetryBudget | None:
+    if fields is None:
+        return None
+    with fields as f:
+        return RetryBudget(
+            _decode_percent(f.optional("budget_percent"), 20.0),
+            f.wrapped_number("min_retry_concurrency", 3),
         )
 
 
@@ -295,17 +335,43 @@ def _decode_outlier_detection(fields: Fields | None) -> OutlierDetection | None:
         )
 
 
-def _decode_panic_threshold(fields: Fields) -> float:
+def _decode_balance(fields: Fields) -> dict[str, Any]:
+    """The fields of :class:`Cluster` that stand in ``common_lb_config``."""
     with fields.child("common_lb_config") as config:
-        percent = config.optional("healthy_panic_threshold")
-        if percent is None:
-            return PANIC_THRESHOLD
-        with percent as p:
-            return float(p.take("value"))
+        kind = config.oneof("locality_config_specifier")
+        if kind == "locality_weighted_lb_config":
+            config.nothing_in(kind)
+        return {
+            "healthy_panic_threshold": _decode_percent(config.optional("healthy_panic_threshold"), PANIC_THRESHOLD),
+            "locality_weighted": kind == "locality_weighted_lb_config",
+            "zone_aware": _decode_zones(config.child(kind)) if kind == "zone_aware_lb_config" else None,
+        }
 
 
-def _decode_bind_address(fields: Fields) -> str:
-    with fields.child("upstream_bind_config") as config, config.child("source_address") as source:
+def _decode_zones(fields: Fields) -> ZoneAware:
+    with fields as f:
+        return ZoneAware(_decode_percent(f.optional("routing_enabled"), None), f.wrapped("min_cluster_size"))
+
+
+def _decode_percent(fields: Fields | None, default: T) -> float | T:
+    if fields is None:
+        return default
+    with fields as percent:
+        return float(percent.take("value"))
+
+
+def _decode_bind_addresses(fields: Fields) -> tuple[str, ...]:
+    """The first one, which may be empty, and those besides."""
+    with fields.child("upstream_bind_config") as config:
+        found = [_decode_source(config.child("source_address"))]
+        for extra in config.children("extra_source_addresses"):
+            with extra as f:
+                found.append(_decode_source(f.child("address")))
+        return tuple(found)
+
+
+def _decode_source(fields: Fields) -> str:
+    with fields as source:
         source.enum("protocol", "TCP")
         if source.number("port_value"):
             raise source.error("port_value", "only 0 is supported")

@@ -30,6 +30,7 @@ def encode_http_protocol(options: HttpProtocolOptions) -> dict[str, Any]:
         message.upstream_http_protocol_options.auto_san_validation = options.auto_san_validation
     streams = uint32(options.max_concurrent_streams)
     _encode_protocol(options.protocol, message, streams)
+    _encode_keepalive(options, message)
     if options.preserve_header_case:
         if options.protocol == "http2":
             raise EncodeError("http2 has no case of headers to keep")
@@ -58,6 +59,27 @@ def _encode_protocol(protocol: str, message: Any, streams: Any) -> None:
         http2.max_concurrent_streams.CopyFrom(streams)
 
 
+def _encode_keepalive(options: HttpProtocolOptions, message: Any) -> None:
+    if options.keepalive is None:
+        return
+    if options.protocol != "http2":
+        raise EncodeError(f"keepalive has no meaning for {options.protocol}")
+    probes = message.explicit_http_config.http2_protocol_options.connection_keepalive
+    probes.SetInParent()
+    interval, timeout = options.keepalive
+    if interval is not None:
+        probes.interval.CopyFrom(duration(interval))
+    if timeout is not None:
+        probes.timeout.CopyFrom(duration(timeout))
+
+
+def _decode_keepalive(fields: Fields | None) -> tuple[float | None, float | None] | None:
+    if fields is None:
+        return None
+    with fields as probes:
+        return probes.duration("interval"), probes.duration("timeout")
+
+
 def decode_http_protocol(cluster: Fields) -> HttpProtocolOptions:
     """From the ``typed_extension_protocol_options`` of a cluster."""
     extensions = cluster.take("typed_extension_protocol_options")
@@ -76,11 +98,11 @@ def _decode(fields: Fields) -> HttpProtocolOptions:
             requests = common.wrapped_number("max_requests_per_connection", 0)
         with f.child("upstream_http_protocol_options") as names:
             sni, san = names.flag("auto_sni"), names.flag("auto_san_validation")
-        protocol, streams, case = _decode_protocol(f)
-        return HttpProtocolOptions(protocol, idle, longest, requests, streams, case, sni, san)
+        protocol, streams, case, keepalive = _decode_protocol(f)
+        return HttpProtocolOptions(protocol, idle, longest, requests, streams, case, keepalive, sni, san)
 
 
-def _decode_protocol(fields: Fields) -> tuple[str, int | None, bool]:
+def _decode_protocol(fields: Fields) -> tuple[str, int | None, bool, tuple[float | None, float | None] | None]:
     kind = fields.oneof("upstream_protocol_options")
     if kind not in ("explicit_http_config", "use_downstream_protocol_config"):
         raise fields.error("", f"{kind or 'a missing protocol'} is not supported")
@@ -90,6 +112,7 @@ def _decode_protocol(fields: Fields) -> tuple[str, int | None, bool]:
         with config.child("http_protocol_options") as http1:
             case = decode_case(http1.optional("header_key_format"))
         if http2 is None:
-            return "http1" if explicit else "downstream", None, case
+            return "http1" if explicit else "downstream", None, case, None
         with http2 as h:
-            return "http2" if explicit else "downstream", h.wrapped("max_concurrent_streams"), case
+            probes = _decode_keepalive(h.optional("connection_keepalive")) if explicit else None
+            return "http2" if explicit else "downstream", h.wrapped("max_concurrent_streams"), case, probes

@@ -5,6 +5,7 @@ from typing import Any, Final
 from envoy.config.listener.v3 import listener_components_pb2 as components_pb2
 from envoy.extensions.filters.listener.http_inspector.v3 import http_inspector_pb2
 from envoy.extensions.filters.listener.original_dst.v3 import original_dst_pb2
+from envoy.extensions.filters.listener.original_src.v3 import original_src_pb2
 from envoy.extensions.filters.listener.proxy_protocol.v3 import proxy_protocol_pb2
 from envoy.extensions.filters.listener.tls_inspector.v3 import tls_inspector_pb2
 from envoy.type.v3 import range_pb2
@@ -14,8 +15,12 @@ from mesh_api.xds.errors import EncodeError
 from mesh_api.xds.fields import Fields
 from mesh_api.xds.values import pack, unpack
 
+ISTIO_MARK: Final = 1337
+"""Mark of packets that the redirection of Istio (``TPROXY``) leaves alone."""
+
 _MESSAGES: Final[dict[ListenerFilter, Any]] = {
     ListenerFilter.ORIGINAL_DST: original_dst_pb2.OriginalDst,
+    ListenerFilter.ORIGINAL_SRC: original_src_pb2.OriginalSrc,
     ListenerFilter.TLS_INSPECTOR: tls_inspector_pb2.TlsInspector,
     ListenerFilter.HTTP_INSPECTOR: http_inspector_pb2.HttpInspector,
     ListenerFilter.PROXY_PROTOCOL: proxy_protocol_pb2.ProxyProtocol,
@@ -43,6 +48,8 @@ def _encode(name: ListenerFilter) -> Any:
     message = _MESSAGES[name]()
     if name is ListenerFilter.TLS_INSPECTOR:  # Istio's tuning: most first messages of TLS fit
         message.initial_read_buffer_size.value = 512
+    if name is ListenerFilter.ORIGINAL_SRC:
+        message.mark = ISTIO_MARK
     return message
 
 
@@ -69,6 +76,8 @@ def decode_listener_filters(
             message, config = unpack(f.child("typed_config"), _MESSAGES.values())
             with config:
                 name = next(name for name, known in _MESSAGES.items() if known is message)
+                if name is ListenerFilter.ORIGINAL_SRC and config.number("mark") != ISTIO_MARK:
+                    raise config.error("mark", f"only {ISTIO_MARK} is supported")
             filters.append(name)
             if (disabled := f.optional("filter_disabled")) is not None:
                 exemptions.append(_decode_exemption(name, disabled))

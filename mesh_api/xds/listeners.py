@@ -61,6 +61,8 @@ def encode_listener(listener: Listener) -> Any:
             listener_pb2.AdditionalAddress(address=encode_address(address)) for address in listener.additional_addresses
         ],
     )
+    if listener.exact_balance:
+        message.connection_balance_config.exact_balance.SetInParent()
     if listener.default_filter_chain is not None:
         message.default_filter_chain.CopyFrom(_encode_chain(listener.default_filter_chain))
     return message
@@ -135,7 +137,18 @@ def decode_listener(fields: Fields) -> Listener:
             per_connection_buffer_limit=f.wrapped("per_connection_buffer_limit_bytes"),
             transparent=f.wrapped_flag("transparent", default=False),
             additional_addresses=tuple(_decode_additional(address) for address in f.children("additional_addresses")),
+            exact_balance=_decode_balance(f.optional("connection_balance_config")),
         )
+
+
+def _decode_balance(fields: Fields | None) -> bool:
+    if fields is None:
+        return False
+    with fields as f:
+        if (kind := f.oneof("balance_type")) != "exact_balance":
+            raise f.error("", f"{kind or 'a missing type'} is not supported")
+        with f.child(kind):
+            return True
 
 
 def _decode_additional(fields: Fields) -> SocketAddress:

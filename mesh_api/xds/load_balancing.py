@@ -35,7 +35,8 @@ def encode_load_balancing(cluster: Cluster, message: Any) -> None:
     if cluster.ring_hash is not None and policy is LbPolicy.RING_HASH:
         ring = message.ring_hash_lb_config
         ring.minimum_ring_size.CopyFrom(wrappers_pb2.UInt64Value(value=cluster.ring_hash.minimum_ring_size))
-        ring.maximum_ring_size.CopyFrom(wrappers_pb2.UInt64Value(value=cluster.ring_hash.maximum_ring_size))
+        if cluster.ring_hash.maximum_ring_size != _DEFAULT_HASH.maximum_ring_size:
+            ring.maximum_ring_size.CopyFrom(wrappers_pb2.UInt64Value(value=cluster.ring_hash.maximum_ring_size))
     if cluster.ring_hash is not None and policy is LbPolicy.MAGLEV:
         table_size = wrappers_pb2.UInt64Value(value=cluster.ring_hash.table_size)
         message.maglev_lb_config.table_size.CopyFrom(table_size)
@@ -60,11 +61,13 @@ def _check(cluster: Cluster) -> None:
 
 
 def _encode_slow_start(slow_start: SlowStart) -> Any:
-    return cluster_pb2.Cluster.SlowStartConfig(
-        slow_start_window=duration(slow_start.window),
-        aggression=base_pb2.RuntimeDouble(default_value=slow_start.aggression, runtime_key=NO_KEY),
-        min_weight_percent=percent_pb2.Percent(value=slow_start.min_weight_percent),
-    )
+    message = cluster_pb2.Cluster.SlowStartConfig(slow_start_window=duration(slow_start.window))
+    if slow_start.aggression is not None:
+        rise = base_pb2.RuntimeDouble(default_value=slow_start.aggression, runtime_key=NO_KEY)
+        message.aggression.CopyFrom(rise)
+    if slow_start.min_weight_percent is not None:
+        message.min_weight_percent.CopyFrom(percent_pb2.Percent(value=slow_start.min_weight_percent))
+    return message
 
 
 def decode_load_balancing(fields: Fields) -> dict[str, Any]:
@@ -97,7 +100,7 @@ def _decode_slow_start(fields: Fields | None) -> SlowStart | None:
     if fields is None:
         return None
     with fields as f:
-        aggression, minimum = 1.0, 10.0
+        aggression, minimum = None, None
         if (value := f.optional("aggression")) is not None:
             with value as v:
                 aggression = float(v.take("default_value"))

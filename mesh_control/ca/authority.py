@@ -256,6 +256,12 @@ class Authority:
             raise DeniedError(problem)
         return found
 
+    def is_used_up(self, name: str) -> bool:
+        """Whether the join token of that id has no use left, or there is none: a proof of nothing for whoever has no key that
+        was certified with it."""
+        found = self._store.token(name)
+        return found is None or self._store.is_used_up(found)
+
     def revoke_token(self, name: str, now: float, *, renewals: bool) -> int | None:
         """Make a token good for nothing; with ``renewals``, its certificates cannot be renewed, either.
 

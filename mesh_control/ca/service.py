@@ -67,9 +67,11 @@ class CertificateService:
 
     async def _create(self, data: bytes, context: Any) -> bytes:
         now = self.clock()
-        shown = self._credentials(context)
+        shown = self.credentials(context)
         self.metrics.count("citadel_server_csr_count")
         host = shown.address.rpartition(":")[0]
+        if len(data) > MAX_MESSAGE:  # the server takes longer ones, of xDS
+            await context.abort(Code.RESOURCE_EXHAUSTED, f"a request has at most {MAX_MESSAGE} bytes")
         if not self.limits.addresses.take(host, now):
             await context.abort(Code.RESOURCE_EXHAUSTED, f"{host} asks too often")
         caller: Caller | None = None
@@ -101,7 +103,8 @@ class CertificateService:
             text = "the authority cannot write at the moment"
         await context.abort(code, text[:MAX_DETAILS])
 
-    def _credentials(self, context: Any) -> Credentials:
+    def credentials(self, context: Any) -> Credentials:
+        """What came with a call of any service of the same server."""
         name = str(context.peer())
         peer = self.peer_of(name.removeprefix(TLS_PEERS)) if name.startswith(TLS_PEERS) else None
         if peer is None:

@@ -264,6 +264,11 @@ class Store:
         rows = self._rows(f"SELECT * FROM tokens {condition}", *values)  # noqa: S608 (of this module)
         return [JoinToken(row[0], row[1], Grant(*row[2:5]), *row[5:]) for row in rows]
 
+    def is_used_up(self, token: JoinToken) -> bool:
+        """Whether as many keys as it is for were certified with it."""
+        [(used,)] = self._rows("SELECT count(*) FROM token_keys WHERE token = ?", token.id)
+        return bool(used >= token.uses)
+
     def use_token(self, token: JoinToken, key: bytes) -> bool:
         """Whether the key may be certified with the token; it counts as a use when it is new. Inside a transaction."""
         pair = (token.id, key)

@@ -85,7 +85,7 @@ def _texts(value: object) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class ApiServer:
-    """The API server of a cluster. The account by which it is asked needs the cluster role ``system:auth-delegator``."""
+    """The API server of a cluster. The account by which it is asked may create ``tokenreviews``."""
 
     access: Access
 

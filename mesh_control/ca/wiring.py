@@ -5,7 +5,7 @@ import contextlib
 import logging
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,12 @@ from typing import Any
 import grpc
 
 from mesh_control.ca import given, pem
-from mesh_control.ca.authentication import Authenticator, JoinTokens, PeerCertificates
+from mesh_control.ca.authentication import Authenticator, Credentials, JoinTokens, PeerCertificates
 from mesh_control.ca.authority import Authority, AuthorityError, Terms
 from mesh_control.ca.certificates import SigningError
 from mesh_control.ca.front import Front, server_context
 from mesh_control.ca.given import GivenError
-from mesh_control.ca.service import MAX_MESSAGE, CertificateService, Limits
+from mesh_control.ca.service import CertificateService, Limits
 from mesh_control.ca.store import Store, StoreError, write_private
 from mesh_control.ca.token_review import AUDIENCES, ApiServer, TokenReviews
 from mesh_control.metrics import Metrics
@@ -28,7 +28,16 @@ from mesh_control.sources.kubernetes.wiring import access_of
 log = logging.getLogger("mesh_control.ca")
 
 BACKEND = "grpc.sock"
-OPTIONS = (("grpc.max_receive_message_length", MAX_MESSAGE), ("grpc.so_reuseport", 0))
+OPTIONS = (
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+    ("grpc.max_receive_message_length", 4 * 1024 * 1024),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.so_reuseport", 0),
+)
+"""As of the server of xDS, whose streams come here as well."""
 RENEWALS = 0.5
 """Part of the control plane's own certificate's life after which it gets the next one (Istio's grace ratio)."""
 
@@ -53,11 +62,20 @@ class Plan:
 class Office:
     """An authority with its sockets open, between :meth:`start` and :meth:`stop`; :meth:`run` keeps it.
 
+    ``beside`` makes one more service of the same port: a handler for gRPC's table.
+
     Raises :class:`OSError` when an address cannot be bound, and what :class:`~mesh_control.ca.store.Store`,
     :func:`mesh_control.ca.given.read` and :class:`~mesh_control.ca.authority.Authority` raise.
     """
 
-    def __init__(self, plan: Plan, metrics: Metrics, clock: Callable[[], float], limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        metrics: Metrics,
+        clock: Callable[[], float],
+        limits: Limits | None = None,
+        beside: "Callable[[Office], Any] | None" = None,
+    ) -> None:
         self._plan = plan
         self._metrics = metrics
         self._clock = clock
@@ -74,7 +92,7 @@ class Office:
             self._store.close()
             raise
         try:
-            self._grpc = self._server(limits or Limits())
+            self._grpc = self._server(limits or Limits(), beside)
         except BaseException:
             self._front.close()
             self._store.close()
@@ -85,12 +103,23 @@ class Office:
         """Where TLS is spoken."""
         return self._front.port
 
-    def _server(self, limits: Limits) -> Any:
-        service = CertificateService(
+    @property
+    def authenticators(self) -> Sequence[Authenticator]:
+        """The proofs that are taken."""
+        return self._service.authenticators
+
+    def credentials(self, context: Any) -> Credentials:
+        """What came with a call, by the context that gRPC gives."""
+        return self._service.credentials(context)
+
+    def _server(self, limits: Limits, beside: "Callable[[Office], Any] | None") -> Any:
+        self._service = CertificateService(
             self.authority, self._authenticators(), self._clock, self._metrics, self._front.peer, limits
         )
         server = grpc.aio.server(options=OPTIONS)
-        server.add_generic_rpc_handlers((service.handler(),))
+        server.add_generic_rpc_handlers((self._service.handler(),))
+        if beside is not None:
+            server.add_generic_rpc_handlers((beside(self),))
         backend = self._plan.folder / BACKEND
         backend.unlink(missing_ok=True)
         addresses = [f"unix:{backend}"] if self._plan.plaintext is None else [f"unix:{backend}", self._plan.plaintext]
@@ -225,8 +254,10 @@ def plan_of(settings: Settings, section: CertificateAuthority) -> Plan:
 
 
 @contextlib.asynccontextmanager
-async def from_settings(settings: Settings, metrics: Metrics) -> AsyncIterator[Office | None]:
-    """The authority of a control plane while this is open; ``None`` where none is wanted.
+async def from_settings(
+    settings: Settings, metrics: Metrics, beside: Callable[[Office], Any] | None = None
+) -> AsyncIterator[Office | None]:
+    """The authority of a control plane while this is open; ``None`` where none is wanted. ``beside``: see :class:`Office`.
 
     Raises :class:`OSError`, which says what cannot be used.
     """
@@ -234,7 +265,7 @@ async def from_settings(settings: Settings, metrics: Metrics) -> AsyncIterator[O
         yield None
         return
     try:
-        made = Office(plan_of(settings, settings.ca), metrics, time.time)
+        made = Office(plan_of(settings, settings.ca), metrics, time.time, beside=beside)
     except (SettingsError, StoreError, GivenError, AuthorityError, SigningError) as error:
         raise OSError(f"ca: {error}") from None
     await made.start()

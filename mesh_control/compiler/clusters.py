@@ -17,17 +17,31 @@ from mesh_api.config import (
     ServiceName,
     SlowStart,
     TransportSocketMatch,
+    ZoneAware,
 )
-from mesh_control.compiler import client_tls, connection_pools, defaults, endpoints, names, tls, traffic_policies
+from mesh_control.compiler import (
+    client_tls,
+    connection_pools,
+    defaults,
+    endpoints,
+    locality,
+    names,
+    outbound_policy,
+    tls,
+    traffic_policies,
+)
 from mesh_control.compiler.peer_authentication import TlsMode, mtls_of_namespace
 from mesh_control.compiler.scope import Scope
 from mesh_control.compiler.traffic_policies import Settings
 from mesh_control.world import Protocol, Resolution, Service, ServicePort, World
 from mesh_policy import DestinationRule
 from mesh_policy.networking import destination_rule as policy
-from mesh_policy.networking.destination_rule import Subset
+from mesh_policy.networking.destination_rule import Subset, ZoneAwareLbSetting
 
 T = TypeVar("T")
+
+_NO_NAMES = Cluster("", ClusterType.ORIGINAL_DST)
+"""A cluster that asks for no names."""
 
 SIMPLE = {
     "ROUND_ROBIN": LbPolicy.ROUND_ROBIN,
@@ -46,7 +60,12 @@ def outbound(scope: Scope) -> list[Cluster]:
 def of_service(scope: Scope, service: Service) -> tuple[Cluster, ...]:
     """Those of its ports, each with those of its subsets."""
     rules = scope.destination_rules(service)
-    what = "clusters", scope.proxy.is_gateway  # which may have secrets, and is told the hosts of headless services
+    located = service.resolution.by_name and locality.looks(scope.world, service, rules) and scope.client
+    what = (
+        "clusters",
+        scope.proxy.is_gateway,
+        located,
+    )  # which may have secrets, and is told the hosts of headless services
     inputs = service, scope.world.members_of(service), *rules
     return scope.shared(what, inputs, partial(_of_service, scope, service, rules))
 
@@ -55,14 +74,19 @@ def _of_service(scope: Scope, service: Service, rules: Sequence[DestinationRule]
     made = []
     selected = any(rule.spec.workload_selector is not None for rule in rules)
     for port in service.ports:
+        dialled = False
         for subset in (None, *traffic_policies.subsets(rules)):
-            cluster = _cluster(scope, service, port, subset)
+            cluster = _cluster(scope, service, port, subset, dialled=dialled)
+            if _lacks_hosts(cluster) and subset is not None and not scope.proxy.limited:
+                continue  # routes to it answer that there is no such cluster (Istio)
             cluster = replace(cluster, **described(service, rules, subset))
-            asked = traffic_policies.settings(rules, port.number, subset)
-            settings = traffic_policies.with_defaults(asked, scope.world.mesh)
-            cluster = _with_balancer(cluster, settings.load_balancer)
+            settings = traffic_policies.settings(rules, port.number, subset, scope.world.mesh)
             cluster = connection_pools.with_pool(scope, cluster, settings.connection_pool, port.protocol)
-            cluster = _with_outliers(cluster, settings.outlier_detection)
+            cluster = connection_pools.with_budget(cluster, settings.retry_budget)
+            cluster = _with_outliers(cluster, service, settings.outlier_detection)
+            cluster = _with_localities(scope, cluster, service, port, subset, settings)
+            cluster = _with_balancer(cluster, settings.load_balancer)
+            dialled = cluster.type is ClusterType.ORIGINAL_DST if subset is None else dialled
             told = scope.proxy.limited or (
                 settings.tls is not None and client_tls.is_withheld(scope, settings.tls, selected=selected)
             )
@@ -70,7 +94,11 @@ def _of_service(scope: Scope, service: Service, rules: Sequence[DestinationRule]
     return tuple(made)
 
 
-def _cluster(scope: Scope, service: Service, port: ServicePort, subset: Subset | None) -> Cluster:
+def _cluster(
+    scope: Scope, service: Service, port: ServicePort, subset: Subset | None, *, dialled: bool = False
+) -> Cluster:
+    """The cluster before any rule. ``dialled``: that of the whole port goes to the address that was dialled, and so do those
+    of its subsets, whatever they say (Istio)."""
     name = names.outbound(port.number, subset.name if subset else "", service.hostname)
     cluster = Cluster(
         name=name,
@@ -83,6 +111,8 @@ def _cluster(scope: Scope, service: Service, port: ServicePort, subset: Subset |
         http=HttpProtocolOptions(spoken(port.protocol, looks=not scope.proxy.is_gateway)),
         alt_stat_name=names.statistics(name),
     )
+    if dialled or _dials(subset):
+        return _original_destination(cluster)
     if service.resolution.by_name:
         hosts = endpoints.assignment(scope, service, port, subset)
         single = service.resolution is Resolution.LOGICAL_DNS and sum(len(x.endpoints) for x in hosts.localities) == 1
@@ -101,6 +131,21 @@ def _cluster(scope: Scope, service: Service, port: ServicePort, subset: Subset |
     return cluster
 
 
+def _lacks_hosts(cluster: Cluster) -> bool:
+    return cluster.load_assignment is not None and not cluster.load_assignment.localities
+
+
+def _dials(subset: Subset | None) -> bool:
+    """Whether a subset goes to the address that was dialled, whatever it says for single ports (Istio)."""
+    return subset is not None and _passes(subset.traffic_policy)
+
+
+def _passes(settings: policy.TrafficPolicy | None) -> bool:
+    """Whether what is said of all ports is to keep the address that was dialled."""
+    balancer = settings.load_balancer if settings is not None else None
+    return balancer is not None and balancer.simple == "PASSTHROUGH"
+
+
 def spoken(protocol: Protocol, *, looks: bool = True) -> str:
     """What is not declared is spoken as the client does, by whoever ``looks`` into connections."""
     return "downstream" if protocol is Protocol.AUTO and looks else "http2" if protocol.is_http2 else "http1"
@@ -115,7 +160,7 @@ def described(service: Service, rules: Sequence[DestinationRule], subset: Subset
         found["subset"] = subset.name
     return {
         "services": (called(service),),
-        "external": service.external,
+        "external": service.external and subset is None,  # Istio says it of a service's own clusters alone
         "metadata": tuple(sorted(found.items())),
     }
 
@@ -134,7 +179,8 @@ def _with_tls(
     asked = settings.tls
     if asked is None:
         dialled = cluster.type is ClusterType.ORIGINAL_DST
-        alike = dialled or service.headless or service.resolution is Resolution.NONE
+        own = traffic_policies.general(scope.destination_rules(service)) if subset is None else subset.traffic_policy
+        alike = _passes(own) or service.headless or service.resolution is Resolution.NONE
         off = not scope.world.mesh.enable_auto_mtls or (alike and not _all_mutual(scope, service, port))
         if off or service.external or mtls_of_namespace(scope.world, service.namespace) is TlsMode.DISABLE:
             return cluster
@@ -176,6 +222,7 @@ def _identities(world: World, service: Service) -> tuple[str, ...]:
 
 def _original_destination(cluster: Cluster) -> Cluster:
     cluster = replace(cluster, type=ClusterType.ORIGINAL_DST, lb_policy=LbPolicy.CLUSTER_PROVIDED, eds_service_name="")
+    cluster = replace(cluster, dns_jitter=None, dns_max_queries=None, dns_refresh_rate=_NO_NAMES.dns_refresh_rate)
     return replace(cluster, cleanup_interval=defaults.IDLE_ENDPOINT_TTL)
 
 
@@ -192,11 +239,30 @@ def _with_balancer(cluster: Cluster, balancer: policy.LoadBalancer | None) -> Cl
     return replace(cluster, lb_policy=lb_policy, slow_start=_slow_start(balancer))
 
 
+def _with_localities(
+    scope: Scope, cluster: Cluster, service: Service, port: ServicePort, subset: Subset | None, settings: Settings
+) -> Cluster:
+    """Whether localities have weights of their own, and, where the cluster has its hosts within, these in their order."""
+    found = locality.rule(scope.world.mesh, settings.load_balancer, service)
+    if found is None or scope.proxy.limited:
+        return cluster
+    watched, setting = settings.outlier_detection is not None, found.setting
+    if cluster.load_assignment is not None:
+        hosts = endpoints.assignment(scope, service, port, subset, watched=watched)
+        cluster = replace(cluster, load_assignment=hosts)
+    if isinstance(setting, ZoneAwareLbSetting):
+        never = None if found.forced else 0.0
+        return replace(cluster, zone_aware=ZoneAware(never, setting.min_cluster_size))
+    failing_over = (found.forced or watched) and bool(setting.failover or setting.failover_priority)
+    return replace(cluster, locality_weighted=failing_over or bool(setting.distribute))
+
+
 def _slow_start(balancer: policy.LoadBalancer) -> SlowStart | None:
     if balancer.warmup is not None:
         warmup = balancer.warmup
-        percent = 10.0 if warmup.minimum_percent is None else warmup.minimum_percent
-        return SlowStart(warmup.duration.total_seconds(), warmup.aggression or 1.0, percent)
+        return SlowStart(
+            warmup.duration.total_seconds(), _or(warmup.aggression, 1.0), _or(warmup.minimum_percent, 10.0)
+        )
     if balancer.warmup_duration_secs is not None:
         return SlowStart(balancer.warmup_duration_secs.total_seconds())
     return None
@@ -206,8 +272,12 @@ def _with_hash(cluster: Cluster, hashed: policy.ConsistentHash) -> Cluster:
     if hashed.maglev is not None:
         size = hashed.maglev.table_size or 65537
         return replace(cluster, lb_policy=LbPolicy.MAGLEV, ring_hash=RingHashConfig(table_size=size))
-    ring = (hashed.ring_hash.minimum_ring_size if hashed.ring_hash else None) or hashed.minimum_ring_size or 1024
-    return replace(cluster, lb_policy=LbPolicy.RING_HASH, ring_hash=RingHashConfig(minimum_ring_size=ring))
+    if hashed.ring_hash is not None:
+        size = hashed.ring_hash.minimum_ring_size or 0
+        ring = RingHashConfig(minimum_ring_size=size) if size else None  # which is Envoy's own, as many
+        return replace(cluster, lb_policy=LbPolicy.RING_HASH, ring_hash=ring)
+    ring = RingHashConfig(minimum_ring_size=hashed.minimum_ring_size or 1024)
+    return replace(cluster, lb_policy=LbPolicy.RING_HASH, ring_hash=ring)
 
 
 def _or(value: T | None, default: T) -> T:
@@ -218,26 +288,26 @@ def _seconds(value: timedelta | None) -> float | None:
     return None if value is None else value.total_seconds()
 
 
-def _with_outliers(cluster: Cluster, outliers: policy.OutlierDetection | None) -> Cluster:
+def _with_outliers(cluster: Cluster, service: Service, outliers: policy.OutlierDetection | None) -> Cluster:
     """Istio's reading of the block: what is unset has its defaults, a count of 0 switches that detector off."""
-    if outliers is None or cluster.type is ClusterType.ORIGINAL_DST:
+    if outliers is None:
         return cluster
-    errors = _or(outliers.consecutive_5xx_errors, _or(outliers.consecutive_errors, 5))
+    errors = _or(outliers.consecutive_5xx_errors, 5)
     gateway = outliers.consecutive_gateway_errors or 0
-    local = _or(outliers.consecutive_local_origin_failures, 5)
+    local = outliers.consecutive_local_origin_failures or 5
     detection = OutlierDetection(
         consecutive_5xx=errors or 5,
         enforcing_consecutive_5xx=100 if errors else 0,
         consecutive_gateway_failure=gateway or 5,
         enforcing_consecutive_gateway_failure=100 if gateway else 0,
-        consecutive_local_origin_failure=local or 5,
-        enforcing_consecutive_local_origin_failure=100 if local else 0,
+        consecutive_local_origin_failure=local,
+        enforcing_consecutive_local_origin_failure=100,
         interval=_or(_seconds(outliers.interval), 10.0),
         base_ejection_time=_or(_seconds(outliers.base_ejection_time), 30.0),
-        max_ejection_percent=_or(outliers.max_ejection_percent, 10),
+        max_ejection_percent=outliers.max_ejection_percent or 10,
         split_external_local_origin_errors=bool(outliers.split_external_local_origin_errors),
     )
-    panic = float(outliers.min_health_percent or 0)
+    panic = 0.0 if service.near else float(outliers.min_health_percent or 0)
     return replace(cluster, outlier_detection=detection, healthy_panic_threshold=panic)
 
 
@@ -278,5 +348,11 @@ def passthrough(scope: Scope) -> Cluster:
 def inbound_passthrough(scope: Scope) -> Cluster:
     """A port of the application that no service names."""
     cluster = passthrough(scope)
-    named = partial(replace, cluster, name=defaults.INBOUND_PASSTHROUGH, bind_address=defaults.LOOP_BREAKER)
-    return scope.shared("inbound passthrough", (cluster,), named)
+    named = partial(
+        replace,
+        cluster,
+        name=defaults.INBOUND_PASSTHROUGH,
+        bind_address=outbound_policy.loop_breaker(scope.proxy),
+        extra_bind_addresses=outbound_policy.loop_breakers_besides(scope.proxy),
+    )
+    return scope.shared(("inbound passthrough", scope.proxy.families), (cluster,), named)

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from mesh_api.config import CircuitBreakerThresholds, Cluster, HttpProtocolOptions
+from mesh_api.config import CircuitBreakerThresholds, Cluster, HttpProtocolOptions, RetryBudget
 from mesh_control.compiler import defaults
 from mesh_control.compiler.scope import Scope
 from mesh_control.world import Protocol
@@ -23,7 +23,8 @@ def with_pool(
     mesh = scope.world.mesh
     tcp = (pool.tcp if pool is not None else None) or policy.TcpSettings()
     http = (pool.http if pool is not None else None) or policy.HttpSettings()
-    if protocol is not None and _is_upgraded(scope, http, protocol):
+    undecided = cluster.http.protocol == "downstream"  # and stays so: nobody knows whether it is HTTP at all
+    if protocol is not None and not undecided and _is_upgraded(scope, http, protocol):
         cluster = replace(cluster, http=replace(cluster.http, protocol="http2"))
     return replace(
         cluster,
@@ -32,6 +33,17 @@ def with_pool(
         tcp_keepalive=_keepalive(mesh, tcp),
         http=_options(cluster, tcp, http),
     )
+
+
+def with_budget(cluster: Cluster, budget: policy.RetryBudget | None) -> Cluster:
+    """The cluster with as many retries as a share of its requests."""
+    if budget is None or cluster.thresholds is None:
+        return cluster
+    made = RetryBudget(
+        20.0 if budget.percent is None else budget.percent,
+        budget.min_retry_concurrency or 3,
+    )
+    return replace(cluster, thresholds=replace(cluster.thresholds, retry_budget=made))
 
 
 def of_the_mesh(mesh: MeshConfig, cluster: Cluster) -> Cluster:
@@ -67,8 +79,13 @@ def _options(cluster: Cluster, tcp: policy.TcpSettings, http: policy.HttpSetting
         max_connection_duration=_seconds(tcp.max_connection_duration),
         max_requests_per_connection=http.max_requests_per_connection or 0,
         max_concurrent_streams=(http.max_concurrent_streams or None) if explicit else None,
+        keepalive=_probes(http.http2_keep_alive) if explicit else None,
         protocol="downstream" if http.use_client_protocol else cluster.http.protocol,
     )
+
+
+def _probes(found: policy.Http2KeepAlive | None) -> tuple[float | None, float | None] | None:
+    return None if found is None else (_seconds(found.interval), _seconds(found.timeout))
 
 
 def _is_upgraded(scope: Scope, http: policy.HttpSettings, protocol: Protocol) -> bool:

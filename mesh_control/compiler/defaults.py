@@ -14,7 +14,7 @@ from mesh_api.config.clusters import UNLIMITED
 
 BLACK_HOLE, PASSTHROUGH, INBOUND_PASSTHROUGH = "BlackHoleCluster", "PassthroughCluster", "InboundPassthroughCluster"
 
-LOOP_BREAKER = "127.0.0.6"
+LOOP_BREAKER, LOOP_BREAKER_V6 = "127.0.0.6", "::6"
 """Source address of a sidecar's connection to its own application."""
 
 WILDCARD, LOOPBACK = "0.0.0.0", "127.0.0.1"  # noqa: S104 (a listener's address, not a socket)

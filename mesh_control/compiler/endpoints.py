@@ -1,12 +1,13 @@
 """Endpoints: the hosts of each cluster."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 from mesh_api.config import ClusterLoadAssignment, Endpoint, LocalityEndpoints, SocketAddress
 from mesh_api.config.clusters import UNLIMITED
 from mesh_api.config.endpoints import HealthStatus
-from mesh_control.compiler import names, traffic_policies
+from mesh_control.compiler import locality, names, traffic_policies
 from mesh_control.compiler.peer_authentication import takes_tls
 from mesh_control.compiler.scope import Scope
 from mesh_control.world import Health, Origin, Resolution, Service, ServicePort, Workload
@@ -36,7 +37,11 @@ def assignments(scope: Scope) -> list[ClusterLoadAssignment]:
 def of_service(scope: Scope, service: Service) -> tuple[ClusterLoadAssignment, ...]:
     """Those of its ports, each with those of its subsets."""
     rules = scope.destination_rules(service)
-    what = "endpoints", scope.proxy.node if service.node_local else ""
+    what = (
+        "endpoints",
+        scope.proxy.node if service.node_local else "",
+        locality.looks(scope.world, service, rules) and scope.client,
+    )
     inputs = service, scope.world.members_of(service), *rules
     return scope.shared(what, inputs, partial(_of_service, scope, service, rules))
 
@@ -53,8 +58,11 @@ def _of_service(scope: Scope, service: Service, rules: Sequence[DestinationRule]
     return tuple(assignment(scope, service, port, subset) for port in service.ports for subset in wanted)
 
 
-def assignment(scope: Scope, service: Service, port: ServicePort, subset: Subset | None) -> ClusterLoadAssignment:
-    """The hosts of a port, or those of them that carry a subset's labels, by locality."""
+def assignment(
+    scope: Scope, service: Service, port: ServicePort, subset: Subset | None, *, watched: bool | None = None
+) -> ClusterLoadAssignment:
+    """The hosts of a port, or those of them that carry a subset's labels, by locality. ``watched``: whether unhealthy ones
+    are found out; ``None``: as the rules say, whatever the mesh's default is (Istio)."""
     wanted = (subset.labels or {}) if subset is not None else {}
     members = [
         workload
@@ -65,10 +73,19 @@ def assignment(scope: Scope, service: Service, port: ServicePort, subset: Subset
     ]
     if any(workload.health is Health.UNHEALTHY for workload in members) and _panics(scope, service, port, subset):
         members = [workload for workload in members if workload.health is not Health.UNHEALTHY]
-    localities = sorted({workload.locality for workload in members})
+    settings = traffic_policies.settings(scope.destination_rules(service), port.number, subset)
+    rule = locality.rule(scope.world.mesh, settings.load_balancer, service)
+    tls = traffic_policies.tls_mode(scope.destination_rules(service), port.number, subset)
+    places = sorted({workload.locality for workload in members})
+    hosts = [_locality(scope, place, members, port, tls) for place in places]
+    seen = settings.outlier_detection is not None if watched is None else watched
+    client = scope.client
+    if client is not None and service.resolution.by_name and subset is not None:
+        # Labels order hosts that are names in the clusters of whole ports alone (Istio).
+        client = replace(client, labelled=False)
     return ClusterLoadAssignment(
         names.outbound(port.number, subset.name if subset else "", service.hostname),
-        tuple(_locality(scope, place, [w for w in members if w.locality == place], port) for place in localities),
+        locality.arranged(rule, hosts, client, watched=seen),
     )
 
 
@@ -79,17 +96,19 @@ def _panics(scope: Scope, service: Service, port: ServicePort, subset: Subset | 
     return not service.near and outliers is not None and bool(outliers.min_health_percent)
 
 
-def _locality(scope: Scope, locality: str, members: list[Workload], port: ServicePort) -> LocalityEndpoints:
-    region, zone, sub_zone = [*locality.split("/"), "", "", ""][:3]
-    weight = min(sum(workload.weight for workload in members), UNLIMITED)
-    return LocalityEndpoints(
-        tuple(_endpoint(scope, workload, port) for workload in members), region, zone, sub_zone, weight=weight
-    )
+def _locality(scope: Scope, named: str, members: list[Workload], port: ServicePort, tls: str | None) -> locality.Hosts:
+    region, zone, sub_zone = [*named.split("/"), "", "", ""][:3]
+    own = [workload for workload in members if workload.locality == named]
+    weight = min(sum(workload.weight for workload in own), UNLIMITED)
+    hosts = tuple(_endpoint(scope, workload, port, tls) for workload in own)
+    return LocalityEndpoints(hosts, region, zone, sub_zone, weight=weight), own
 
 
-def _endpoint(scope: Scope, workload: Workload, port: ServicePort) -> Endpoint:
+def _endpoint(scope: Scope, workload: Workload, port: ServicePort, tls: str | None) -> Endpoint:
+    """``tls`` is the mode that a DestinationRule asks for, whatever the workload takes; ``None``: it asks for none."""
     number = workload.port(port)
-    mutual = workload.mutual_tls and takes_tls(scope.world, workload, number)
+    taken = takes_tls(scope.world, workload, number) if tls is None else tls == "ISTIO_MUTUAL"
+    mutual = workload.mutual_tls and taken
     return Endpoint(
         SocketAddress(workload.address, number),
         weight=workload.weight,

@@ -45,10 +45,9 @@ def _is_http(scope: Scope, name: str) -> bool:
     if direction == "outbound":
         service = scope.world.service_by_host.get(rest.rpartition("|")[2])
         return service is not None and _speaks_http(service, int(port))
-    workload = scope.workload
-    if direction != "inbound" or workload is None:
+    if direction != "inbound":
         return False
-    ports = (own for service in scope.own_services for own in service.ports if workload.port(own) == int(port))
+    ports = (own for service, member in scope.own_instances for own in service.ports if member.port(own) == int(port))
     return next((own.protocol in _MAY_BE_HTTP for own in ports), False)
 
 

@@ -7,6 +7,8 @@ from mesh_api.config import (
     ClusterType,
     FilterChain,
     FilterChainMatch,
+    GrpcWebFilter,
+    HttpFilter,
     HttpProtocolOptions,
     LbPolicy,
     Listener,
@@ -27,6 +29,7 @@ from mesh_control.compiler import (
     inbound_chains,
     ingress,
     names,
+    outbound_policy,
     tls,
     traffic_policies,
 )
@@ -35,6 +38,7 @@ from mesh_control.compiler.inbound_chains import ChainKind
 from mesh_control.compiler.peer_authentication import PeerMode, effective
 from mesh_control.compiler.route_matches import EVERYTHING
 from mesh_control.compiler.scope import Scope
+from mesh_control.proxies import INBOUND_PORT
 from mesh_control.world import Protocol, Service, ServicePort
 
 Served = tuple[int, Service, ServicePort]
@@ -45,36 +49,65 @@ def served(scope: Scope) -> list[Served]:
     Where a Sidecar names ports, these are the only ones."""
     sidecar = ingress.rules(scope)
     if sidecar is not None:
-        return [(item.port.number, item.service, item.port) for item in ingress.ports(sidecar) if _redirected(item)]
-    workload = scope.workload
-    if workload is None:
-        return []
+        return [
+            (item.port.number, item.service, item.port)
+            for item in ingress.ports(sidecar)
+            if ingress.is_redirected(scope, item)
+        ]
+    if not (scope.proxy.intercepted or scope.proxy.limited or scope.proxy.ingress_ports):
+        return []  # without redirection the application itself listens on its ports (Istio)
     found: dict[int, Served] = {}
-    for service in scope.own_services:
+    for service, member in scope.own_instances:
         for port in service.ports:
-            if number := workload.port(port):
+            if number := member.port(port):
                 found.setdefault(number, (number, service, port))
     return [found[number] for number in sorted(found)]
 
 
-def _redirected(item: ingress.Ingress) -> bool:
-    """Whether connections come to the port by redirection, rather than that the proxy listens on it itself."""
-    return item.policy.capture_mode != "NONE"
+def _caught(scope: Scope) -> list[Served]:
+    """The ports for which connections that are redirected have ways of their own: the proxy's own ports have none."""
+    sidecar, proxy, mesh = ingress.rules(scope), scope.proxy, scope.world.mesh
+    if proxy.limited:
+        return served(scope)
+    if sidecar is not None:
+        refused = {item.port.number for item in ingress.ports(sidecar) if not ingress.may_listen(scope, item)}
+    else:
+        refused = {*proxy.reserved, mesh.proxy_listen_port, mesh.proxy_inbound_listen_port}
+    return [item for item in served(scope) if item[0] not in refused]
+
+
+def _port(scope: Scope) -> int:
+    """Where connections are redirected to: as the proxy says, else as the mesh does."""
+    proxy = scope.proxy
+    if proxy.limited or proxy.inbound_port != INBOUND_PORT:
+        return proxy.inbound_port
+    return scope.world.mesh.proxy_inbound_listen_port
 
 
 def listeners(scope: Scope) -> tuple[Listener, ...]:
     """The listener that everything from outside is redirected to."""
-    found, port = served(scope), scope.proxy.inbound_port
+    found, port, proxy = _caught(scope), _port(scope), scope.proxy
     mode = effective(scope.world, scope.proxy.namespace, scope.labels)
     modes = mode.mode, tuple(sorted(mode.ports.items()))
-    what = ("inbound listener", port, tuple(number for number, _, _ in found), modes, scope.proxy.limited)
+    binds = ingress.wildcard(scope), tuple(ingress.bind(scope, number) for number, _, _ in found)
+    numbers = tuple(number for number, _, _ in found)
+    asked = proxy.transparent, proxy.exact_balance, proxy.certificate_files, proxy.limited
+    what = ("inbound listener", port, numbers, tuple(sorted(_named(scope))), binds, modes, asked)
     sidecar = ingress.rules(scope)
     inputs = tuple(part for _, service, own in found for part in (service, own)) if sidecar is None else (sidecar,)
-    caught = scope.shared(
-        what, (*inputs, *admission.policies_of(scope)), lambda: (_listener(scope, found, port, mode),)
-    )
-    opened = [item for item in ingress.ports(sidecar) if not _redirected(item)] if sidecar is not None else []
-    return (*caught, *(_opened(scope, item, mode) for item in opened))
+    caught: tuple[Listener, ...] = ()
+    if proxy.intercepted or proxy.limited:
+        caught = scope.shared(
+            what, (*inputs, *admission.policies_of(scope)), lambda: (_listener(scope, found, port, mode),)
+        )
+    return (*caught, *(_opened(scope, item, mode) for item in _opening(scope)))
+
+
+def _opening(scope: Scope) -> list[ingress.Ingress]:
+    """The ports on which the proxy itself listens."""
+    sidecar = ingress.rules(scope)
+    own = ingress.ports(sidecar) if sidecar is not None else ()
+    return [item for item in own if not ingress.is_redirected(scope, item) and ingress.may_listen(scope, item)]
 
 
 def _opened(scope: Scope, item: ingress.Ingress, mode: PeerMode) -> Listener:
@@ -93,9 +126,10 @@ def _opened(scope: Scope, item: ingress.Ingress, mode: PeerMode) -> Listener:
         listener_filter_exemptions=exempt,
         traffic_direction=TrafficDirection.INBOUND,
         access_logs=defaults.LISTENER_ACCESS_LOGS,
-        listener_filters_timeout=0.0,
+        listener_filters_timeout=scope.world.mesh.protocol_detection_timeout.total_seconds(),
         continue_on_listener_filters_timeout=True,
         max_connections_per_event=defaults.CONNECTIONS_PER_EVENT,
+        exact_balance=scope.proxy.exact_balance and not scope.proxy.limited,
     )
 
 
@@ -106,8 +140,10 @@ def _listener(scope: Scope, found: list[Served], port: int, mode: PeerMode) -> L
         inspectors: tuple[ListenerFilter, ...] = ()
         exempt: tuple[ListenerFilterExemption, ...] = ()
     else:
-        own = {number for number, _, _ in found}
-        others = {None: mode.mode} | {number: mode.ports[number] for number in sorted(mode.ports) if number not in own}
+        named = _named(scope)
+        others = {None: mode.mode} | {
+            number: mode.ports[number] for number in sorted(mode.ports) if number not in named
+        }
         rest = [
             _made(scope, None, kind, number)
             for number, of_port in others.items()
@@ -122,16 +158,35 @@ def _listener(scope: Scope, found: list[Served], port: int, mode: PeerMode) -> L
         inspectors, exempt = inbound_chains.inspectors(chains)
     return Listener(
         name="virtualInbound",
-        address=SocketAddress(defaults.WILDCARD, port),
+        address=SocketAddress(ingress.wildcard(scope), port),
         filter_chains=chains,
-        listener_filters=(ListenerFilter.ORIGINAL_DST, *inspectors),
+        listener_filters=(*_origins(scope), *inspectors),
+        transparent=scope.proxy.transparent and not scope.proxy.limited,
         listener_filter_exemptions=exempt,
         traffic_direction=TrafficDirection.INBOUND,
         access_logs=defaults.LISTENER_ACCESS_LOGS,
-        listener_filters_timeout=0.0,
+        listener_filters_timeout=0.0
+        if scope.proxy.limited
+        else scope.world.mesh.protocol_detection_timeout.total_seconds(),
         continue_on_listener_filters_timeout=True,
         max_connections_per_event=defaults.CONNECTIONS_PER_EVENT,
+        exact_balance=scope.proxy.exact_balance and not scope.proxy.limited,
     )
+
+
+def _named(scope: Scope) -> frozenset[int]:
+    """The application's ports that a Sidecar or else a service speaks of, whether or not anything comes to them here."""
+    sidecar = ingress.rules(scope)
+    if sidecar is not None:
+        return frozenset(item.port.number for item in ingress.ports(sidecar))
+    return frozenset(number for number, _, _ in served(scope))
+
+
+def _origins(scope: Scope) -> tuple[ListenerFilter, ...]:
+    """What finds out where a connection was going, and (``TPROXY``) lets the application see where it came from."""
+    if scope.proxy.transparent and not scope.proxy.limited:
+        return ListenerFilter.ORIGINAL_DST, ListenerFilter.ORIGINAL_SRC
+    return (ListenerFilter.ORIGINAL_DST,)
 
 
 def _declared(port: ServicePort) -> Protocol | None:
@@ -145,7 +200,8 @@ def _made(scope: Scope, item: Served | None, kind: ChainKind, number: int | None
         transport_protocol=kind.transport,
         application_protocols=kind.application,
     )
-    socket = tls.mutual_server(scope.world.trust_domains, tcp=not kind.http) if kind.terminates else None
+    files = scope.proxy.certificate_files
+    socket = tls.mutual_server(scope.world, files, tcp=not kind.http) if kind.terminates else None
     if item is None:
         return replace(_rest(scope, match, http=kind.http), tls=socket)
     chain = _plain(scope, item, match, http=kind.http)
@@ -169,9 +225,19 @@ def _plain(
     match = match or FilterChainMatch(destination_port=number)
     name = f"{ingress.bind(scope, number)}_{number}"
     if port.tcp if http is None else not http:
-        return FilterChain(filter_chains.tcp(names.inbound(number)), name, match, admission.network_filters(scope))
+        bytes_ = filter_chains.tcp(names.inbound(number))
+        if port.protocol is Protocol.MONGO and not scope.proxy.limited:
+            bytes_ = replace(bytes_, mongo_statistics=names.inbound(number))
+        return FilterChain(bytes_, name, match, admission.network_filters(scope))
     table = routes(number, service, port)
-    return FilterChain(filter_chains.inbound_http(f"inbound_{name}", table, admission.http_filters(scope)), name, match)
+    manager = filter_chains.inbound_http(f"inbound_{name}", table, _http_filters(scope, port))
+    return FilterChain(manager, name, match)
+
+
+def _http_filters(scope: Scope, port: ServicePort) -> tuple[HttpFilter, ...]:
+    """What comes before Istio's usual filters on a port."""
+    web = port.protocol is Protocol.GRPC_WEB and not scope.proxy.limited
+    return (*admission.http_filters(scope), GrpcWebFilter()) if web else admission.http_filters(scope)
 
 
 def routes(number: int, service: Service, port: ServicePort) -> RouteConfiguration:
@@ -198,7 +264,14 @@ def clusters(scope: Scope) -> list[Cluster]:
     """The application's ports, at the address that was dialled, or where a Sidecar says."""
     sidecar = ingress.rules(scope)
     if sidecar is None:
-        return [_cluster(scope, number, _services(scope, number), port) for number, _, port in served(scope)]
+        own = [_cluster(scope, number, _services(scope, number, port), port) for number, _, port in served(scope)]
+        if scope.proxy.limited or scope.world.mesh.inbound_traffic_policy.mode != "LOCALHOST":
+            return own
+        ports = [number for number, _, _ in served(scope)]
+        return [
+            ingress.to_application(scope, cluster, f"{defaults.LOOPBACK}:{number}")
+            for cluster, number in zip(own, ports, strict=True)
+        ]
     made = []
     for item in ingress.ports(sidecar):
         services = _services(scope, item.port.number)[:1]
@@ -207,16 +280,20 @@ def clusters(scope: Scope) -> list[Cluster]:
     return made
 
 
-def _services(scope: Scope, number: int) -> tuple[Service, ...]:
-    """The services that stand for a port of the application, the one that counts first."""
-    workload = scope.workload
-    if workload is None:
-        return ()
-    return tuple(s for s in scope.own_services if any(workload.port(port) == number for port in s.ports))
+def _services(scope: Scope, number: int, of: ServicePort | None = None) -> tuple[Service, ...]:
+    """The services that stand for a port of the application, the one that counts first; on the port ``of`` alone."""
+    found = (
+        service
+        for service, member in scope.own_instances
+        for port in service.ports
+        if member.port(port) == number and (of is None or port.number == of.number)
+    )
+    return tuple({service.hostname: service for service in found}.values())
 
 
 def _cluster(scope: Scope, number: int, services: tuple[Service, ...], port: ServicePort) -> Cluster:
-    rules = scope.destination_rules(services[0]) if services else ()
+    seen = bool(services) and services[0].hostname in scope.by_host  # rules for what is not seen count nowhere
+    rules = scope.destination_rules(services[0]) if seen else ()
     said = any(rule.spec.traffic_policy is not None for rule in rules)
     asked = traffic_policies.with_defaults(traffic_policies.settings(rules, port.number), scope.world.mesh)
     pool = ingress.pool(scope, number) or asked.connection_pool
@@ -227,11 +304,11 @@ def _cluster(scope: Scope, number: int, services: tuple[Service, ...], port: Ser
         LbPolicy.CLUSTER_PROVIDED,
         thresholds=defaults.THRESHOLDS,
         http=HttpProtocolOptions("http1" if scope.proxy.limited else all_clusters.spoken(port.protocol)),
-        bind_address=defaults.LOOP_BREAKER,
+        bind_address=outbound_policy.loop_breaker(scope.proxy),
         cleanup_interval=defaults.NEVER,
         alt_stat_name=names.statistics(names.inbound(number)),
     )
-    if services:
+    if services and not services[0].external:  # telemetry has no names for those outside
         described = all_clusters.described(services[0], rules if said else ())
         cluster = replace(cluster, **described | {"services": tuple(map(all_clusters.called, services))})
     return connection_pools.with_pool(scope, cluster, pool)

@@ -20,6 +20,16 @@ def loopbacks(proxy: Proxy) -> tuple[str, ...]:
     return tuple(defaults.LOOPBACK if family == IPV4 else "::1" for family in proxy.families)
 
 
+def loop_breaker(proxy: Proxy) -> str:
+    """The address from which connections to the application leave, by which they are not redirected to the proxy again."""
+    return defaults.LOOP_BREAKER if proxy.limited or IPV4 in proxy.families else defaults.LOOP_BREAKER_V6
+
+
+def loop_breakers_besides(proxy: Proxy) -> tuple[str, ...]:
+    """The same for the other version of IP, where the proxy has both."""
+    return (defaults.LOOP_BREAKER_V6,) if proxy.families == (IPV4, IPV6) and not proxy.limited else ()
+
+
 def addresses(proxy: Proxy, service: Service) -> tuple[str, ...]:
     """On which addresses a service is reached, each for itself; none: it has no address of its own. Of a Service of
     Kubernetes the first one of the proxy's versions of IP counts (Istio, as long as it is not told to serve both)."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import TypeVar
 
-from mesh_control.compiler import delegates, destination_rules, egress
+from mesh_control.compiler import delegates, destination_rules, egress, locality
 from mesh_control.compiler.egress import Egress
 from mesh_control.compiler.exports import Reach, exported, reach
 from mesh_control.gateway_api import AttachedRules
@@ -128,10 +128,17 @@ class Scope:
         return found
 
     @cached_property
-    def own_services(self) -> tuple[Service, ...]:
-        """The services that the proxy's workload belongs to."""
-        workload = self.workload
-        return () if workload is None else tuple(map(self.served, self.world.services_of(workload)))
+    def own_instances(self) -> tuple[tuple[Service, Workload], ...]:
+        """The services that the proxy's workload belongs to, the oldest first, each with the member that it is there: itself,
+        or whatever else a ServiceEntry of its namespace has at one of its addresses."""
+        workload, proxy = self.workload, self.proxy
+        own = [] if workload is None else [(service, workload) for service in self.world.services_of(workload)]
+        if not (proxy.limited or proxy.ingress_ports):  # those may share an address
+            addresses = dict.fromkeys((*(proxy.addresses or (proxy.address,)), *(w.address for _, w in own[:1])))
+            entries = self.world.entries_at(proxy.namespace, addresses)
+            own = [*(found for found in own if found[0].of_kubernetes), *entries]
+        ranked = sorted(own, key=lambda found: _age(found[0]))
+        return tuple((self.served(service), member) for service, member in ranked)
 
     def served(self, service: Service) -> Service:
         """A service as the proxy can serve it."""
@@ -163,11 +170,17 @@ class Scope:
     @cached_property
     def view(self) -> Hashable:
         """All that decides what a proxy sees of services, rules and hosts: its namespace, what it can read, whether it is a
-        gateway, its Sidecar, its labels, if any rule asks for them, and its node, if any service has hosts for one alone."""
+        gateway, its Sidecar, its labels, if any rule asks for them, its node, if any service has hosts for one alone, and
+        where it is, if hosts come in an order by that."""
         proxy = self.proxy
         sidecar = self.sidecar.key if self.sidecar is not None else None
         labels, node = self.label_pairs if self._labels_matter else (), proxy.node if self._nodes_matter else ""
-        return proxy.namespace, proxy.limited, proxy.is_gateway, sidecar, labels, node
+        return proxy.namespace, proxy.limited, proxy.is_gateway, sidecar, labels, node, self.client
+
+    @cached_property
+    def client(self) -> locality.Client | None:
+        """What the proxy is to rules about localities; ``None`` where there are none that count."""
+        return locality.client(self.world, self.proxy, self.labels, self.workload)
 
     @property
     def _labels_matter(self) -> bool:
@@ -266,6 +279,12 @@ class Scope:
 
     def _is_meant(self, rule: DestinationRule, selector: Mapping[str, str]) -> bool:
         return rule.metadata.namespace == self.proxy.namespace and selector.items() <= self.labels.items()
+
+
+def _age(service: Service) -> tuple[float, str]:
+    """By this services of one workload are ranked. One of Kubernetes without a time, as in a file, is the oldest (Istio)."""
+    made_now = service.created == float("inf")
+    return 0.0 if made_now and service.of_kubernetes else service.created, service.hostname
 
 
 def _limited(service: Service) -> Service:

@@ -12,6 +12,8 @@ from mesh_api.config import (
     TlsParameters,
     UpstreamTls,
 )
+from mesh_control.world import World
+from mesh_policy.mesh_config import MeshConfig
 
 SECRETS = "sds-grpc"
 """Cluster of a proxy's bootstrap: whoever keeps its own certificate, be it an agent beside it or itself."""
@@ -30,7 +32,6 @@ CIPHERS = (
     "AES256-GCM-SHA384",
     "AES128-GCM-SHA256",
 )
-SERVER_PARAMETERS = TlsParameters("TLSv1_2", "TLSv1_3", CIPHERS)
 
 PEER_EXCHANGE = "istio-peer-exchange"
 IN_MESH = (PEER_EXCHANGE, "istio")
@@ -51,9 +52,20 @@ def mutual_client(sni: str, names: Iterable[str], *, http2: bool) -> UpstreamTls
     return UpstreamTls(CommonTls((OWN,), validation, alpn, CLIENT_PARAMETERS), sni)
 
 
-def mutual_server(domains: Iterable[str], *, tcp: bool) -> DownstreamTls:
-    """From a sidecar of one of the trust domains, with this workload's certificate."""
-    matches = tuple(StringMatch(StringMatchKind.PREFIX, f"spiffe://{domain}/") for domain in domains)
+def mutual_server(world: World, files: tuple[str, str, str], *, tcp: bool) -> DownstreamTls:
+    """From a sidecar of one of the trust domains, with this workload's certificate or the ``files`` of its proxy
+    (certificate, key and authorities; empty: none), which the agent beside it reads."""
+    certificate, key, authorities = files
+    own = SecretSource(f"file-cert:{certificate}~{key}", SECRETS) if certificate and key else OWN
+    roots = SecretSource(f"file-root:{authorities}", SECRETS) if authorities else ROOTS
+    matches = tuple(StringMatch(StringMatchKind.PREFIX, f"spiffe://{domain}/") for domain in world.trust_domains)
     alpn = (PEER_EXCHANGE, *HTTP) if tcp else HTTP
-    common = CommonTls((OWN,), CertificateValidation(ROOTS, subject_alt_names=matches), alpn, SERVER_PARAMETERS)
+    common = CommonTls((own,), CertificateValidation(roots, subject_alt_names=matches), alpn, _parameters(world.mesh))
     return DownstreamTls(common, require_client_certificate=True)
+
+
+def _parameters(mesh: MeshConfig) -> TlsParameters:
+    """The versions and suites that servers in the mesh take."""
+    said = mesh.mesh_mtls
+    minimum = "TLSv1_3" if said is not None and said.min_protocol_version == "TLSV1_3" else "TLSv1_2"
+    return TlsParameters(minimum, "TLSv1_3", (said.cipher_suites if said is not None else ()) or CIPHERS)

@@ -11,6 +11,7 @@ from mesh_policy.networking.destination_rule import (
     LoadBalancer,
     OutlierDetection,
     PortTrafficPolicy,
+    RetryBudget,
     Subset,
     TrafficPolicy,
 )
@@ -24,6 +25,7 @@ class Settings:
     connection_pool: ConnectionPool | None = None
     outlier_detection: OutlierDetection | None = None
     tls: ClientTls | None = None
+    retry_budget: RetryBudget | None = None
 
 
 NONE = Settings()
@@ -38,22 +40,47 @@ def subsets(rules: Sequence[DestinationRule]) -> list[Subset]:
     return [found[name] for name in sorted(found)]
 
 
-def settings(rules: Sequence[DestinationRule], port: int, subset: Subset | None = None) -> Settings:
+def general(rules: Sequence[DestinationRule]) -> TrafficPolicy | None:
+    """The policy for the whole host: that of the first rule that has one."""
+    return next((rule.spec.traffic_policy for rule in rules if rule.spec.traffic_policy is not None), None)
+
+
+def settings(
+    rules: Sequence[DestinationRule], port: int, subset: Subset | None = None, mesh: MeshConfig | None = None
+) -> Settings:
     """The settings for a port: those of the first rule that has any, overridden field by field by the subset's own,
-    or as a whole by those of the subset for that very port (Istio)."""
-    base = next((rule.spec.traffic_policy for rule in rules if rule.spec.traffic_policy is not None), None)
+    or as a whole by those of the subset for that very port (Istio). What no rule sets is as ``mesh`` says, if it is given."""
+    base = general(rules)
     found = _of_port(base, port)
+    if mesh is not None:
+        found = with_defaults(found, mesh)
     if subset is None or subset.traffic_policy is None:
         return found
     if _port_level(subset.traffic_policy, port) is not None:
-        return _of_port(subset.traffic_policy, port)
+        return replace(_of_port(subset.traffic_policy, port), retry_budget=found.retry_budget)
     own = _of_port(subset.traffic_policy, port)
     return Settings(
         own.load_balancer or found.load_balancer,
         own.connection_pool or found.connection_pool,
         own.outlier_detection or found.outlier_detection,
         own.tls or found.tls,
+        own.retry_budget or found.retry_budget,
     )
+
+
+def tls_mode(rules: Sequence[DestinationRule], port: int, subset: Subset | None = None) -> str | None:
+    """The mode of TLS that endpoints are told by; unlike :func:`settings`, what a port does not say is inherited (Istio)."""
+    base = general(rules)
+    own = subset.traffic_policy if subset is not None else None
+    return next((mode for policy in (own, base) if (mode := _tls_mode(policy, port)) is not None), None)
+
+
+def _tls_mode(policy: TrafficPolicy | None, port: int) -> str | None:
+    if policy is None:
+        return None
+    level = _port_level(policy, port)
+    said = (level.tls if level is not None else None) or policy.tls
+    return None if said is None else said.mode or "DISABLE"
 
 
 def with_defaults(found: Settings, mesh: MeshConfig) -> Settings:
@@ -73,7 +100,8 @@ def _of_port(policy: TrafficPolicy | None, port: int) -> Settings:
     if policy is None:
         return NONE
     chosen = _port_level(policy, port) or policy
-    return Settings(chosen.load_balancer, chosen.connection_pool, chosen.outlier_detection, chosen.tls)
+    budget = chosen.retry_budget if isinstance(chosen, TrafficPolicy) else None
+    return Settings(chosen.load_balancer, chosen.connection_pool, chosen.outlier_detection, chosen.tls, budget)
 
 
 def _port_level(policy: TrafficPolicy, port: int) -> PortTrafficPolicy | None:

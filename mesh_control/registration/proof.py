@@ -1,5 +1,6 @@
 """What a proxy has proven to be when it connected, as far as registration has to know."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -56,7 +57,8 @@ Believe = Callable[[str], Awaitable[JoinProof | None]]
 
 
 def believing(authority: Authority, clock: Callable[[], float] = time.time) -> Believe:
-    """Believe the join tokens of an authority. To connect with one uses none of its uses up: it is not for a new key."""
+    """Believe the join tokens of an authority. To connect with one uses none of its uses up: it is not for a new key; but one
+    that is used up is not believed any more, as whoever used it has a certificate."""
     tokens = JoinTokens(authority)
 
     async def believe(bearer: str) -> JoinProof | None:
@@ -64,6 +66,8 @@ def believing(authority: Authority, clock: Callable[[], float] = time.time) -> B
             caller = await tokens.authenticate(Credentials(bearer), clock())
         except DeniedError:
             return None
-        return Granted(caller.grant) if caller is not None else None
+        if caller is None or await asyncio.to_thread(authority.is_used_up, caller.token):
+            return None
+        return Granted(caller.grant)
 
     return believe

@@ -82,6 +82,7 @@ class DebugPages:
         clients = [
             {
                 "connectionId": f"{state.node.id}-{key}",
+                "address": self._control.address_of(key),
                 "labels": state.node.metadata.get("LABELS", {}),
                 "metadata": dict(state.node.metadata),
                 "locality": {"region": state.node.region, "zone": state.node.zone, "subZone": state.node.sub_zone},

@@ -6,6 +6,7 @@ from typing import Any
 
 from mesh_api.identity import IdentityError, SpiffeId
 from mesh_api.node import Node
+from mesh_control.registration.proof import JoinProof
 
 Identities = tuple[str, ...]
 """SPIFFE ids of a verified certificate; none where no certificate was shown."""
@@ -47,16 +48,19 @@ def address_of(peer: str) -> str:
 def contradiction(node: Node, identities: Identities) -> str | None:
     """Why a node may not be who it says it is; ``None``: it may. A proxy is of the namespace, and runs as the service account
     (where it names one), of its certificate (istiod's ``checkConnectionIdentity``)."""
-    if not identities:
-        return None
+    return beyond(node, Certified(identities)) if identities else None
+
+
+def beyond(node: Node, proof: JoinProof) -> str | None:
+    """As :func:`contradiction`, of any proof."""
     try:
         namespace = node.parsed_id().namespace
     except ValueError as error:
         return str(error)
     account = str(node.metadata.get("SERVICE_ACCOUNT", ""))
-    if Certified(identities).covers(namespace, account):
+    if proof.covers(namespace, account):
         return None
-    return f"{node.id} runs as {account or 'any account'} of {namespace}, and shows {', '.join(identities)}"
+    return f"{node.id} runs as {account or 'any account'} of {namespace}, and shows {proof}"
 
 
 def _parsed(identity: str) -> SpiffeId | None:

@@ -1,7 +1,8 @@
 """ADS over gRPC: a thin shell that carries bytes between connections and :class:`~mesh_control.control.Control`.
 
 Both protocols are served at every address. Where a server has credentials, who a client is comes from its certificate
-(:mod:`mesh_control.serve.peers`); the identity is looked at with its first request.
+(:mod:`mesh_control.serve.peers`); the identity is looked at with its first request. On the port that it shares with the
+authority (:meth:`XdsServer.handler`), nobody is served who has proven nothing.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from typing import Any
 
 import grpc
 
+from mesh_api.node import Node
 from mesh_api.xds import grpc as wire
 from mesh_api.xds.errors import DecodeError
 from mesh_control.ca import tokens
@@ -24,6 +26,7 @@ from mesh_control.proxies import ProxyError
 from mesh_control.push import Answer, Asked
 from mesh_control.registration.proof import Anyone, Believe, JoinProof
 from mesh_control.serve import peers
+from mesh_control.serve.entrance import Entrance, Entrant
 from mesh_control.serve.limits import MESSAGE_BYTES, OUTBOX, Admission, Bucket, Limits
 
 log = logging.getLogger("mesh_control.xds")
@@ -53,6 +56,8 @@ class _Connection:
     address: str
     identities: peers.Identities
     proof: JoinProof
+    proven: bool
+    """Whether it may be no other node than its proof covers."""
     outbox: "asyncio.Queue[tuple[Answer, float] | None]" = field(default_factory=asyncio.Queue)
     slow: bool = False
     """Whether it has asked for more than it reads."""
@@ -83,21 +88,33 @@ class XdsServer:
         self._ids = itertools.count(1)
         self._connections: dict[str, _Connection] = {}
         control.deliver = self._deliver
+        control.address_of = self._address
+        self._started = False
         self._server = grpc.aio.server(options=OPTIONS)
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(wire.SERVICE, self._handlers()),))
+        self._server.add_generic_rpc_handlers((self.handler(None),))
         self.port = self.listen(address)
 
-    def _handlers(self) -> dict[str, Any]:
-        return {
+    def handler(self, entrance: Entrance | None) -> Any:
+        """For the table of a gRPC server: with ``entrance``, of another one, whose connections must prove who they are there.
+        Before :meth:`start` and after :meth:`stop` it answers ``UNAVAILABLE``."""
+
+        async def state_of_the_world(requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[Answer]:
+            async for response in self._stream(requests, context, entrance, delta=False):
+                yield response
+
+        async def delta(requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[Answer]:
+            async for response in self._stream(requests, context, entrance, delta=True):
+                yield response
+
+        methods = {
             wire.METHOD_NAME: grpc.stream_stream_rpc_method_handler(
-                self._state_of_the_world,
-                response_serializer=wire.ResponseSerializer(),
+                state_of_the_world, response_serializer=wire.ResponseSerializer()
             ),
             wire.DELTA_METHOD_NAME: grpc.stream_stream_rpc_method_handler(
-                self._delta,
-                response_serializer=wire.DeltaSerializer(),
+                delta, response_serializer=wire.DeltaSerializer()
             ),
         }
+        return grpc.method_handlers_generic_handler(wire.SERVICE, methods)
 
     def listen(self, address: str, credentials: grpc.ServerCredentials | None = None) -> int:
         """Serves one more address, before :meth:`start`; with ``credentials`` over TLS. Returns the port. Raises
@@ -115,10 +132,12 @@ class XdsServer:
 
     async def start(self) -> None:
         """Accept proxies."""
+        self._started = True
         await self._server.start()
 
     async def stop(self, grace: float = 1.0) -> None:
         """End every stream, one after another where they are many; proxies come back to the next control plane."""
+        self._started = False
         going = list(self._connections.values())
         random.shuffle(going)
         for number, connection in enumerate(going, 1):
@@ -126,6 +145,10 @@ class XdsServer:
             if number % SPREAD == 0:
                 await asyncio.sleep(1.0)
         await self._server.stop(grace)
+
+    def _address(self, stream: str) -> str:
+        connection = self._connections.get(stream)
+        return "" if connection is None else connection.address
 
     def _deliver(self, stream: str, responses: list[Answer]) -> None:
         connection = self._connections.get(stream)
@@ -141,17 +164,11 @@ class XdsServer:
                 connection.outbox.get_nowait()
             connection.outbox.put_nowait(_END)
 
-    async def _state_of_the_world(self, requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[Answer]:
-        async for response in self._stream(requests, context, delta=False):
-            yield response
-
-    async def _delta(self, requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[Answer]:
-        async for response in self._stream(requests, context, delta=True):
-            yield response
-
-    async def _stream(self, requests: AsyncIterator[bytes], context: Any, *, delta: bool) -> AsyncIterator[Answer]:
+    async def _stream(
+        self, requests: AsyncIterator[bytes], context: Any, entrance: Entrance | None, *, delta: bool
+    ) -> AsyncIterator[Answer]:
         try:
-            connection = await self._admitted(context)
+            connection = await self._admitted(context, entrance)
         except _RefusedError as refused:
             log.warning("refused %s: %s", context.peer(), refused)
             await _hear_out(requests)
@@ -186,31 +203,46 @@ class XdsServer:
                 if wait := bucket.wait(self._control.clock()):
                     await asyncio.sleep(wait)  # what is not read is not sent: HTTP/2 holds the client back
                 if request.node is not None:
-                    problem = peers.contradiction(request.node, connection.identities)
+                    problem = _contradiction(request.node, connection)
                     if problem is not None:
                         raise _DeniedError(problem)
-                await self._control.on_request(connection.name, request, connection.proof)
+                await self._control.on_request(connection.name, request, connection.proof, connection.identities)
         except (ProxyError, DecodeError, _DeniedError) as error:
             log.warning("%s: %s", connection.name, error)
             raise
         finally:
             connection.outbox.put_nowait(_END)
 
-    async def _admitted(self, context: Any) -> _Connection:
+    async def _admitted(self, context: Any, entrance: Entrance | None) -> _Connection:
         """Fail closed, and before anything is read. Raises :class:`_RefusedError`."""
-        identities = self._identify(context)
-        proof = await self._authorize(context, identities)
-        address = peers.address_of(context.peer())
-        refusal = self._admission.enter(address, identities)
+        if not self._started:
+            raise _RefusedError(grpc.StatusCode.UNAVAILABLE, "the control plane is not ready")
+        if entrance is None:
+            identities = self._identify(context)
+            proof = await self._authorize(context, identities)
+            entrant = Entrant(peers.address_of(context.peer()), identities, proof)
+        else:
+            entrant = await entrance(context)
+            proof = self._proven(context, entrant)
+        refusal = self._admission.enter(entrant.address, entrant.identities)
         if refusal is not None:
             raise _RefusedError(grpc.StatusCode.RESOURCE_EXHAUSTED, refusal)
-        return _Connection(f"s{next(self._ids)}", address, identities, proof)
+        name = f"s{next(self._ids)}"
+        return _Connection(name, entrant.address, entrant.identities, proof, entrance is not None)
+
+    def _proven(self, context: Any, entrant: Entrant) -> JoinProof:
+        """The token that proxies share is a proof here as well; that none is asked for elsewhere lets nobody in."""
+        if entrant.proof is not None:
+            return entrant.proof
+        if self._token is not None and hmac.compare_digest(_shown(context).encode(), f"Bearer {self._token}".encode()):
+            return Anyone()
+        log.warning("%s proves nothing: %s", entrant.address, entrant.reason)
+        raise _RefusedError(grpc.StatusCode.UNAUTHENTICATED, "authentication failure")
 
     async def _authorize(self, context: Any, identities: peers.Identities) -> JoinProof:
         """Where a token is asked for, nothing is served without one; nor with a wrong one of the authority's. A certificate
         that was verified takes its place."""
-        shown = dict(context.invocation_metadata() or ()).get("authorization", "")
-        text = shown.decode(errors="replace") if isinstance(shown, bytes) else shown
+        text = _shown(context)
         bearer = text.removeprefix("Bearer ")
         proof: JoinProof | None = None
         if self.believe is not None and tokens.is_token(bearer):
@@ -234,6 +266,17 @@ class _RefusedError(Exception):
 
 class _DeniedError(Exception):
     """A client says that it is somebody else than it has proven to be."""
+
+
+def _shown(context: Any) -> str:
+    shown = dict(context.invocation_metadata() or ()).get("authorization", "")
+    return shown.decode(errors="replace") if isinstance(shown, bytes) else str(shown)
+
+
+def _contradiction(node: Node, connection: _Connection) -> str | None:
+    if not connection.proven:
+        return peers.contradiction(node, connection.identities)
+    return peers.beyond(node, connection.proof)
 
 
 async def _hear_out(requests: AsyncIterator[bytes]) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import partial
 
 from mesh_control.parts import Parts
+from mesh_control.sources.kubernetes.services import TRAFFIC_DISTRIBUTION, asked_near
 from mesh_control.world import Health, Resolution, Service, ServicePort, Workload, declared_protocol
 from mesh_policy import Policy, ServiceEntry, WorkloadEntry, WorkloadEntrySpec
 
@@ -64,6 +65,7 @@ def _service(entry: ServiceEntry, host: str) -> Service:
         export_to=spec.export_to or (),
         created=created.timestamp() if created is not None else float("inf"),
         subject_alt_names=spec.subject_alt_names or (),
+        near=asked_near((entry.metadata.annotations or {}).get(TRAFFIC_DISTRIBUTION, "")),
     )
 
 

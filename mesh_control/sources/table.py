@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 from mesh_control.registration.store import Store, StoreError
 from mesh_control.settings import Settings
+from mesh_control.sources.credentials import CredentialFolder
 from mesh_control.sources.inventory import InventoryFile
 from mesh_control.sources.key_sets import KeySets
 from mesh_control.sources.kubernetes.wiring import cluster_of
@@ -26,10 +27,15 @@ def _kubernetes(settings: Settings) -> Source | None:
     return cluster_of(settings.kubernetes) if settings.kubernetes is not None else None
 
 
+def _credentials(settings: Settings) -> Source | None:
+    return CredentialFolder(settings.credentials_dir) if settings.credentials_dir is not None else None
+
+
 SOURCES: Mapping[str, Callable[[Settings], Source | None]] = {
     "inventory": _inventory,
     "kubernetes": _kubernetes,
     "registrations": _registrations,
+    "credentials": _credentials,
     "token keys": lambda _: KeySets(),
 }
 """By name, what makes a source of the settings; ``None`` where they ask for none. Of two objects of one name, the one of the

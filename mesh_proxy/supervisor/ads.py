@@ -14,7 +14,7 @@ import grpc.aio
 
 from mesh_api.xds.grpc import METHOD, request_to_bytes, response_from_bytes
 from mesh_api.xds.session import Request, Response
-from mesh_proxy.bootstrap import ControlPlane
+from mesh_proxy.bootstrap import ControlPlane, ControlTls
 
 log = logging.getLogger(__name__)
 
@@ -50,13 +50,14 @@ class Listener(Protocol):
 
 
 class TokenError(ValueError):
-    """A token file that cannot be used."""
+    """A file of a token, a key or certificates that cannot be used."""
 
 
 class AdsStream:
     """Keeps one stream to ``control_plane``, for as long as :meth:`run` runs.
 
-    ``token_file`` holds the bearer token; it is read for each stream anew, so that it can be exchanged.
+    ``token_file`` holds the bearer token; it and the files of ``tls`` are read for each stream anew, so that they can be
+    exchanged. Without ``tls`` nothing is encrypted.
     """
 
     def __init__(
@@ -65,11 +66,13 @@ class AdsStream:
         listener: Listener,
         token_file: Path | None = None,
         jitter: Callable[[float, float], float] = random.uniform,
+        tls: ControlTls | None = None,
     ) -> None:
         self._control_plane = control_plane
         self._listener = listener
         self._token_file = token_file
         self._jitter = jitter
+        self._tls = tls
         self._outgoing: asyncio.Queue[Request] | None = None
         self._answered = False
 
@@ -93,9 +96,9 @@ class AdsStream:
         """One stream from begin to end; returns why it ended."""
         try:
             metadata = self._metadata()
+            channel = self._channel()
         except TokenError as error:
             return str(error)
-        channel = grpc.aio.insecure_channel(self._control_plane.target, options=OPTIONS)
         try:
             await asyncio.wait_for(channel.channel_ready(), self._control_plane.connect_timeout)
             await self._converse(channel, metadata)
@@ -113,6 +116,18 @@ class AdsStream:
             self._outgoing = None
             await channel.close()
         return "the control plane ended the stream"
+
+    def _channel(self) -> Any:
+        if self._tls is None:
+            return grpc.aio.insecure_channel(self._control_plane.target, options=OPTIONS)
+        tls = self._tls
+        credentials = grpc.ssl_channel_credentials(
+            _pem(tls.roots),
+            _pem(tls.key, secret=True) if tls.key is not None else None,
+            _pem(tls.certificate) if tls.certificate is not None else None,
+        )
+        options = (*OPTIONS, ("grpc.ssl_target_name_override", tls.server_name))
+        return grpc.aio.secure_channel(self._control_plane.target, credentials, options=options)
 
     async def _converse(self, channel: Any, metadata: tuple[tuple[str, str], ...]) -> None:
         call = channel.stream_stream(METHOD)(metadata=metadata)
@@ -136,6 +151,22 @@ class AdsStream:
             return self._control_plane.metadata
         others = tuple(pair for pair in self._control_plane.metadata if pair[0] != "authorization")
         return (*others, ("authorization", f"Bearer {read_token(self._token_file)}"))
+
+
+def _pem(file: Path, *, secret: bool = False) -> bytes:
+    """What an error says never quotes the content."""
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as opened:
+            if secret and stat.S_IMODE(os.fstat(opened.fileno()).st_mode) & 0o007:
+                raise TokenError(f"key file {file}: everybody may read it; its mode should be 0600")
+            content = opened.read()
+    except OSError as error:
+        raise TokenError(f"file {file}: {error.strerror}") from None
+    if b"-----BEGIN " not in content:
+        # Without roots gRPC would take its own: those of the whole world.
+        raise TokenError(f"file {file}: holds no PEM")
+    return content
 
 
 def read_token(file: Path) -> str:

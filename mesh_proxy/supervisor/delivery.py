@@ -44,7 +44,8 @@ class Delivery:
         self._started = False
         self._wake.set()
         if bootstrap.control_plane is not None:
-            self._stream = AdsStream(bootstrap.control_plane, self, bootstrap.settings.token_file)
+            settings = bootstrap.settings
+            self._stream = AdsStream(bootstrap.control_plane, self, settings.token_file, tls=settings.control_tls)
 
     @property
     def in_force(self) -> Snapshot:

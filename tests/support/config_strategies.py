@@ -198,20 +198,24 @@ def assignments(names: st.SearchStrategy = NAMES) -> st.SearchStrategy:
 
 
 # --- clusters --------------------------------------------------------------------------------------------------------
-HTTP_PROTOCOLS = st.builds(
-    c.HttpProtocolOptions,
-    protocol=st.sampled_from(["http2", "downstream"]),
-    idle_timeout=optional(SECONDS),
-    max_connection_duration=optional(POSITIVE),
-    max_requests_per_connection=st.integers(0, 9),
-    max_concurrent_streams=optional(st.integers(1, 2**31 - 1)),
-    auto_sni=st.booleans(),
-    auto_san_validation=st.booleans(),
-) | st.builds(
-    c.HttpProtocolOptions,
-    idle_timeout=optional(SECONDS),
-    max_requests_per_connection=st.integers(0, 9),
-    preserve_header_case=st.booleans(),
+HTTP_PROTOCOLS = (
+    st.builds(
+        c.HttpProtocolOptions,
+        protocol=st.sampled_from(["http2", "downstream"]),
+        idle_timeout=optional(SECONDS),
+        max_connection_duration=optional(POSITIVE),
+        max_requests_per_connection=st.integers(0, 9),
+        max_concurrent_streams=optional(st.integers(1, 2**31 - 1)),
+        auto_sni=st.booleans(),
+        auto_san_validation=st.booleans(),
+    )
+    | st.builds(
+        c.HttpProtocolOptions,
+        idle_timeout=optional(SECONDS),
+        max_requests_per_connection=st.integers(0, 9),
+        preserve_header_case=st.booleans(),
+    )
+    | st.builds(c.HttpProtocolOptions, protocol=st.just("http2"), keepalive=st.tuples(POSITIVE, POSITIVE))
 )
 
 OUTLIERS = st.builds(
@@ -230,8 +234,13 @@ OUTLIERS = st.builds(
     split_external_local_origin_errors=st.booleans(),
 )
 SLOW_STARTS = st.builds(
-    c.SlowStart, window=POSITIVE, aggression=st.sampled_from([0.5, 1.0, 2.0]), min_weight_percent=PERCENT.map(float)
+    c.SlowStart,
+    window=POSITIVE,
+    aggression=st.sampled_from([0.5, 1.0, 2.0, None]),
+    min_weight_percent=optional(PERCENT.map(float)),
 )
+BUDGETS = st.builds(c.RetryBudget, PERCENT.map(float), UINT32)
+ZONES = st.builds(c.ZoneAware, optional(PERCENT.map(float)), optional(st.integers(1, 9)))
 BALANCING = st.one_of(
     st.fixed_dictionaries({"lb_policy": st.just(c.LbPolicy.RANDOM)}),
     st.fixed_dictionaries({"lb_policy": st.just(c.LbPolicy.ROUND_ROBIN), "slow_start": optional(SLOW_STARTS)}),
@@ -257,11 +266,14 @@ BALANCING = st.one_of(
 )
 COMMON = {
     "connect_timeout": POSITIVE,
-    "thresholds": optional(st.builds(c.CircuitBreakerThresholds, UINT32, UINT32, UINT32, UINT32)),
+    "thresholds": optional(
+        st.builds(c.CircuitBreakerThresholds, UINT32, UINT32, UINT32, UINT32, retry_budget=optional(BUDGETS))
+    ),
     "outlier_detection": optional(OUTLIERS),
     "healthy_panic_threshold": PERCENT.map(float),
     "http": HTTP_PROTOCOLS,
     "bind_address": st.just("") | st.just("127.0.0.6"),
+    "extra_bind_addresses": st.just(()) | st.just(("::6",)),
     "tcp_keepalive": optional(st.tuples(*[optional(st.integers(1, 99))] * 3)),
     "dns_jitter": optional(POSITIVE),
     "dns_max_queries": optional(st.integers(1, 1000)),
@@ -291,10 +303,11 @@ def clusters(name: st.SearchStrategy = NAMES, *, inline_only: bool = False) -> s
         ),
     )
     balanced = st.builds(
-        lambda name, kind, balancing, rest: c.Cluster(name=name, **kind, **balancing, **rest),
+        lambda name, kind, balancing, places, rest: c.Cluster(name=name, **kind, **balancing, **places, **rest),
         name,
         kinds,
         BALANCING,
+        st.fixed_dictionaries({"locality_weighted": st.booleans()}) | st.fixed_dictionaries({"zone_aware": ZONES}),
         st.fixed_dictionaries(common),
     )
     passthrough = st.builds(
@@ -306,6 +319,7 @@ def clusters(name: st.SearchStrategy = NAMES, *, inline_only: bool = False) -> s
         cleanup_interval=POSITIVE,
         http=HTTP_PROTOCOLS,
         bind_address=st.just("") | st.just("127.0.0.6"),
+        extra_bind_addresses=st.just(()) | st.just(("::6",)),
     )
     return balanced | passthrough
 
@@ -721,6 +735,7 @@ def listeners(draw, name: st.SearchStrategy = NAMES, *, inline_only: bool = Fals
         max_connections_per_event=draw(optional(st.integers(1, 9))),
         per_connection_buffer_limit=draw(optional(st.integers(1024, 2**20))),
         transparent=draw(st.booleans()),
+        exact_balance=draw(st.booleans()),
         additional_addresses=draw(tuples(SOCKETS, most=1)),
     )
 

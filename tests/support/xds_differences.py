@@ -24,6 +24,7 @@ DEFAULTS: Mapping[str, tuple[Any, ...]] = {
     "case_sensitive": (True,),
     "filter_chain_match": ({},),
     "common_lb_config": ({},),
+    "common_http_protocol_options": ({},),
     "path_redirect": ("",),
     "use_remote_address": (False,),
     "max_direct_response_body_size_bytes": (4096,),
@@ -34,6 +35,11 @@ DEFAULTS: Mapping[str, tuple[Any, ...]] = {
 }
 """Field to values that mean the same as its absence, wherever it stands (Envoy's API)."""
 
+PLAIN_HTTP: Mapping[str, Any] = {
+    "@type": f"{PREFIX}envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+    "explicit_http_config": {"http_protocol_options": {}},
+}
+"""Options of a cluster that mean the same as none: HTTP/1.1."""
 _ELSEWHERE = {
     "cleanup_interval": ("type", "ORIGINAL_DST", "5s"),
 }
@@ -118,6 +124,12 @@ def _says_nothing(key: str, value: Any, around: Mapping[str, Any]) -> bool:
     if key == "load_balancing_weight" and value == 1 and "endpoint" in around:
         return True  # a host's; a locality without one gets nothing
     if key in ("http_protocol_options", "http2_protocol_options") and value == {} and "stat_prefix" in around:
+        return True
+    if key in ("dns_lookup_family", "dns_refresh_rate", "dns_jitter", "respect_dns_ttl", "typed_dns_resolver_config"):
+        return around.get("type") == "ORIGINAL_DST"  # which asks for no names; istiod leaves what was there before
+    if key == "least_request_lb_config":
+        return around.get("lb_policy") in ("RING_HASH", "MAGLEV")  # which Envoy does not look at there
+    if key == "typed_extension_protocol_options" and list(value.values()) == [PLAIN_HTTP]:
         return True
     if key == "max_ejection_time" and value == "300s":
         return True

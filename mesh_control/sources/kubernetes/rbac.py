@@ -17,22 +17,29 @@ def service_account(name: str, namespace: str) -> Value:
     return {"kind": "ServiceAccount", "name": name, "namespace": namespace}
 
 
-def manifests(subject: Mapping[str, Any], namespace: str, name: str = LEASE) -> Iterator[Value]:
-    """The roles and their bindings. ``subject`` is whom they are bound to, ``namespace`` the one that the lease stands in."""
+def manifests(
+    subject: Mapping[str, Any], namespace: str, name: str = LEASE, mesh_config: str | None = None
+) -> Iterator[Value]:
+    """The roles and their bindings. ``subject`` is whom they are bound to, ``namespace`` the one that the lease stands in;
+    ``mesh_config`` is ``NAMESPACE/NAME`` of the ConfigMap that the control plane's setting of that name has."""
     rbac = "rbac.authorization.k8s.io"
-    for kind, place, rules in (
-        ("ClusterRole", {}, cluster_rules()),
-        ("Role", {"namespace": namespace}, lease_rules(name)),
-    ):
-        metadata = {"name": name, **place}
+    roles: list[tuple[str, Value, list[Value]]] = [
+        ("ClusterRole", {"name": name}, cluster_rules()),
+        ("Role", {"name": name, "namespace": namespace}, lease_rules(name)),
+    ]
+    if mesh_config is not None:
+        place, _, config = mesh_config.partition("/")
+        roles.append(("Role", {"name": f"{name}-mesh-config", "namespace": place}, mesh_config_rules(config)))
+    for kind, metadata, rules in roles:
         yield {"apiVersion": f"{rbac}/v1", "kind": kind, "metadata": metadata, "rules": rules}
-        role = {"apiGroup": rbac, "kind": kind, "name": name}
+        role = {"apiGroup": rbac, "kind": kind, "name": metadata["name"]}
         binding = {"apiVersion": f"{rbac}/v1", "kind": f"{kind}Binding", "metadata": metadata}
         yield {**binding, "roleRef": role, "subjects": [dict(subject)]}
 
 
 def cluster_rules() -> list[Value]:
-    """Reading what is mirrored; writing the status of policies, never a policy; telling events. No secrets."""
+    """Reading what is mirrored; writing the status of policies, never a policy; telling events; asking whose a token is, and
+    who may list Secrets. No secrets."""
     groups: dict[str, list[str]] = {}
     for collection in (*CORE, DEFINITIONS):
         groups.setdefault(collection.group, []).append(collection.plural)
@@ -47,6 +54,8 @@ def cluster_rules() -> list[Value]:
             for group, plurals in sorted(told.items())
         ),
         _rule("", ["events"], ["create"]),
+        _rule("authentication.k8s.io", ["tokenreviews"], ["create"]),
+        _rule("authorization.k8s.io", ["subjectaccessreviews"], ["create"]),
     ]
 
 

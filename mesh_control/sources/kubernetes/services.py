@@ -46,7 +46,12 @@ def near(given: objects.Service, namespace: objects.Namespace | None) -> str:
         return found
     own = given.meta.annotations.get(TRAFFIC_DISTRIBUTION)
     inherited = namespace.meta.annotations.get(TRAFFIC_DISTRIBUTION) if namespace is not None else None
-    return _NEAR.get((own or inherited or "").lower(), "")
+    return asked_near(own or inherited or "")
+
+
+def asked_near(annotation: str) -> str:
+    """The part of the network that an annotation asks clients to prefer; empty: none."""
+    return _NEAR.get(annotation.lower(), "")
 
 
 def aliases(given: Iterable[objects.Service]) -> Mapping[str, tuple[tuple[str, str], ...]]:

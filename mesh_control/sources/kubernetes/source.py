@@ -1,6 +1,8 @@
 """A cluster as a source of the world: everything mirrored that matters, converted when somebody asks."""
 
 import asyncio
+import base64
+import binascii
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -22,6 +24,7 @@ from mesh_control.sources.kubernetes.resources import (
     mesh_config,
     reader,
 )
+from mesh_control.sources.kubernetes.rights import Rights, asking
 from mesh_control.sources.kubernetes.surroundings import surroundings
 from mesh_control.sources.source import Parts
 from mesh_policy import KINDS, Policy
@@ -43,12 +46,14 @@ class Cluster:
     mirrors: dict[Collection, Mirror] = field(default_factory=dict)
     beside: Callable[[], Iterable[str]] = tuple
     """Problems of whoever writes to the cluster."""
+    _rights: Rights = field(init=False)
     _registry: Registry = field(default_factory=Registry)
     _synced: bool = False
     _secrets: frozenset[Key] = frozenset()
     _adjusted: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
+        self._rights = Rights(asking(self.access))
         settings = () if self.mesh is None else (mesh_config(*self.mesh),)
         for collection in (DEFINITIONS, *settings, *(narrow for core in CORE for narrow in self._narrowed(core))):
             self.mirrors[collection] = self._mirror(collection)
@@ -91,6 +96,17 @@ class Cluster:
             for value in mirror.reflector.items.values()
         ]
         return surroundings(values)
+
+    def content(self, kind: str, namespace: str, name: str) -> Mapping[str, bytes] | None:
+        """See :class:`~mesh_control.secrets.desk.Keeper`; only Secrets that policies name are known."""
+        for collection, mirror in self.mirrors.items():
+            if collection.kind == kind and (value := mirror.reflector.items.get((namespace, name))) is not None:
+                return dict(_decoded(value.get("data") or {})) if kind == "Secret" else None
+        return None
+
+    async def may_read(self, namespace: str, service_account: str) -> bool:
+        """See :class:`~mesh_control.secrets.desk.Keeper`."""
+        return await self._rights.may_list_secrets(namespace, service_account)
 
     def policies(self) -> Iterator[tuple[Collection, Policy]]:
         """Every policy that is in force, and the collection that it is of."""
@@ -169,3 +185,11 @@ class Cluster:
     def _mirror(self, collection: Collection) -> Mirror:
         read = reader(collection, self.refuse) if collection != DEFINITIONS else dict
         return Mirror(collection, read)
+
+
+def _decoded(data: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
+    for key, text in data.items():
+        try:
+            yield key, base64.b64decode(text)
+        except (binascii.Error, TypeError, ValueError):
+            continue

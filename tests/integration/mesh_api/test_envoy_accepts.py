@@ -289,6 +289,7 @@ LISTENERS = (
         traffic_direction=c.TrafficDirection.OUTBOUND,
         access_logs=(LOG, SENT_LOGS[0]),
         max_connections_per_event=1,
+        exact_balance=True,
         per_connection_buffer_limit=32768,
     ),
     c.Listener(
@@ -378,10 +379,11 @@ CLUSTERS = (
         connect_timeout=10.0,
         lb_policy=c.LbPolicy.LEAST_REQUEST,
         eds_service_name="order",
-        thresholds=c.CircuitBreakerThresholds(1, 2, 3, 4),
+        thresholds=c.CircuitBreakerThresholds(1, 2, 3, 4, retry_budget=c.RetryBudget(10.0, 5)),
         outlier_detection=c.OutlierDetection(10, 3, 4, 1.0, 40.0, 400.0, 100, 90, 80, 70, 60, True),
         healthy_panic_threshold=0.0,
-        http=c.HttpProtocolOptions("http2", 60.0, 600.0, 5, 100),
+        http=c.HttpProtocolOptions("http2", 60.0, 600.0, 5, 100, keepalive=(30.0, 5.0)),
+        locality_weighted=True,
         least_request_choice_count=3,
         slow_start=c.SlowStart(30.0, 1.5, 20.0),
         tcp_keepalive=(3, 60, 10),
@@ -404,6 +406,7 @@ CLUSTERS = (
         http=c.HttpProtocolOptions(preserve_header_case=True, auto_sni=True, auto_san_validation=True),
         load_assignment=c.ClusterLoadAssignment("static", (LOCALITY, SECOND), 120),
         bind_address="127.0.0.6",
+        extra_bind_addresses=("::6",),
         tls=c.UpstreamTls(
             c.CommonTls(validation=c.CertificateValidation(trusted_ca="roots.pem")),
             auto_host_sni=True,
@@ -425,6 +428,7 @@ CLUSTERS = (
     c.Cluster(
         "logical",
         c.ClusterType.LOGICAL_DNS,
+        zone_aware=c.ZoneAware(50.0, 2),
         lb_policy=c.LbPolicy.RANDOM,
         load_assignment=c.ClusterLoadAssignment("logical", (c.LocalityEndpoints((DNS_HOST,)),)),
     ),

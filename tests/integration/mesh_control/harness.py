@@ -174,16 +174,20 @@ class Peer:
         """One connection, until it ends."""
         metadata = (("authorization", f"Bearer {token}"),) if token is not None else ()
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-            call = channel.stream_stream(
-                wire.METHOD,
-                request_serializer=wire.request_to_bytes,
-                response_deserializer=wire.response_from_bytes,
-            )(self._requests(), metadata=metadata, wait_for_ready=True)
-            async for response in call:
-                self.connected.set()
-                self._take(response)
-                async with self.taken:
-                    self.taken.notify_all()
+            await self.run_on(channel, metadata, wait_for_ready=True)
+
+    async def run_on(self, channel: Any, metadata: Any = (), *, wait_for_ready: bool = False) -> None:
+        """One stream of a connection, until it ends."""
+        call = channel.stream_stream(
+            wire.METHOD,
+            request_serializer=wire.request_to_bytes,
+            response_deserializer=wire.response_from_bytes,
+        )(self._requests(), metadata=metadata, wait_for_ready=wait_for_ready)
+        async for response in call:
+            self.connected.set()
+            self._take(response)
+            async with self.taken:
+                self.taken.notify_all()
 
     async def _requests(self) -> AsyncIterator[Request]:
         self.outbox = asyncio.Queue()

@@ -12,6 +12,7 @@ import pytest
 from mesh_control.ca.token_review import ApiServer
 from mesh_control.ca.wiring import Office, Plan
 from mesh_control.metrics import Metrics
+from mesh_control.sources.kubernetes import rbac
 from tests.support import kube_apiserver
 from tests.support.certificate_client import Workload
 from tests.support.kube_apiserver import CONTROL, STRANGER, SUBJECT, Client, Server
@@ -21,20 +22,13 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(2400)]  # the program
 STORE = "spiffe://cluster.local/ns/shop/sa/store"
 NAMESPACE = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}
 ACCOUNT = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "store", "namespace": "shop"}}
-MAY_REVIEW = {
-    "apiVersion": "rbac.authorization.k8s.io/v1",
-    "kind": "ClusterRoleBinding",
-    "metadata": {"name": "meshwright-token-reviews"},
-    "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "system:auth-delegator"},
-    "subjects": [SUBJECT],
-}
 
 
 @pytest.fixture
 async def server(started: Server) -> Server:
     await started.ready()
     async with kube_apiserver.client(started) as client:
-        await client.apply(NAMESPACE, ACCOUNT, MAY_REVIEW)
+        await client.apply(NAMESPACE, ACCOUNT, *rbac.manifests(SUBJECT, "default"))
     return started
 
 

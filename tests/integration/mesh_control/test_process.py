@@ -86,7 +86,8 @@ async def test_pages_are_for_reading(tmp_path: Path) -> None:
             (row,) = await page("/debug/syncz")
             assert row["proxy"] == STORE.id
             assert row["cluster_sent"] == row["cluster_acked"] == row["route_acked"] != ""
-            assert (await page("/debug/adsz"))["totalClients"] == 1
+            found = await page("/debug/adsz")
+            assert (found["totalClients"], [client["address"] for client in found["clients"]]) == (1, ["127.0.0.1"])
             shards = await page("/debug/endpointShardz")
             hosts = shards["store.default.svc.cluster.local"]["default"]["Shards"]["Kubernetes/Kubernetes"]
             assert [host["Addresses"] for host in hosts] == [["127.0.0.13"]]

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from mesh_api.config import ClusterType, SocketAddress
-from mesh_proxy.bootstrap import ControlPlane, DocumentError, ProxySettings, load_bootstrap
+from mesh_proxy.bootstrap import ControlPlane, ControlTls, DocumentError, ProxySettings, load_bootstrap
 
 HTTP2 = {
     "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
@@ -53,6 +53,10 @@ COMPLETE: dict[str, Any] = {
                 "stats_port": 15090,
                 "monitoring_address": "127.0.0.1",
                 "token_file": "/etc/token",
+                "control_root_file": "/etc/roots.pem",
+                "control_server_name": "control.example",
+                "control_certificate_file": "/etc/chain.pem",
+                "control_key_file": "/etc/key.pem",
                 "log_level": "debug",
                 "log_path": "/var/log/p.log",
             },
@@ -111,6 +115,7 @@ def test_everything_is_taken(tmp_path: Path) -> None:
         stats_port=15090,
         monitoring_address="127.0.0.1",
         token_file=Path("/etc/token"),
+        control_tls=ControlTls(Path("/etc/roots.pem"), "control.example", Path("/etc/chain.pem"), Path("/etc/key.pem")),
         log_level="debug",
         log_path=Path("/var/log/p.log"),
     )
@@ -183,6 +188,8 @@ REFUSED = [
     (f"{OWN}/state_dir", "state", "state_dir: 'state' is not an absolute path"),
     (f"{OWN}/log_level", "loud", "log_level: 'loud' is none of debug, info, warning, error"),
     (f"{OWN}/monitoring_address", "here", "monitoring_address: 'here' is no IP address"),
+    (f"{OWN}/control_key_file", ..., "control_key_file: is missing: a certificate and its key go together"),
+    (f"{OWN}/control_root_file", ..., "control_root_file: is missing: by it the control plane is known"),
     (f"{OWN}/concurency", 1, "node.metadata.PROXY_CONFIG.concurency: is not known"),
     ("admin/address", ..., "admin.address: is missing"),
     ("admin/address/socket_address/address", "0.0.0.0", "is no loopback address"),

@@ -108,8 +108,8 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ),
     (
         "clusters",
-        {"name": "c", "common_lb_config": {"locality_weighted_lb_config": {}}},
-        "cluster c: common_lb_config.locality_weighted_lb_config: not supported",
+        {"name": "c", "common_lb_config": {"zone_aware_lb_config": {"fail_traffic_on_panic": True}}},
+        "cluster c: common_lb_config.zone_aware_lb_config.fail_traffic_on_panic: not supported",
     ),
     (
         "endpoints",
