@@ -1,5 +1,6 @@
 """Hypothesis strategies for every dataclass of ``mesh_api.config``, within what the wire can carry and Envoy accepts."""
 
+import dataclasses
 from ipaddress import ip_network
 
 from hypothesis import strategies as st
@@ -272,8 +273,6 @@ COMMON = {
     "outlier_detection": optional(OUTLIERS),
     "healthy_panic_threshold": PERCENT.map(float),
     "http": HTTP_PROTOCOLS,
-    "bind_address": st.just("") | st.just("127.0.0.6"),
-    "extra_bind_addresses": st.just(()) | st.just(("::6",)),
     "tcp_keepalive": optional(st.tuples(*[optional(st.integers(1, 99))] * 3)),
     "dns_jitter": optional(POSITIVE),
     "dns_max_queries": optional(st.integers(1, 1000)),
@@ -284,6 +283,10 @@ COMMON = {
     "metadata": pairs(),
     "alt_stat_name": st.just("") | NAMES,
 }
+
+BINDS = st.sampled_from(
+    [{}, {"bind_address": "127.0.0.6"}, {"bind_address": "127.0.0.6", "extra_bind_addresses": ("::6",)}]
+)
 
 
 def clusters(name: st.SearchStrategy = NAMES, *, inline_only: bool = False) -> st.SearchStrategy:
@@ -318,10 +321,9 @@ def clusters(name: st.SearchStrategy = NAMES, *, inline_only: bool = False) -> s
         use_http_header=st.booleans(),
         cleanup_interval=POSITIVE,
         http=HTTP_PROTOCOLS,
-        bind_address=st.just("") | st.just("127.0.0.6"),
-        extra_bind_addresses=st.just(()) | st.just(("::6",)),
     )
-    return balanced | passthrough
+    bound = st.tuples(balanced | passthrough, BINDS)
+    return bound.map(lambda made: dataclasses.replace(made[0], **made[1]))
 
 
 # --- routes ----------------------------------------------------------------------------------------------------------
