@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import sys
@@ -25,6 +26,7 @@ def environment(checkout: Checkout, programs: Path, outer: Mapping[str, str] = o
     if "PULUMI_BACKEND_URL" not in outer:
         backend = state / "pulumi-state"
         backend.mkdir(mode=0o700, exist_ok=True)
+        _mend(backend)
         inner["PULUMI_BACKEND_URL"] = f"file://{backend}"
     if "PULUMI_CONFIG_PASSPHRASE" not in outer and "PULUMI_CONFIG_PASSPHRASE_FILE" not in outer:
         inner["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(_secret_file(state / "passphrase"))
@@ -32,6 +34,15 @@ def environment(checkout: Checkout, programs: Path, outer: Mapping[str, str] = o
     inner.setdefault("PULUMI_SKIP_UPDATE_CHECK", "true")
     inner.setdefault("PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION", "true")
     return inner
+
+
+def _mend(backend: Path) -> None:
+    """Pulumi writes what it knows of a file of its state (its type and digest) beside it, and not at once: a Pulumi that was
+    killed then leaves it empty, and no command would read the state any more, but end with ``EOF``. It does without."""
+    for told in backend.rglob("*.attrs"):
+        with contextlib.suppress(OSError):
+            if not told.stat().st_size:
+                told.unlink()
 
 
 def _secret_file(path: Path) -> Path:

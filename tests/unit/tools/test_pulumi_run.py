@@ -59,3 +59,14 @@ def test_a_passphrase_of_the_user_is_the_only_one(checkout: Checkout) -> None:
 def test_the_environment_of_the_project_comes_first_on_path(checkout: Checkout) -> None:
     inner = pulumi_run.environment(checkout, Path("/programs"), {"PATH": "/usr/bin"})
     assert inner["PATH"].split(":") == [str(checkout.venv / "bin"), "/programs", "/usr/bin"]
+
+
+def test_what_a_killed_pulumi_left_empty_is_gone(checkout: Checkout) -> None:
+    pulumi_run.environment(checkout, Path("/p"), {})
+    stacks = checkout.state / "pulumi-state" / "stacks"
+    stacks.mkdir()
+    (stacks / "local.json").touch()
+    (stacks / "local.json.attrs").touch()
+    (stacks / "static.json.attrs").write_text("{}")
+    pulumi_run.environment(checkout, Path("/p"), {})
+    assert sorted(file.name for file in stacks.iterdir()) == ["local.json", "static.json.attrs"]
