@@ -192,7 +192,10 @@ class Control:
         """Others do not wait for it: who may have which is asked elsewhere."""
 
         async def renew() -> None:
-            self._deliver_all(await self.secrets.renewed(self.state.world))
+            try:
+                self._deliver_all(await self.secrets.renewed(self.state.world))
+            except Exception:
+                log.exception("secrets cannot be renewed; proxies keep those that they have")
 
         task = asyncio.create_task(renew(), name="secrets")
         self._renewals.add(task)

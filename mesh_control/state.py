@@ -65,7 +65,7 @@ class State:
             keys.want(policies)
             self._parts[keys.name] = keys.read()
         self._made.sweep()
-        world = self.world_with(policies)
+        world = self.world_with(policies, self._made)
         if world != self.world:  # an equal one keeps the indexes that it has built
             self.world = world.after(self.world)
         return self.world
@@ -73,12 +73,12 @@ class State:
     def _policies(self) -> list[Policy]:
         return _ranked(parts.policies for parts in self._parts.values())
 
-    def world_with(self, policies: Sequence[Policy]) -> World:
-        """The world with exactly these policies."""
+    def world_with(self, policies: Sequence[Policy], made: Parts | None = None) -> World:
+        """The world with exactly these policies. ``made`` has services of ServiceEntries that are known already."""
         parts = self._parts.values()
         unhealthy = frozenset(key for p in parts for key in p.unhealthy)
         return World.of(
-            (*(service for p in parts for service in p.services), *entries.services(policies, self._made)),
+            (*(service for p in parts for service in p.services), *entries.services(policies, made)),
             (*(workload for p in parts for workload in p.workloads), *entries.workloads(policies, unhealthy)),
             policies,
             next((p.mesh for p in parts if p.mesh is not None), None),
@@ -111,7 +111,7 @@ class State:
         to the policies of others."""
         kept = [p for other in self.directory.owners() if other != owner for p in self.directory.of_owner(other)]
         foreign = [self._parts[source.name].policies for source in self.others if source.name in self._parts]
-        world = self.world_with(_ranked([[*kept, *policies], *foreign])).after(self.world)
+        world = self.world_with(_ranked([[*kept, *policies], *foreign]), self._made).after(self.world)
         return Candidate(policies, world, [*self._news(world, policies), *_of_others(policies, (kept, *foreign))])
 
     def judge(self, policy: Policy, source: str) -> list[Finding]:

@@ -1,12 +1,12 @@
 """Random settings of a mesh and policies about every connection and request: logs, traces, headers, tokens, authorization; by
 seed alone."""
 
-import random
 from collections.abc import Sequence
 from typing import Any
 
 import yaml
 
+from tests.support.dice import Dice
 from tests.support.istio_compiler import Asker
 
 ASKED = "asked.helpers.svc.cluster.local"
@@ -74,29 +74,9 @@ TRACERS = ("zipkin", "datadog", "skywalking", "otel", "lost", "envoy")
 EXPRESSIONS = ("response.code >= 400", "request.url_path == '/a'")
 
 
-class _Dice:
-    """Random choices of one seed."""
-
-    def __init__(self, seed: int) -> None:
-        self.random = random.Random(seed)
-
-    def maybe(self, share: float = 0.5) -> bool:
-        return self.random.random() < share
-
-    def one(self, values: Sequence[Any]) -> Any:
-        return self.random.choice(values)
-
-    def some(self, values: Sequence[Any], least: int = 1, most: int = 3) -> list[Any]:
-        return self.random.sample(values, self.random.randint(least, min(most, len(values))))
-
-    def fields(self, share: float, **makers: Any) -> dict[str, Any]:
-        """Some of the fields; a value that can be called is made."""
-        return {name: make() if callable(make) else make for name, make in makers.items() if self.maybe(share)}
-
-
 def mesh(seed: int) -> str:
     """The settings of the mesh."""
-    dice = _Dice(seed)
+    dice = Dice(seed)
     found: dict[str, Any] = {"enableTracing": dice.maybe(), "extensionProviders": _providers(dice)}
     found |= dice.fields(
         0.4,
@@ -117,7 +97,7 @@ def mesh(seed: int) -> str:
     return str(yaml.safe_dump(found))
 
 
-def _providers(dice: _Dice) -> list[dict[str, Any]]:
+def _providers(dice: Dice) -> list[dict[str, Any]]:
     http, grpc = {"service": ASKED, "port": 8000}, {"service": f"helpers/{ASKED}", "port": 9000}
     body = {"maxRequestBytes": 100, "allowPartialMessage": True}
     asks = dice.fields(0.4, timeout="3s", failOpen=True, statusOnError="503", includeRequestBodyInCheck=body)
@@ -156,7 +136,7 @@ def _providers(dice: _Dice) -> list[dict[str, Any]]:
     ]
 
 
-def settings(dice: _Dice) -> dict[str, Any]:
+def settings(dice: Dice) -> dict[str, Any]:
     """The settings of a proxy."""
     forwards = ("SANITIZE", "FORWARD_ONLY", "APPEND_FORWARD", "SANITIZE_SET", "ALWAYS_FORWARD_ONLY")
     off = {"disabled": True}
@@ -204,7 +184,7 @@ def settings(dice: _Dice) -> dict[str, Any]:
 
 def askers(seed: int) -> list[Asker]:
     """The proxies, some of which bring settings along."""
-    dice = _Dice(seed + 1_000_000)
+    dice = Dice(seed + 1_000_000)
     found = []
     for identity, labels, namespace in ASKERS.values():
         said = dice.fields(0.2, HTTP10="1", MESH_ID="m", WORKLOAD_NAME="w", PROXY_CONFIG=lambda: settings(dice))
@@ -217,7 +197,7 @@ def askers(seed: int) -> list[Asker]:
 
 def world(seed: int) -> str:
     """The objects."""
-    dice = _Dice(seed + 2_000_000)
+    dice = Dice(seed + 2_000_000)
     documents = [_telemetry(dice, index) for index in range(dice.random.randint(0, 3))]
     documents += [_tokens(dice, index) for index in range(dice.random.randint(0, 2))]
     documents += [_authorization(dice, index) for index in range(dice.random.randint(0, 4))]
@@ -225,7 +205,7 @@ def world(seed: int) -> str:
     return "---\n".join([FIXED, *(yaml.safe_dump(document) for document in documents)])
 
 
-def _object(dice: _Dice, group: str, kind: str, name: str, spec: dict[str, Any], **metadata: Any) -> dict[str, Any]:
+def _object(dice: Dice, group: str, kind: str, name: str, spec: dict[str, Any], **metadata: Any) -> dict[str, Any]:
     labels = dice.one([{"app": "reviews"}, {"istio": "ingressgateway"}, {"app": "other"}])
     selector = {"selector": {"matchLabels": labels}} if dice.maybe(0.4) else {}
     return {
@@ -240,7 +220,7 @@ def _named(names: Sequence[str]) -> list[dict[str, str]]:
     return [{"name": name} for name in names]
 
 
-def _telemetry(dice: _Dice, index: int) -> dict[str, Any]:
+def _telemetry(dice: Dice, index: int) -> dict[str, Any]:
     def mode() -> dict[str, str]:
         return {"mode": dice.one(["CLIENT", "SERVER", "CLIENT_AND_SERVER"])}
 
@@ -276,7 +256,7 @@ def _telemetry(dice: _Dice, index: int) -> dict[str, Any]:
     return _object(dice, "telemetry", "Telemetry", f"telemetry-{index}", spec)
 
 
-def _tokens(dice: _Dice, index: int) -> dict[str, Any]:
+def _tokens(dice: Dice, index: int) -> dict[str, Any]:
     def rule(number: int) -> dict[str, Any]:
         return {"issuer": dice.one(["a", "b", "c"]) + f"-{index}{number}", "jwks": JWKS} | dice.fields(
             0.3,
@@ -327,7 +307,7 @@ FOR_SERVERS = ("notIpBlocks", "ipBlocks")
 """What Istio takes of a source where a server is asked."""
 
 
-def _authorization(dice: _Dice, index: int) -> dict[str, Any]:
+def _authorization(dice: Dice, index: int) -> dict[str, Any]:
     action = dice.one(["ALLOW", "DENY", "AUDIT", "CUSTOM"])
     custom = action == "CUSTOM"
     spec: dict[str, Any] = {"action": action} if dice.maybe(0.9) or custom else {}
@@ -338,7 +318,7 @@ def _authorization(dice: _Dice, index: int) -> dict[str, Any]:
     return _object(dice, "security", "AuthorizationPolicy", f"authorization-{index}", spec, **dry)
 
 
-def _rule(dice: _Dice, custom: bool) -> dict[str, Any]:
+def _rule(dice: Dice, custom: bool) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if dice.maybe() and not custom:
         found["from"] = [{"source": _values(dice, SOURCES)} for _ in range(dice.random.randint(1, 2))]
@@ -349,7 +329,7 @@ def _rule(dice: _Dice, custom: bool) -> dict[str, Any]:
     return found
 
 
-def _values(dice: _Dice, known: dict[str, list[str]]) -> dict[str, Any]:
+def _values(dice: Dice, known: dict[str, list[str]]) -> dict[str, Any]:
     found = {}
     for name in dice.some(list(known), most=2):
         key = f"not{name[:1].upper()}{name[1:]}" if dice.maybe(0.3) else name
@@ -357,6 +337,6 @@ def _values(dice: _Dice, known: dict[str, list[str]]) -> dict[str, Any]:
     return found
 
 
-def _condition(dice: _Dice) -> dict[str, Any]:
+def _condition(dice: Dice) -> dict[str, Any]:
     key = dice.one(list(CONDITIONS))
     return {"key": key, dice.one(["values", "notValues"]): dice.some(CONDITIONS[key], most=2)}

@@ -1,11 +1,10 @@
 """Random services, policies and settings for what is sent to applications, overlapping in every way; by seed alone."""
 
-import random
-from collections.abc import Sequence
 from typing import Any
 
 import yaml
 
+from tests.support.dice import Dice
 from tests.support.istio_compiler import Asker
 
 ADDRESS, ADDRESS_V6 = "10.1.0.11", "2001:db8::11"
@@ -19,29 +18,9 @@ JWKS = '{"keys":[{"kty":"oct","alg":"HS256","kid":"1","k":"c2VjcmV0"}]}'
 Document = dict[str, Any]
 
 
-class _Dice:
-    """Random choices of one seed."""
-
-    def __init__(self, seed: int) -> None:
-        self.random = random.Random(seed)
-
-    def maybe(self, share: float = 0.5) -> bool:
-        return self.random.random() < share
-
-    def one(self, values: Sequence[Any]) -> Any:
-        return self.random.choice(values)
-
-    def some(self, values: Sequence[Any], least: int = 1, most: int = 3) -> list[Any]:
-        return self.random.sample(values, self.random.randint(least, min(most, len(values))))
-
-    def fields(self, share: float, **makers: Any) -> Document:
-        """Some of the fields; a value that can be called is made."""
-        return {name: make() if callable(make) else make for name, make in makers.items() if self.maybe(share)}
-
-
 def mesh(seed: int) -> str:
     """The settings of the mesh."""
-    dice = _Dice(seed)
+    dice = Dice(seed)
     suites = ["ECDHE-RSA-AES256-GCM-SHA384", "ECDHE-ECDSA-AES128-GCM-SHA256"]
     found = {"accessLogFile": "/dev/stdout", "enableTracing": False} | dice.fields(
         0.3,
@@ -66,7 +45,7 @@ def mesh(seed: int) -> str:
 
 def asker(seed: int) -> Asker:
     """The proxy of the workload."""
-    dice = _Dice(seed + 1_000_000)
+    dice = Dice(seed + 1_000_000)
     addresses = [ADDRESS]
     if dice.maybe(0.25):
         addresses = dice.one([[ADDRESS, ADDRESS_V6], [ADDRESS_V6, ADDRESS], [ADDRESS, "10.1.0.12"]])
@@ -98,7 +77,7 @@ def asker(seed: int) -> Asker:
 
 def world(seed: int) -> str:
     """The objects."""
-    dice = _Dice(seed + 2_000_000)
+    dice = Dice(seed + 2_000_000)
     made = [_workload_entry(dice)]
     if dice.maybe(0.5):
         made += [_entry(dice, number) for number in range(dice.random.randint(0, 3))]
@@ -110,7 +89,7 @@ def world(seed: int) -> str:
     return "\n---\n".join(yaml.safe_dump(document, sort_keys=False) for document in made)
 
 
-def _object(dice: _Dice, group: str, kind: str, name: str, namespace: str, spec: Document) -> Document:
+def _object(dice: Dice, group: str, kind: str, name: str, namespace: str, spec: Document) -> Document:
     created = f"2026-01-0{dice.random.randint(1, 9)}T00:00:00Z"
     return {
         "apiVersion": f"{group}.istio.io/v1",
@@ -120,13 +99,13 @@ def _object(dice: _Dice, group: str, kind: str, name: str, namespace: str, spec:
     }
 
 
-def _workload_entry(dice: _Dice) -> Document:
+def _workload_entry(dice: Dice) -> Document:
     spec = {"address": ADDRESS, "labels": LABELS, "serviceAccount": "cart"}
     ports = dice.fields(0.2, ports=lambda: {f"port-{dice.one(PORTS)}": dice.one(PORTS)})
     return _object(dice, "networking", "WorkloadEntry", "cart-1", "default", spec | ports)
 
 
-def _entry(dice: _Dice, number: int) -> Document:
+def _entry(dice: Dice, number: int) -> Document:
     ports: list[Document] = []
     for own in sorted(dice.some(PORTS, 1, 5)):
         port = {"number": own, "name": f"port-{own}", "protocol": dice.one(PROTOCOLS)}
@@ -147,7 +126,7 @@ def _entry(dice: _Dice, number: int) -> Document:
     return _object(dice, "networking", "ServiceEntry", f"entry-{number}", "default", spec)
 
 
-def _cluster(dice: _Dice) -> list[Document]:
+def _cluster(dice: Dice) -> list[Document]:
     """A pod and the Services that select it."""
     pod = {
         "apiVersion": "v1",
@@ -172,7 +151,7 @@ def _cluster(dice: _Dice) -> list[Document]:
     return made
 
 
-def _service(dice: _Dice, number: int) -> list[Document]:
+def _service(dice: Dice, number: int) -> list[Document]:
     name = f"{'zyx'[number]}-service"
     ports: list[Document] = []
     slice_ports = []
@@ -211,7 +190,7 @@ def _service(dice: _Dice, number: int) -> list[Document]:
     return [service, endpoints]
 
 
-def _peers(dice: _Dice, number: int) -> Document:
+def _peers(dice: Dice, number: int) -> Document:
     spec: Document = {"mtls": {"mode": dice.one(MODES)}} if dice.maybe(0.8) else {}
     if dice.maybe(0.5):
         spec["selector"] = {"matchLabels": {"app": dice.one(["cart", "cart", "other"])}}
@@ -222,11 +201,11 @@ def _peers(dice: _Dice, number: int) -> Document:
     return _object(dice, "security", "PeerAuthentication", f"peers-{number}", namespace, spec)
 
 
-def _where(dice: _Dice) -> Document:
+def _where(dice: Dice) -> Document:
     return {"selector": {"matchLabels": {"app": dice.one(["cart", "cart", "other"])}}} if dice.maybe(0.5) else {}
 
 
-def _condition(dice: _Dice) -> Document:
+def _condition(dice: Dice) -> Document:
     key, values = dice.one(
         [
             ("request.headers[x-a]", ["v", "w*", "*"]),
@@ -244,7 +223,7 @@ def _condition(dice: _Dice) -> Document:
     return {"key": key, dice.one(["values", "values", "notValues"]): dice.some(values, 1, len(values))}
 
 
-def _source(dice: _Dice) -> Document:
+def _source(dice: Dice) -> Document:
     who = dice.one(
         [
             {"principals": ["cluster.local/ns/shop/sa/x"]},
@@ -257,7 +236,7 @@ def _source(dice: _Dice) -> Document:
     return {"source": who | more}
 
 
-def _operation(dice: _Dice) -> Document:
+def _operation(dice: Dice) -> Document:
     found = dice.fields(
         0.35,
         ports=["80", "8080"],
@@ -270,7 +249,7 @@ def _operation(dice: _Dice) -> Document:
     return {"operation": found or {"ports": ["80"]}}
 
 
-def _authorization(dice: _Dice, number: int) -> Document:
+def _authorization(dice: Dice, number: int) -> Document:
     def rule() -> Document:
         conditions = dice.fields(
             0.5,
@@ -287,7 +266,7 @@ def _authorization(dice: _Dice, number: int) -> Document:
     return _object(dice, "security", "AuthorizationPolicy", f"authorization-{number}", namespace, spec)
 
 
-def _tokens(dice: _Dice, number: int) -> Document:
+def _tokens(dice: Dice, number: int) -> Document:
     rules = [
         {"issuer": f"issuer-{place}", "jwks": JWKS}
         | dice.fields(0.3, audiences=["a"], forwardOriginalToken=True, fromParams=["token"], timeout="2s")
@@ -298,7 +277,7 @@ def _tokens(dice: _Dice, number: int) -> Document:
     return _object(dice, "security", "RequestAuthentication", f"tokens-{number}", namespace, spec)
 
 
-def _pool(dice: _Dice) -> Document:
+def _pool(dice: Dice) -> Document:
     tcp = dice.fields(
         0.4, connectTimeout="3s", tcpKeepalive={"probes": 2}, idleTimeout="9s", maxConnectionDuration="99s"
     )
@@ -314,7 +293,7 @@ def _pool(dice: _Dice) -> Document:
     return {"tcp": {"maxConnections": 8}} | dice.fields(0.5, **both)
 
 
-def _rule(dice: _Dice, number: int) -> Document:
+def _rule(dice: Dice, number: int) -> Document:
     host = dice.one(["z.example.com", "z-service.default.svc.cluster.local", "y.example.com", "*.example.com"])
     of_port = {"port": {"number": dice.one(PORTS)}, "connectionPool": _pool(dice)}
     policy = dice.fields(
@@ -324,7 +303,7 @@ def _rule(dice: _Dice, number: int) -> Document:
     return _object(dice, "networking", "DestinationRule", f"rule-{number}", "default", spec)
 
 
-def _sidecar(dice: _Dice) -> Document:
+def _sidecar(dice: Dice) -> Document:
     def listener(number: int) -> Document:
         endpoint = dice.one(
             ["127.0.0.1:9000", "0.0.0.0:9000", "unix:///run/app.sock", ":9000", "[::1]:9000", "[::]:9000"]
