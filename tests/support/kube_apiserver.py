@@ -6,7 +6,6 @@ is for RBAC to say, but for ``ADMIN``.
 
 import asyncio
 import contextlib
-import socket
 import subprocess
 import tempfile
 import time
@@ -22,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from mesh_control.sources.kubernetes.access import Access, from_kubeconfig
 from mesh_control.sources.kubernetes.api import APPLY, Api, ApiError
 from tests.support import go_programs
+from tests.support.ports import free_port
 
 ADMIN, CONTROL, STRANGER = "admin-token", "control-token", "stranger-token"
 TOKENS = f'{ADMIN},admin,u1,"system:masters"\n{CONTROL},meshwright,u2,\n{STRANGER},stranger,u3,\n'
@@ -36,21 +36,15 @@ def build() -> Path:
     return go_programs.build_kubernetes()
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @dataclass
 class Server:
     """Both processes and where they keep things. ``start`` and ``kill`` are of the API server alone: etcd stays."""
 
     programs: Path
     folder: Path
-    port: int = field(default_factory=_free_port)
-    etcd_port: int = field(default_factory=_free_port)
-    peer_port: int = field(default_factory=_free_port)
+    port: int = field(default_factory=free_port)
+    etcd_port: int = field(default_factory=free_port)
+    peer_port: int = field(default_factory=free_port)
     etcd: "subprocess.Popen[bytes] | None" = None
     process: "subprocess.Popen[bytes] | None" = None
 

@@ -6,7 +6,6 @@ import os
 import pwd
 import secrets
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -16,6 +15,8 @@ from typing import Any
 
 import psycopg
 from psycopg import sql
+
+from tests.support.ports import free_port
 
 SUPERUSER = "postgres"
 ROLE = "program"
@@ -78,7 +79,7 @@ class Postgres:
                   "--pwfile", str(file), "--encoding", "UTF8", "--locale", "C.UTF-8")  # fmt: skip
         # Another process may take a port between our asking for a free one and the server's taking it.
         for last in (False, False, True):
-            self.port = _free_port()
+            self.port = free_port()
             try:
                 self.start()
                 break
@@ -138,12 +139,6 @@ class Postgres:
                 raise PostgresError(
                     f"{program} ended with {done.returncode}:\n{output.read().decode(errors='replace')}"
                 )
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from mesh_api.xds.grpc import METHOD_NAME, SERVICE, ResponseSerializer, request_
 from mesh_api.xds.session import AdsServer, Nacked, Output, Response, Synced
 from mesh_api.xds.type_urls import ROUTE
 from tests.support.envoy_bootstrap import bootstrap
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.integration
 
@@ -93,12 +93,6 @@ async def running(envoy: Path, folder: Path, port: int) -> AsyncIterator[None]:
         finally:
             process.terminate()
             await process.wait()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def configuration(port: int, version: str, path: str = "/") -> c.ProxyConfig:

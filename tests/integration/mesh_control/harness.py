@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import random
 import signal
 import socket
 import subprocess
@@ -24,6 +23,7 @@ from mesh_api.xds.decode import decode_resource
 from mesh_api.xds.session import AdsClient, Request, Response
 from mesh_api.xds.type_urls import CLUSTER, ENDPOINT, LISTENER, ROUTE, SHORT_NAMES
 from mesh_control.client import ControlClient
+from tests.support.ports import free_port
 
 TOKEN = "a-join-token-of-some-length"
 LIMIT = 30.0
@@ -44,15 +44,6 @@ INVENTORY = {
 }
 STORE = Node("sidecar~127.0.0.13~store.default~default.svc.cluster.local", metadata={"LABELS": {"app": "store"}})
 ORDER = Node("sidecar~127.0.0.11~order-v1.default~default.svc.cluster.local", metadata={"LABELS": {"app": "order"}})
-
-
-def free_port() -> int:
-    """A port of loopback that nobody uses at this moment, and that the kernel gives to nobody's outgoing connection next."""
-    while True:
-        port = random.SystemRandom().randrange(20_000, 32_768)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 @dataclass(slots=True)

@@ -11,9 +11,10 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
-from tests.integration.mesh_control.harness import LIMIT, TOKEN, ControlPlane, free_port
+from tests.integration.mesh_control.harness import LIMIT, TOKEN, ControlPlane
 from tests.support import secret_server
 from tests.support.envoy_bootstrap import grpc_cluster
+from tests.support.ports import free_port
 
 
 def bootstrap(
@@ -78,7 +79,10 @@ async def running(program: Program, plane: ControlPlane, node: str, metadata: di
     with secret_server.secrets(secret_server.Identity("spiffe://cluster.local/ns/default/sa/default")) as secrets_port:
         process = program.start(plane, node, dict(metadata), secrets_port)
         try:
-            await connected(plane, node)
+            try:
+                await connected(plane, node)
+            except TimeoutError as error:  # above all: its own words
+                raise AssertionError((plane.folder / f"{node.split('~')[2]}.log").read_text()) from error
             yield
         finally:
             with contextlib.suppress(ProcessLookupError):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.mesh_control.harness import LIMIT, control_plane, free_port
+from tests.integration.mesh_control.harness import LIMIT, control_plane
 from tests.integration.mesh_control.test_proxies import (
     GATEWAY,
     Program,
@@ -15,6 +15,7 @@ from tests.integration.mesh_control.test_proxies import (
     new_connections,
     running,
 )
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.integration
 

@@ -17,8 +17,9 @@ import pytest
 import yaml
 
 from mesh_control.ca import given
-from tests.integration.mesh_control.harness import LIMIT, ControlPlane, free_port
+from tests.integration.mesh_control.harness import LIMIT, ControlPlane
 from tests.support.certificate_client import Workload
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.integration
 

@@ -17,9 +17,10 @@ import pytest
 from mesh_policy import CanaryRelease
 from mesh_policy.releases import Cookie, ErrorRate, Weight
 from mesh_policy.releases.machine import Rollout
-from tests.integration.mesh_control.harness import LIMIT, ControlPlane, control_plane, free_port
+from tests.integration.mesh_control.harness import LIMIT, ControlPlane, control_plane
 from tests.integration.mesh_control.programs import OURS, connected, running
 from tests.integration.mesh_control.versions import CLIENT, HOST, Versions
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.integration
 

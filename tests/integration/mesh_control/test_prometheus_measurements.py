@@ -19,9 +19,10 @@ from mesh_control.rollouts.store import Store
 from mesh_policy import CanaryRelease, Policy
 from mesh_policy.releases import ErrorRate, Latency, Limit, Mirror, Weight
 from mesh_policy.releases.machine import Phase, Reading, Rollout, State
-from tests.integration.mesh_control.harness import LIMIT, free_port
+from tests.integration.mesh_control.harness import LIMIT
 from tests.support import prometheus
 from tests.support.istio_metrics import BOUNDS, INFINITY, Flow, Mesh, exporter
+from tests.support.ports import free_port
 from tests.support.raw_http import listening_socket
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]

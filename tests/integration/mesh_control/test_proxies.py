@@ -13,8 +13,9 @@ from aiohttp import web
 
 from mesh_policy import CanaryRelease, CircuitBreaker, Exposed, Redirect, Route, Timeout, Traffic, dump
 from mesh_policy.releases import Statement
-from tests.integration.mesh_control.harness import LIMIT, control_plane, free_port
+from tests.integration.mesh_control.harness import LIMIT, control_plane
 from tests.integration.mesh_control.programs import Program, running
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.integration
 

@@ -20,9 +20,9 @@ from tests.integration.mesh_control.harness import (
     Peer,
     connected,
     control_plane,
-    free_port,
 )
 from tests.integration.mesh_control.programs import Program, running
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.integration
 

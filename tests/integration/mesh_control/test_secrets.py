@@ -20,10 +20,11 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from mesh_api.xds.grpc import METHOD, request_to_bytes, response_from_bytes
 from mesh_api.xds.session import Request
 from mesh_api.xds.type_urls import CLUSTER, LISTENER, SECRET
-from tests.integration.mesh_control.harness import LIMIT, ControlPlane, free_port
+from tests.integration.mesh_control.harness import LIMIT, ControlPlane
 from tests.integration.mesh_control.test_secure_xds import IDENTITY, NODE, joined, secure_bootstrap
 from tests.support import secret_server
 from tests.support.certificate_client import Workload
+from tests.support.ports import free_port
 from tests.support.secret_server import Identity
 
 pytestmark = pytest.mark.integration

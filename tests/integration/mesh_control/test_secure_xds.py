@@ -25,9 +25,10 @@ from mesh_proxy.bootstrap import ControlPlane as ControlPlaneAddress
 from mesh_proxy.bootstrap import ControlTls
 from mesh_proxy.supervisor.ads import AdsStream
 from tests.integration.mesh_control import programs
-from tests.integration.mesh_control.harness import LIMIT, STORE, ControlPlane, Peer, free_port
+from tests.integration.mesh_control.harness import LIMIT, STORE, ControlPlane, Peer
 from tests.support import secret_server
 from tests.support.certificate_client import ISTIOD, Workload, key_pem
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.integration
 

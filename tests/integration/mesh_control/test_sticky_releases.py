@@ -14,9 +14,10 @@ import pytest
 
 from mesh_policy import CanaryRelease, Timeout, Traffic, dump
 from mesh_policy.releases import Cookie, Weight
-from tests.integration.mesh_control.harness import LIMIT, ControlPlane, control_plane, free_port
+from tests.integration.mesh_control.harness import LIMIT, ControlPlane, control_plane
 from tests.integration.mesh_control.programs import Program, running
 from tests.integration.mesh_control.versions import CLIENT, HOST, Versions
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.integration
 

@@ -25,7 +25,8 @@ from mesh_control.webhook.certificate import AuthorityIssuer, Keeper
 from mesh_control.webhook.review import API_VERSION
 from mesh_control.webhook.server import MAX_BODY, Webhook, serving
 from mesh_policy import Finding, Level, Policy
-from tests.integration.mesh_control.harness import LIMIT, ControlPlane, free_port
+from tests.integration.mesh_control.harness import LIMIT, ControlPlane
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.integration
 

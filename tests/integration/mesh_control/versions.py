@@ -4,7 +4,7 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.integration.mesh_control.harness import free_port
+from tests.support.ports import free_port
 
 HOST = "book-store.default.svc.cluster.local"
 CLIENT = "sidecar~127.0.0.1~client.default~default.svc.cluster.local"

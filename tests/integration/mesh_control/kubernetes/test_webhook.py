@@ -12,8 +12,9 @@ import pytest
 import yaml
 
 from mesh_control.webhook.manifest import client_of, configuration
-from tests.integration.mesh_control.harness import LIMIT, ControlPlane, free_port
+from tests.integration.mesh_control.harness import LIMIT, ControlPlane
 from tests.support.kube_apiserver import PATIENCE, Client, Server
+from tests.support.ports import free_port
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(2400)]  # the programs' first build
 

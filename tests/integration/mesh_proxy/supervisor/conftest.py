@@ -6,7 +6,6 @@ import itertools
 import json
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -22,17 +21,11 @@ from mesh_api.xds import grpc as wire
 from mesh_api.xds.encode import encode_resources
 from mesh_api.xds.session import Acked, AdsServer, Nacked, Request, Response, Synced
 from mesh_api.xds.session.server import Resources
+from tests.support.ports import free_port
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[3]
 NODE_ID = "sidecar~127.0.0.1~order-1.default~default.svc.cluster.local"
-
-
-def free_port() -> int:
-    """A port that nobody has now."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 class ControlPlane:
