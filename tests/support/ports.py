@@ -1,0 +1,32 @@
+"""Ports of loopback for what a test starts."""
+
+import contextlib
+import functools
+import os
+import random
+import socket
+from collections.abc import Iterator
+
+FIRST, LAST = 20_000, 32_767
+"""Below those that the kernel gives to outgoing connections."""
+
+
+@functools.cache
+def _own() -> Iterator[int]:
+    """This process's own part of them, in no order: the processes of pytest-xdist never try for the same one."""
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    own = list(range(FIRST + number, LAST + 1, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))))
+    random.SystemRandom().shuffle(own)
+    return iter(own)
+
+
+def free_port() -> int:
+    """A port that nobody uses at this moment, and that is given to nobody else by this function.
+
+    :raises RuntimeError: all of them have been given.
+    """
+    for port in _own():
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError(f"no port from {FIRST} to {LAST} is left for this process")
