@@ -10,7 +10,7 @@ from mesh_cli import output
 from mesh_cli.asking import UNREADABLE, Form, Inventory, Namespace, load
 
 if TYPE_CHECKING:  # here and below: the help need not wait for the simulation
-    from mesh_control.world import Service, Workload
+    from mesh_control.services import Service, Workload
     from mesh_simulation import Mesh
     from mesh_simulation.applies import Applies
 
@@ -74,7 +74,7 @@ def _with_what_is_in_force(mesh: "Mesh", socket: Path) -> "Mesh":
 
 
 def _service(found: dict[str, Any], workloads: list[dict[str, Any]]) -> "Service":
-    from mesh_control.world import Protocol, Service, ServicePort
+    from mesh_control.services import Protocol, Service, ServicePort
 
     ports = (ServicePort(p["name"], p["number"], Protocol(p["protocol"]), p["target"]) for p in found["ports"])
     members = (_workload(workload) for workload in workloads if found["hostname"] in workload["hosts"])
@@ -89,7 +89,7 @@ def _service(found: dict[str, Any], workloads: list[dict[str, Any]]) -> "Service
 
 
 def _workload(found: dict[str, Any]) -> "Workload":
-    from mesh_control.world import Workload
+    from mesh_control.services import Workload
 
     names = ("name", "namespace", "address", "labels", "service_account", "ports", "sidecar")
     return Workload(**{name: found[name] for name in names})

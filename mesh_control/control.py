@@ -3,25 +3,20 @@
 import asyncio
 import logging
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from mesh_api.xds.session import DeltaRequest
 from mesh_api.xds.type_urls import SECRET
-from mesh_control.config_dump import state_of
 from mesh_control.metrics import Metrics
-from mesh_control.proxies import proxy_of
+from mesh_control.policy_sets import Applied, Refused, parsed
 from mesh_control.push import Answer, Asked, CompileError, Debounce, Hub, Progress, Refusal, Sent
 from mesh_control.registration.proof import JoinProof
 from mesh_control.secrets.desk import Desk, Keeper
 from mesh_control.sources.registrations import HEALTH_TYPE
 from mesh_control.state import State
 from mesh_control.waking import woken
-from mesh_control.world import Workload
-from mesh_policy import Finding, Level, Policy, PolicyError, dump, load_everything
-from mesh_policy.load import name_of
+from mesh_policy import Finding, Level, Policy
 
 log = logging.getLogger("mesh_control")
 Deliver = Callable[[str, list[Answer]], None]
@@ -31,35 +26,6 @@ REPORT_QUIET, REPORT_LATEST = 0.5, 5.0
 it, and no proxy has to wait until it is found."""
 REGISTRATION_SECONDS = 5.0
 """How long a proxy that registers waits for the world with its workload before it is sent the one that there is."""
-
-
-class Refused(Exception):  # noqa: N818 (an answer, not a failure of ours)
-    """A set of policies was not put in force. ``status`` is the HTTP status, ``lines`` say what is wrong."""
-
-    def __init__(self, status: int, lines: list[str]) -> None:
-        super().__init__("\n".join(lines))
-        self.status = status
-        self.lines = lines
-
-
-@dataclass(frozen=True, slots=True)
-class Applied:
-    """A set that is in force: the version of the world, how far each connected proxy is, workloads without a connected
-    proxy, and warnings."""
-
-    version: str
-    proxies: Mapping[str, Progress]
-    missing: tuple[str, ...]
-    warnings: tuple[str, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """For the API."""
-        return {
-            "version": self.version,
-            "proxies": {name: {"state": progress.value} for name, progress in self.proxies.items()},
-            "missing": list(self.missing),
-            "warnings": list(self.warnings),
-        }
 
 
 @dataclass(slots=True)
@@ -81,7 +47,7 @@ class Control:
     hub: Hub = field(init=False)
     secrets: Desk = field(init=False)
     _renewals: set["asyncio.Task[None]"] = field(default_factory=set)
-    _versions: set[str] = field(default_factory=set)
+    versions: set[str] = field(default_factory=set)
     """Of the software of proxies that have been connected."""
     _count: int = 0
     _reported: tuple[str, ...] = ()
@@ -256,7 +222,7 @@ class Control:
         some did not answer in time (the set stays in force; they take it when they can).
         """
         try:
-            policies, passed_over = await asyncio.to_thread(_parsed, text)
+            policies, passed_over = await asyncio.to_thread(parsed, text)
             async with self._lock:
                 applied = await self._apply(owner, policies, seconds)
         except Refused as refused:
@@ -351,123 +317,9 @@ class Control:
             self.deliver(stream, responses)
         self._wake.set()
 
-    # What people and programs ask
-
     def missing(self) -> list[str]:
         """Workloads that ought to have a proxy connected and have none."""
         connected = self.hub.progress()
         wanted = {f"{w.name}.{w.namespace}" for w in self.state.world.workloads if w.sidecar and w.name}
         registered = self.state.registrations
         return sorted(wanted - connected.keys() - (registered.connected if registered is not None else set()))
-
-    def status(self) -> dict[str, Any]:
-        """Everything about the proxies."""
-        progress, nodes = self.hub.progress(), self.hub.nodes()
-        return {
-            "version": self.hub.version,
-            "missing": self.missing(),
-            "problems": [
-                *self.state.problems(),
-                *self.secrets.problems(),
-                *([str(back)] if (back := self.hub.rolled_back) is not None else []),
-            ],
-            "sources": [{"name": source.name, "synced": source.synced} for source in self.state.sources],
-            "registrations": self.state.registrations.status() if self.state.registrations is not None else [],
-            "proxies": {
-                name: {
-                    "synced": progress[name] is Progress.ACKNOWLEDGED,
-                    "state": progress[name].value,
-                    "node": nodes[name].id,
-                    "software": nodes[name].user_agent,
-                    "types": {
-                        kind: {
-                            "sent": s.version_sent,
-                            "acked": s.version_acked,
-                            "error": s.error,
-                            "subscribed": s.subscribed,
-                            "state": state_of(s),
-                        }
-                        for kind, s in kinds.items()
-                    },
-                }
-                for name, kinds in self.hub.status().items()
-            },
-        }
-
-    def everything(self) -> dict[str, Any]:
-        """What is in force, for ``mesh analyze`` and ``mesh describe``: the policies as YAML, and the services and
-        workloads that they are for."""
-        world = self.state.world
-        hosts: dict[tuple[str, str, str], list[str]] = {}
-        for hostname, members in world.members.items():
-            for workload in members:
-                hosts.setdefault(_place(workload), []).append(hostname)
-        known = {_place(workload): workload for members in world.members.values() for workload in members}
-        return {
-            "policies": dump(world.policies),
-            "services": [
-                {
-                    "hostname": service.hostname,
-                    "namespace": service.namespace,
-                    "name": service.name,
-                    "addresses": list(service.addresses),
-                    "ports": [
-                        {"name": p.name, "number": p.number, "protocol": p.protocol.value, "target": p.target}
-                        for p in service.ports
-                    ],
-                }
-                for service in world.services
-            ],
-            "workloads": [
-                {
-                    "name": workload.name,
-                    "namespace": workload.namespace,
-                    "labels": dict(workload.labels),
-                    "address": workload.address,
-                    "service_account": workload.service_account,
-                    "sidecar": workload.sidecar,
-                    "ports": dict(workload.ports),
-                    "hosts": hosts.get(_place(workload), []),
-                }
-                for workload in (known | {_place(workload): workload for workload in world.workloads}).values()
-            ],
-            "gateways": [
-                {"name": proxy.name, "namespace": proxy.namespace, "labels": dict(proxy.labels)}
-                for proxy in map(proxy_of, self.hub.nodes().values())
-                if proxy.is_gateway
-            ],
-        }
-
-    def exposition(self, release: str) -> str:
-        """The metrics, of this ``release`` of the software."""
-        world, progress = self.state.world, self.hub.progress()
-        gauges = {
-            "pilot_services": len(world.services),
-            "pilot_virt_services": len(world.virtual_services),
-            "meshwright_control_missing_proxies": len(self.missing()),
-            "meshwright_control_unsynced_proxies": sum(p is not Progress.ACKNOWLEDGED for p in progress.values()),
-            "meshwright_control_source_problems": len(self.state.problems()),
-        }
-        self.metrics.gauge("pilot_info", 1, version=release)
-        versions = Counter(node.user_agent or "unknown" for node in self.hub.nodes().values())
-        self._versions |= versions.keys()
-        for version in self._versions:
-            self.metrics.gauge("pilot_xds", versions[version], version=version)
-        for name, value in gauges.items():
-            self.metrics.gauge(name, value)
-        return self.metrics.exposition()
-
-
-def _place(workload: Workload) -> tuple[str, str, str]:
-    """By which a workload is the same one in each of its services, of which each may call its ports otherwise."""
-    return workload.namespace, workload.name, workload.address
-
-
-def _parsed(text: str) -> tuple[list[Policy], list[str]]:
-    """The policies of a stream of documents, and a warning for each object that is none. Some megabytes take seconds."""
-    try:
-        everything = load_everything([("set", text)])
-    except PolicyError as error:
-        raise Refused(422, [str(problem) for problem in error.problems]) from None
-    passed_over = [f"{other['kind']} {name_of(other)} is no policy and was passed over" for other in everything.others]
-    return [item.policy for item in everything.policies], passed_over

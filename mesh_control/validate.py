@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from functools import partial
 
 from mesh_control import validate_gateway_api, validate_networking
+from mesh_control.services import Resolution
 from mesh_control.validate_authorization import unenforceable
-from mesh_control.world import Resolution, World
+from mesh_control.world import World
 from mesh_policy import (
     DestinationRule,
     Finding,

@@ -6,7 +6,7 @@ from typing import Any
 
 from mesh_control.compiler import authorization
 from mesh_control.compiler.scope import Scope
-from mesh_control.world import Service, Workload
+from mesh_control.services import Service, Workload
 from mesh_policy import Policy
 from mesh_simulation import identity
 from mesh_simulation.limits import not_simulated

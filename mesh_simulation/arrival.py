@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from mesh_api.config import NetworkRbac, RbacFilter
 from mesh_control.compiler.request_authentication import rules_of
 from mesh_control.compiler.scope import Scope
-from mesh_control.world import Workload
+from mesh_control.services import Workload
 from mesh_policy.security.request_authentication import JwtRule
 from mesh_proxy.protocol.http1 import BadMessage, Parser
 from mesh_proxy.snapshot import HttpChain

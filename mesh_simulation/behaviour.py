@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any, NamedTuple
 
-from mesh_control.world import Service, Workload
+from mesh_control.services import Service, Workload
 from mesh_policy import Policy, VirtualService
 from mesh_policy.hosts import covers, qualify
 from mesh_simulation.decision import Decision, Destination, Inbound

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from mesh_control.gateway_api import Surroundings
+from mesh_control.services import Service, Workload
 from mesh_control.sources import entries
 from mesh_control.sources import inventory as static_inventory
 from mesh_control.sources.kubernetes import manifests
 from mesh_control.sources.kubernetes.surroundings import surroundings
-from mesh_control.world import Service, Workload, World
+from mesh_control.world import World
 from mesh_policy import Policy, PolicyError, Problem, load_everything
 from mesh_policy.files import read_files
 from mesh_policy.load import Loaded

@@ -7,7 +7,8 @@ from difflib import get_close_matches
 from mesh_api.node import Node
 from mesh_control.gateway_api import ListenerGateway
 from mesh_control.proxies import Proxy, proxy_of
-from mesh_control.world import Workload, World
+from mesh_control.services import Workload
+from mesh_control.world import World
 from mesh_policy import Gateway
 from mesh_simulation.mesh import Mesh
 from mesh_simulation.request import OUTSIDE, Request, RequestError

@@ -4,7 +4,7 @@ from mesh_api.config import ProxyConfig
 from mesh_control.compiler import compile_proxy, inbound
 from mesh_control.compiler.scope import Scope
 from mesh_control.proxies import Proxy
-from mesh_control.world import Workload
+from mesh_control.services import Workload
 from mesh_simulation.connections import Proxied, Tables
 from mesh_simulation.mesh import Mesh, made_to_stay
 from mesh_simulation.parties import proxy_for

@@ -3,7 +3,7 @@
 import ipaddress
 from dataclasses import dataclass
 
-from mesh_control.world import Service, Workload
+from mesh_control.services import Service, Workload
 from mesh_proxy.balancing.host import Host
 from mesh_proxy.cluster import ClusterRuntime
 from mesh_simulation.mesh import Mesh

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from mesh_control.compiler import traffic_policies
 from mesh_control.compiler.scope import Scope
-from mesh_control.world import Workload
+from mesh_control.services import Workload
 from mesh_simulation.mesh import Mesh
 from mesh_simulation.parties import Party
 from mesh_simulation.request import Request

@@ -33,7 +33,8 @@ from mesh_control.compiler import (
 from mesh_control.compiler.peer_authentication import TlsMode, mtls_of_namespace
 from mesh_control.compiler.scope import Scope
 from mesh_control.compiler.traffic_policies import Settings
-from mesh_control.world import Protocol, Resolution, Service, ServicePort, World
+from mesh_control.services import Protocol, Resolution, Service, ServicePort
+from mesh_control.world import World
 from mesh_policy import DestinationRule
 from mesh_policy.networking import destination_rule as policy
 from mesh_policy.networking.destination_rule import Subset, ZoneAwareLbSetting

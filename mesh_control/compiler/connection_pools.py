@@ -6,7 +6,7 @@ from datetime import timedelta
 from mesh_api.config import CircuitBreakerThresholds, Cluster, HttpProtocolOptions, RetryBudget
 from mesh_control.compiler import defaults
 from mesh_control.compiler.scope import Scope
-from mesh_control.world import Protocol
+from mesh_control.services import Protocol
 from mesh_policy.mesh_config import MeshConfig
 from mesh_policy.networking import destination_rule as policy
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from mesh_api.config import HashPolicy
 from mesh_control.compiler import names
 from mesh_control.compiler.scope import MESH, Scope
-from mesh_control.world import Service
+from mesh_control.services import Service
 from mesh_policy import VirtualService
 from mesh_policy.hosts import qualify
 from mesh_policy.networking.destination_rule import ConsistentHash, TrafficPolicy

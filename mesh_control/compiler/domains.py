@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from mesh_control.world import Service
+from mesh_control.services import Service
 from mesh_policy.hosts import CLUSTER_DOMAIN, is_address
 
 SUFFIX = f".{CLUSTER_DOMAIN}"

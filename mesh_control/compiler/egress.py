@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from mesh_control.compiler.wildcards import most_specific, starred, within
-from mesh_control.world import Service
+from mesh_control.services import Service
 from mesh_policy import VirtualService
 from mesh_policy.hosts import overlap, qualify
 from mesh_policy.networking.sidecar import EgressListener

@@ -10,7 +10,7 @@ from mesh_api.config.endpoints import HealthStatus
 from mesh_control.compiler import locality, names, traffic_policies
 from mesh_control.compiler.peer_authentication import takes_tls
 from mesh_control.compiler.scope import Scope
-from mesh_control.world import Health, Origin, Resolution, Service, ServicePort, Workload
+from mesh_control.services import Health, Origin, Resolution, Service, ServicePort, Workload
 from mesh_policy import DestinationRule
 from mesh_policy.networking.destination_rule import Subset
 

@@ -14,7 +14,7 @@ from mesh_api.config import (
 )
 from mesh_control.compiler import admission, defaults, filter_chains, inbound, names, outbound, virtual_hosts
 from mesh_control.compiler.scope import Scope
-from mesh_control.world import Service, ServicePort
+from mesh_control.services import Service, ServicePort
 
 Reached = tuple[str, int, Service, ServicePort]
 

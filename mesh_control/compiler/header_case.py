@@ -7,7 +7,7 @@ from mesh_api.config import Cluster
 from mesh_control.compiler import defaults
 from mesh_control.compiler.proxy_headers import proxy_config
 from mesh_control.compiler.scope import Scope
-from mesh_control.world import Protocol, Service
+from mesh_control.services import Protocol, Service
 
 _MAY_BE_HTTP = (Protocol.HTTP, Protocol.AUTO)
 

@@ -39,7 +39,7 @@ from mesh_control.compiler.peer_authentication import PeerMode, effective
 from mesh_control.compiler.route_matches import EVERYTHING
 from mesh_control.compiler.scope import Scope
 from mesh_control.proxies import INBOUND_PORT
-from mesh_control.world import Protocol, Service, ServicePort
+from mesh_control.services import Protocol, Service, ServicePort
 
 Served = tuple[int, Service, ServicePort]
 

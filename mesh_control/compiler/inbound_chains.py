@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from mesh_api.config import FilterChain, ListenerFilter, ListenerFilterExemption
 from mesh_control.compiler import defaults, tls
 from mesh_control.compiler.peer_authentication import TlsMode
-from mesh_control.world import Protocol
+from mesh_control.services import Protocol
 
 RAW, TLS = "raw_buffer", "tls"
 """What the inspector of TLS calls a connection."""

@@ -15,7 +15,7 @@ from mesh_api.config import (
 )
 from mesh_control.compiler import defaults, names, outbound_policy
 from mesh_control.compiler.scope import Scope
-from mesh_control.world import Service, ServicePort, declared_protocol
+from mesh_control.services import Service, ServicePort, declared_protocol
 from mesh_policy import Sidecar
 from mesh_policy.networking.destination_rule import ConnectionPool
 from mesh_policy.networking.sidecar import IngressListener

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from mesh_api.config import LocalityEndpoints
 from mesh_control.proxies import Proxy
-from mesh_control.world import Service, Workload, World
+from mesh_control.services import Service, Workload
+from mesh_control.world import World
 from mesh_policy import DestinationRule
 from mesh_policy.mesh_config import MeshConfig
 from mesh_policy.networking.destination_rule import (

@@ -9,7 +9,8 @@ from mesh_api.config import ClusterLoadAssignment
 from mesh_control.compiler import clusters, endpoints
 from mesh_control.compiler.scope import Scope
 from mesh_control.proxies import Proxy
-from mesh_control.world import Resolution, Service, Workload, World
+from mesh_control.services import Resolution, Service, Workload
+from mesh_control.world import World
 from mesh_policy import Policy, ServiceEntry, WorkloadEntry, WorkloadGroup
 
 HOSTS = (ServiceEntry, WorkloadEntry, WorkloadGroup)

@@ -25,7 +25,7 @@ from mesh_control.compiler.outbound_chains import Chain, Sent, chains
 from mesh_control.compiler.scope import Scope
 from mesh_control.compiler.virtual_hosts import PROXY_TABLE
 from mesh_control.proxies import OUTBOUND_PORT
-from mesh_control.world import Protocol, Resolution, Service, ServicePort, declared_protocol
+from mesh_control.services import Protocol, Resolution, Service, ServicePort, declared_protocol
 from mesh_policy.hosts import is_address
 from mesh_policy.networking.workload_entry import UNIX
 

@@ -11,7 +11,7 @@ from mesh_control.compiler.domains import short_forms
 from mesh_control.compiler.egress import Egress
 from mesh_control.compiler.scope import MESH, Scope
 from mesh_control.compiler.stream_routes import to_destinations, with_rules
-from mesh_control.world import Protocol, Service, ServicePort
+from mesh_control.services import Protocol, Service, ServicePort
 from mesh_policy import VirtualService
 from mesh_policy.networking.virtual_service import TcpMatch, TlsMatch
 

@@ -3,7 +3,7 @@
 from mesh_control.compiler import defaults, names
 from mesh_control.compiler.scope import Scope
 from mesh_control.proxies import Proxy
-from mesh_control.world import Service
+from mesh_control.services import Service
 
 REFUSED = 502
 """Status for hosts that nobody declared, where only declared ones may be reached."""

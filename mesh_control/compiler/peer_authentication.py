@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from mesh_control.world import Workload, World
+from mesh_control.services import Workload
+from mesh_control.world import World
 from mesh_policy.security.peer_authentication import MutualTls, PeerAuthentication
 
 

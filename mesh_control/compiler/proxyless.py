@@ -21,7 +21,8 @@ from mesh_api.config.api_listener import ApiListener
 from mesh_control.compiler import clusters, defaults, domains, endpoints, names, traffic_policies, virtual_hosts
 from mesh_control.compiler.scope import Scope
 from mesh_control.proxies import Proxy
-from mesh_control.world import Service, ServicePort, World
+from mesh_control.services import Service, ServicePort
+from mesh_control.world import World
 
 UNADDRESSED = "0.0.0.0"  # noqa: S104 (nothing is bound: istiod's address of a service that has none)
 TAKEN = (LbPolicy.ROUND_ROBIN, LbPolicy.LEAST_REQUEST, LbPolicy.RING_HASH)

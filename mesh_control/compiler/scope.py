@@ -10,7 +10,8 @@ from mesh_control.compiler.egress import Egress
 from mesh_control.compiler.exports import Reach, exported, reach
 from mesh_control.gateway_api import AttachedRules
 from mesh_control.proxies import Proxy
-from mesh_control.world import Protocol, Resolution, Service, Workload, World
+from mesh_control.services import Protocol, Resolution, Service, Workload
+from mesh_control.world import World
 from mesh_policy import DestinationRule, Sidecar, VirtualService
 
 T = TypeVar("T")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from mesh_control.compiler.scope import Scope
-from mesh_control.world import Service, ServicePort, Workload
+from mesh_control.services import Service, ServicePort, Workload
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from mesh_control.compiler.route_matches import EVERYTHING
 from mesh_control.compiler.scope import MESH, Scope
 from mesh_control.compiler.virtual_service import routes
 from mesh_control.gateway_api import AttachedRules
-from mesh_control.world import Service, ServicePort
+from mesh_control.services import Service, ServicePort
 from mesh_policy import VirtualService
 from mesh_policy.hosts import overlap, qualify
 from mesh_policy.networking.workload_entry import UNIX

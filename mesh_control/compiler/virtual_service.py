@@ -20,7 +20,7 @@ from mesh_control.compiler.route_matches import catches_all, route_match
 from mesh_control.compiler.scope import Scope
 from mesh_control.gateway_api import AttachedRules
 from mesh_control.gateway_api.filters import quoted
-from mesh_control.world import Service
+from mesh_control.services import Service
 from mesh_policy import VirtualService
 from mesh_policy.hosts import gateway_name
 from mesh_policy.networking.virtual_service import HttpMatch, HttpRoute, HttpRouteDestination

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import aiohttp
 
-from mesh_control.control import Control, Refused
+from mesh_control.control import Control
+from mesh_control.policy_sets import Refused
 from mesh_control.push import Progress
 from mesh_control.rollouts.measurements import Measurements
 from mesh_control.rollouts.prometheus import PrometheusMeasurements

@@ -2,8 +2,10 @@
 
 from aiohttp import web
 
+from mesh_control import reports
 from mesh_control.ca.wiring import Office
-from mesh_control.control import Control, Refused
+from mesh_control.control import Control
+from mesh_control.policy_sets import Refused
 from mesh_control.rollouts.runner import Runner
 from mesh_control.serve.answers import as_json, as_text
 from mesh_control.serve.certificates import CertificateApi
@@ -52,7 +54,7 @@ class Pages:
     async def _metrics(self, _request: web.Request) -> web.Response:
         if self._office is not None:
             self._office.measure()
-        return web.Response(text=self._control.exposition(self._version), content_type="text/plain")
+        return web.Response(text=reports.exposition(self._control, self._version), content_type="text/plain")
 
 
 class Api:
@@ -85,7 +87,7 @@ class Api:
 
     async def _status(self, _request: web.Request) -> web.Response:
         authority = {} if self._office is None else {"authority": self._office.status()}
-        return as_json(self._control.status() | authority)
+        return as_json(reports.status(self._control) | authority)
 
     async def _wait(self, request: web.Request) -> web.Response:
         waiting = await self._control.wait(_seconds(request))
@@ -97,7 +99,7 @@ class Api:
         return as_json({"problems": [f"no proxy {name} is connected"]}, 404) if found is None else as_json(found)
 
     async def _world(self, _request: web.Request) -> web.Response:
-        return as_json(self._control.everything())
+        return as_json(reports.everything(self._control))
 
     async def _get(self, request: web.Request) -> web.Response:
         policies = self._control.state.directory.of_owner(request.match_info["owner"])

@@ -11,7 +11,7 @@ from aiohttp import web
 from mesh_control.config_dump import config_dump, syncz_row
 from mesh_control.control import Control
 from mesh_control.serve.answers import as_json
-from mesh_control.world import Resolution, Service, Workload
+from mesh_control.services import Resolution, Service, Workload
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 RESOLUTIONS = {

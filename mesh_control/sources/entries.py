@@ -5,8 +5,8 @@ from dataclasses import replace
 from functools import partial
 
 from mesh_control.parts import Parts
+from mesh_control.services import Health, Resolution, Service, ServicePort, Workload, declared_protocol
 from mesh_control.sources.kubernetes.services import TRAFFIC_DISTRIBUTION, asked_near
-from mesh_control.world import Health, Resolution, Service, ServicePort, Workload, declared_protocol
 from mesh_policy import Policy, ServiceEntry, WorkloadEntry, WorkloadEntrySpec
 
 RESOLUTIONS = {"STATIC": Resolution.STATIC, "DNS": Resolution.DNS, "DNS_ROUND_ROBIN": Resolution.LOGICAL_DNS}

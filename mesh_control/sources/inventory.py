@@ -8,9 +8,9 @@ from typing import Annotated, ClassVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from mesh_control.services import Protocol, Service, ServicePort, Workload, protocol_of
 from mesh_control.sources.source import Parts
 from mesh_control.sources.watching import MOUNT, watch
-from mesh_control.world import Protocol, Service, ServicePort, Workload, protocol_of
 from mesh_policy.errors import PolicyError
 from mesh_policy.files import read_file
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from mesh_control.gateway_api import Surroundings
-from mesh_control.world import Service, Workload
+from mesh_control.services import Service, Workload
 from mesh_policy import Policy
 from mesh_policy.mesh_config import MeshConfig
 

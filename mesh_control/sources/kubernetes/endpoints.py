@@ -4,7 +4,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
-from mesh_control.world import Health, Origin, Workload
+from mesh_control.services import Health, Origin, Workload
 from mesh_policy import objects
 from mesh_policy.objects import Endpoint, EndpointSlice
 

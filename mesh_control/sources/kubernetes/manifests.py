@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+from mesh_control.services import Health, Origin, Service, Workload
 from mesh_control.sources.kubernetes import pods, services
 from mesh_control.sources.kubernetes.registry import Key, by_service, listed
-from mesh_control.world import Health, Origin, Service, Workload
 from mesh_policy import objects
 from mesh_policy.objects import Endpoint, EndpointSlice, PodTemplate
 

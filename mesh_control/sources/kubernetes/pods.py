@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from mesh_control.world import Health, Origin, Workload
+from mesh_control.services import Health, Origin, Workload
 from mesh_policy import objects
 
 TLS_MODE = "security.istio.io/tlsMode"

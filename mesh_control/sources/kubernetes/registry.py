@@ -5,8 +5,8 @@ import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from mesh_control.services import Health, Service, Workload
 from mesh_control.sources.kubernetes import endpoints, pods, services
-from mesh_control.world import Health, Service, Workload
 from mesh_policy import objects
 from mesh_policy.objects import Endpoint, EndpointSlice
 

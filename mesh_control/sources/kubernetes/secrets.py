@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from mesh_control.services import Workload
 from mesh_control.sources.kubernetes.reflector import Key
 from mesh_control.sources.kubernetes.resources import Collection
-from mesh_control.world import Workload
 from mesh_policy import DestinationRule, Gateway, Policy
 from mesh_policy.gateway_api.gateway import Gateway as ListenerGateway
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from mesh_control.world import Resolution, Service, ServicePort, declared_protocol
+from mesh_control.services import Resolution, Service, ServicePort, declared_protocol
 from mesh_policy import objects
 
 EXPORT_TO = "networking.istio.io/exportTo"

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mesh_control.control import Control
+from mesh_control.services import Service, Workload
 from mesh_control.sources.directory import PolicyDirectory
 from mesh_control.sources.source import Parts, Source
 from mesh_control.sources.table import SOURCES
 from mesh_control.state import State
-from mesh_control.world import Service, Workload
 from mesh_policy import Policy, ServiceEntry, WorkloadEntry, load_documents
 
 ENTRY = """

@@ -8,7 +8,8 @@ from mesh_api.node import Node
 from mesh_control.compiler.exports import exported
 from mesh_control.compiler.scope import Scope
 from mesh_control.proxies import proxy_of
-from mesh_control.world import Protocol, Service, World, protocol_of
+from mesh_control.services import Protocol, Service, protocol_of
+from mesh_control.world import World
 from mesh_policy import load_documents
 from tests.unit.mesh_control import worlds
 

@@ -7,8 +7,9 @@ from mesh_api.config import ProxyConfig, Route, RouteAction
 from mesh_api.node import Node
 from mesh_control.compiler import compile_proxy
 from mesh_control.proxies import proxy_of
+from mesh_control.services import Protocol, Service, ServicePort, Workload
 from mesh_control.sources import entries
-from mesh_control.world import Protocol, Service, ServicePort, Workload, World
+from mesh_control.world import World
 from mesh_policy import load_documents
 
 HTTP, TCP = Protocol.HTTP, Protocol.TCP

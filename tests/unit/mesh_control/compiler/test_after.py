@@ -11,7 +11,8 @@ from mesh_api.node import Node
 from mesh_control.compiler import compile_proxy
 from mesh_control.compiler.moves import Moves, moves
 from mesh_control.proxies import Proxy, proxy_of
-from mesh_control.world import Health, Service, Workload, World
+from mesh_control.services import Health, Service, Workload
+from mesh_control.world import World
 from mesh_policy.mesh_config import read_mesh_config
 from mesh_simulation import Mesh
 from tests.support import istiod_cases

@@ -5,7 +5,7 @@ import pytest
 from mesh_api.node import Node
 from mesh_control.compiler.scope import Scope
 from mesh_control.proxies import proxy_of
-from mesh_control.world import Protocol, ServicePort
+from mesh_control.services import Protocol, ServicePort
 from tests.unit.mesh_control.worlds import SERVICES, STORE, by_name, compiled, service, world
 
 FAR = service("far", ServicePort("http", 80, Protocol.HTTP, 80), namespace="shop")

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from mesh_api.config import FilterChainMatch, ListenerFilter
-from mesh_control.world import Protocol
+from mesh_control.services import Protocol
 from tests.unit.mesh_control.worlds import STORE, ServicePort, by_name, compiled, service
 
 OUTSIDE = "---\n".join(

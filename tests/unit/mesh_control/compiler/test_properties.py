@@ -14,7 +14,8 @@ from mesh_api.xds.decode import decode_resource
 from mesh_api.xds.encode import encode_resources
 from mesh_control.compiler import compile_proxy
 from mesh_control.proxies import proxy_of
-from mesh_control.world import Protocol, Service, ServicePort, Workload, World, protocol_of
+from mesh_control.services import Protocol, Service, ServicePort, Workload, protocol_of
+from mesh_control.world import World
 from mesh_policy import DestinationRule, Gateway, Policy, VirtualService
 from mesh_policy.security.authorization_policy import AuthorizationPolicy
 from tests.unit.mesh_control import worlds as small

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from mesh_control.services import Protocol
 from mesh_control.sources.inventory import InventoryError, InventoryFile, read
-from mesh_control.world import Protocol
 
 BAD = {
     "services: [{name: a}]": "services.0.ports: Field required",

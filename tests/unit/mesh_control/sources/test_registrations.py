@@ -10,16 +10,17 @@ import pytest
 from mesh_api.node import Node
 from mesh_api.xds.session import Request
 from mesh_api.xds.type_urls import CLUSTER
+from mesh_control import reports
 from mesh_control.control import Control
 from mesh_control.registration.claims import RegistrationError
 from mesh_control.registration.lifecycle import GRACE, RESTART_GRACE
 from mesh_control.registration.proof import Anyone
 from mesh_control.registration.store import Store, StoreError
+from mesh_control.services import Health
 from mesh_control.sources.directory import PolicyDirectory
 from mesh_control.sources.registrations import HEALTH_TYPE, Registrations
 from mesh_control.sources.source import Parts
 from mesh_control.state import State
-from mesh_control.world import Health
 from mesh_policy import Policy, WorkloadGroup, load_documents
 
 GROUP = """
@@ -267,7 +268,7 @@ async def test_a_proxy_that_registers_is_a_member_of_its_service(mesh: Mesh) -> 
             await control._next_change(30)
     (member,) = control.state.world.members["shop.example"]
     assert member.health is Health.HEALTHY
-    (shown,) = control.status()["registrations"]
+    (shown,) = reports.status(control)["registrations"]
     assert (shown["proxy"], shown["connected"], shown["health"]) == ("vm-1.default", True, "healthy")
     assert control.missing() == []
     await control.on_close("s1")
@@ -303,7 +304,7 @@ async def test_what_is_not_a_registration_changes_nothing(mesh: Mesh) -> None:
     control = Control(State(PolicyDirectory(mesh.folder), (mesh.registrations,)))
     control.hub.open("s1")
     await control.on_request("s1", first(Node("sidecar~10.0.0.1~vm-1.default~d")), Anyone())
-    assert control.status()["registrations"] == []
+    assert reports.status(control)["registrations"] == []
     control.hub.open("s2")
     with pytest.raises(RegistrationError, match="there is no WorkloadGroup default/shop"):
         await control.on_request("s2", first(node()), Anyone())

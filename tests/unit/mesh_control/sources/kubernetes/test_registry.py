@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
+from mesh_control.services import Health, Origin, Resolution, Service
 from mesh_control.sources import entries
 from mesh_control.sources.kubernetes.registry import Objects, Registry
-from mesh_control.world import Health, Origin, Resolution, Service, World
+from mesh_control.world import World
 from mesh_policy import load_documents
 from tests.unit.mesh_control.sources.kubernetes.clusters import endpoint, endpoint_slice, pod, put, service, snapshot
 

@@ -2,8 +2,8 @@
 
 import pytest
 
+from mesh_control.services import Workload
 from mesh_control.sources.kubernetes.secrets import collections, wanted
-from mesh_control.world import Workload
 from mesh_policy import load_documents
 
 EDGE = Workload("edge-0", "edge", "10.0.0.1", {"app": "edge"})
