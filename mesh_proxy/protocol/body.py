@@ -1,6 +1,8 @@
 """Bodies of HTTP/1.1 messages: where one ends, and its content without the framing (RFC 9112 6 and 7)."""
 
-from mesh_proxy.protocol.http1 import PASS, BadMessage, parse_field
+from typing import Final
+
+from mesh_proxy.protocol.http1 import PASS, BadMessage, Field, parse_field
 
 _HEX = frozenset(b"0123456789abcdefABCDEF")
 _MAX_LINE = 4096
@@ -92,7 +94,7 @@ _SIZE, _DATA, _DATA_END, _TRAILERS = range(4)
 
 
 class Chunked(Body):
-    """A body in chunks. Extensions are dropped; trailers are kept in ``trailers`` as whole lines.
+    """A body in chunks. Extensions are dropped; trailers are kept in ``trailers``.
 
     Trailers that would frame, route or vouch for a message had they stood in its head are dropped (RFC 9110 6.5.1).
     """
@@ -104,7 +106,7 @@ class Chunked(Body):
         self._state = _SIZE
         self._left = 0
         self._trailing = 0
-        self.trailers = b""
+        self.trailers: list[Field] = []
 
     def take(self, buffer: bytearray) -> bytes:
         """The content of the chunks, as far as it is there."""
@@ -157,9 +159,12 @@ class Chunked(Body):
         self._trailing += len(line) + 2
         if self._trailing > _MAX_TRAILERS:
             raise BadMessage("http1.headers_too_large")
-        kind, _, _, sent = parse_field(line)
-        if kind == PASS:
-            self.trailers += sent
+        field = parse_field(line)
+        if field[0] == PASS:
+            self.trailers.append(field)
+
+
+LAST_CHUNK: Final = b"0\r\n\r\n"
 
 
 def chunk(content: bytes) -> bytes:

@@ -17,7 +17,8 @@ from mesh_proxy.protocol.http1 import (
 )
 
 _BARE_LINE_FEED = re.compile(rb"(?<!\r)\n")
-_CHUNKED: Field = (ENCODING, b"transfer-encoding", b"chunked", b"transfer-encoding: chunked\r\n")
+CHUNKED: Final[Field] = (ENCODING, b"transfer-encoding", b"chunked", b"transfer-encoding: chunked\r\n")
+_NO_CONTENT: Final[Field] = (LENGTH, b"content-length", b"0", b"content-length: 0\r\n")
 _UPGRADE = field_of(b"connection", b"upgrade")
 _OVERLOADED = field_of(b"x-envoy-overloaded", b"true")
 _PLAIN_TEXT = field_of(b"content-type", b"text/plain")
@@ -44,8 +45,6 @@ def forwarded_request(head: Head, upgrade: bool) -> list[Field]:
     dropped = named_by_connection(head)
     if dropped:
         fields = [f for f in fields if f[1] not in dropped]
-    if head.chunked:
-        fields.append(_CHUNKED)  # not as the client spelt it: a server that does not know the spelling sees no body
     if upgrade:
         fields += [_UPGRADE, field_of(b"upgrade", head.upgrade)]
     return fields
@@ -74,10 +73,11 @@ def response(status: int, reason: bytes, fields: list[Field]) -> bytes:
     return b"HTTP/1.1 %d %b\r\n%b\r\n" % (status, reason or _REASONS.get(status, b"Unknown"), b"".join(lines))
 
 
-def frame(head: Head, fields: list[Field], bodiless: bool, client_minor: int) -> tuple[bool, bool]:
+def frame(head: Head, fields: list[Field], bodiless: bool, client_minor: int, end: bool) -> tuple[bool, bool]:
     """Completes the framing of an answer's body in ``fields``; returns whether to chunk, and whether the end must be a close.
 
-    A length goes on as it stands, also that of an answer to HEAD, which is the length of the answer to GET.
+    A length goes on as it stands, also that of an answer to HEAD, which is the length of the answer to GET. ``end``: there is
+    no content, whether it was said or not.
     """
     if bodiless:
         if head.length >= 0 and (head.status == 204 or head.status < 200):
@@ -85,25 +85,33 @@ def frame(head: Head, fields: list[Field], bodiless: bool, client_minor: int) ->
         return False, False
     if head.length >= 0:
         return False, False
+    if end:
+        fields.append(_NO_CONTENT)
+        return False, False
     if client_minor == 0:
         return False, True
-    fields.append(_CHUNKED)
+    fields.append(CHUNKED)
     return True, False
 
 
-def local(reply: LocalReply, more: list[Field], signature: list[Field], close: bool) -> tuple[bytes, bytes]:
-    """Head and body of an answer of our own; ``signature`` says who answers, and when."""
+def last_chunk(trailers: list[Field]) -> bytes:
+    """What ends a body in chunks."""
+    return b"0\r\n%b\r\n" % b"".join([field[3] for field in trailers])
+
+
+def local(reply: LocalReply, more: list[Field], signature: list[Field]) -> list[Field]:
+    """The fields of an answer of our own; ``signature`` says who answers, and when."""
     fields = list(more)
     if reply.overloaded:
         fields.append(_OVERLOADED)
     if reply.body and not any(f[1] == b"content-type" for f in fields):
         fields.insert(0, _PLAIN_TEXT)
     if reply.status not in (204, 304):
-        fields.insert(0, field_of(b"content-length", b"%d" % len(reply.body)))
+        fields.insert(
+            0, (LENGTH, b"content-length", b"%d" % len(reply.body), b"content-length: %d\r\n" % len(reply.body))
+        )
     fields += signature
-    if close:
-        fields.append(CLOSE)
-    return response(reply.status, b"", fields), reply.body
+    return fields
 
 
 _SERVICE_TIMES = tuple(field_of(b"x-envoy-upstream-service-time", b"%d" % time) for time in range(1024))

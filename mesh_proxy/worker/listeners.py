@@ -12,7 +12,7 @@ from mesh_proxy.telemetry.record import Record
 from mesh_proxy.telemetry.stats import Counters
 from mesh_proxy.worker.connection import address_text
 from mesh_proxy.worker.context import Context
-from mesh_proxy.worker.downstream import Downstream
+from mesh_proxy.worker.downstream.http1 import Http1Downstream
 from mesh_proxy.worker.loop import READ
 from mesh_proxy.worker.tcp import TcpSession
 
@@ -96,7 +96,7 @@ class Listeners:
         elif chain.guards and (why := chain.refusal(Access(None, address_text(peer), destination))):
             self._deny(chain, sock, peer, destination, why)
         elif isinstance(chain, HttpChain):
-            Downstream(self._context, sock, chain, peer, destination, runtime.name)
+            Http1Downstream(self._context, sock, chain, peer, destination, runtime.name)
         else:
             TcpSession(self._context, sock, chain, peer, destination)
 

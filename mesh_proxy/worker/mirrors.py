@@ -7,19 +7,23 @@ from mesh_proxy.protocol.http1 import Field, Head
 from mesh_proxy.resilience.retry import Failure
 from mesh_proxy.routing.table import without_port
 from mesh_proxy.snapshot import Snapshot
-from mesh_proxy.worker import heads
 from mesh_proxy.worker.context import Context
-from mesh_proxy.worker.upstream import Upstream, acquire
+from mesh_proxy.worker.upstream.http1 import acquire
+from mesh_proxy.worker.upstream.seam import Upstream
 
 
 class Shadow:
     """One copy under way. Only requests without a body are copied at this depth: nothing of a body is kept for it."""
 
-    __slots__ = ("_cluster", "_sent", "head")
+    __slots__ = ("_authority", "_cluster", "_fields", "_target", "head")
 
-    def __init__(self, head: Head, sent: bytes, cluster: ClusterRuntime) -> None:
+    def __init__(
+        self, head: Head, target: bytes, authority: bytes, fields: list[Field], cluster: ClusterRuntime
+    ) -> None:
         self.head = head
-        self._sent = sent
+        self._target = target
+        self._authority = authority
+        self._fields = fields
         self._cluster = cluster
         cluster.counters.add("upstream_rq_total")
 
@@ -28,22 +32,22 @@ class Shadow:
 
     def on_ready(self, upstream: Upstream) -> None:
         """Send it."""
-        upstream.send(self._sent)
+        upstream.request(self.head.method, self._target, self._authority, self._fields, True)
 
     def on_interim(self, head: Head) -> None:
         """Dropped."""
 
-    def on_switched(self, head: Head, rest: bytes) -> None:
+    def on_switched(self, head: Head) -> None:
         """Dropped."""
 
-    def on_response(self, head: Head, content: bytes) -> None:
+    def on_response(self, head: Head, end: bool) -> None:
         """Counted, and dropped."""
         self._count(head.status)
 
     def on_response_data(self, content: bytes) -> None:
         """Dropped."""
 
-    def on_response_end(self, trailers: bytes) -> None:
+    def on_response_end(self, trailers: list[Field]) -> None:
         """Dropped."""
 
     def on_failure(self, failure: Failure, reason: str, timed_out: bool) -> None:
@@ -92,8 +96,7 @@ def mirror(
         chosen = cluster.pick(None, [], 0)
         if chosen is not None:
             authority = host if wanted.disable_shadow_host_suffix else shadow_host(host)
-            sent = heads.request(head.method, target, authority, fields)
-            acquire(context, cluster, chosen, Shadow(head, sent, cluster))
+            acquire(context, cluster, chosen, Shadow(head, target, authority, list(fields), cluster))
 
 
 def shadow_host(authority: bytes) -> bytes:

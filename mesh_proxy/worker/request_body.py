@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from mesh_proxy.protocol.body import chunk
+from mesh_proxy.protocol.http1 import Field
 
 REPLAY_LIMIT: Final = 64 * 1024
 """Bytes that are kept for another attempt; a longer body is sent once."""
@@ -11,15 +11,14 @@ REPLAY_LIMIT: Final = 64 * 1024
 class RequestBody:
     """See the module's docstring. ``complete``: the client has sent all of it."""
 
-    __slots__ = ("_chunked", "_parts", "_size", "complete", "replayable", "trailers")
+    __slots__ = ("_parts", "_size", "complete", "replayable", "trailers")
 
-    def __init__(self, chunked: bool) -> None:
-        self._chunked = chunked
+    def __init__(self) -> None:
         self._parts: list[bytes] = []
         self._size = 0
         self.complete = False
         self.replayable = True
-        self.trailers = b""
+        self.trailers: list[Field] = []
 
     def keep(self, content: bytes, sent: bool) -> None:
         """A part came; ``sent``: it is on its way already."""
@@ -33,16 +32,8 @@ class RequestBody:
             self._parts.append(content)
 
     def parts(self) -> list[bytes]:
-        """Everything that is kept, framed, for an attempt that begins."""
-        framed = [self.framed(part) for part in self._parts]
+        """Everything that is kept, for an attempt that begins."""
+        kept = self._parts
         if not self.replayable:
-            self._parts.clear()  # this attempt is the only one
-        return framed
-
-    def framed(self, content: bytes) -> bytes:
-        """A part as it is sent."""
-        return chunk(content) if self._chunked else content
-
-    def end(self) -> bytes:
-        """What ends it on the wire."""
-        return b"0\r\n" + self.trailers + b"\r\n" if self._chunked else b""
+            self._parts = []  # this attempt is the only one
+        return kept

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mesh_proxy.protocol.body import Body, Chunked, Empty, Sized, UntilClose, chunk
-from mesh_proxy.protocol.http1 import BadMessage
+from mesh_proxy.protocol.http1 import BadMessage, Field
 
 NEXT = b"GET / HTTP/1.1\r\n"
 CODEC = "http1.codec_error"
@@ -75,6 +75,11 @@ FRAMED = [
 ]  # fmt: skip
 
 
+def lines(fields: list[Field]) -> bytes:
+    """As they are sent on."""
+    return b"".join(field[3] for field in fields)
+
+
 @pytest.mark.parametrize(("framed", "content", "trailers"), FRAMED)
 def test_chunks_give_the_same_content_wherever_they_are_cut(framed: bytes, content: bytes, trailers: bytes) -> None:
     whole = framed + NEXT
@@ -82,7 +87,7 @@ def test_chunks_give_the_same_content_wherever_they_are_cut(framed: bytes, conte
         for second in {first, min(first + 1, len(whole)), (first + len(whole)) // 2}:
             body = Chunked()
             assert feed(body, whole[:first], whole[first:second], whole[second:]) == (content, NEXT)
-            assert (body.done, body.trailers) == (True, trailers)
+            assert (body.done, lines(body.trailers)) == (True, trailers)
 
 
 def test_chunks_are_not_done_before_their_last_byte() -> None:
@@ -153,7 +158,8 @@ def test_a_size_of_sixteen_digits_is_a_size() -> None:
     "name", ["Content-Length", "Transfer-Encoding", "Host", "Connection", "TE", "Upgrade", "X-Forwarded-For", "Expect"]
 )
 def test_a_trailer_that_would_frame_or_route_a_message_is_dropped(name: str) -> None:
-    assert chunked(b"0\r\nX-A: 1\r\n%b: 5\r\nX-B: 2\r\n\r\n" % name.encode()).trailers == b"x-a: 1\r\nx-b: 2\r\n"
+    body = chunked(b"0\r\nX-A: 1\r\n%b: 5\r\nX-B: 2\r\n\r\n" % name.encode())
+    assert lines(body.trailers) == b"x-a: 1\r\nx-b: 2\r\n"
 
 
 def test_content_is_written_as_one_chunk() -> None:
@@ -212,7 +218,7 @@ def test_what_h11_writes_is_read_wherever_it_is_cut(
     framed = written_by_h11(parts, trailers)
     assert feed(body, *cut(framed + NEXT, places)) == (b"".join(parts), NEXT)
     assert body.done
-    assert body.trailers == b"".join(name + b": " + value + b"\r\n" for name, value in trailers)
+    assert lines(body.trailers) == b"".join(name + b": " + value + b"\r\n" for name, value in trailers)
 
 
 @settings(max_examples=100, deadline=None)

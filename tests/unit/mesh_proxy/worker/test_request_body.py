@@ -1,26 +1,18 @@
-"""A request's body is sent, kept for another attempt while it is short, and framed as it came."""
+"""A request's body is sent, kept for another attempt while it is short."""
 
 from mesh_proxy.worker.request_body import REPLAY_LIMIT, RequestBody
 
 
 def test_what_came_before_the_connection_is_sent_then_and_at_every_attempt() -> None:
-    body = RequestBody(chunked=False)
+    body = RequestBody()
     body.keep(b"a", sent=False)
     body.keep(b"b", sent=True)
     assert body.parts() == body.parts() == [b"a", b"b"]
-    assert (body.replayable, body.end()) == (True, b"")
-
-
-def test_chunks_are_framed_and_end_with_the_trailers() -> None:
-    body = RequestBody(chunked=True)
-    body.keep(b"hello", sent=False)
-    body.trailers = b"x: 1\r\n"
-    assert body.parts() == [b"5\r\nhello\r\n"]
-    assert body.end() == b"0\r\nx: 1\r\n\r\n"
+    assert body.replayable
 
 
 def test_a_long_body_is_sent_once() -> None:
-    body = RequestBody(chunked=False)
+    body = RequestBody()
     body.keep(b"x" * REPLAY_LIMIT, sent=False)
     assert body.replayable
     body.keep(b"y", sent=False)
@@ -30,7 +22,7 @@ def test_a_long_body_is_sent_once() -> None:
 
 
 def test_a_body_that_grows_long_while_it_is_sent_is_not_kept() -> None:
-    body = RequestBody(chunked=False)
+    body = RequestBody()
     body.keep(b"x" * REPLAY_LIMIT, sent=True)
     body.keep(b"y", sent=True)
     assert (body.replayable, body.parts()) == (False, [])

@@ -1,86 +1,31 @@
-"""Connections to hosts: HTTP/1.1 with keep-alive, pooled per host, within the cluster's limits."""
+"""Connections to hosts that speak HTTP/1.1: kept alive, pooled per host, within the cluster's limits."""
 
 import math
-from typing import Any, Protocol
 
 from mesh_proxy.balancing.host import Host
 from mesh_proxy.cluster import ClusterRuntime
-from mesh_proxy.protocol.body import Body, Chunked, Empty, Sized, UntilClose
-from mesh_proxy.protocol.http1 import BadMessage, Head
+from mesh_proxy.protocol.body import LAST_CHUNK, Body, Chunked, Empty, Sized, UntilClose, chunk
+from mesh_proxy.protocol.http1 import BadMessage, Field, Head
 from mesh_proxy.resilience.retry import Failure
+from mesh_proxy.worker import heads
 from mesh_proxy.worker.connection import HIGH, Connection, address_text, connect
 from mesh_proxy.worker.context import Context
-from mesh_proxy.worker.heads import broken
+from mesh_proxy.worker.upstream.seam import User
 
 _MAX_HEAD = 96 * 1024
 _IDLE = 3600.0
 """Seconds that an unused connection is kept (Envoy's default)."""
 
 
-class User(Protocol):
-    """The request that a connection works for."""
+class Http1Upstream:
+    """One connection to a host, which has one request at a time.
 
-    head: Head
-
-    def on_begun(self, upstream: "Upstream") -> None:
-        """This connection is on its way."""
-        ...
-
-    def on_ready(self, upstream: "Upstream") -> None:
-        """The connection stands: send the request."""
-        ...
-
-    def on_interim(self, head: Head) -> None:
-        """An interim answer (1xx) came."""
-        ...
-
-    def on_switched(self, head: Head, rest: bytes) -> None:
-        """101: from now on the connection carries bytes of another protocol."""
-        ...
-
-    def on_response(self, head: Head, content: bytes) -> None:
-        """The answer's head came, and with it a part of its body."""
-        ...
-
-    def on_response_data(self, content: bytes) -> None:
-        """A part of its body came."""
-        ...
-
-    def on_response_end(self, trailers: bytes) -> None:
-        """The answer is complete."""
-        ...
-
-    def on_failure(self, failure: Failure, reason: str, timed_out: bool) -> None:
-        """The attempt failed before an answer."""
-        ...
-
-    def on_aborted(self) -> None:
-        """The answer broke off."""
-        ...
-
-    def on_malformed(self, details: str) -> None:
-        """The answer breaks the protocol."""
-        ...
-
-    def on_upstream_drained(self) -> None:
-        """Everything sent to the host has gone out."""
-        ...
-
-    def request_complete(self) -> bool:
-        """Whether the whole request was handed over."""
-        ...
-
-    def upgrading(self) -> bool:
-        """Whether the request asks for another protocol."""
-        ...
-
-
-class Upstream:
-    """One connection to a host."""
+    Fulfils :class:`~mesh_proxy.worker.upstream.seam.Upstream`.
+    """
 
     __slots__ = (
-        "_body", "_buffer", "_cluster", "_context", "_head", "_requests", "_tunnel", "_until", "connecting", "connection",
-        "deadline", "host", "local_address", "sent", "user",
+        "_body", "_buffer", "_chunk", "_cluster", "_context", "_head", "_requests", "_sent", "_tunnel", "_until",
+        "connecting", "connection", "deadline", "host", "local_address", "user",
     )  # fmt: skip
 
     def __init__(self, context: Context, cluster: ClusterRuntime, host: Host, user: User) -> None:
@@ -90,13 +35,14 @@ class Upstream:
         self._buffer = bytearray()
         self._head: Head | None = None
         self._body: Body = Empty()
+        self._chunk = False
         self._requests = 0
+        self._sent = False
         self._tunnel = False
         self.host = host
         self.user: User | None = user
         self.connecting = True
         self.deadline = 0.0
-        self.sent = 0
         self.local_address = b""
         config = cluster.config
         self.connection = connect(context.loop, host.target, self, config.bind_address, config.tcp_keepalive)
@@ -113,16 +59,6 @@ class Upstream:
         self.deadline = 0.0
         user.on_ready(self)
 
-    def send(self, data: bytes) -> None:
-        """Bytes of the request."""
-        self.sent += len(data)
-        self.connection.send(data)
-
-    @property
-    def congested(self) -> bool:
-        """Whether more is queued than should be."""
-        return self.connection.queued > HIGH
-
     @property
     def orphaned(self) -> bool:
         """Whether the configuration in force has its host no more."""
@@ -130,6 +66,49 @@ class Upstream:
         return (
             self._context.snapshot.clusters.get(cluster.name) is not cluster or cluster.hosts.get(host.name) is not host
         )
+
+    # What the user says.
+
+    def request(self, method: bytes, target: bytes, authority: bytes, fields: list[Field], end: bool) -> None:
+        """See :class:`~mesh_proxy.worker.upstream.seam.Upstream`."""
+        user = self.user
+        asked = user.head if user is not None else Head()
+        # A body without a length has one from a client of HTTP/1.1 only in chunks; one of HTTP/2 need not say.
+        self._chunk = asked.chunked or (asked.length < 0 and not end and not asked.upgrade)
+        if self._chunk:
+            fields.append(heads.CHUNKED)
+        self._sent = True
+        self.connection.send(heads.request(method, target, authority, fields))
+        if self._chunk and end:
+            self.connection.send(LAST_CHUNK)
+
+    def content(self, content: bytes) -> None:
+        """See :class:`~mesh_proxy.worker.upstream.seam.Upstream`."""
+        self.connection.send(chunk(content) if self._chunk else content)
+
+    def finish(self, trailers: list[Field]) -> None:
+        """See :class:`~mesh_proxy.worker.upstream.seam.Upstream`."""
+        if self._chunk:
+            self.connection.send(heads.last_chunk(trailers))
+
+    def detach(self) -> None:
+        """What comes back would be for nobody: the connection is closed."""
+        self.user = None
+        self.close()
+
+    def pause(self) -> None:
+        """See :class:`~mesh_proxy.worker.upstream.seam.Upstream`."""
+        self.connection.pause()
+
+    def resume(self) -> None:
+        """See :class:`~mesh_proxy.worker.upstream.seam.Upstream`."""
+        self.connection.resume()
+
+    def congested(self) -> bool:
+        """See :class:`~mesh_proxy.worker.upstream.seam.Upstream`."""
+        return self.connection.queued > HIGH
+
+    # What the host says.
 
     def on_connected(self, connection: Connection) -> None:
         """See :class:`~mesh_proxy.worker.connection.Owner`."""
@@ -152,7 +131,7 @@ class Upstream:
             if data:
                 user.on_response_data(data)
             else:
-                user.on_response_end(b"")
+                user.on_response_end([])
         elif not data:
             self._ended(user)
         elif self._head is not None and not self._buffer and self._body.direct(data):
@@ -171,7 +150,7 @@ class Upstream:
         if self._head is not None:
             user.on_aborted()
         else:
-            user.on_failure(Failure.RESET if self.sent else Failure.UNSENT, "connection termination", False)
+            user.on_failure(Failure.RESET if self._sent else Failure.UNSENT, "connection termination", False)
 
     def on_drained(self, connection: Connection) -> None:
         """See :class:`~mesh_proxy.worker.connection.Owner`."""
@@ -191,7 +170,7 @@ class Upstream:
         elif head is not None:
             user.on_aborted()
         else:
-            user.on_failure(Failure.RESET if self.sent else Failure.UNSENT, "connection termination", False)
+            user.on_failure(Failure.RESET if self._sent else Failure.UNSENT, "connection termination", False)
 
     def on_deadline(self, now: float) -> None:
         """Connecting took too long, or nobody needed the connection for long."""
@@ -238,7 +217,7 @@ class Upstream:
             user.on_interim(head)
         if len(buffer) > _MAX_HEAD:
             raise BadMessage("http1.headers_too_large")
-        if broken(buffer):
+        if heads.broken(buffer):
             raise BadMessage("http1.codec_error")
 
     def _switch(self, user: User, head: Head) -> None:
@@ -247,23 +226,24 @@ class Upstream:
         self._tunnel = True
         rest = bytes(self._buffer)
         self._buffer.clear()
-        user.on_switched(head, rest)
+        user.on_switched(head)
+        if rest and self.user is user:
+            user.on_response_data(rest)
 
     def _begin(self, user: User, head: Head) -> None:
         """The answer, with what of its body is there: most answers are one piece, and leave as one."""
         self._head = head
-        self._body = _body_of(head, user.head.method)
-        try:
-            content = self._body.take(self._buffer) if self._buffer else b""
-        except BadMessage:
-            user.on_response(head, b"")
-            raise
-        user.on_response(head, content)
+        self._body = body = _body_of(head, user.head.method)
+        user.on_response(head, body.done)
+        if self._buffer and self.user is user:
+            content = body.take(self._buffer)
+            if content:
+                user.on_response_data(content)
 
     def _finish(self, user: User) -> None:
         head, body = self._head, self._body
         self._head, self._body, self.user = None, Empty(), None
-        trailers = body.trailers if isinstance(body, Chunked) else b""
+        trailers = body.trailers if isinstance(body, Chunked) else []
         # Envoy closes what it cannot trust: an unfinished request, bytes nobody asked for, a host that says so.
         reusable = head is not None and not head.close and not isinstance(body, UntilClose)
         reusable = reusable and not self._buffer and user.request_complete()
@@ -277,7 +257,7 @@ class Upstream:
 
     def _release(self) -> None:
         """To the next request that waits, or among the idle ones."""
-        self.sent = 0
+        self._sent = False
         self.connection.resume()  # the last client may have been slow to read
         pending = self.host.pending
         if pending:
@@ -289,11 +269,6 @@ class Upstream:
             return
         self.host.idle.append(self)
         self.deadline = self._context.loop.now + (self._cluster.config.http.idle_timeout or _IDLE)
-
-    def detach(self) -> None:
-        """Its request gives up on it: what comes back would be for nobody, so it is closed."""
-        self.user = None
-        self.close()
 
     def close(self) -> None:
         """Close it and forget it."""
@@ -323,10 +298,10 @@ def _body_of(head: Head, method: bytes) -> Body:
     return Sized(head.length) if head.length >= 0 else UntilClose()
 
 
-def acquire(context: Context, cluster: ClusterRuntime, host: Host, user: Any) -> bool:
+def acquire(context: Context, cluster: ClusterRuntime, host: Host, user: User) -> bool:
     """Gets the user a connection, now or later; ``False`` when the cluster's limits forbid to wait."""
     while host.idle:
-        upstream: Upstream = host.idle.pop()
+        upstream: Http1Upstream = host.idle.pop()
         if not upstream.connection.closed:
             upstream.assign(user)
             return True
@@ -345,7 +320,7 @@ def acquire(context: Context, cluster: ClusterRuntime, host: Host, user: Any) ->
 def begin(context: Context, cluster: ClusterRuntime, host: Host, user: User) -> None:
     """A new connection for a request."""
     try:
-        upstream = Upstream(context, cluster, host, user)
+        upstream = Http1Upstream(context, cluster, host, user)
     except OSError as error:
         cluster.counters.add("upstream_cx_connect_fail")
         user.on_failure(Failure.REFUSED, error.strerror or str(error), False)

@@ -4,8 +4,8 @@ import socket
 
 from mesh_proxy import errors
 from mesh_proxy.authorization import Access
-from mesh_proxy.protocol.body import Body, Chunked, Empty, Sized
-from mesh_proxy.protocol.http1 import TOO_MANY_FIELDS, BadMessage, Head
+from mesh_proxy.protocol.body import Body, Chunked, Empty, Sized, chunk
+from mesh_proxy.protocol.http1 import TOO_MANY_FIELDS, BadMessage, Field, Head
 from mesh_proxy.snapshot import HttpChain
 from mesh_proxy.telemetry.record import Record
 from mesh_proxy.worker import heads
@@ -21,12 +21,12 @@ _PATIENCE = 60.0
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class Downstream:
-    """See the module's docstring. Fulfils :class:`~mesh_proxy.worker.client.Client`."""
+class Http1Downstream:
+    """See the module's docstring. Fulfils :class:`~mesh_proxy.worker.downstream.client.Client`."""
 
     __slots__ = (
-        "_body", "_buffer", "_chain", "_connection", "_context", "_ended", "_exchange", "_finishing", "_listener", "_peer",
-        "_processing", "_snapshot", "_tunnel", "_unread",
+        "_asked", "_body", "_buffer", "_chain", "_chunk", "_close", "_connection", "_context", "_ended", "_exchange",
+        "_finishing", "_listener", "_peer", "_processing", "_snapshot", "_tunnel", "_unread",
         "deadline", "local_address", "original_destination", "remote_address",
     )  # fmt: skip
 
@@ -47,6 +47,9 @@ class Downstream:
         self._buffer = bytearray()
         self._body: Body = Empty()
         self._exchange: Exchange | None = None
+        self._asked = Head()
+        self._chunk = False
+        self._close = False
         self._ended = False
         self._finishing = False
         self._tunnel = False
@@ -171,6 +174,7 @@ class Downstream:
         if head.minor == 0:
             record.protocol = b"HTTP/1.0"
         self._body = Chunked() if head.chunked else Sized(head.length) if head.length > 0 else Empty()
+        self._asked, self._chunk, self._close = head, False, False
         self._exchange = exchange = Exchange(self._context, self._chain, self, head, record)
         if head.expect and not self._chain.config.proxy_100_continue:
             # Envoy answers by itself and hands the body on.
@@ -196,7 +200,7 @@ class Downstream:
     def _tell_end(self, exchange: Exchange) -> None:
         """When the request is complete, and still under way."""
         if self._body.done and self._exchange is exchange:
-            exchange.on_request_end(self._body.trailers if isinstance(self._body, Chunked) else b"")
+            exchange.on_request_end(self._body.trailers if isinstance(self._body, Chunked) else [])
 
     def _refuse(self, record: Record, reply: errors.LocalReply) -> None:
         """Answer what is no request, and end the connection: nothing that follows can be trusted."""
@@ -204,8 +208,9 @@ class Downstream:
         record.status, record.details = reply.status, reply.details
         record.flag(reply.flags)
         record.bytes_sent = len(reply.body)
-        head, body = heads.local(reply, [], [self._context.date(), self._chain.server_field], True)
-        self._connection.send(head + body)
+        fields = heads.local(reply, [], [self._context.date(), self._chain.server_field])
+        fields.append(heads.CLOSE)
+        self._connection.send(heads.response(reply.status, b"", fields) + reply.body)
         self._context.logs.write(self._chain.logs, record)
         self._chain.stats.add("downstream_cx_protocol_error")
         self._buffer.clear()
@@ -213,17 +218,35 @@ class Downstream:
 
     # What the exchange says.
 
-    def send(self, data: bytes) -> None:
-        """See :class:`~mesh_proxy.worker.client.Client`."""
-        self._connection.send(data)
+    def interim(self, head: Head, fields: list[Field]) -> None:
+        """See :class:`~mesh_proxy.worker.downstream.client.Client`."""
+        if self._asked.minor:
+            self._connection.send(heads.response(head.status, head.reason, fields))
+
+    def answer(self, head: Head, fields: list[Field], end: bool) -> None:
+        """See :class:`~mesh_proxy.worker.downstream.client.Client`."""
+        asked = self._asked
+        bodiless = asked.method == b"HEAD" or head.status in (204, 304)
+        self._chunk, must_close = heads.frame(head, fields, bodiless, asked.minor, end)
+        self._close = must_close or asked.close or self._context.draining
+        if self._close:
+            fields.append(heads.CLOSE)
+        elif not asked.minor:
+            fields.append(heads.KEEP_ALIVE)
+        self._connection.send(heads.response(head.status, head.reason, fields))
+
+    def content(self, content: bytes) -> None:
+        """See :class:`~mesh_proxy.worker.downstream.client.Client`."""
+        self._connection.send(chunk(content) if self._chunk else content)
 
     def congested(self) -> bool:
-        """See :class:`~mesh_proxy.worker.client.Client`."""
+        """See :class:`~mesh_proxy.worker.downstream.client.Client`."""
         return self._connection.queued > HIGH
 
-    def switch(self) -> None:
-        """See :class:`~mesh_proxy.worker.client.Client`."""
-        self._tunnel = True
+    def switch(self, head: Head, fields: list[Field]) -> None:
+        """See :class:`~mesh_proxy.worker.downstream.client.Client`."""
+        self._tunnel = self._close = True
+        self._connection.send(heads.response(head.status, head.reason, fields))
         self._connection.resume()
         if self._buffer and self._exchange is not None:
             rest = bytes(self._buffer)
@@ -231,30 +254,33 @@ class Downstream:
             self._exchange.on_request_data(rest)
 
     def pause(self) -> None:
-        """See :class:`~mesh_proxy.worker.client.Client`."""
+        """See :class:`~mesh_proxy.worker.downstream.client.Client`."""
         self._connection.pause()
 
     def resume(self) -> None:
-        """See :class:`~mesh_proxy.worker.client.Client`."""
+        """See :class:`~mesh_proxy.worker.downstream.client.Client`."""
         if not self._ended:
             self._connection.resume()
 
-    def finished(self, close: bool) -> None:
-        """See :class:`~mesh_proxy.worker.client.Client`."""
+    def finish(self, trailers: list[Field]) -> None:
+        """See :class:`~mesh_proxy.worker.downstream.client.Client`."""
         self._exchange = None
         if self._connection.closed:
             return
-        if close or self._context.draining:
+        if self._chunk:
+            self._connection.send(heads.last_chunk(trailers))
+        # A client that still sends what nobody reads any more would wait for ever (RFC 9112 9.6).
+        if self._close or not self._body.done or self._context.draining:
             self._finishing = True
             self._close_gently()
             return
         self._rest()
         self.resume()
-        if self._buffer and self._body.done:
+        if self._buffer:
             self._process()
 
     def abort(self) -> None:
-        """See :class:`~mesh_proxy.worker.client.Client`."""
+        """See :class:`~mesh_proxy.worker.downstream.client.Client`."""
         self._exchange = None
         self.close()
 

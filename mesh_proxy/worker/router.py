@@ -1,0 +1,430 @@
+"""A request at its cluster: hosts chosen, attempts made and made again, times kept (Envoy's router filter).
+
+What it decides by (balancing, retries, outliers) is pure and elsewhere; it is what the connections to hosts call back.
+"""
+
+from typing import Protocol
+
+from mesh_proxy import errors
+from mesh_proxy.balancing.host import Host
+from mesh_proxy.cluster import ClusterRuntime, status_counters
+from mesh_proxy.errors import LocalReply
+from mesh_proxy.protocol.http1 import Field, Head
+from mesh_proxy.resilience import retry
+from mesh_proxy.resilience.retry import Failure
+from mesh_proxy.routing.table import CompiledRoute, Destination
+from mesh_proxy.snapshot import Snapshot
+from mesh_proxy.telemetry.record import Record
+from mesh_proxy.worker import composition
+from mesh_proxy.worker.context import Context
+from mesh_proxy.worker.downstream.client import Client
+from mesh_proxy.worker.mirrors import mirror
+from mesh_proxy.worker.request_body import RequestBody
+from mesh_proxy.worker.upstream.http1 import acquire
+from mesh_proxy.worker.upstream.seam import Upstream
+
+
+class Request(Protocol):
+    """Whose request it is; :class:`~mesh_proxy.worker.exchange.Exchange`."""
+
+    head: Head
+    record: Record
+    body: RequestBody
+    client: Client
+    snapshot: Snapshot
+    tunnel: bool
+
+    @property
+    def answered(self) -> bool:
+        """Whether the client has been sent an answer's head."""
+        ...
+
+    def on_interim(self, head: Head) -> None:
+        """An interim answer (1xx) came."""
+        ...
+
+    def on_switched(self, head: Head, destination_fields: list[Field]) -> None:
+        """The host takes the other protocol."""
+        ...
+
+    def on_response(self, head: Head, routed: list[Field], end: bool) -> None:
+        """The answer's head came, with its fields as the route wants them; ``end``: no content follows."""
+        ...
+
+    def on_response_data(self, content: bytes) -> None:
+        """A part of its body came."""
+        ...
+
+    def on_response_end(self, trailers: list[Field]) -> None:
+        """The answer is complete."""
+        ...
+
+    def reply(self, reply: LocalReply, fields: list[Field] | None = None) -> None:
+        """No host answers: this is the answer."""
+        ...
+
+    def abandon(self) -> None:
+        """The answer broke off."""
+        ...
+
+
+class Router:
+    """See the module's docstring. Fulfils :class:`~mesh_proxy.worker.upstream.seam.User`."""
+
+    __slots__ = (
+        "_attempts", "_cluster", "_context", "_destination", "_done", "_expires", "_host", "_ready", "_request", "_retry_at",
+        "_route", "_target", "_tried", "_try_began", "_try_expires", "_upgrade", "_upstream",
+        "deadline", "head",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        context: Context,
+        request: Request,
+        route: CompiledRoute,
+        destination: Destination,
+        cluster: ClusterRuntime,
+        target: bytes,
+    ) -> None:
+        self._context = context
+        self._request = request
+        self.head = request.head
+        self._route = route
+        self._destination = destination
+        self._cluster = cluster
+        self._target = target
+        self._upgrade = request.head.upgrade != b""
+        self._host: Host | None = None
+        self._upstream: Upstream | None = None
+        self._ready = False
+        self._tried: list[Host] = []
+        self._attempts = 0
+        self._expires = self._try_expires = self._retry_at = self._try_began = 0.0
+        self.deadline = 0.0
+        self._done = False
+
+    # The way there.
+
+    def start(self) -> None:
+        """Send the request to a host."""
+        cluster, action, request = self._cluster, self._route.action, self._request
+        cluster.counters.add("upstream_rq_total")
+        if cluster.active_requests >= cluster.thresholds.max_requests:
+            cluster.counters.add("upstream_rq_pending_overflow")
+            request.reply(errors.OVERFLOW)
+            return
+        cluster.active_requests += 1
+        if action is not None and action.mirrors:
+            mirror(self._context, request.snapshot, action.mirrors, self.head, self._target, self._outgoing())
+        self._start_clocks()
+        self._attempt()
+
+    def _attempt(self) -> None:
+        """Try one host."""
+        cluster, policy = self._cluster, self._route.retry
+        avoid = self._tried if policy is not None and policy.avoid_previous_hosts else []
+        tries = policy.host_selection_retry_max_attempts if policy is not None and avoid else 0
+        host = cluster.pick(self._request.client.original_destination, avoid, tries)
+        self._attempts += 1
+        if host is None:
+            cluster.counters.add("upstream_cx_none_healthy")
+            self._request.reply(errors.NO_HEALTHY_UPSTREAM)
+            return
+        self._host = host
+        self._tried.append(host)
+        host.active_requests += 1
+        host.total_requests += 1
+        self._request.record.upstream_host = host.address
+        self._try_began = self._context.loop.now
+        if not acquire(self._context, cluster, host, self):
+            self._leave_host()
+            self._request.reply(errors.OVERFLOW)
+
+    def _leave_host(self) -> None:
+        if self._host is not None:
+            self._host.active_requests -= 1
+            self._host = None
+
+    def on_begun(self, upstream: Upstream) -> None:
+        """See :class:`~mesh_proxy.worker.upstream.seam.User`."""
+        self._upstream, self._ready = upstream, False
+
+    def on_ready(self, upstream: Upstream) -> None:
+        """See :class:`~mesh_proxy.worker.upstream.seam.User`."""
+        self._upstream, self._ready = upstream, True
+        request = self._request
+        request.record.upstream_local = upstream.local_address
+        body = request.body
+        parts = body.parts()
+        end = body.complete and not parts and not body.trailers
+        authority, fields = self._outgoing()
+        upstream.request(self.head.method, self._target, authority, fields, end)
+        for part in parts:
+            upstream.content(part)
+        if body.complete:
+            if not end:
+                upstream.finish(body.trailers)
+        elif not upstream.congested():
+            request.client.resume()
+
+    def _outgoing(self) -> tuple[bytes, list[Field]]:
+        """Authority and fields of the request as the route wants them."""
+        return composition.request(
+            self.head, self._route, self._destination, self._host, self._request.record, self._attempts, self._upgrade
+        )
+
+    def send(self, content: bytes) -> bool:
+        """A part of the request's body; ``False``: there is nobody yet to send it to."""
+        upstream = self._upstream
+        if upstream is None or not self._ready:
+            return False
+        if not self._request.tunnel:
+            self._request.body.keep(content, True)
+        upstream.content(content)
+        if upstream.congested():
+            self._request.client.pause()
+        return True
+
+    def on_request_end(self) -> None:
+        """The request is complete: its timeouts begin (Envoy counts from here)."""
+        self._start_clocks()
+        if self._upstream is not None and self._ready and not self._request.tunnel:
+            self._upstream.finish(self._request.body.trailers)
+
+    def request_complete(self) -> bool:
+        """See :class:`~mesh_proxy.worker.upstream.seam.User`."""
+        return self._request.body.complete
+
+    def upgrading(self) -> bool:
+        """See :class:`~mesh_proxy.worker.upstream.seam.User`."""
+        return self._upgrade
+
+    def on_upstream_drained(self) -> None:
+        """See :class:`~mesh_proxy.worker.upstream.seam.User`."""
+        if not self._request.body.complete or self._request.tunnel:
+            self._request.client.resume()
+
+    # The times.
+
+    def _start_clocks(self) -> None:
+        """Route and per-try timeouts run from when both the request is complete and it was sent on."""
+        if not self._request.body.complete or self._done:
+            return
+        now = self._context.loop.now
+        if self._route.timeout and not self._expires:
+            self._expires = now + self._route.timeout
+        self._arm_try(now)
+
+    def _arm_try(self, now: float) -> None:
+        policy = self._route.retry
+        limit = policy.per_try_timeout if policy is not None else None
+        self._try_expires = now + limit if limit else 0.0
+        self._watch()
+
+    def _watch(self) -> None:
+        """Wait for whichever of the times comes first."""
+        if self._done:
+            return
+        due = self._expires
+        if self._try_expires and (not due or self._try_expires < due):
+            due = self._try_expires
+        if self._retry_at and (not due or self._retry_at < due):
+            due = self._retry_at
+        if due != self.deadline:
+            self._context.loop.watch(self, due)
+
+    def on_deadline(self, now: float) -> None:
+        """A pause or a timeout is over."""
+        if self._retry_at and now >= self._retry_at and not (self._expires and now >= self._expires):
+            self._retry_at = 0.0
+            self._cluster.active_retries -= 1
+            if self._request.body.complete:
+                self._arm_try(now)
+            else:
+                self._watch()
+            self._attempt()
+        elif self._expires and now >= self._expires:
+            self._timed_out()
+        elif self._try_expires and now >= self._try_expires:
+            self._try_timed_out()
+        else:
+            self._watch()
+
+    def _timed_out(self) -> None:
+        cluster, host = self._cluster, self._host
+        cluster.counters.add("upstream_rq_timeout")
+        if host is not None and self._upstream is not None:
+            cluster.on_status(host, 504, self._context.loop.now)
+        self.stop()
+        if not self._request.answered:
+            self._request.reply(errors.RESPONSE_TIMEOUT)
+        else:
+            self._request.record.flag(errors.RESPONSE_TIMEOUT.flags)
+            self._request.abandon()
+
+    def _try_timed_out(self) -> None:
+        cluster, host, policy = self._cluster, self._host, self._route.retry
+        self._try_expires = 0.0
+        cluster.counters.add("upstream_rq_per_try_timeout")
+        if host is not None:
+            cluster.on_status(host, 504, self._context.loop.now)
+        self._drop_upstream()
+        if policy is not None and retry.on_failure(policy, Failure.PER_TRY) and self._may_retry(policy.num_retries):
+            self._again()
+            return
+        flags = "URX,UT" if self._attempts > 1 else "UT"
+        self._request.reply(errors.PER_TRY_TIMEOUT._replace(flags=flags))
+
+    # The way back.
+
+    def on_interim(self, head: Head) -> None:
+        """See :class:`~mesh_proxy.worker.upstream.seam.User`."""
+        self._request.on_interim(head)
+
+    def on_switched(self, head: Head) -> None:
+        """See :class:`~mesh_proxy.worker.upstream.seam.User`."""
+        self._expires = self._try_expires = 0.0
+        self._watch()
+        record = self._request.record
+        record.response, record.status, record.details = head, 101, "via_upstream"
+        self._request.on_switched(head, composition.answer(head, self._destination, record, None, True))
+
+    def on_response(self, head: Head, end: bool) -> None:
+        """See :class:`~mesh_proxy.worker.upstream.seam.User`."""
+        self.count_status(head.status)
+        loop, cluster, host = self._context.loop, self._cluster, self._host
+        took = (loop.now - self._try_began) * 1000
+        cluster.timing.add(took)
+        if host is not None:
+            if head.status >= 500:
+                host.errors += 1
+            cluster.on_status(host, head.status, loop.now)
+        policy = self._route.retry
+        if policy is not None and retry.on_status(policy, head.status):
+            if self._may_retry(policy.num_retries):
+                self._drop_upstream()
+                self._again()
+                return
+            if self._attempts > 1:
+                self._request.record.flag("URX")
+        if self._try_expires:
+            self._try_expires = 0.0
+            self._watch()
+        request, record = self._request, self._request.record
+        record.response, record.status, record.details = head, head.status, "via_upstream"
+        known = request.body.complete and not self._upgrade  # else it is not known how long the host took (Envoy)
+        fields = composition.answer(head, self._destination, record, int(took) if known else None, False)
+        request.on_response(head, fields, end)
+
+    def count_status(self, status: int) -> None:
+        """An answer of the cluster, or in its place."""
+        for name in status_counters(status):
+            self._cluster.counters.add(name)
+
+    def on_response_data(self, content: bytes) -> None:
+        """See :class:`~mesh_proxy.worker.upstream.seam.User`."""
+        self._request.on_response_data(content)
+        if self._upstream is not None and self._request.client.congested():
+            self._upstream.pause()
+
+    def resume(self) -> None:
+        """The client takes more of the answer."""
+        if self._upstream is not None:
+            self._upstream.resume()
+
+    def on_response_end(self, trailers: list[Field]) -> None:
+        """See :class:`~mesh_proxy.worker.upstream.seam.User`."""
+        upstream, self._upstream = self._upstream, None
+        if self._request.tunnel and upstream is not None:
+            upstream.detach()
+        self._request.on_response_end(trailers)
+
+    # What goes wrong.
+
+    def on_failure(self, failure: Failure, reason: str, timed_out: bool) -> None:
+        """See :class:`~mesh_proxy.worker.upstream.seam.User`."""
+        self._upstream = None
+        if self._host is not None:
+            self._cluster.on_local_failure(self._host, self._context.loop.now)
+        policy = self._route.retry
+        covered = policy is not None and retry.on_failure(policy, failure)
+        if policy is not None and covered and self._may_retry(policy.num_retries):
+            self._again()
+            return
+        retried = self._attempts > 1
+        if failure is Failure.REFUSED:
+            made = errors.connection_timeout(retried) if timed_out else errors.connect_failure(reason, retried)
+            self._request.record.failure = "" if timed_out else errors.transport_failure(reason)
+        else:
+            made = errors.connection_termination(retried and covered)
+        self._request.reply(made)
+
+    def _may_retry(self, limit: int) -> bool:
+        cluster = self._cluster
+        if self._attempts > limit or not self._request.body.replayable or self._request.answered:
+            return False
+        if cluster.active_retries >= cluster.thresholds.max_retries:
+            cluster.counters.add("upstream_rq_retry_overflow")
+            return False
+        return True
+
+    def _again(self) -> None:
+        """Another attempt, after a pause."""
+        self._leave_host()
+        self._ready = False
+        policy = self._route.retry
+        if policy is None:
+            return
+        self._cluster.counters.add("upstream_rq_retry")
+        self._cluster.active_retries += 1
+        pause = retry.back_off(policy, self._attempts, self._context.random)
+        self._retry_at = self._context.loop.now + max(pause, 0.001)
+        self._try_expires = 0.0
+        self._watch()
+
+    def on_aborted(self) -> None:
+        """See :class:`~mesh_proxy.worker.upstream.seam.User`."""
+        self._upstream = None
+        record = self._request.record
+        record.flag("UC")
+        record.details = "upstream_reset_after_response_started{connection_termination}"
+        self._count_failure()
+        self._request.abandon()
+
+    def on_malformed(self, details: str) -> None:
+        """See :class:`~mesh_proxy.worker.upstream.seam.User`."""
+        self._upstream = None
+        self._count_failure()
+        self._request.reply(errors.protocol_error(details))
+
+    def _count_failure(self) -> None:
+        if self._host is not None:
+            self._cluster.on_local_failure(self._host, self._context.loop.now)
+
+    # The end.
+
+    def stop(self) -> None:
+        """Nobody waits for an answer any more."""
+        self._drop_upstream()
+        if self._retry_at:
+            self._retry_at = 0.0
+            self._cluster.active_retries -= 1
+
+    def _drop_upstream(self) -> None:
+        upstream, self._upstream = self._upstream, None
+        if upstream is not None:
+            upstream.detach()
+        elif self._host is not None and self in self._host.pending:
+            self._host.pending.remove(self)
+            self._cluster.pending_requests -= 1
+
+    def end(self) -> None:
+        """The request is over: free what is held; to be called once."""
+        self._done = True
+        if self._retry_at:
+            self._cluster.active_retries -= 1
+        self._leave_host()
+        if self._attempts:
+            self._cluster.active_requests -= 1
+        if self.deadline:
+            self._context.loop.watch(self, 0.0)
