@@ -17,6 +17,7 @@ from mesh_proxy.balancing.balancer import Balancer
 from mesh_proxy.balancing.host import Host
 from mesh_proxy.resilience.outlier import Outliers
 from mesh_proxy.telemetry.stats import Counters, Timing
+from mesh_proxy.tls.transports import PLAIN, Transports
 
 Random = Callable[[], float]
 SUPPORTED = (LbPolicy.ROUND_ROBIN, LbPolicy.LEAST_REQUEST, LbPolicy.RANDOM, LbPolicy.CLUSTER_PROVIDED)
@@ -47,6 +48,7 @@ class ClusterRuntime:
         self.thresholds = CircuitBreakerThresholds()
         self.names: tuple[tuple[str, int], ...] = ()
         self.original_destination = config.type is ClusterType.ORIGINAL_DST
+        self.transports: Transports = PLAIN
         self.configure(config, assignment)
 
     def configure(self, config: Cluster, assignment: ClusterLoadAssignment | None) -> None:

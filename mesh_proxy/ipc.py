@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from mesh_api.config import ProxyConfig
+from mesh_proxy.tls.secrets import Secret
 
 _LENGTH = struct.Struct(">I")
 LIMIT = 1 << 30
@@ -18,10 +19,11 @@ LIMIT = 1 << 30
 
 @dataclass(frozen=True, slots=True)
 class Apply:
-    """To the worker: run this configuration. Answered by :class:`Applied` or :class:`Rejected`."""
+    """To the worker: run this configuration with these secrets. Answered by :class:`Applied` or :class:`Rejected`."""
 
     version: int
     config: ProxyConfig
+    secrets: tuple[Secret, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,28 +4,30 @@ What has a life of its own (hosts with their connections, counters, ejections) i
 nothing.
 """
 
-import ipaddress
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from mesh_api.config import (
     AccessLog,
     AnyAccessLog,
+    Cluster,
+    DownstreamTls,
     FilterChain,
-    FilterChainMatch,
     Guard,
     HttpConnectionManager,
     Listener,
     ListenerFilter,
+    ListenerFilterExemption,
     NetworkRbac,
     PipeAddress,
     ProxyConfig,
     TcpProxy,
+    UpstreamTls,
 )
 from mesh_proxy.authorization import Access
 from mesh_proxy.authorization.enforcement import Enforcer
+from mesh_proxy.chains import Arrival, ChainError, Chains, Fit
 from mesh_proxy.cluster import ClusterError, ClusterRuntime
 from mesh_proxy.filters import Filter, FilterError, compile_filters
 from mesh_proxy.protocol.http1 import field_of
@@ -34,12 +36,16 @@ from mesh_proxy.routing.table import CompiledRoute, RouteTable
 from mesh_proxy.support import refused
 from mesh_proxy.telemetry.access_log import FormatError, Operator, compile_log
 from mesh_proxy.telemetry.stats import Counters
+from mesh_proxy.tls.contexts import Tls, TlsError, named
+from mesh_proxy.tls.secrets import Secret
+from mesh_proxy.tls.transports import Transports
 
 T = TypeVar("T")
 LogLine = tuple[str, Operator]
 """File and the function that makes its line."""
-Network = IPv4Network | IPv6Network
-_NO_FIT = -1
+INSPECTORS: Final = (ListenerFilter.TLS_INSPECTOR, ListenerFilter.HTTP_INSPECTOR)
+_INSPECTION: Final = 15.0
+"""Seconds in which a client must have said what it speaks (Envoy's default)."""
 
 
 class SnapshotError(ValueError):
@@ -52,9 +58,12 @@ class SnapshotError(ValueError):
 
 
 class _Guarded:
-    """What decides, before anything is read, whether a connection may go on."""
+    """What decides, before anything is read, whether a connection may go on; and its TLS."""
 
     guards: tuple[Enforcer, ...] = ()
+    tls: Tls | None = None
+    handshake_seconds: float = 0.0
+    """In which a client must be done with TLS; 0: whenever."""
 
     def refusal(self, access: Access) -> str:
         """Why a connection is refused; empty: it is not. Asked at once, not at the first byte as Envoy does, so that nothing
@@ -110,7 +119,7 @@ Chain = HttpChain | TcpChain
 
 
 class ListenerRuntime:
-    """A listener: its chains by the port that was dialled."""
+    """A listener: what looks into its connections, and its chains."""
 
     def __init__(
         self, config: Listener, compile_chain: Callable[[FilterChain], Chain], logs: tuple[LogLine, ...]
@@ -118,71 +127,35 @@ class ListenerRuntime:
         self.config = config
         self.name = config.name
         self.logs = logs
-        self.chains = tuple((Fit(chain.match), compile_chain(chain)) for chain in config.filter_chains)
+        self.inspection_seconds = (
+            _INSPECTION if config.listener_filters_timeout is None else config.listener_filters_timeout
+        )
+        self._chains = Chains([(chain.match, compile_chain(chain)) for chain in config.filter_chains])
         default = config.default_filter_chain
-        self.default = None
+        self.default: Chain | None = None
         if default is not None:
-            Fit(default.match)  # what it asks for is not looked at, but must not be what cannot be known
+            Fit(default.match)  # what it asks for is not looked at, but must not be what nobody can know
             self.default = compile_chain(default)
         filters = config.listener_filters
         self.wants_original = config.use_original_dst or ListenerFilter.ORIGINAL_DST in filters
+        self._inspectors = tuple(item for item in filters if item in INSPECTORS)
+        self._inspectors_of: dict[int, tuple[ListenerFilter, ...]] = {}
 
-    def chain(self, destination: tuple[str, int], source: str) -> Chain | None:
-        """The chain for a connection, by Envoy's order: destination port, destination address, protocol, source address.
+    def chain(self, arrival: Arrival) -> Chain | None:
+        """The chain for a connection."""
+        return self._chains.choose(arrival) or self.default
 
-        Of each step only what fits best goes on to the next, without a way back (measured on Envoy 1.40).
-        """
-        left = self.chains
-        to, origin = _parsed(destination[0]), _parsed(source)
-        for step in (
-            lambda fit: fit.port_rank(destination[1]),
-            lambda fit: _longest(fit.destinations, to),
-            lambda fit: fit.protocol_rank,
-            lambda fit: _longest(fit.sources, origin),
-        ):
-            ranks = [step(fit) for fit, _ in left]
-            best = max(ranks, default=_NO_FIT)
-            if best == _NO_FIT:
-                return self.default
-            left = tuple(candidate for candidate, rank in zip(left, ranks, strict=True) if rank == best)
-        return left[0][1]
+    def inspectors(self, port: int) -> tuple[ListenerFilter, ...]:
+        """What looks into connections to a port before their chain is chosen."""
+        found = self._inspectors_of.get(port)
+        if found is None:
+            off = {item.filter for item in self.config.listener_filter_exemptions if _exempts(item, port)}
+            found = self._inspectors_of[port] = tuple(item for item in self._inspectors if item not in off)
+        return found
 
 
-class Fit:
-    """The conditions of a filter chain. A rank says how closely one fits. Raises :class:`FilterError`."""
-
-    def __init__(self, match: FilterChainMatch) -> None:
-        if match.server_names or match.transport_protocol == "tls" or match.application_protocols:
-            raise FilterError("filter chains chosen by TLS or application protocol are not supported yet")
-        self.port = match.destination_port
-        self.destinations = _networks(match.prefix_ranges)
-        self.protocol_rank = 1 if match.transport_protocol else 0
-        self.sources = _networks(match.source_prefix_ranges)
-
-    def port_rank(self, port: int) -> int:
-        """Of the port that was dialled."""
-        return 0 if self.port is None else 1 if self.port == port else _NO_FIT
-
-
-def _networks(ranges: tuple[str, ...]) -> tuple[Network, ...]:
-    try:
-        return tuple(ipaddress.ip_network(text, strict=False) for text in ranges)
-    except ValueError as error:
-        raise FilterError(str(error)) from None
-
-
-def _parsed(address: str) -> IPv4Address | IPv6Address | None:
-    try:
-        return ipaddress.ip_address(address)
-    except ValueError:
-        return None  # a Unix domain socket's
-
-
-def _longest(networks: tuple[Network, ...], address: IPv4Address | IPv6Address | None) -> int:
-    """Length of the longest prefix that fits, and one; 0 where none is asked for."""
-    if not networks:
-        return 0
-    return max((net.prefixlen + 1 for net in networks if address is not None and address in net), default=_NO_FIT)
+def _exempts(exemption: ListenerFilterExemption, port: int) -> bool:
+    return any(start <= port < end for start, end in exemption.ports) is not exemption.invert
 
 
 class Snapshot:
@@ -194,6 +167,8 @@ class Snapshot:
         self.by_destination: dict[tuple[str, int], ListenerRuntime] = {}
         """Listeners that are not bound, by the address that connections are handed over for."""
         self.counters: dict[str, Counters] = {}
+        self.tls: dict[DownstreamTls | UpstreamTls, tuple[tuple[Secret | None, ...], Tls]] = {}
+        """What was made of each setting of TLS, with the secrets that it was made of."""
 
     def hand_over(self, destination: tuple[str, int]) -> ListenerRuntime | None:
         """The listener for an original destination: its very address, else its port on any."""
@@ -204,9 +179,10 @@ class Snapshot:
 class Builder:
     """Makes a snapshot of a configuration, with what lives on from the one before."""
 
-    def __init__(self, before: Snapshot, random: Callable[[], float]) -> None:
+    def __init__(self, before: Snapshot, random: Callable[[], float], secrets: Iterable[Secret] = ()) -> None:
         self._before = before
         self._random = random
+        self._secrets = {secret.name: secret for secret in secrets}
         self._made = Snapshot()
         self._tables: dict[str, RouteTable] = {}
 
@@ -236,9 +212,11 @@ class Builder:
     def _clusters(self, config: ProxyConfig) -> None:
         """Last, as it touches what lives on: every cluster is tried on a copy before one is changed."""
         assignments = {assignment.cluster_name: assignment for assignment in config.endpoints}
+        transports: dict[str, Transports] = {}
         for cluster in config.clusters:
             assignment = assignments.get(cluster.assignment_name)
             _guard(f"cluster {cluster.name}", partial(ClusterRuntime, cluster, assignment, self._random))
+            transports[cluster.name] = _guard(f"cluster {cluster.name}", partial(self._transports, cluster))
         for cluster in config.clusters:
             assignment = assignments.get(cluster.assignment_name)
             known = self._before.clusters.get(cluster.name)
@@ -246,12 +224,26 @@ class Builder:
                 known.configure(cluster, assignment)
             else:
                 known = ClusterRuntime(cluster, assignment, self._random)
+            known.transports = transports[cluster.name]
             self._made.clusters[cluster.name] = known
+
+    def _transports(self, cluster: Cluster) -> Transports:
+        known = self._before.clusters.get(cluster.name)
+        return Transports(cluster, self._tls, None if known is None else known.transports)
+
+    def _tls(self, config: DownstreamTls | UpstreamTls) -> Tls:
+        """Made anew only where the secrets are others."""
+        used = tuple(self._secrets.get(name) for name in named(config.common))
+        known = self._made.tls.get(config) or self._before.tls.get(config)
+        if known is None or known[0] != used:
+            known = used, Tls(config, self._secrets)
+        self._made.tls[config] = known
+        return known[1]
 
     def _listener(self, listener: Listener) -> None:
         name = f"listener {listener.name}"
         for wanted in listener.listener_filters:
-            if wanted in (ListenerFilter.TLS_INSPECTOR, ListenerFilter.PROXY_PROTOCOL, ListenerFilter.ORIGINAL_SRC):
+            if wanted in (ListenerFilter.PROXY_PROTOCOL, ListenerFilter.ORIGINAL_SRC):
                 raise SnapshotError(name, f"the listener filter {wanted.value} is not supported yet")
         made = _guard(name, lambda: ListenerRuntime(listener, self._chain, _logs(listener.access_logs)))
         self._made.listeners[listener.name] = made
@@ -261,6 +253,8 @@ class Builder:
     def _chain(self, chain: FilterChain) -> Chain:
         made = self._terminal(chain)
         made.guards = tuple(map(self._enforcer, chain.guards))
+        made.tls = None if chain.tls is None else self._tls(chain.tls)
+        made.handshake_seconds = chain.connect_timeout or 0.0
         return made
 
     def _enforcer(self, guard: Guard) -> Enforcer:
@@ -298,5 +292,5 @@ def _logs(configs: tuple[AnyAccessLog, ...]) -> tuple[LogLine, ...]:
 def _guard(resource: str, make: Callable[[], T]) -> T:
     try:
         return make()
-    except (MatcherError, FormatError, FilterError, ClusterError) as error:
+    except (MatcherError, FormatError, FilterError, ClusterError, ChainError, TlsError) as error:
         raise SnapshotError(resource, str(error)) from None

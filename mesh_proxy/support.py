@@ -12,6 +12,7 @@ from typing import Final
 
 from mesh_api.config import (
     AccessLog,
+    CertificateValidation,
     CircuitBreakerThresholds,
     Cluster,
     ClusterLoadAssignment,
@@ -26,13 +27,11 @@ from mesh_api.config import (
     HttpProtocolOptions,
     JwtAuthnFilter,
     Listener,
-    ListenerFilterExemption,
     LocalityEndpoints,
     Mirror,
     NetworkExtAuthz,
     OpenTelemetryAccessLog,
     OutlierDetection,
-    RawBuffer,
     RetryBudget,
     RetryPolicy,
     RingHashConfig,
@@ -41,8 +40,11 @@ from mesh_api.config import (
     RouteConfiguration,
     RouteMatch,
     RouterFilter,
+    SecretSource,
     SlowStart,
     TcpProxy,
+    TransportSocketMatch,
+    UpstreamTls,
     ZoneAware,
 )
 
@@ -60,10 +62,7 @@ REFUSED: Final[dict[tuple[type, str], tuple[object, ...]]] = {
     (AccessLog, "expression"): ("",),
     (AccessLog, "formatters"): ((),),
     (AccessLog, "json_object"): ("",),
-    (Cluster, "tls"): (None, RawBuffer()),
-    (Cluster, "tls_matches"): ((),),
     (Cluster, "use_http_header"): (False,),
-    (FilterChain, "tls"): (None,),
     (HttpConnectionManager, "allow_absolute_url"): (None, True),
     (HttpConnectionManager, "path_with_escaped_slashes_action"): ("KEEP_UNCHANGED",),
     (HttpConnectionManager, "server_header_transformation"): ("OVERWRITE",),
@@ -83,13 +82,19 @@ REFUSED: Final[dict[tuple[type, str], tuple[object, ...]]] = {
     (TcpProxy, "max_connection_duration"): (None,),
     (TcpProxy, "hash_source_ip"): (False,),
     (RouterFilter, "suppress_envoy_headers"): (False,),
+    (CertificateValidation, "spki"): ((),),
+    (CertificateValidation, "hashes"): ((),),
+    (CertificateValidation, "accept_untrusted"): (False,),
+    (UpstreamTls, "auto_host_sni"): (False,),
+    (UpstreamTls, "auto_sni_san_validation"): (False,),
+    (HttpProtocolOptions, "auto_sni"): (False,),
+    (HttpProtocolOptions, "auto_san_validation"): (False,),
 }
 """Field to the values of it that ask for nothing."""
 
 _NOT_HTTP2 = "HTTP/2, and so gRPC, is refused as a whole"
 _HASHED = "balancing by hash is refused as a whole"
 _CASE = "names of headers are not told apart by their case (RFC 9110, 5.1)"
-_NO_INSPECTORS = "there is nothing to wait for: connections are not looked into"
 _LOCALITY = "a host's share does not depend on where it is"
 
 PASSED_OVER: Final[dict[tuple[type, str], str]] = {
@@ -114,8 +119,6 @@ PASSED_OVER: Final[dict[tuple[type, str], str]] = {
     (Cluster, "alt_stat_name"): "statistics keep the cluster's name",
     (ClusterLoadAssignment, "overprovisioning_factor"): "a priority keeps its load while it has a healthy host",
     (Endpoint, "metadata"): "is for people and statistics",
-    (Endpoint, "tls_mode"): "chooses among ways of TLS, which are refused as a whole",
-    (FilterChain, "connect_timeout"): "bounds a handshake of TLS, which is refused as a whole",
     (FilterChain, "metadata"): "is for people and statistics",
     (GrpcStatsFilter, "emit_filter_state"): "messages of gRPC are not counted yet",
     (GrpcStatsFilter, "stats_for_all_methods"): "messages of gRPC are not counted yet",
@@ -135,16 +138,10 @@ PASSED_OVER: Final[dict[tuple[type, str], str]] = {
     (HttpProtocolOptions, "max_concurrent_streams"): _NOT_HTTP2,
     (HttpProtocolOptions, "keepalive"): _NOT_HTTP2,
     (HttpProtocolOptions, "preserve_header_case"): _CASE,
-    (HttpProtocolOptions, "auto_sni"): "is of TLS, which is refused as a whole",
-    (HttpProtocolOptions, "auto_san_validation"): "is of TLS, which is refused as a whole",
-    (Listener, "listener_filter_exemptions"): _NO_INSPECTORS,
-    (Listener, "listener_filters_timeout"): _NO_INSPECTORS,
-    (Listener, "continue_on_listener_filters_timeout"): _NO_INSPECTORS,
     (Listener, "per_connection_buffer_limit"): "buffers have limits of their own",
     (Listener, "max_connections_per_event"): "is tuning of Envoy's accept loop",
     (Listener, "exact_balance"): "workers share connections as the kernel gives them",
     (Listener, "traffic_direction"): "is a label",
-    (ListenerFilterExemption, "ports"): _NO_INSPECTORS,
     (LocalityEndpoints, "region"): _LOCALITY,
     (LocalityEndpoints, "zone"): _LOCALITY,
     (LocalityEndpoints, "sub_zone"): _LOCALITY,
@@ -158,6 +155,10 @@ PASSED_OVER: Final[dict[tuple[type, str], str]] = {
     (Route, "stat_prefix"): "is for statistics",
     (RetryPolicy, "other_priorities"): "a retry takes any host of the cluster that is healthy",
     (TcpProxy, "mongo_statistics"): "is for statistics",
+    (SecretSource, "cluster"): "secrets come from the supervisor, whoever gives them to it",
+    (SecretSource, "authority"): "secrets come from the supervisor, whoever gives them to it",
+    (SecretSource, "wait"): "connections are refused until a secret has come",
+    (TransportSocketMatch, "name"): "is a label",
     (RouteAction, "max_grpc_timeout"): _NOT_HTTP2,
     (RouteAction, "grpc_timeout_header_max"): _NOT_HTTP2,
     (RouteConfiguration, "validate_clusters"): "a route to a cluster that is not there answers 503 by itself",

@@ -1,7 +1,7 @@
 """A proxy as a connection meets it: the real listeners and chains, made of a compiled configuration.
 
-What a proxy would find out by looking into the connection (TLS or not, HTTP or not, the server's name) is known here: of the
-conditions on it those that hold are taken away, and chains with one that does not. The choice among the rest is the proxy's.
+What a proxy would find out by looking into the connection (TLS or not, HTTP or not, the server's name) is known here. The
+choice among the chains is the proxy's.
 """
 
 from collections.abc import Callable
@@ -14,14 +14,12 @@ from mesh_api.config import (
     ClusterType,
     ExtAuthzFilter,
     FilterChain,
-    FilterChainMatch,
     GrpcWebFilter,
     HeaderEdits,
     HttpConnectionManager,
     HttpProtocolOptions,
     JwtAuthnFilter,
     LbPolicy,
-    Listener,
     NetworkRbac,
     ProxyConfig,
     RouteConfiguration,
@@ -30,13 +28,14 @@ from mesh_api.config import (
     VirtualHost,
 )
 from mesh_proxy.authorization.enforcement import Enforcer
+from mesh_proxy.chains import TLS, Arrival
 from mesh_proxy.cluster import ClusterRuntime
 from mesh_proxy.routing.table import CompiledHost, RouteTable
 from mesh_proxy.snapshot import Chain, HttpChain, ListenerRuntime, Snapshot, TcpChain
 from mesh_proxy.telemetry.stats import Counters
 
-HTTP_NAMES = frozenset({"http/1.0", "http/1.1", "h2c"})
-"""What the HTTP inspector calls requests without TLS."""
+HTTP_NAMES = (b"http/1.1", b"h2c", b"http/1.0")
+"""What the HTTP inspector calls requests without TLS, of whichever version."""
 NEVER = 0.999_999_9
 """The random number with which only what is certain happens: every share below 100 % is missed."""
 
@@ -72,42 +71,12 @@ class Seen:
         """Two with equal keys meet the same chains."""
         return (self.http, self.tls, self.server_name, self.alpn) if self.tls else (self.http, False)
 
-    def remaining(self, match: FilterChainMatch) -> tuple[int, FilterChainMatch] | None:
-        """How closely the chain is about such a connection, and what else it asks for; ``None``: it is not for it."""
-        if not (match.transport_protocol or match.server_names or match.application_protocols):
-            return 0, match
-        rank = 0
-        if match.transport_protocol:
-            if (match.transport_protocol == "tls") is not self.tls:
-                return None
-            rank += 2
-        if match.server_names:
-            fits = [name for name in match.server_names if _names(name, self.server_name)]
-            if not self.tls or not fits:
-                return None
-            rank += 4 + 8 * max(map(len, fits))
-        if match.application_protocols:
-            known = self.alpn if self.tls else HTTP_NAMES if self.http else ()
-            if not set(match.application_protocols) & set(known):
-                return None
-            rank += 1
-        return rank, replace(match, server_names=(), transport_protocol="", application_protocols=())
-
-
-def _names(pattern: str, name: str) -> bool:
-    return pattern in ("*", name) or (pattern.startswith("*.") and name.endswith(pattern[1:]))
-
-
-def as_seen(listener: Listener, seen: Seen) -> Listener:
-    """The listener with the chains that such a connection may take, those that are most about it first."""
-    left: list[tuple[int, FilterChain]] = []
-    for chain in listener.filter_chains:
-        found = seen.remaining(chain.match)
-        if found is not None:
-            left.append((found[0], chain if found[1] is chain.match else replace(chain, match=found[1])))
-    left.sort(key=lambda item: -item[0])
-    chains = tuple(chain for _, chain in left)
-    return listener if chains == listener.filter_chains else replace(listener, filter_chains=chains)
+    def arrival(self, destination: tuple[str, int], source: str) -> Arrival:
+        """What the inspectors of a listener find."""
+        if self.tls:
+            protocols = tuple(name.encode() for name in self.alpn)
+            return Arrival(destination, source, TLS, self.server_name.lower().encode(), protocols)
+        return Arrival(destination, source, protocols=HTTP_NAMES if self.http else ())
 
 
 class Met(NamedTuple):
@@ -157,7 +126,7 @@ class Proxied:
         self._clusters = {cluster.name: cluster for cluster in config.clusters}
         self._endpoints = {assignment.cluster_name: assignment for assignment in config.endpoints}
         self._made: dict[str, ClusterRuntime] = {}
-        self._snapshots: dict[tuple[Any, ...], Snapshot] = {}
+        self._snapshot: Snapshot | None = None
         self._chains: dict[int, Chain] = {}
         self._met: dict[Any, Met] = {}
 
@@ -166,19 +135,19 @@ class Proxied:
         key = (destination, source, seen.key, entry)
         found = self._met.get(key)
         if found is None:
-            snapshot = self._snapshot(seen)
+            snapshot = self._listeners()
             runtime = snapshot.listeners[entry]
             if runtime.config.use_original_dst:
                 runtime = snapshot.hand_over(destination) or runtime
             # The listener chooses among chains as they are configured: of many, one will be run.
-            chosen = cast("FilterChain | None", runtime.chain(destination, source))
+            chosen = cast("FilterChain | None", runtime.chain(seen.arrival(destination, source)))
             made = None if chosen is None else self._run_time(chosen)
             found = self._met[key] = Met(runtime.name, chosen or NO_CHAIN, made)
         return found
 
-    def listening(self, port: int, seen: Seen) -> str | None:
+    def listening(self, port: int) -> str | None:
         """The bound listener on a port."""
-        for name, runtime in self._snapshot(seen).listeners.items():
+        for name, runtime in self._listeners().listeners.items():
             address = runtime.config.address
             if isinstance(address, SocketAddress) and address.port == port and runtime.config.bind_to_port:
                 return name
@@ -190,12 +159,13 @@ class Proxied:
         bound = {listener.address for listener in self.config.listeners if listener.bind_to_port}
         return tuple(sorted(address.port for address in bound if isinstance(address, SocketAddress)))
 
-    def _snapshot(self, seen: Seen) -> Snapshot:
-        found = self._snapshots.get(seen.key)
+    def _listeners(self) -> Snapshot:
+        """Everything that listens; chains are as they are configured."""
+        found = self._snapshot
         if found is None:
-            found = self._snapshots[seen.key] = Snapshot()
+            found = self._snapshot = Snapshot()
             for listener in self.config.listeners:
-                runtime = ListenerRuntime(as_seen(listener, seen), _as_it_is, ())
+                runtime = ListenerRuntime(listener, _as_it_is, ())
                 found.listeners[listener.name] = runtime
                 if not listener.bind_to_port and isinstance(listener.address, SocketAddress):
                     found.by_destination[listener.address.address, listener.address.port] = runtime

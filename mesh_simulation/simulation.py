@@ -103,7 +103,7 @@ def _through(asked: _Asked, proxied: Proxied, scope: Scope) -> Decision:
     if party.gateway:
         port = _gateway_port(mesh, party, request.port)
         destination: Address = party.address or NOWHERE, port
-        entry = proxied.listening(port, seen)
+        entry = proxied.listening(port)
         if entry is None:
             ports = ", ".join(map(str, proxied.ports)) or "none"
             why = f"connection refused: the gateway does not listen on port {port}; it listens on {ports}"

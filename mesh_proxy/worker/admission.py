@@ -12,13 +12,16 @@ from mesh_proxy.snapshot import HttpChain
 from mesh_proxy.telemetry.record import Record
 from mesh_proxy.worker.connection import address_text
 from mesh_proxy.worker.context import RequestIds
+from mesh_proxy.worker.heads import FORWARDED_PROTO
 
 
-def admit(head: Head, chain: HttpChain, remote: bytes, ids: RequestIds, record: Record) -> LocalReply | None:
+def admit(
+    head: Head, chain: HttpChain, remote: bytes, ids: RequestIds, record: Record, *, secure: bool = False
+) -> LocalReply | None:
     """Makes the request fit to be routed; returns the answer to one that is not.
 
-    ``remote`` is ``ADDRESS:PORT`` of the client. Afterwards ``target``, ``path`` and ``query`` are those to route by, and
-    ``upgrade`` is empty unless the request may change the protocol.
+    ``remote`` is ``ADDRESS:PORT`` of the client, ``secure`` whether it came with TLS. Afterwards ``target``, ``path`` and
+    ``query`` are those to route by, and ``upgrade`` is empty unless the request may change the protocol.
     """
     config = chain.config
     if head.minor == 0 and not config.accept_http_10:
@@ -47,6 +50,8 @@ def admit(head: Head, chain: HttpChain, remote: bytes, ids: RequestIds, record: 
     head.target = head.path + question + head.query
     record.path = head.target
     _identify(head, config, remote, ids, record)
+    if head.get(b"x-forwarded-proto") is None:
+        head.add(FORWARDED_PROTO[secure])
     return None
 
 

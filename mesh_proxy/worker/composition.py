@@ -18,8 +18,6 @@ def request(
 ) -> tuple[bytes, list[Field]]:
     """Host and fields of a request that is sent to ``chosen`` (``None``: to a mirror), for the time number ``attempts``."""
     fields = heads.forwarded_request(head, upgrade)
-    if head.get(b"x-forwarded-proto") is None:
-        fields.append(heads.FORWARDED_PROTO)
     if record.original_path:
         fields.append(field_of(b"x-envoy-original-path", record.original_path))
     if route is None or destination is None:

@@ -37,6 +37,25 @@ class Owner(Protocol):
         ...
 
 
+class Nobody:
+    """The owner of a connection that nobody has taken yet."""
+
+    def on_connected(self, connection: "Connection") -> None:
+        """Nothing."""
+
+    def on_data(self, connection: "Connection", data: bytes) -> None:
+        """Nothing."""
+
+    def on_drained(self, connection: "Connection") -> None:
+        """Nothing."""
+
+    def on_lost(self, connection: "Connection", reason: str) -> None:
+        """Nothing."""
+
+
+NOBODY: Final = Nobody()
+
+
 class Connection:
     """See the module's docstring.
 
@@ -48,7 +67,7 @@ class Connection:
         "_closing", "_connecting", "_events", "_full", "_loop", "_out", "_paused", "descriptor", "owner", "queued", "sock",
     )  # fmt: skip
 
-    def __init__(self, loop: Loop, sock: socket.socket, owner: Owner, connecting: bool = False) -> None:
+    def __init__(self, loop: Loop, sock: socket.socket, owner: Owner = NOBODY, connecting: bool = False) -> None:
         self._loop = loop
         self.sock = sock
         self.owner = owner
@@ -94,7 +113,7 @@ class Connection:
     def end(self) -> None:
         """End our side when everything queued is sent; the peer may go on."""
         self._closing = True
-        if not self._out and not self._connecting:
+        if not self.queued and not self._connecting:
             self._shutdown()
 
     def close(self) -> None:
@@ -214,10 +233,9 @@ Keepalive = tuple[int | None, int | None, int | None]
 """Unanswered probes, seconds until the first, seconds between them; ``None``: the system's."""
 
 
-def connect(
-    loop: Loop, target: Any, owner: Owner, bind_address: str = "", keepalive: Keepalive | None = None
-) -> Connection:
-    """Begin a connection to ``target`` (address and port, or a path). Raises :class:`OSError` when it fails at once."""
+def connect(target: Any, bind_address: str = "", keepalive: Keepalive | None = None) -> socket.socket:
+    """A socket that begins to connect to ``target`` (address and port, or a path). Raises :class:`OSError` when that fails at
+    once."""
     family = socket.AF_UNIX if isinstance(target, str) else socket.AF_INET6 if ":" in target[0] else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     try:
@@ -233,7 +251,7 @@ def connect(
     except OSError:
         sock.close()
         raise
-    return Connection(loop, sock, owner, connecting=True)
+    return sock
 
 
 def keep_alive(sock: socket.socket, settings: Keepalive) -> None:

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import Final
 
 from mesh_proxy import errors
-from mesh_proxy.authorization import Access
 from mesh_proxy.errors import LocalReply
 from mesh_proxy.filters import Answer, Delay, Filter
 from mesh_proxy.protocol.http1 import Field, Head, field_of
@@ -23,8 +22,6 @@ from mesh_proxy.worker.downstream.client import Client
 from mesh_proxy.worker.request_body import RequestBody
 from mesh_proxy.worker.router import Router
 
-NOWHERE = ("", 0)
-"""Where a connection goes of which nobody says it."""
 _CLASSES: Final = tuple(f"downstream_rq_{digit}xx" for digit in range(10))
 
 
@@ -61,8 +58,10 @@ class Exchange:
     def start(self, complete: bool) -> None:
         """Route the request and send it on, or answer it; ``complete``: it has no body."""
         self.body.complete = complete
-        head, chain, context = self.head, self._chain, self._context
-        refused = admit(head, chain, self.client.remote_address, context.request_ids, self.record)
+        head, chain, context, info = self.head, self._chain, self._context, self.client.info
+        refused = admit(
+            head, chain, info.remote_address, context.request_ids, self.record, secure=info.peer is not None
+        )
         if refused is not None:
             self.reply(refused)
             return
@@ -81,9 +80,8 @@ class Exchange:
 
     def _ask(self, found: CompiledRoute | Answer) -> None:
         """Asks the filters that are left; what was found is done when all have passed."""
-        client, record = self.client, self.record
-        destination = client.original_destination or NOWHERE
-        access = Access(self.head, client.remote_address, destination, remote=record.downstream_remote)
+        access = self.client.info.access()
+        access.head, access.remote = self.head, self.record.downstream_remote
         for item in self._filters:
             verdict = item.on_request(self.head, self._route, self._context.random, access)
             if verdict is not None:

@@ -8,6 +8,7 @@ from mesh_proxy.protocol.http1 import (
     CONNECTION,
     ENCODING,
     INTERNAL,
+    KINDS,
     LENGTH,
     REPLACED,
     Field,
@@ -24,7 +25,12 @@ _OVERLOADED = field_of(b"x-envoy-overloaded", b"true")
 _PLAIN_TEXT = field_of(b"content-type", b"text/plain")
 CLOSE: Final = field_of(b"connection", b"close")
 KEEP_ALIVE: Final = field_of(b"connection", b"keep-alive")
-FORWARDED_PROTO: Final = field_of(b"x-forwarded-proto", b"http")
+_PROTO: Final = KINDS[b"x-forwarded-proto"]
+FORWARDED_PROTO: Final[tuple[Field, Field]] = (
+    (_PROTO, b"x-forwarded-proto", b"http", b"x-forwarded-proto: http\r\n"),
+    (_PROTO, b"x-forwarded-proto", b"https", b"x-forwarded-proto: https\r\n"),
+)
+"""Of a request that came without TLS, and with it."""
 _REASONS = {
     200: b"OK", 201: b"Created", 204: b"No Content", 301: b"Moved Permanently", 302: b"Found", 303: b"See Other",
     307: b"Temporary Redirect", 308: b"Permanent Redirect", 400: b"Bad Request", 403: b"Forbidden", 404: b"Not Found",

@@ -6,15 +6,14 @@ import socket
 import struct
 
 from mesh_api.config import Listener, PipeAddress, SocketAddress
-from mesh_proxy.authorization import Access
-from mesh_proxy.snapshot import Chain, HttpChain, ListenerRuntime, Snapshot, SnapshotError
-from mesh_proxy.telemetry.record import Record
+from mesh_proxy.chains import Arrival
+from mesh_proxy.snapshot import Snapshot, SnapshotError
 from mesh_proxy.telemetry.stats import Counters
 from mesh_proxy.worker.connection import address_text
+from mesh_proxy.worker.connection_info import ConnectionInfo
 from mesh_proxy.worker.context import Context
-from mesh_proxy.worker.downstream.http1 import Http1Downstream
+from mesh_proxy.worker.entrance import Entrance
 from mesh_proxy.worker.loop import READ
-from mesh_proxy.worker.tcp import TcpSession
 
 _SO_ORIGINAL_DST = 80
 _IPPROTO_IPV6 = 41
@@ -83,40 +82,13 @@ class Listeners:
         if runtime is None:
             sock.close()
             return
-        counters = self.counters[name]
-        counters.add("downstream_cx_total")
+        self.counters[name].add("downstream_cx_total")
         local = _address(sock.getsockname())
         destination = (_original_destination(sock) or local) if runtime.wants_original else local
         if runtime.config.use_original_dst and destination != local:
             runtime = self._context.snapshot.hand_over(destination) or runtime
-        chain = runtime.chain(destination, peer[0])
-        if chain is None:
-            counters.add("no_filter_chain_match")
-            self._refuse(runtime, sock, peer, destination)
-        elif chain.guards and (why := chain.refusal(Access(None, address_text(peer), destination))):
-            self._deny(chain, sock, peer, destination, why)
-        elif isinstance(chain, HttpChain):
-            Http1Downstream(self._context, sock, chain, peer, destination, runtime.name)
-        else:
-            TcpSession(self._context, sock, chain, peer, destination)
-
-    def _refuse(self, runtime: ListenerRuntime, sock: socket.socket, peer: Address, destination: Address) -> None:
-        sock.close()
-        record = Record(self._context.loop.now, self._context.wall())
-        record.protocol = b""
-        record.downstream_remote, record.downstream_local = address_text(peer), address_text(destination)
-        record.flag("NR")
-        record.details = "filter_chain_not_found"
-        self._context.logs.write(runtime.logs, record)
-
-    def _deny(self, chain: Chain, sock: socket.socket, peer: Address, destination: Address, why: str) -> None:
-        """Close what the chain's guards do not let pass."""
-        sock.close()
-        record = Record(self._context.loop.now, self._context.wall())
-        record.protocol = b""
-        record.downstream_remote, record.downstream_local = address_text(peer), address_text(destination)
-        record.termination = why
-        self._context.logs.write(chain.logs, record)
+        info = ConnectionInfo(runtime.name, peer, Arrival(destination, peer[0]))
+        Entrance(self._context, runtime, self.counters[name], info).take(sock)
 
 
 class _Acceptor:

@@ -79,7 +79,7 @@ class Worker:
         try:
             made = self.listeners.prepare(message.config.listeners)
             # Last, because it changes the clusters that live on.
-            snapshot = Builder(self.context.snapshot, self.context.random).build(message.config)
+            snapshot = Builder(self.context.snapshot, self.context.random, message.secrets).build(message.config)
         except SnapshotError as error:
             for sock in made.values():
                 sock.close()

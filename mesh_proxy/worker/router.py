@@ -124,7 +124,7 @@ class Router:
         cluster, policy = self._cluster, self._route.retry
         avoid = self._tried if policy is not None and policy.avoid_previous_hosts else []
         tries = policy.host_selection_retry_max_attempts if policy is not None and avoid else 0
-        host = cluster.pick(self._request.client.original_destination, avoid, tries)
+        host = cluster.pick(self._request.client.info.arrival.destination, avoid, tries)
         self._attempts += 1
         if host is None:
             cluster.counters.add("upstream_cx_none_healthy")

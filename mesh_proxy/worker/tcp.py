@@ -1,14 +1,14 @@
 """TCP proxying: bytes both ways, each side ended when the other is (half-close)."""
 
-import socket
-
 from mesh_proxy import errors
 from mesh_proxy.balancing.host import Host
 from mesh_proxy.cluster import ClusterRuntime
 from mesh_proxy.snapshot import TcpChain
 from mesh_proxy.telemetry.record import Record
-from mesh_proxy.worker.connection import HIGH, Connection, address_text, connect
+from mesh_proxy.worker.connection import HIGH, Connection, address_text
+from mesh_proxy.worker.connection_info import ConnectionInfo
 from mesh_proxy.worker.context import Context
+from mesh_proxy.worker.dialling import dial
 
 _IDLE = 3600.0
 
@@ -25,14 +25,13 @@ class TcpSession:
     def __init__(
         self,
         context: Context,
-        sock: socket.socket,
+        connection: Connection,
         chain: TcpChain,
-        peer: tuple[str, int],
-        destination: tuple[str, int],
+        info: ConnectionInfo,
     ) -> None:
         self._context = context
         self._chain = chain
-        self._destination = destination
+        self._destination = info.arrival.destination
         self._cluster: ClusterRuntime | None = None
         self._host: Host | None = None
         self._upstream: Connection | None = None
@@ -43,9 +42,9 @@ class TcpSession:
         self.deadline = 0.0
         self.record = Record(context.loop.now, context.wall())
         self.record.protocol = b""
-        self.record.downstream_remote = address_text(peer)
-        self.record.downstream_local = address_text(destination)
-        self._client = Connection(context.loop, sock, self)
+        info.describe(self.record)
+        self._client = connection
+        connection.owner = self
         self._client.pause()
         context.connections[self] = None
         chain.stats.add("downstream_cx_total")
@@ -77,8 +76,7 @@ class TcpSession:
         cluster.active_connections += 1
         cluster.counters.add("upstream_cx_total")
         try:
-            config = cluster.config
-            self._upstream = connect(self._context.loop, host.target, self, config.bind_address, config.tcp_keepalive)
+            self._upstream = dial(self._context.loop, cluster, host, self)
         except OSError as error:
             self._failed(error.strerror or str(error))
             return

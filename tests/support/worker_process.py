@@ -7,6 +7,7 @@ from typing import Any
 
 from mesh_api.config import ProxyConfig
 from mesh_proxy import ipc
+from mesh_proxy.tls.secrets import Secret
 
 LIMIT = 30.0
 """Seconds after which a test gives up on an event; nothing takes one of them when it works."""
@@ -50,10 +51,10 @@ class WorkerProcess:
             self._inbox += self._decoder.feed(data)
         return self._inbox.pop(0)
 
-    def apply(self, config: ProxyConfig) -> ipc.Message:
+    def apply(self, config: ProxyConfig, secrets: tuple[Secret, ...] = ()) -> ipc.Message:
         """Give it a configuration; returns its answer."""
         self._version += 1
-        self.send(ipc.Apply(self._version, config))
+        self.send(ipc.Apply(self._version, config, secrets))
         return self.receive()
 
     def stats(self) -> ipc.Stats:

@@ -3,13 +3,13 @@
 from typing import Protocol
 
 from mesh_proxy.protocol.http1 import Field, Head
+from mesh_proxy.worker.connection_info import ConnectionInfo
 
 
 class Client(Protocol):
     """Who asked: one request of a connection. An answer is one :meth:`answer`, its content, and :meth:`finish`."""
 
-    remote_address: bytes
-    original_destination: tuple[str, int] | None
+    info: ConnectionInfo
 
     def interim(self, head: Head, fields: list[Field]) -> None:
         """An interim answer (1xx)."""

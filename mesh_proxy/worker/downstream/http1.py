@@ -1,15 +1,13 @@
 """A connection from a client that speaks HTTP/1.1: requests in their order, one at a time."""
 
-import socket
-
 from mesh_proxy import errors
-from mesh_proxy.authorization import Access
 from mesh_proxy.protocol.body import Body, Chunked, Empty, Sized, chunk
 from mesh_proxy.protocol.http1 import TOO_MANY_FIELDS, BadMessage, Field, Head
 from mesh_proxy.snapshot import HttpChain
 from mesh_proxy.telemetry.record import Record
 from mesh_proxy.worker import heads
-from mesh_proxy.worker.connection import HIGH, Connection, address_text
+from mesh_proxy.worker.connection import HIGH, Connection
+from mesh_proxy.worker.connection_info import ConnectionInfo
 from mesh_proxy.worker.context import Context
 from mesh_proxy.worker.exchange import Exchange
 
@@ -25,24 +23,21 @@ class Http1Downstream:
     """See the module's docstring. Fulfils :class:`~mesh_proxy.worker.downstream.client.Client`."""
 
     __slots__ = (
-        "_asked", "_body", "_buffer", "_chain", "_chunk", "_close", "_connection", "_context", "_ended", "_exchange",
-        "_finishing", "_listener", "_peer", "_processing", "_snapshot", "_tunnel", "_unread",
-        "deadline", "local_address", "original_destination", "remote_address",
+        "_asked", "_body", "_buffer", "_chain", "_chunk", "_close", "_connection", "_context", "_ended",
+        "_exchange", "_finishing", "_processing", "_snapshot", "_tunnel", "_unread",
+        "deadline", "info",
     )  # fmt: skip
 
     def __init__(
         self,
         context: Context,
-        sock: socket.socket,
+        connection: Connection,
         chain: HttpChain,
-        peer: tuple[str, int],
-        destination: tuple[str, int],
-        listener: str,
+        info: ConnectionInfo,
     ) -> None:
         self._context = context
         self._snapshot = context.snapshot
-        self._listener = listener
-        self._peer = peer
+        self.info = info
         self._chain = chain
         self._buffer = bytearray()
         self._body: Body = Empty()
@@ -56,10 +51,8 @@ class Http1Downstream:
         self._processing = False
         self._unread = 0
         self.deadline = 0.0
-        self.remote_address = address_text(peer)
-        self.local_address = address_text(destination)
-        self.original_destination: tuple[str, int] | None = destination
-        self._connection = Connection(context.loop, sock, self)
+        self._connection = connection
+        connection.owner = self
         context.connections[self] = None
         context.loop.watch_slowly(self)
         chain.stats.add("downstream_cx_total")
@@ -156,18 +149,18 @@ class Http1Downstream:
 
         ``False``: it has nothing, and the connection is to end with its next request.
         """
-        runtime, destination = self._context.snapshot.listeners.get(self._listener), self.original_destination
-        chain = None if runtime is None or destination is None else runtime.chain(destination, self._peer[0])
-        if not isinstance(chain, HttpChain) or destination is None:
+        runtime = self._context.snapshot.listeners.get(self.info.listener)
+        chain = None if runtime is None else runtime.chain(self.info.arrival)
+        if not isinstance(chain, HttpChain):
             return False
-        if chain.guards and chain.refusal(Access(None, self.remote_address, destination)):
+        if chain.guards and chain.refusal(self.info.access()):
             return False
         self._snapshot, self._chain = self._context.snapshot, chain
         return True
 
     def _record(self) -> Record:
         record = Record(self._context.loop.now, self._context.wall())
-        record.downstream_remote, record.downstream_local = self.remote_address, self.local_address
+        self.info.describe(record)
         return record
 
     def _begin(self, head: Head, record: Record) -> None:

@@ -8,8 +8,9 @@ from mesh_proxy.protocol.body import LAST_CHUNK, Body, Chunked, Empty, Sized, Un
 from mesh_proxy.protocol.http1 import BadMessage, Field, Head
 from mesh_proxy.resilience.retry import Failure
 from mesh_proxy.worker import heads
-from mesh_proxy.worker.connection import HIGH, Connection, address_text, connect
+from mesh_proxy.worker.connection import HIGH, Connection, address_text
 from mesh_proxy.worker.context import Context
+from mesh_proxy.worker.dialling import dial
 from mesh_proxy.worker.upstream.seam import User
 
 _MAX_HEAD = 96 * 1024
@@ -24,7 +25,7 @@ class Http1Upstream:
     """
 
     __slots__ = (
-        "_body", "_buffer", "_chunk", "_cluster", "_context", "_head", "_requests", "_sent", "_tunnel", "_until",
+        "_body", "_buffer", "_chunk", "_cluster", "_context", "_head", "_requests", "_sent", "_tunnel", "_until", "_way",
         "connecting", "connection", "deadline", "host", "local_address", "user",
     )  # fmt: skip
 
@@ -45,8 +46,9 @@ class Http1Upstream:
         self.deadline = 0.0
         self.local_address = b""
         config = cluster.config
-        self.connection = connect(context.loop, host.target, self, config.bind_address, config.tcp_keepalive)
+        self.connection = dial(context.loop, cluster, host, self)
         longest = config.http.max_connection_duration
+        self._way = cluster.transports.config
         self._until = context.loop.now + longest if longest else math.inf
         host.active_connections += 1
         cluster.active_connections += 1
@@ -61,10 +63,12 @@ class Http1Upstream:
 
     @property
     def orphaned(self) -> bool:
-        """Whether the configuration in force has its host no more."""
+        """Whether the configuration in force has its host no more, or speaks to it in another way."""
         cluster, host = self._cluster, self.host
         return (
-            self._context.snapshot.clusters.get(cluster.name) is not cluster or cluster.hosts.get(host.name) is not host
+            self._context.snapshot.clusters.get(cluster.name) is not cluster
+            or cluster.hosts.get(host.name) is not host
+            or cluster.transports.config is not self._way
         )
 
     # What the user says.

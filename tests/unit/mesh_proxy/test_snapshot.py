@@ -29,11 +29,13 @@ from mesh_api.config import (
     VirtualHost,
     WeightedCluster,
 )
+from mesh_proxy.chains import Arrival
 from mesh_proxy.snapshot import Builder, HttpChain, Snapshot, SnapshotError, TcpChain
 from tests.unit.mesh_proxy.making import assignment, cluster, endpoint, match, route
 
 ADDRESS = SocketAddress("10.9.9.9", 80)
 ANY = "0.0.0.0"
+ARRIVAL = Arrival(("10.9.9.9", 80), "1.1.1.1")
 
 
 def chain(name: str, **conditions: Any) -> FilterChain:
@@ -63,61 +65,7 @@ def of(*listeners: Listener, **fields: Any) -> ProxyConfig:
     return ProxyConfig(listeners, **fields)
 
 
-# Which filter chain.
-
-PORT: dict[str, Any] = {"destination_port": 80}
-WIDE: dict[str, Any] = {"prefix_ranges": ("10.0.0.0/8",)}
-NARROW: dict[str, Any] = {"prefix_ranges": ("10.9.9.9/32",)}
-PLAIN: dict[str, Any] = {"transport_protocol": "raw_buffer"}
-SOURCE: dict[str, Any] = {"source_prefix_ranges": ("192.168.0.0/16",)}
-ELSEWHERE: dict[str, Any] = {"source_prefix_ranges": ("172.16.0.0/12",)}
-CHAINS: list[tuple[str, list[dict[str, Any]], int | None]] = [
-    ("the port", [{}, PORT], 1),
-    ("not the port", [{}, {"destination_port": 81}], 0),
-    ("the address", [{}, WIDE], 1),
-    ("not the address", [{}, {"prefix_ranges": ("11.0.0.0/8",)}], 0),
-    ("the longer prefix", [WIDE, NARROW], 1),
-    ("the longest of several", [WIDE, {"prefix_ranges": ("1.0.0.0/8", "10.9.0.0/16")}], 1),
-    ("a prefix with bits of a host", [{}, {"prefix_ranges": ("10.1.2.3/8",)}], 1),
-    ("every address is more than nothing", [{}, {"prefix_ranges": ("0.0.0.0/0",)}], 1),
-    ("the other family", [{}, {"prefix_ranges": ("::/0",)}], 0),
-    ("the source", [{}, SOURCE], 1),
-    ("not the source", [{}, ELSEWHERE], 0),
-    ("plain traffic", [{}, PLAIN], 1),
-    ("port before address", [NARROW, PORT], 1),
-    ("port before source", [SOURCE, PORT], 1),
-    ("address before protocol", [PLAIN, WIDE], 1),
-    ("address before source", [SOURCE, WIDE], 1),
-    ("protocol before source", [SOURCE, PLAIN], 1),
-    ("all of it", [PORT, PORT | SOURCE], 1),
-    ("the first of equals", [{}, {}], 0),
-    ("no way back from the port", [PORT | ELSEWHERE, {}], None),
-    ("no way back from the address", [WIDE, NARROW | ELSEWHERE], None),
-    ("none", [{"destination_port": 81}], None),
-    ("no chains", [], None),
-]
-
-
-@pytest.mark.parametrize(("chains", "expected"), [row[1:] for row in CHAINS], ids=[row[0] for row in CHAINS])
-@pytest.mark.parametrize("default", [None, chain("default")], ids=["no default", "default"])
-def test_a_chain_is_chosen_step_by_step_without_a_way_back(
-    chains: list[dict[str, Any]], expected: int | None, default: FilterChain | None
-) -> None:
-    """Envoy's order; that there is no way back was measured."""
-    made = listener(*(chain(str(place), **fit) for place, fit in enumerate(chains)), default_filter_chain=default)
-    found = build(of(made)).listeners["l"].chain(("10.9.9.9", 80), "192.168.1.1")
-    if expected is None and default is None:
-        assert found is None
-    else:
-        assert isinstance(found, TcpChain)
-        assert found.config.cluster == ("default" if expected is None else str(expected))
-
-
-def test_an_address_that_is_none_fits_no_network() -> None:
-    runtime = build(of(listener(chain("net", source_prefix_ranges=("0.0.0.0/0",)), chain("any")))).listeners["l"]
-    found = runtime.chain(("unix", 0), "unix")
-    assert isinstance(found, TcpChain)
-    assert found.config.cluster == "any"
+# Which listener.
 
 
 def test_a_connection_is_handed_to_the_listener_of_its_destination_then_of_its_port() -> None:
@@ -166,13 +114,17 @@ def test_the_original_destination_is_asked_for_where_the_listener_says_so(
     ],
 )
 def test_a_tcp_proxy_chooses_its_cluster_by_weight(fields: dict[str, Any], chosen: list[tuple[float, str]]) -> None:
-    made = build(of(listener(FilterChain(TcpProxy("t", **fields))))).listeners["l"].chain(("10.9.9.9", 80), "1.1.1.1")
+    made = (
+        build(of(listener(FilterChain(TcpProxy("t", **fields)))))
+        .listeners["l"]
+        .chain(Arrival(("10.9.9.9", 80), "1.1.1.1"))
+    )
     assert isinstance(made, TcpChain)
     assert [(number, made.choose(number)) for number, _ in chosen] == chosen
 
 
 def http_chain(snapshot: Snapshot) -> HttpChain:
-    made = snapshot.listeners["l"].chain(("10.9.9.9", 80), "1.1.1.1")
+    made = snapshot.listeners["l"].chain(ARRIVAL)
     assert isinstance(made, HttpChain)
     return made
 
@@ -223,7 +175,7 @@ def test_clusters_and_counters_live_on_by_name() -> None:
 
 def test_chains_with_one_prefix_count_together() -> None:
     made = build(of(listener(chain("a", destination_port=1), chain("b"))))
-    (first, second) = (fits for _, fits in made.listeners["l"].chains)
+    first, second = (made.listeners["l"].chain(Arrival(("10.9.9.9", port), "1.1.1.1")) for port in (1, 2))
     assert first.stats is second.stats
 
 
@@ -245,23 +197,9 @@ def test_what_is_ejected_stays_ejected() -> None:
 
 # What is refused.
 
-TLS: list[dict[str, Any]] = [
-    {"server_names": ("a",)},
-    {"transport_protocol": "tls"},
-    {"application_protocols": ("h2",)},
-]
 REFUSED: list[tuple[ProxyConfig, str, str]] = [
     (of(http(rds_name="80", route_config=None)), "route configuration 80", "is referred to and not there"),
     (of(clusters=(Cluster("c", ClusterType.EDS),)), "endpoints c", "is referred to and not there"),
-    *(
-        (
-            of(listener(chain("c", **conditions))),
-            "listener l",
-            "chosen by TLS or application protocol are not supported",
-        )
-        for conditions in TLS
-    ),
-    (of(listener(default_filter_chain=chain("c", server_names=("a",)))), "listener l", "chosen by TLS"),
     (of(listener(chain("c", prefix_ranges=("10.0.0.0/99",)))), "listener l", "10.0.0.0/99"),
     (of(listener(chain("c", source_prefix_ranges=("x",)))), "listener l", "x"),
     *(
@@ -270,7 +208,7 @@ REFUSED: list[tuple[ProxyConfig, str, str]] = [
             "listener l",
             f"listener filter {wanted.value} is not supp",
         )
-        for wanted in (ListenerFilter.TLS_INSPECTOR, ListenerFilter.PROXY_PROTOCOL)
+        for wanted in (ListenerFilter.ORIGINAL_SRC, ListenerFilter.PROXY_PROTOCOL)
     ),
     (of(http(codec="HTTP2")), "listener l", "HTTP/2 from clients is not supported yet"),
     (of(http(http_filters=())), "listener l", "the last HTTP filter must be the router"),

@@ -11,8 +11,10 @@ import pytest
 
 import mesh_proxy
 from mesh_api.config import (
+    CertificateValidation,
     Cluster,
     ClusterType,
+    CommonTls,
     DownstreamTls,
     FilterChain,
     HttpConnectionManager,
@@ -32,6 +34,7 @@ from mesh_proxy.support import PASSED_OVER, REFUSED, REFUSED_PARTS
 from tests.unit.mesh_proxy.making import match
 
 ROOT = Path(mesh_proxy.__file__).parent
+KNOWN_BY_HASH = DownstreamTls(CommonTls(validation=CertificateValidation(hashes=("a",))))
 READ_ELSEWHERE = {("Cluster", "eds_service_name")}
 """Read by the configuration model itself (``Cluster.assignment_name``)."""
 
@@ -97,14 +100,14 @@ def listener(
             "listener l: path_with_escaped_slashes_action = 'REJECT_REQUEST' is not supported yet",
         ),
         (
-            ProxyConfig(clusters=(Cluster("c", ClusterType.STATIC, tls=UpstreamTls(sni="c")),)),
-            "cluster c: tls is not supported yet",
+            ProxyConfig(clusters=(Cluster("c", ClusterType.STATIC, tls=UpstreamTls(auto_host_sni=True)),)),
+            "cluster c: auto_host_sni = True is not supported yet",
         ),
         (
             ProxyConfig(
-                (Listener("l", SocketAddress("127.0.0.1", 1), (FilterChain(TcpProxy("t", "c"), tls=DownstreamTls()),)),)
+                (Listener("l", SocketAddress("127.0.0.1", 1), (FilterChain(TcpProxy("t", "c"), tls=KNOWN_BY_HASH),)),)
             ),
-            "listener l: tls is not supported yet",
+            "listener l: hashes is not supported yet",
         ),
         (listener({"request_timeout": 5.0}), "listener l: request_timeout = 5.0 is not supported yet"),
         (listener(action={"max_stream_duration": 1.0}), "listener l: max_stream_duration = 1.0 is not supported yet"),

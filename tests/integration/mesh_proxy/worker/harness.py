@@ -8,6 +8,7 @@ from typing import Any
 
 from mesh_api.config import Cluster, ProxyConfig, Route
 from mesh_proxy import ipc
+from mesh_proxy.tls.secrets import Secret
 from tests.support.proxy_config import cluster, http_config, route
 from tests.support.raw_http import Backend, Client, ManualServer, Request, ScriptedServer, Wire
 from tests.support.worker_process import LIMIT, WorkerProcess
@@ -21,9 +22,9 @@ class Proxy:
         self._stack = stack
         self.port = 0
 
-    def run(self, config: ProxyConfig) -> None:
+    def run(self, config: ProxyConfig, *secrets: Secret) -> None:
         """Give the worker a configuration, which it must take; clients go to its first listener."""
-        taken = self.worker.apply(config)
+        taken = self.worker.apply(config, secrets)
         assert isinstance(taken, ipc.Applied), taken
         self.port = self.worker.port(config.listeners[0].name)
 

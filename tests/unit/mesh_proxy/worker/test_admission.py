@@ -85,7 +85,7 @@ def test_at_the_edge_nothing_is_believed() -> None:
     admitted(request, use_remote_address=True)
     assert request.get(b"x-request-id") != b"mine"
     assert request.get(b"x-forwarded-for") == b"10.0.0.1,203.0.113.9"
-    assert request.get(b"x-forwarded-proto") is None
+    assert request.get(b"x-forwarded-proto") == b"http"
 
 
 def test_within_the_mesh_the_id_is_kept_and_made_where_there_is_none() -> None:

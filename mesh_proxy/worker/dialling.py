@@ -1,0 +1,17 @@
+"""Connections to hosts of a cluster: plain, or with the TLS that the cluster and the host ask for."""
+
+from mesh_proxy.balancing.host import Host
+from mesh_proxy.cluster import ClusterRuntime
+from mesh_proxy.worker.connection import Connection, Owner, connect
+from mesh_proxy.worker.loop import Loop
+from mesh_proxy.worker.tls_connection import TlsConnection
+
+
+def dial(loop: Loop, cluster: ClusterRuntime, host: Host, owner: Owner) -> Connection:
+    """Begins a connection. Raises :class:`OSError` when it fails at once."""
+    config = cluster.config
+    sock = connect(host.target, config.bind_address, config.tcp_keepalive)
+    tls = cluster.transports.of(host)
+    if tls is None:
+        return Connection(loop, sock, owner, connecting=True)
+    return TlsConnection(loop, sock, owner, tls, connecting=True)

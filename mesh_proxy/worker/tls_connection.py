@@ -1,0 +1,179 @@
+"""A connection with TLS on it: the same to its owner as one without.
+
+Hot path. OpenSSL works on the descriptor itself: a layer of memory between costs a third (performance.md). For that the one
+private thing of the standard library is used that the proxy uses, ``SSLSocket._sslobj``; where it is not there, the socket's
+own methods do the same.
+"""
+
+import contextlib
+import os
+import socket
+import ssl
+from typing import Any, Final
+
+from mesh_proxy.tls.contexts import NOT_SUPPLIED, Tls
+from mesh_proxy.tls.peer import NOBODY, Peer
+from mesh_proxy.worker.connection import Connection, Owner
+from mesh_proxy.worker.loop import READ, WRITE, Loop
+
+_RECORD: Final = 16384
+"""The most bytes of a record (RFC 8446 5.1): who reads so many leaves nothing in OpenSSL that epoll does not see."""
+_AT_ONCE: Final = 4
+"""Records that are read before others have their turn."""
+_WANTS: Final = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
+
+class TlsConnection(Connection):
+    """See the module's docstring.
+
+    It stands, as its owner is told then, when the handshake is over and the other end is accepted.
+    """
+
+    __slots__ = ("_chunk", "_secured", "_tls", "peer")
+
+    def __init__(self, loop: Loop, sock: socket.socket, owner: Owner, tls: Tls, connecting: bool = False) -> None:
+        super().__init__(loop, sock, owner, connecting)
+        self._tls = tls
+        self._secured: Any = None
+        self._chunk: bytes | memoryview = b""
+        """What OpenSSL is writing: it must be given the same again until it has taken it."""
+        self.peer: Peer = NOBODY
+        if not connecting:
+            self._connecting = True  # the handshake is a part of it
+
+    @property
+    def protocol(self) -> str:
+        """The application protocol that was agreed on (ALPN); empty: none."""
+        return self._secured.selected_alpn_protocol() or "" if self._secured is not None else ""
+
+    def _finish_connecting(self) -> None:
+        if self._secured is None and not self._begin():
+            return
+        try:
+            self._secured.do_handshake()
+        except ssl.SSLWantReadError:
+            self._expect(READ)
+        except ssl.SSLWantWriteError:
+            self._expect(WRITE)
+        except OSError as error:
+            self._fail(error)
+        else:
+            self._established()
+
+    def _begin(self) -> bool:
+        """The socket is connected: OpenSSL takes it over, under the same descriptor."""
+        code = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            self._lose(OSError(code, os.strerror(code)))
+            return False
+        wrapped = self._tls.wrap(self.sock)
+        if wrapped is None:
+            self.close()
+            self.owner.on_lost(self, NOT_SUPPLIED)
+            return False
+        self.sock = wrapped
+        self._secured = getattr(wrapped, "_sslobj", None) or wrapped
+        return True
+
+    def _expect(self, events: int) -> None:
+        if events != self._events:
+            self._events = events
+            self._loop.modify(self.descriptor, events)
+
+    def _established(self) -> None:
+        assert isinstance(self.sock, ssl.SSLSocket)  # noqa: S101 (begun)
+        self.peer = self._tls.peer(self.sock)
+        if not self._tls.accepts(self.peer):
+            self.close()
+            self.owner.on_lost(self, "TLS_error:_SAN_matcher_failed")
+            return
+        self._connecting = False
+        self._watch()
+        if self._out:
+            self._loop.flush_after(self)
+        self.owner.on_connected(self)
+
+    def _fail(self, error: OSError) -> None:
+        """The handshake, or OpenSSL later."""
+        reason = getattr(error, "reason", None)
+        if reason is None:
+            self._lose(error)
+            return
+        self._secured = None  # nothing that could be said would be understood
+        self.close()
+        self.owner.on_lost(self, f"TLS_error:_{reason}")
+
+    def _receive(self) -> None:
+        for _ in range(_AT_ONCE):
+            try:
+                data = self._secured.read(_RECORD)
+            except ssl.SSLWantReadError:
+                return
+            except ssl.SSLWantWriteError:
+                self._full = True  # an answer of OpenSSL's own waits
+                self._watch()
+                return
+            except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+                data = b""
+            except OSError as error:
+                self._fail(error)
+                return
+            if not data:
+                self.pause()  # level-triggered: the end of the stream would be told for ever
+            self.owner.on_data(self, data)
+            if len(data) < _RECORD or self._paused or self.descriptor < 0:
+                return
+
+    def flush(self) -> None:
+        """Send what the kernel takes of the queue."""
+        if self.descriptor < 0 or self._connecting:
+            return
+        out = self._out
+        while self.queued:
+            if not self._chunk:
+                self._chunk = _next(out)
+            try:
+                sent = self._secured.write(self._chunk)
+            except _WANTS:
+                self._full = True
+                self._watch()
+                return
+            except OSError as error:
+                self._fail(error)
+                return
+            self.queued -= sent
+            self._chunk = b"" if sent == len(self._chunk) else memoryview(self._chunk)[sent:]
+        self._emptied()  # also where OpenSSL itself was the one that waited
+
+    def _shutdown(self) -> None:
+        """Says that nothing more comes (RFC 8446 6.1), and ends the stream below."""
+        self._say_end()
+        super()._shutdown()
+
+    def _say_end(self) -> None:
+        with contextlib.suppress(OSError, ValueError):  # the other end need not say it as well
+            if isinstance(self._secured, ssl.SSLSocket):
+                self._secured.unwrap()
+            elif self._secured is not None:
+                self._secured.shutdown()
+
+    def close(self) -> None:
+        """Close at once; of what is queued goes out what the kernel takes."""
+        if self.descriptor >= 0 and self._secured is not None and not self._connecting:
+            if self.queued:
+                with contextlib.suppress(OSError, ValueError):
+                    self._secured.write(self._chunk or _next(self._out))
+            self._say_end()
+        self._out.clear()
+        super().close()
+
+
+def _next(out: list[bytes | memoryview]) -> bytes | memoryview:
+    """Pieces from the front, joined up to a record."""
+    size, count = len(out[0]), 1
+    while count < len(out) and size + len(out[count]) <= _RECORD:
+        size += len(out[count])
+        count += 1
+    piece = out[0] if count == 1 else b"".join(out[:count])
+    del out[:count]
+    return piece
