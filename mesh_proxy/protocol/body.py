@@ -43,6 +43,10 @@ class Empty(Body):
         return b""
 
 
+EMPTY: Final = Empty()
+"""There is nothing to it that could change."""
+
+
 class Sized(Body):
     """A body of a declared length."""
 

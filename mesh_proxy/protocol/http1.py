@@ -8,14 +8,15 @@ import re
 from typing import Final
 
 (
-    PASS, REQUEST_ID, FORWARDED_FOR, FORWARDED_PROTO, LENGTH, EXPECT, DATE, REPLACED, INTERNAL, HOST, CONNECTION, HOP,
-    ENCODING, UPGRADE,
-) = range(14)  # fmt: skip
+    PASS, REQUEST_ID, FORWARDED_FOR, FORWARDED_PROTO, CLIENT_CERT, LENGTH, EXPECT, DATE, REPLACED, INTERNAL, HOST,
+    CONNECTION, HOP, ENCODING, UPGRADE,
+) = range(15)  # fmt: skip
 """Kinds of fields: what the proxy has to do with one. Those before ``INTERNAL`` go on in requests; those from ``CONNECTION``
 on never do."""
 
 _SAYS_NOTHING: Final = tuple(
-    kind in (PASS, REQUEST_ID, FORWARDED_FOR, FORWARDED_PROTO, REPLACED, INTERNAL, HOP) for kind in range(UPGRADE + 1)
+    kind in (PASS, REQUEST_ID, FORWARDED_FOR, FORWARDED_PROTO, CLIENT_CERT, REPLACED, INTERNAL, HOP)
+    for kind in range(UPGRADE + 1)
 )
 """Whether a field of this kind says nothing about the message itself."""
 
@@ -35,6 +36,7 @@ KINDS: Final[dict[bytes, int]] = {
     b"x-request-id": REQUEST_ID,
     b"x-forwarded-for": FORWARDED_FOR,
     b"x-forwarded-proto": FORWARDED_PROTO,
+    b"x-forwarded-client-cert": CLIENT_CERT,
     b"x-envoy-internal": INTERNAL,
     b"x-envoy-attempt-count": INTERNAL,
     b"x-envoy-expected-rq-timeout-ms": INTERNAL,
@@ -91,15 +93,16 @@ class Head:
 
     ``length`` is the declared length of the body (-1: none), ``chunked`` whether it comes in chunks, ``close`` whether
     the connection ends after the message, ``options`` what ``Connection`` says, in lower case, ``dated`` whether there is a
-    date.
+    date. ``seen`` has the bit of each kind of field that the message came with.
     """
 
     __slots__ = (
         "_index", "chunked", "close", "dated", "expect", "fields", "host", "length", "method", "minor", "options", "path",
-        "query", "reason", "status", "target", "upgrade",
+        "query", "reason", "seen", "status", "target", "upgrade",
     )  # fmt: skip
 
     def __init__(self) -> None:
+        self.seen: int = 0
         self._index: dict[bytes, bytes] | None = None
         self.method: bytes = b""
         self.target: bytes = b""
@@ -124,6 +127,13 @@ class Head:
         if index is None:
             index = self._index = _index_of(self.fields)
         return index.get(name)
+
+    def index(self) -> dict[bytes, bytes]:
+        """Values by name, as :meth:`get` gives them."""
+        index = self._index
+        if index is None:
+            index = self._index = _index_of(self.fields)
+        return index
 
     def values(self, name: bytes) -> list[bytes]:
         """The values of every field of that name."""
@@ -213,7 +223,7 @@ class Parser:
     def _fields(self, head: Head, lines: list[bytes]) -> None:
         known = self._known
         fields = head.fields
-        hosts = 0
+        seen = 0
         del lines[0]
         for line in lines:
             field = known.get(line)
@@ -221,15 +231,16 @@ class Parser:
                 field = self._parse(line)
             fields.append(field)
             kind = field[0]
-            if not kind or _SAYS_NOTHING[kind]:
+            if not kind:
                 continue
             if kind == HOST:
-                hosts += 1
+                if seen & 1 << HOST:
+                    raise BadMessage("http1.multiple_host")
                 head.host = field[2]
-            else:
+            elif not _SAYS_NOTHING[kind]:
                 _special(head, kind, field[2])
-        if hosts > 1:
-            raise BadMessage("http1.multiple_host")
+            seen |= 1 << kind
+        head.seen = seen
         if head.chunked and head.length >= 0:
             # RFC 9112 6.3: both is how requests are smuggled; refused rather than mended.
             raise BadMessage("http1.content_length_and_chunked_not_allowed")

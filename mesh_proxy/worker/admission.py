@@ -1,18 +1,33 @@
 """What is done to a request before it is routed: its form is judged, its path normalised, its origin written down."""
 
 import contextlib
+from functools import lru_cache
 from ipaddress import ip_address
 
 from mesh_api.config import HttpConnectionManager
 from mesh_proxy import errors
 from mesh_proxy.errors import LocalReply
-from mesh_proxy.protocol.http1 import BadMessage, Head, field_of, parse_field
+from mesh_proxy.protocol.http1 import (
+    CLIENT_CERT,
+    FORWARDED_FOR,
+    FORWARDED_PROTO,
+    REQUEST_ID,
+    BadMessage,
+    Field,
+    Head,
+    field_of,
+    parse_field,
+)
 from mesh_proxy.routing import paths
 from mesh_proxy.snapshot import HttpChain
 from mesh_proxy.telemetry.record import Record
 from mesh_proxy.worker.connection import address_text
 from mesh_proxy.worker.context import RequestIds
-from mesh_proxy.worker.heads import FORWARDED_PROTO
+from mesh_proxy.worker.heads import SCHEMES
+
+_CLIENT_CERT, _REQUEST_ID = 1 << CLIENT_CERT, 1 << REQUEST_ID
+_FORWARDED_FOR, _FORWARDED_PROTO = 1 << FORWARDED_FOR, 1 << FORWARDED_PROTO
+_FORWARDED = _FORWARDED_FOR | _FORWARDED_PROTO
 
 
 def admit(
@@ -50,8 +65,8 @@ def admit(
     head.target = head.path + question + head.query
     record.path = head.target
     _identify(head, config, remote, ids, record)
-    if head.get(b"x-forwarded-proto") is None:
-        head.add(FORWARDED_PROTO[secure])
+    if not head.seen & _FORWARDED_PROTO or (config.use_remote_address and not config.xff_num_trusted_hops):
+        head.add(SCHEMES[secure])
     return None
 
 
@@ -85,22 +100,26 @@ def _other_form(head: Head) -> LocalReply | None:
 
 def _identify(head: Head, config: HttpConnectionManager, remote: bytes, ids: RequestIds, record: Record) -> None:
     """Every request has an id, the same for each attempt; one from a stranger is not believed (Envoy)."""
-    if config.forward_client_cert != "ALWAYS_FORWARD_ONLY" and head.get(b"x-forwarded-client-cert") is not None:
+    seen = head.seen
+    if seen & _CLIENT_CERT and config.forward_client_cert != "ALWAYS_FORWARD_ONLY":
         # Without a client certificate nobody can vouch for what it says (Envoy, conn_manager_utility).
         head.drop(b"x-forwarded-client-cert")
-    known = head.get(b"x-request-id") is not None
+    known = seen & _REQUEST_ID != 0
     # No address is internal unless it is said to be (Envoy 1.40, measured), so that at the edge everyone is a stranger.
     if known and config.use_remote_address and not config.preserve_external_request_id:
         head.drop(b"x-request-id")
         known = False
     if not known and config.generate_request_id:
         head.add(field_of(b"x-request-id", ids.next()))
-    before = head.get(b"x-forwarded-for")
+    before = head.get(b"x-forwarded-for") if seen & _FORWARDED_FOR else None
     if not config.use_remote_address:
         if before is not None:
             _believe(before, config.xff_num_trusted_hops, record)
         return
-    address = remote.rpartition(b":")[0].strip(b"[]")
+    if not seen & _FORWARDED:
+        head.add(_origin(remote))
+        return
+    address = _origin(remote)[2]
     if config.xff_num_trusted_hops:
         if before is not None:
             _believe(before, config.xff_num_trusted_hops - 1, record)  # its own address is not there yet
@@ -108,6 +127,12 @@ def _identify(head: Head, config: HttpConnectionManager, remote: bytes, ids: Req
     else:
         head.drop(b"x-forwarded-for", b"x-forwarded-proto")
     head.add(field_of(b"x-forwarded-for", before + b"," + address if before else address))
+
+
+@lru_cache(maxsize=1024)
+def _origin(remote: bytes) -> Field:
+    """Where a request comes from, as those behind are told."""
+    return field_of(b"x-forwarded-for", remote.rpartition(b":")[0].strip(b"[]"))
 
 
 def _believe(forwarded: bytes, hops: int, record: Record) -> None:

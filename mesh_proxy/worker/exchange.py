@@ -4,7 +4,6 @@ It talks to the client through a :class:`~mesh_proxy.worker.downstream.client.Cl
 :class:`~mesh_proxy.worker.router.Router`. What it decides by (routing, filters) is pure and elsewhere.
 """
 
-from collections.abc import Iterator
 from typing import Final
 
 from mesh_proxy import errors
@@ -29,7 +28,7 @@ class Exchange:
     """See the module's docstring."""
 
     __slots__ = (
-        "_chain", "_context", "_delayed", "_done", "_filters", "_response", "_route", "_router",
+        "_asked", "_chain", "_context", "_delayed", "_done", "_filters", "_response", "_route", "_router",
         "body", "client", "deadline", "head", "record", "snapshot", "tunnel",
     )  # fmt: skip
 
@@ -50,7 +49,9 @@ class Exchange:
         self._router: Router | None = None
         self._response: Head | None = None
         self._delayed: Delay | None = None
-        self._filters: Iterator[Filter] = iter(())
+        self._filters: tuple[Filter, ...] = ()
+        """What has something to do with the request; and of those so many have been asked."""
+        self._asked = 0
         self._done = False
 
     # The way there.
@@ -69,9 +70,8 @@ class Exchange:
         if not isinstance(found, Answer):
             self._route = found
             self.record.route = found.name
-        filters = chain.filters_for(self._route)
-        if filters:
-            self._filters = iter(filters)
+        self._filters = chain.filters_for(self._route)
+        if self._filters:
             self._ask(found)
         elif isinstance(found, Answer):
             self._heed(found)
@@ -82,7 +82,9 @@ class Exchange:
         """Asks the filters that are left; what was found is done when all have passed."""
         access = self.client.info.access()
         access.head, access.remote = self.head, self.record.downstream_remote
-        for item in self._filters:
+        while self._asked < len(self._filters):
+            item = self._filters[self._asked]
+            self._asked += 1
             verdict = item.on_request(self.head, self._route, self._context.random, access)
             if verdict is not None:
                 self._heed(verdict)
@@ -189,8 +191,8 @@ class Exchange:
 
     def _filtered(self, fields: list[Field]) -> list[Field]:
         route = self._route
-        if route is not None:
-            for item in reversed(self._chain.filters_for(route)):
+        if route is not None and self._filters:
+            for item in reversed(self._filters):
                 fields = item.on_response(self.head, route, fields)
         return fields
 

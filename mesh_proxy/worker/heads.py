@@ -7,8 +7,8 @@ from mesh_proxy.errors import LocalReply
 from mesh_proxy.protocol.http1 import (
     CONNECTION,
     ENCODING,
+    FORWARDED_PROTO,
     INTERNAL,
-    KINDS,
     LENGTH,
     REPLACED,
     Field,
@@ -25,10 +25,9 @@ _OVERLOADED = field_of(b"x-envoy-overloaded", b"true")
 _PLAIN_TEXT = field_of(b"content-type", b"text/plain")
 CLOSE: Final = field_of(b"connection", b"close")
 KEEP_ALIVE: Final = field_of(b"connection", b"keep-alive")
-_PROTO: Final = KINDS[b"x-forwarded-proto"]
-FORWARDED_PROTO: Final[tuple[Field, Field]] = (
-    (_PROTO, b"x-forwarded-proto", b"http", b"x-forwarded-proto: http\r\n"),
-    (_PROTO, b"x-forwarded-proto", b"https", b"x-forwarded-proto: https\r\n"),
+SCHEMES: Final[tuple[Field, Field]] = (
+    (FORWARDED_PROTO, b"x-forwarded-proto", b"http", b"x-forwarded-proto: http\r\n"),
+    (FORWARDED_PROTO, b"x-forwarded-proto", b"https", b"x-forwarded-proto: https\r\n"),
 )
 """Of a request that came without TLS, and with it."""
 _REASONS = {
@@ -48,8 +47,7 @@ def broken(buffer: bytearray) -> bool:
 def forwarded_request(head: Head, upgrade: bool) -> list[Field]:
     """The fields of a request that go on: all but those for this hop, and those only Envoy itself may set."""
     fields = [f for f in head.fields if f[0] < INTERNAL]
-    dropped = named_by_connection(head)
-    if dropped:
+    if head.options and (dropped := named_by_connection(head)):
         fields = [f for f in fields if f[1] not in dropped]
     if upgrade:
         fields += [_UPGRADE, field_of(b"upgrade", head.upgrade)]
@@ -65,8 +63,7 @@ def request(method: bytes, target: bytes, host: bytes, fields: list[Field]) -> b
 def forwarded_response(head: Head, upgrade: bool) -> list[Field]:
     """The fields of an answer that go on: all but those for this hop, and those that it writes anew."""
     fields = [f for f in head.fields if f[0] < REPLACED or REPLACED < f[0] < CONNECTION]
-    dropped = named_by_connection(head)
-    if dropped:
+    if head.options and (dropped := named_by_connection(head)):
         fields = [f for f in fields if f[0] == LENGTH or f[1] not in dropped]
     if upgrade:
         fields += [_UPGRADE, field_of(b"upgrade", head.upgrade)]

@@ -116,7 +116,8 @@ class Router:
         cluster.active_requests += 1
         if action is not None and action.mirrors:
             mirror(self._context, request.snapshot, action.mirrors, self.head, self._target, self._outgoing())
-        self._start_clocks()
+        if request.body.complete:
+            self._start_clocks()
         self._attempt()
 
     def _attempt(self) -> None:
@@ -208,7 +209,7 @@ class Router:
 
     def _start_clocks(self) -> None:
         """Route and per-try timeouts run from when both the request is complete and it was sent on."""
-        if not self._request.body.complete or self._done:
+        if self._done:
             return
         now = self._context.loop.now
         if self._route.timeout and not self._expires:

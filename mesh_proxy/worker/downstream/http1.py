@@ -1,7 +1,9 @@
 """A connection from a client that speaks HTTP/1.1: requests in their order, one at a time."""
 
+from typing import Final
+
 from mesh_proxy import errors
-from mesh_proxy.protocol.body import Body, Chunked, Empty, Sized, chunk
+from mesh_proxy.protocol.body import EMPTY, Body, Chunked, Sized, chunk
 from mesh_proxy.protocol.http1 import TOO_MANY_FIELDS, BadMessage, Field, Head
 from mesh_proxy.snapshot import HttpChain
 from mesh_proxy.telemetry.record import Record
@@ -16,6 +18,7 @@ _LINGER = 1.0
 """Seconds for the client to close after its last answer (Envoy's ``delayed_close_timeout``)."""
 _PATIENCE = 60.0
 """Seconds in which a client may take nothing of what waits for it, before it is given up."""
+_END: Final = b"\r\n\r\n"
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -40,7 +43,7 @@ class Http1Downstream:
         self.info = info
         self._chain = chain
         self._buffer = bytearray()
-        self._body: Body = Empty()
+        self._body: Body = EMPTY
         self._exchange: Exchange | None = None
         self._asked = Head()
         self._chunk = False
@@ -74,8 +77,16 @@ class Http1Downstream:
             exchange.on_request_data(data)
             self._tell_end(exchange)
         elif not self._finishing:
+            if self._exchange is None and not self._buffer and data.endswith(_END) and self._is_whole_head(data):
+                self._start(data[:-4])
+                return
             self._buffer += data
             self._process()
+
+    def _is_whole_head(self, data: bytes) -> bool:
+        """Whether a request's head and nothing else came, and it can be begun: most requests are like that."""
+        whole = data.find(_END) == len(data) - 4 <= self._chain.max_head and data[:2] != b"\r\n"
+        return whole and self._connection.queued <= HIGH
 
     def _is_content(self, data: bytes) -> bool:
         """Whether all of it is a part of the request's body, to be passed on as it is."""
@@ -99,7 +110,7 @@ class Http1Downstream:
             self._processing = False
 
     def _process_all(self) -> None:
-        while not self._connection.closed:
+        while self._connection.descriptor >= 0:
             if self._exchange is None:
                 if self._finishing:
                     return
@@ -123,24 +134,30 @@ class Http1Downstream:
             del buffer[:2]  # an empty line before a request is to be ignored (RFC 9112 2.2)
         if not buffer:
             return False
-        stays = self._snapshot is self._context.snapshot or self._renew()
-        end = buffer.find(b"\r\n\r\n")
+        end = buffer.find(_END)
         broken = end < 0 and heads.broken(buffer)
         if end < 0 and len(buffer) <= self._chain.max_head and not broken:
             return False
+        if not broken and (end < 0 or end > self._chain.max_head):
+            self._refuse(self._record(), errors.HEADERS_TOO_LARGE)
+            return False
+        data = bytes(buffer if broken else buffer[:end])
+        del buffer[: end + 4]
+        return self._start(data)
+
+    def _start(self, data: bytes) -> bool:
+        """The next request, whose head (without the empty line) is ``data``; ``False``: it is none."""
+        stays = self._snapshot is self._context.snapshot or self._renew()
         self.deadline = 0.0
         record = self._record()
-        if not broken and (end < 0 or end > self._chain.max_head):
-            self._refuse(record, errors.HEADERS_TOO_LARGE)
-            return False
         try:
-            head = self._context.parser.request(bytes(buffer if broken else buffer[:end]))
+            head = self._context.parser.request(data)
         except BadMessage as error:
             details = str(error)
             self._refuse(record, errors.TOO_MANY_HEADERS if details == TOO_MANY_FIELDS else errors.bad_request(details))
             return False
-        del buffer[: end + 4]
-        head.close = head.close or not stays
+        if not stays:
+            head.close = True
         self._begin(head, record)
         return True
 
@@ -166,7 +183,7 @@ class Http1Downstream:
     def _begin(self, head: Head, record: Record) -> None:
         if head.minor == 0:
             record.protocol = b"HTTP/1.0"
-        self._body = Chunked() if head.chunked else Sized(head.length) if head.length > 0 else Empty()
+        self._body = Chunked() if head.chunked else Sized(head.length) if head.length > 0 else EMPTY
         self._asked, self._chunk, self._close = head, False, False
         self._exchange = exchange = Exchange(self._context, self._chain, self, head, record)
         if head.expect and not self._chain.config.proxy_100_continue:
@@ -258,7 +275,7 @@ class Http1Downstream:
     def finish(self, trailers: list[Field]) -> None:
         """See :class:`~mesh_proxy.worker.downstream.client.Client`."""
         self._exchange = None
-        if self._connection.closed:
+        if self._connection.descriptor < 0:
             return
         if self._chunk:
             self._connection.send(heads.last_chunk(trailers))

@@ -4,7 +4,7 @@ import math
 
 from mesh_proxy.balancing.host import Host
 from mesh_proxy.cluster import ClusterRuntime
-from mesh_proxy.protocol.body import LAST_CHUNK, Body, Chunked, Empty, Sized, UntilClose, chunk
+from mesh_proxy.protocol.body import EMPTY, LAST_CHUNK, Body, Chunked, Sized, UntilClose, chunk
 from mesh_proxy.protocol.http1 import BadMessage, Field, Head
 from mesh_proxy.resilience.retry import Failure
 from mesh_proxy.worker import heads
@@ -35,7 +35,7 @@ class Http1Upstream:
         self._cluster = cluster
         self._buffer = bytearray()
         self._head: Head | None = None
-        self._body: Body = Empty()
+        self._body: Body = EMPTY
         self._chunk = False
         self._requests = 0
         self._sent = False
@@ -142,9 +142,30 @@ class Http1Upstream:
             user.on_response_data(data)
             if self._body.done and self.user is user:
                 self._finish(user)
-        else:
+        elif self._head is not None or self._buffer or not self._take_whole(user, data):
             self._buffer += data
             self._process(user)
+
+    def _take_whole(self, user: User, data: bytes) -> bool:
+        """Takes an answer that came in one piece, as most do; ``False``: it is not one."""
+        end = data.find(b"\r\n\r\n")
+        if end < 0 or data[9:10] == b"1":
+            return False
+        try:
+            head = self._context.parser.response(data[:end])
+        except BadMessage:
+            return False  # to be told where all such answers are
+        content = data[end + 4 :]
+        bodiless = user.head.method == b"HEAD" or head.status in (204, 304)
+        if head.chunked or len(content) != (0 if bodiless else head.length):
+            return False
+        self._head = head
+        user.on_response(head, not content)
+        if content and self.user is user:
+            user.on_response_data(content)
+        if self.user is user:
+            self._finish(user)
+        return True
 
     def _ended(self, user: User) -> None:
         if self._head is not None and isinstance(self._body, UntilClose):
@@ -246,7 +267,7 @@ class Http1Upstream:
 
     def _finish(self, user: User) -> None:
         head, body = self._head, self._body
-        self._head, self._body, self.user = None, Empty(), None
+        self._head, self._body, self.user = None, EMPTY, None
         trailers = body.trailers if isinstance(body, Chunked) else []
         # Envoy closes what it cannot trust: an unfinished request, bytes nobody asked for, a host that says so.
         reusable = head is not None and not head.close and not isinstance(body, UntilClose)
@@ -296,7 +317,7 @@ class Http1Upstream:
 def _body_of(head: Head, method: bytes) -> Body:
     """How the body of an answer ends (RFC 9112 6.3)."""
     if method == b"HEAD" or head.status in (204, 304):
-        return Empty()
+        return EMPTY
     if head.chunked:
         return Chunked()
     return Sized(head.length) if head.length >= 0 else UntilClose()
