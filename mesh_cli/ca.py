@@ -1,7 +1,7 @@
 """``mesh ca``: who signs the mesh's certificates, and the change of who does."""
 
 import sys
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -12,6 +12,11 @@ from mesh_control.client import ControlClient
 app = typer.Typer(help="The certificate authority: its roots, their expiry and rotation.", no_args_is_help=True)
 TURNS = {"next": "signs from", "current": "signs since", "retiring": "trusted until"}
 """What the time of a phase says."""
+BROKEN = {
+    "signed": "its certificate proves nothing: it has to join anew",
+    "strangers": "it does not know who signs then: it has to be given the new roots",
+}
+"""What is told of whoever is let down by a root that is trusted no more."""
 
 
 @app.command()
@@ -24,6 +29,27 @@ def status(socket: Socket = DEFAULT_SOCKET, form: Form = output.Form.TEXT) -> No
 def rotate(socket: Socket = DEFAULT_SOCKET, form: Form = output.Form.TEXT) -> None:
     """Make a new root. It is trusted at once, and signs when every certificate that was issued before has expired."""
     _show(call(ControlClient(socket).rotate_authority()), form)
+
+
+@app.command()
+def distrust(
+    root: Annotated[str, typer.Argument(metavar="ROOT", help="Its name or the beginning of it, as in the status.")],
+    confirm: Annotated[bool, typer.Option("--confirm", help="Do it. Without, only what it breaks is told.")] = False,
+    socket: Socket = DEFAULT_SOCKET,
+    form: Form = output.Form.TEXT,
+) -> None:
+    """Trust a root no more, at once: for one whose key others may have. Says which certificates that breaks.
+
+    Without --confirm nothing is changed, and it ends with 1.
+    """
+    found = call(ControlClient(socket).distrust(root, confirmed=confirm))
+    if form is output.Form.JSON:
+        output.result(found)
+    else:
+        typer.echo(_broken(found))
+    if not found["done"]:
+        output.fail(f"nothing was changed; with --confirm root {found['name'][:12]} is trusted no more")
+    output.say(f"root {found['name'][:12]} is trusted no more")
 
 
 @app.command()
@@ -44,6 +70,17 @@ def certificates(socket: Socket = DEFAULT_SOCKET, form: Form = output.Form.TEXT)
 def bundle(socket: Socket = DEFAULT_SOCKET) -> None:
     """Every root that is trusted, in PEM: what a machine needs before it joins."""
     sys.stdout.write(call(ControlClient(socket).trust_bundle()))
+
+
+def _broken(found: dict[str, Any]) -> str:
+    rows = [
+        [identity, output.moment(expires), why]
+        for kind, why in BROKEN.items()
+        for identity, expires in found[kind].items()
+    ]
+    if not rows:
+        return f"no valid certificate depends on root {found['name'][:12]} ({found['phase']})"
+    return output.table(["identity", "expires", "what breaks"], rows)
 
 
 def _show(found: dict[str, Any], form: output.Form) -> None:

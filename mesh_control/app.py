@@ -16,7 +16,7 @@ from mesh_api.notify import notify
 from mesh_control import validate
 from mesh_control.ca.wiring import Office, from_settings
 from mesh_control.control import Control
-from mesh_control.registration.proof import believing
+from mesh_control.registration.proof import believing, withdrawing
 from mesh_control.rollouts.runner import Runner
 from mesh_control.rollouts.wiring import runner
 from mesh_control.serve.admin import Api, Pages
@@ -80,13 +80,17 @@ async def run(settings: Settings, token: str | None) -> None:
             asyncio.create_task(_serve(control, server, settings), name="proxies"),
         ]
         if office is not None:
-            server.believe = believing(office.authority)
+            server.believe, server.withdrawn = believing(office.authority), withdrawing(office.authority)
+            office.on_withdrawal = server.look_again
             tasks.append(asyncio.create_task(office.run(), name="certificates"))
         reporter = reporter_of(control, settings.kubernetes)
         if reporter is not None:
             tasks.append(asyncio.create_task(reporter.run(), name="reports"))
         if keeper is not None:
             tasks.append(asyncio.create_task(keeper.run(), name="webhook"))
+            bundle = webhook.bundle_of(settings, keeper, reporter)
+            if bundle is not None:
+                tasks.append(asyncio.create_task(bundle.run(), name="webhook's roots"))
         try:
             await _until(stop, tasks)
         finally:
@@ -117,8 +121,10 @@ async def _serve(control: Control, server: XdsServer, settings: Settings) -> Non
     """Accept proxies, once every source is known: a world of half of them would take services away."""
     await control.until_synced()
     await server.start()
-    notify("READY=1", f"STATUS=serving {settings.xds_address}")
-    log.info("ready: configuration on %s, pages on %s", settings.xds_address, settings.monitoring_address)
+    secure = settings.ca.address if settings.ca is not None else None
+    served = " and ".join(address for address in (settings.xds_address, secure) if address is not None)
+    notify("READY=1", f"STATUS=serving {served}")
+    log.info("ready: configuration on %s, pages on %s", served, settings.monitoring_address)
     await asyncio.Event().wait()
 
 

@@ -84,6 +84,10 @@ class ControlClient:
         """Make a new root, which signs when everybody trusts it."""
         return dict(await self._call("POST", "/ca/rotate", None, 60.0))
 
+    async def distrust(self, root: str, *, confirmed: bool) -> dict[str, Any]:
+        """What it breaks to trust a root no more; where that is ``confirmed``, it is done."""
+        return dict(await self._call("POST", f"{_path('ca/distrust', root)}?confirmed={int(confirmed)}", None, 60.0))
+
     async def tokens(self) -> list[dict[str, Any]]:
         """Every join token, without its secret."""
         return list(await self._call("GET", "/tokens"))

@@ -42,8 +42,13 @@ class Proxy:
     certificate_files: tuple[str, str, str] = ("", "", "")
     """Paths of the certificate, key and authorities with which it serves the mesh, where they are mounted beside it
     (``TLS_SERVER_CERT_CHAIN``, ``TLS_SERVER_KEY``, ``TLS_SERVER_ROOT_CERT``) instead of its own."""
+    client_files: tuple[str, str, str] = ("", "", "")
+    """The same with which it goes to others in the mesh (``TLS_CLIENT_CERT_CHAIN``, ``TLS_CLIENT_KEY``,
+    ``TLS_CLIENT_ROOT_CERT``)."""
     exact_balance: bool = False
     """Whether what comes in is shared out among Envoy's threads evenly (``INBOUND_LISTENER_EXACT_BALANCE``)."""
+    exact_balance_outbound: bool = False
+    """Whether what is sent is, and what gateways take (``OUTBOUND_LISTENER_EXACT_BALANCE``)."""
     transparent: bool = False
     """Whether what is intercepted keeps the address of its client (``INTERCEPTION_MODE`` is ``TPROXY``)."""
     unprivileged: bool = False
@@ -79,6 +84,7 @@ class Proxy:
 
 
 _FILES = "TLS_SERVER_CERT_CHAIN", "TLS_SERVER_KEY", "TLS_SERVER_ROOT_CERT"
+_CLIENT_FILES = "TLS_CLIENT_CERT_CHAIN", "TLS_CLIENT_KEY", "TLS_CLIENT_ROOT_CERT"
 
 
 class ProxyError(ValueError):
@@ -116,7 +122,9 @@ def proxy_of(node: Node) -> Proxy:
         node=str(metadata.get("NODE_NAME", "")),
         addresses=_addresses(metadata),
         certificate_files=tuple(str(metadata.get(name, "")) for name in _FILES),  # type: ignore[arg-type]
+        client_files=tuple(str(metadata.get(name, "")) for name in _CLIENT_FILES),  # type: ignore[arg-type]
         exact_balance=_flag(metadata, "INBOUND_LISTENER_EXACT_BALANCE"),
+        exact_balance_outbound=_flag(metadata, "OUTBOUND_LISTENER_EXACT_BALANCE"),
         transparent=mode == "TPROXY",
         unprivileged=_flag(metadata, "UNPRIVILEGED_POD"),
         idle_timeout=_duration(str(metadata.get("IDLE_TIMEOUT", ""))),

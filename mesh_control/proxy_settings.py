@@ -63,6 +63,13 @@ def read_settings(value: Any) -> ProxyConfig | None:
             known = _without(known, unknown[0])
 
 
+def passed_over(settings: ProxyConfig) -> list[str]:
+    """Settings of a proxy that have no effect here, each with what is done instead."""
+    if settings.private_key_provider is None:
+        return []
+    return ["privateKeyProvider is passed over: a proxy that was sent a key signs with it itself"]
+
+
 def _without(value: Any, place: tuple[int | str, ...]) -> Any:
     first, *rest = place
     if isinstance(value, list):

@@ -277,6 +277,11 @@ class Hub:
         self._event(str(self.rolled_back))
         return sent
 
+    @property
+    def world(self) -> World:
+        """What proxies are sent: the newest world, or after a rollback the one before."""
+        return self._world
+
     def _version_of(self, data: bytes) -> str:
         return self._encode.version_of(data)
 

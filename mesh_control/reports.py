@@ -6,6 +6,7 @@ from typing import Any
 from mesh_control.config_dump import state_of
 from mesh_control.control import Control
 from mesh_control.proxies import proxy_of
+from mesh_control.proxy_settings import passed_over
 from mesh_control.push import Progress
 from mesh_control.services import Workload
 from mesh_policy import dump
@@ -20,6 +21,7 @@ def status(control: Control) -> dict[str, Any]:
         "problems": [
             *control.state.problems(),
             *control.secrets.problems(),
+            *_passed_over(control),
             *([str(back)] if (back := control.hub.rolled_back) is not None else []),
         ],
         "sources": [{"name": source.name, "synced": source.synced} for source in control.state.sources],
@@ -44,6 +46,16 @@ def status(control: Control) -> dict[str, Any]:
             for name, kinds in control.hub.status().items()
         },
     }
+
+
+def _passed_over(control: Control) -> list[str]:
+    """What connected proxies bring along in their settings, and what has no effect."""
+    return [
+        f"{name}: PROXY_CONFIG.{line}"
+        for name, state in control.hub.current().items()
+        if state.proxy is not None and state.proxy.settings is not None
+        for line in passed_over(state.proxy.settings)
+    ]
 
 
 def everything(control: Control) -> dict[str, Any]:

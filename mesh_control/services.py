@@ -18,6 +18,8 @@ class Protocol(Enum):
     TCP = "TCP"
     MONGO = "MONGO"
     MYSQL = "MYSQL"
+    UDP = "UDP"
+    """Datagrams: no client is helped to send them, but the application's port is taken care of like one of bytes (Istio)."""
     AUTO = "AUTO"
 
     @property
@@ -202,6 +204,13 @@ class Service:
     """Seconds since 1970, by which services are ranked; one without is made now."""
     subject_alt_names: tuple[str, ...] = ()
     """Names that a ServiceEntry gives to the certificates of its hosts."""
+    with_datagrams: tuple[ServicePort, ...] = ()
+    """Where it has ports for UDP: every port, in the order in which they are listed; these are none of :attr:`ports`."""
+
+    @property
+    def served_ports(self) -> tuple[ServicePort, ...]:
+        """The ports that its workloads serve, whoever may be a client."""
+        return self.with_datagrams or self.ports
 
     @property
     def rank(self) -> tuple[float, str, str]:

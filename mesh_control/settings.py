@@ -1,5 +1,6 @@
 """Settings of the control plane: a YAML file, checked before any port is opened."""
 
+import ipaddress
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -9,6 +10,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from mesh_api.identity import trust_domain
+from mesh_control.gateway_api.converted import OWN as OWN_CONTROLLER
 from mesh_policy.durations import PositiveDuration
 
 
@@ -25,13 +27,22 @@ def _address(value: str) -> str:
 
 Address = Annotated[str, AfterValidator(_address)]
 TrustDomain = Annotated[str, AfterValidator(trust_domain)]
-LOOPBACK = ("127.", "localhost:", "[::1]:")
 LONGEST_LEAF = timedelta(days=90)
 """Istio's ``MAX_WORKLOAD_CERT_TTL``."""
 
 
+def is_loopback(address: str) -> bool:
+    """Whether ``ADDRESS:PORT`` is reached from this machine alone. A name is not, except ``localhost``: who knows where it
+    leads."""
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def _loopback(value: str) -> str:
-    if not value.startswith(LOOPBACK):
+    if not is_loopback(value):
         raise ValueError(f"{value!r} can be reached from outside, where tokens would be there for everybody to read")
     return value
 
@@ -90,6 +101,7 @@ class Kubernetes(BaseModel):
     ``mesh_config``: ``NAMESPACE/NAME`` of the ConfigMap with the settings of the mesh, under the key ``mesh``.
     ``status``: whether the objects are told what became of them, by the one of the replicas that holds the lease in
     ``lease_namespace`` (by default its own); ``identity`` is its name there (by default the host's).
+    ``gateway_controller``: Gateways of the Gateway API are this mesh's where their class names that controller.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -99,6 +111,7 @@ class Kubernetes(BaseModel):
     namespaces: tuple[str, ...] = ()
     mesh_config: Annotated[str, Field(pattern=r"^[a-z0-9-]+/[a-z0-9.-]+$")] | None = None
     status: bool = True
+    gateway_controller: Annotated[str, Field(pattern=r"^[a-z0-9.-]+/[A-Za-z0-9/._~-]+$")] = OWN_CONTROLLER
     lease_namespace: str = ""
     identity: str = ""
 
@@ -117,7 +130,9 @@ class ProxyLimits(BaseModel):
 
 class Settings(BaseModel):
     """The file's fields. When more than ``rollback_share`` of the proxies (0 to 1; 1: never) refuse what changed, all get
-    what they had taken before. Without ``join_token_file`` any proxy may connect, which is only allowed on loopback.
+    what they had taken before. ``xds_address`` serves configuration without TLS; ``None``: nothing does, and
+    what is left is the address of ``ca``. Without ``join_token_file`` any proxy may connect there, which is only allowed on
+    loopback.
 
     ``credentials_dir`` has keys and certificates for proxies, as ``NAMESPACE/NAME/tls.crt``, ``tls.key`` and ``ca.crt``.
 
@@ -126,7 +141,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    xds_address: Address = "127.0.0.1:15010"
+    xds_address: Address | None = "127.0.0.1:15010"
     monitoring_address: Address = "127.0.0.1:15014"
     socket: Path = Path("/run/meshwright/control.sock")
     state_dir: Path = Path("/var/lib/meshwright/control")
@@ -154,14 +169,21 @@ def read(path: Path) -> Settings:
             for item in error.errors()
         ]
         raise SettingsError("\n".join(lines)) from None
-    if settings.join_token_file is None and not settings.xds_address.startswith(LOOPBACK):
-        raise SettingsError(
-            f"{path}: xds_address: {settings.xds_address} can be reached from outside, and without join_token_file "
-            f"anyone could join; set join_token_file"
-        )
+    _check_ways_in(path, settings)
     if settings.webhook is not None and settings.ca is None:
         raise SettingsError(f"{path}: webhook: its certificate is the own authority's; write a section ca, too")
     return settings
+
+
+def _check_ways_in(path: Path, settings: Settings) -> None:
+    address = settings.xds_address
+    if address is None and settings.ca is None:
+        raise SettingsError(f"{path}: xds_address: without it, and without a section ca, no proxy could connect")
+    if address is not None and settings.join_token_file is None and not is_loopback(address):
+        raise SettingsError(
+            f"{path}: xds_address: {address} can be reached from outside, and without join_token_file anyone could join; set "
+            f"join_token_file, or serve proxies of other machines over TLS (ca.address) and this on loopback"
+        )
 
 
 def _message(kind: str, message: str) -> str:

@@ -4,7 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from mesh_control import validate
+from mesh_control.gateway_api.converted import united
 from mesh_control.parts import Parts
+from mesh_control.proxy_settings import passed_over
 from mesh_control.sources import entries
 from mesh_control.sources.directory import PolicyDirectory
 from mesh_control.sources.key_sets import KeySets
@@ -82,16 +84,19 @@ class State:
             (*(workload for p in parts for workload in p.workloads), *entries.workloads(policies, unhealthy)),
             policies,
             next((p.mesh for p in parts if p.mesh is not None), None),
-            next((p.surroundings for p in parts if p.surroundings is not None), None),
+            united([p.surroundings for p in parts if p.surroundings is not None]),
             key_sets={place: keys for p in parts for place, keys in p.key_sets.items()},
         )
 
     def problems(self) -> list[str]:
         """What is wrong with the sources: what cannot be used, and policies that contradict each other."""
         waiting = [f"{name}: has not said everything yet; no proxy is served before" for name in self.unsynced]
+        settings = [
+            f"settings of the mesh: defaultConfig.{line}" for line in passed_over(self.world.mesh.default_config)
+        ]
         told = [problem for parts in self._parts.values() for problem in parts.problems]
         errors = (str(finding) for finding in self._findings() if finding.level is Level.ERROR)
-        return [*waiting, *told, *self._doubles(), *errors]
+        return [*waiting, *settings, *told, *self._doubles(), *errors]
 
     def _findings(self) -> list[Finding]:
         return self.world.once("findings", lambda: validate.findings(self.world))

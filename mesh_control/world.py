@@ -107,32 +107,50 @@ class World:
 
     @cached_property
     def members(self) -> Mapping[str, tuple[Workload, ...]]:
-        """Host name of a service to its workloads, sorted by name and address; those of equal workloads are one object."""
-        found = {service.hostname: self._sorted_members(service) for service in self.services}
+        """Host name of a service to its workloads: those that it lists, in its order, then those that it selects, by name and
+        address; those of equal workloads are one object."""
+        found = {service.hostname: self._ordered_members(service) for service in self.services}
         return {host: self.parts.get(("members", host), made, partial(tuple, made)) for host, made in found.items()}
 
     def members_of(self, service: Service) -> tuple[Workload, ...]:
-        """The workloads of a service, which may be one of :attr:`rivals`; sorted by name and address."""
+        """The workloads of a service, which may be one of :attr:`rivals`; in the order of :attr:`members`."""
         own = self._members_of_rivals.get((service.hostname, service.namespace))
         return self.members[service.hostname] if own is None else own
 
     @cached_property
     def _members_of_rivals(self) -> Mapping[tuple[str, str], tuple[Workload, ...]]:
         return {
-            (service.hostname, service.namespace): self._sorted_members(service)
+            (service.hostname, service.namespace): self._ordered_members(service)
             for service in reversed(self.rivals)
             if self.service_by_host[service.hostname].namespace != service.namespace
         }
 
-    def _sorted_members(self, service: Service) -> tuple[Workload, ...]:
-        return tuple(sorted(self._members(service), key=lambda w: (w.name, w.address)))
+    def _ordered_members(self, service: Service) -> tuple[Workload, ...]:
+        same = self._entries_of_one_name.get((service.hostname, service.namespace))
+        if same is None:
+            return tuple(self._members(service))
+        names = {port.name for entry in same for port in entry.ports}
+        return tuple(_serving(member, entry, names) for entry in same for member in self._members(entry))
+
+    @cached_property
+    def _entries_of_one_name(self) -> Mapping[tuple[str, str], list[Service]]:
+        """Host name and namespace to the services that have both, of several ServiceEntries: whoever asks for one of these
+        gets the workloads of all that serve a port of that name (Istio)."""
+        found: dict[tuple[str, str], list[Service]] = {}
+        for rival in self.rivals:
+            first = self.service_by_host[rival.hostname]
+            alike = (rival.of_kubernetes or rival.name, first.of_kubernetes or first.name) == ("", "")
+            if alike and first.namespace == rival.namespace:
+                found.setdefault((rival.hostname, rival.namespace), [first]).append(rival)
+        return found
 
     def _members(self, service: Service) -> list[Workload]:
         if not service.selector:
             return list(service.endpoints)
         # Those with the label that the fewest have: a namespace may have thousands of services and of workloads.
         labelled = (self._by_label.get((service.namespace, *label), ()) for label in service.selector.items())
-        return [*(w for w in min(labelled, key=len) if service.chooses(w)), *service.endpoints]
+        chosen = (w for w in min(labelled, key=len) if service.chooses(w))
+        return [*service.endpoints, *sorted(chosen, key=lambda workload: (workload.name, workload.address))]
 
     @cached_property
     def _by_label(self) -> Mapping[tuple[str, str, str], list[Workload]]:
@@ -215,11 +233,16 @@ class World:
     @cached_property
     def converted(self) -> Converted:
         """What the objects of the Gateway API among the policies stand for."""
+        return convert(self.policies, self.around)
+
+    @cached_property
+    def around(self) -> Surroundings:
+        """What the objects of the Gateway API find around them."""
         named = (
             f"{s.namespace}/{s.name}" for s in self.services if s.name and s.hostname.endswith(f".{CLUSTER_DOMAIN}")
         )
         hosts = frozenset(service.hostname for service in self.services)
-        return convert(self.policies, replace(self.surroundings, services=frozenset(named), hosts=hosts))
+        return replace(self.surroundings, services=frozenset(named), hosts=hosts)
 
     @cached_property
     def virtual_services(self) -> tuple[VirtualService, ...]:
@@ -262,6 +285,13 @@ def _one_for_each_host(services: Iterable[Service]) -> tuple[list[Service], list
         first.append(ranked[0])
         rivals += ranked[1:]
     return first, rivals
+
+
+def _serving(member: Workload, entry: Service, names: Iterable[str]) -> Workload:
+    """A workload that serves the ports of its own entry, and of others by the same names alone; ``names`` are all there
+    are."""
+    own = {port.name: member.port(port) for port in entry.ports}
+    return replace(member, ports={**member.ports, **dict.fromkeys(names, 0), **own})
 
 
 def _alike(world: World, former: World) -> bool:

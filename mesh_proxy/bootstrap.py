@@ -1,7 +1,7 @@
 """The bootstrap: what a proxy knows before anybody tells it anything, in Envoy's own form.
 
 The same file drives a real Envoy. What only Envoy needs is listed in :data:`IGNORED`; every other field that we do not
-honour is an error. Our own settings stand under ``node.metadata.PROXY_CONFIG``, which Envoy carries and does not read.
+honour is an error. Our own settings stand under ``node.metadata.MESHWRIGHT``, which Envoy carries and does not read.
 """
 
 import ipaddress
@@ -91,10 +91,40 @@ class ControlTls:
 
 
 @dataclass(frozen=True, slots=True)
-class ProxySettings:
-    """``node.metadata.PROXY_CONFIG``. Seconds for ``drain_seconds``; a port or file that is ``None`` is not served or kept.
+class Identity:
+    """Where the proxy keeps a certificate of its own, which it gets and renews by itself: ``folder``. It joins with the token
+    of ``token_file``, and knows the control plane by ``join_roots`` then."""
 
-    ``monitoring_address`` is what the health and the statistics port bind to.
+    folder: Path
+    token_file: Path
+    join_roots: Path
+    server_name: str
+
+    @property
+    def pair(self) -> Path:
+        """The key and the certificates, the proxy's own first."""
+        return self.folder / "identity.pem"
+
+    @property
+    def roots(self) -> Path:
+        """Whom the proxy trusts, as it was told with its certificate."""
+        return self.folder / "roots.pem"
+
+    def shown(self) -> ControlTls:
+        """TLS with the certificate."""
+        return ControlTls(self.roots, self.server_name, self.pair, self.pair)
+
+    def joining(self) -> ControlTls:
+        """TLS without one."""
+        return ControlTls(self.join_roots, self.server_name)
+
+
+@dataclass(frozen=True, slots=True)
+class ProxySettings:
+    """``node.metadata.MESHWRIGHT``. Seconds for ``drain_seconds``; a port or file that is ``None`` is not served or kept.
+
+    ``monitoring_address`` is what the health and the statistics port bind to. With an ``identity``, ``control_tls`` shows its
+    certificate, and ``token_file`` is for the authority alone.
     """
 
     concurrency: int
@@ -105,6 +135,7 @@ class ProxySettings:
     monitoring_address: str = EVERYWHERE
     token_file: Path | None = None
     control_tls: ControlTls | None = None
+    identity: Identity | None = None
     log_level: str = "info"
     log_path: Path | None = None
 
@@ -164,10 +195,10 @@ def _node(section: Section | None, cores: int) -> tuple[Node, ProxySettings]:
         places = {name: locality.text(name, "") for name in ("region", "zone", "sub_zone")}
         locality.close()
     metadata = section.section("metadata")
-    own = None if metadata is None else metadata.section("PROXY_CONFIG")
+    own = None if metadata is None else metadata.section("MESHWRIGHT")
     settings = ProxySettings(cores) if own is None else _settings(own, cores)
     # Our own settings hold paths of this machine and are no business of the control plane.
-    sent = {} if metadata is None else {name: v for name, v in metadata.as_dict().items() if name != "PROXY_CONFIG"}
+    sent = {} if metadata is None else {name: v for name, v in metadata.as_dict().items() if name != "MESHWRIGHT"}
     node = Node(section.text("id", ""), section.text("cluster", ""), sent, **places)
     section.close()
     return node, settings
@@ -175,6 +206,8 @@ def _node(section: Section | None, cores: int) -> tuple[Node, ProxySettings]:
 
 def _settings(section: Section, cores: int) -> ProxySettings:
     state_dir, token_file, log_path = (_path(section, name) for name in ("state_dir", "token_file", "log_path"))
+    tls = _control_tls(section)
+    identity = _identity(section, tls, token_file)
     settings = ProxySettings(
         concurrency=section.integer("concurrency", 1, 256, cores),
         state_dir=state_dir,
@@ -182,8 +215,9 @@ def _settings(section: Section, cores: int) -> ProxySettings:
         ready_port=_optional_port(section, "ready_port"),
         stats_port=_optional_port(section, "stats_port"),
         monitoring_address=section.text("monitoring_address", EVERYWHERE),
-        token_file=token_file,
-        control_tls=_control_tls(section),
+        token_file=None if identity is not None else token_file,
+        control_tls=tls if identity is None else identity.shown(),
+        identity=identity,
         log_level=section.text("log_level", "info", among=LOG_LEVELS),
         log_path=log_path,
     )
@@ -205,6 +239,21 @@ def _control_tls(section: Section) -> ControlTls | None:
     if certificate is not None:
         raise section.error("is missing: by it the control plane is known", names[0])
     return None
+
+
+def _identity(section: Section, tls: ControlTls | None, token_file: Path | None) -> Identity | None:
+    folder = _path(section, "identity_dir")
+    if folder is None:
+        return None
+    if tls is None:
+        raise section.error("is missing: by it the control plane is known", "control_root_file")
+    if tls.certificate is not None:
+        raise section.error(
+            "the proxy gets its certificate by itself where identity_dir is set", "control_certificate_file"
+        )
+    if token_file is None:
+        raise section.error("is missing: with the token in it the proxy gets its first certificate", "token_file")
+    return Identity(folder, token_file, tls.roots, tls.server_name)
 
 
 def _path(section: Section, name: str) -> Path | None:
@@ -363,7 +412,9 @@ __all__ = [
     "IGNORED",
     "Bootstrap",
     "ControlPlane",
+    "ControlTls",
     "DocumentError",
+    "Identity",
     "ProxySettings",
     "grpc_target",
     "load_bootstrap",

@@ -18,6 +18,10 @@ from mesh_simulation.request import Request, RequestError
 SENDS, IS_SENT, BOTH = "sends", "is sent", "both"
 
 
+Own = tuple[tuple[Service, Workload], ...]
+"""The services that a workload belongs to, each with the member that it is there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Applied:
     """A policy, where it stands, and what about it matters here."""
@@ -64,7 +68,7 @@ def applies_to(mesh: Mesh, name: str) -> Applies:
     if workload is None:
         raise RequestError(f"{name} is no workload")
     scope = receiver(mesh, workload)
-    own = mesh.world.services_of(workload)
+    own = scope.own_instances
     found = {
         SENDS: tuple(_sends(mesh, scope)),
         IS_SENT: tuple(_is_sent(mesh, scope, workload, own)),
@@ -72,22 +76,22 @@ def applies_to(mesh: Mesh, name: str) -> Applies:
     }
     return Applies(
         workload.name, workload.namespace, workload.sidecar, party.principal, dict(workload.labels),
-        tuple(_service(service, workload) for service in own),
+        tuple(_service(service, member) for service, member in own),
         tuple(_modes(mesh, workload, own)) if workload.sidecar else (),
         {title: items for title, items in found.items() if items},
         not_simulated(mesh, party),
     )  # fmt: skip
 
 
-def _service(service: Service, workload: Workload) -> OwnService:
-    ports = (f"{port.number} -> {workload.port(port)} {port.protocol.value}" for port in service.ports)
+def _service(service: Service, member: Workload) -> OwnService:
+    ports = (f"{port.number} -> {member.port(port)} {port.protocol.value}" for port in service.ports)
     return OwnService(service.hostname, tuple(ports))
 
 
-def _modes(mesh: Mesh, workload: Workload, own: list[Service]) -> Iterator[tuple[int, str, str]]:
+def _modes(mesh: Mesh, workload: Workload, own: Own) -> Iterator[tuple[int, str, str]]:
     general = identity.effective_mode(mesh, workload.namespace, workload.labels, 0)
     yield 0, general.name, general.source
-    for number in sorted({workload.port(port) for service in own for port in service.ports}):
+    for number in sorted({member.port(port) for service, member in own for port in service.ports}):
         mode = identity.effective_mode(mesh, workload.namespace, workload.labels, number)
         if mode != general:
             yield number, mode.name, mode.source
@@ -114,9 +118,9 @@ def _sends(mesh: Mesh, scope: Scope) -> Iterator[Applied]:
             yield _applied(mesh, rule, f"for {', '.join(sorted(ruled[id(rule)]))}")
 
 
-def _is_sent(mesh: Mesh, scope: Scope, workload: Workload, own: list[Service]) -> Iterator[Applied]:
+def _is_sent(mesh: Mesh, scope: Scope, workload: Workload, own: Own) -> Iterator[Applied]:
     """What others' proxies do with requests to it, and what its own does."""
-    names = {service.hostname for service in own}
+    names = {service.hostname for service, _ in own}
     for service in mesh.world.virtual_services:
         if any(scope.virtual_service(name) is service for name in names):
             yield _applied(mesh, service, "rules requests to it, by its clients' proxies")

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from mesh_api.node import Node
+from mesh_control.compiler.defaults import CLUSTER
 from mesh_control.gateway_api import ListenerGateway
 from mesh_control.proxies import Proxy, proxy_of
 from mesh_control.services import Workload
@@ -48,7 +49,7 @@ def proxy_for(workload: Workload, *, gateway: bool = False) -> Proxy:
     namespace = workload.namespace
     node = Node(
         f"{kind}~{workload.address or NOWHERE}~{workload.name}.{namespace}~{namespace}.svc.cluster.local",
-        metadata={"LABELS": dict(workload.labels)},
+        metadata={"LABELS": dict(workload.labels), "CLUSTER_ID": CLUSTER},
     )
     return proxy_of(node)
 

@@ -129,11 +129,11 @@ def _through(asked: _Asked, proxied: Proxied, scope: Scope) -> Decision:
 
 def _gateway_port(mesh: Mesh, party: Party, port: int) -> int:
     """A service in front of a gateway may hand its port on to another one."""
-    if party.workload is not None:
-        for service in mesh.world.services_of(party.workload):
+    if party.proxy is not None:
+        for service, member in scope_of(mesh, party.proxy).own_instances:
             for own in service.ports:
                 if own.number == port:
-                    return party.workload.port(own)
+                    return member.port(own)
     return port
 
 

@@ -1,6 +1,7 @@
 """An environment as Ansible sees it: an inventory with the variables of every role. Pure.
 
-Secrets stand in it only as references to the vault (``vault_join_token``, ``vault_postgresql_password``).
+Secrets stand in it only as references to the vault (``vault_postgresql_password``); join tokens are made when they are
+needed.
 """
 
 from collections.abc import Mapping
@@ -71,8 +72,6 @@ def variables(environment: Environment) -> Variables:
         "mesh_control_monitoring_port": mesh.monitoring_port,
         "mesh_control_prometheus_url": mesh.prometheus_url,
         "mesh_control_inventory": plan.mesh_inventory(environment),
-        "mesh_control_join_token": "{{ vault_join_token }}",
-        "mesh_proxy_join_token": "{{ vault_join_token }}",
         "mesh_proxy_drain_seconds": mesh.proxy.drain_seconds,
     }
     if environment.postgresql is not None:
@@ -140,7 +139,9 @@ def _proxy(environment: Environment, proxy: plan.ProxyPlan) -> Variables:
         "drain_seconds": settings.drain_seconds,
         "log_level": settings.log_level,
         "state_dir": f"/var/lib/meshwright/proxy/{proxy.name}",
-        "token_file": "/etc/meshwright/proxy/join-token",
+        "control_root_file": "/etc/meshwright/proxy/roots.pem",
+        "token_file": f"/etc/meshwright/proxy/{proxy.name}.token",
+        "identity_dir": f"/var/lib/meshwright/proxy/{proxy.name}/identity",
         "ready_port": proxy.ports.health,
         "stats_port": proxy.ports.stats,
     }
@@ -149,7 +150,8 @@ def _proxy(environment: Environment, proxy: plan.ProxyPlan) -> Variables:
         "name": proxy.name,
         "namespace": proxy.namespace,
         "node_id": proxy.node_id,
-        "metadata": proxy.metadata() | {"PROXY_CONFIG": own},
+        "identity": proxy.identity,
+        "metadata": proxy.metadata() | {"MESHWRIGHT": own},
         "ports": asdict(proxy.ports),
         "xds": {"address": control.address, "port": environment.mesh.xds_port},
     }

@@ -135,7 +135,6 @@ ROLES: dict[str, tuple[str, dict[str, Option]]] = {
             "mesh_control_log_level": of(Proxy, "log_level"),
             "mesh_control_prometheus_url": of(Mesh, "prometheus_url"),
             "mesh_control_inventory": mapping("Services and workloads that the control plane knows from the start."),
-            "mesh_control_join_token": text("Token that a proxy shows to join.", no_log=True, **REQUIRED),
         },
     ),
     "mesh_proxy": (
@@ -143,13 +142,13 @@ ROLES: dict[str, tuple[str, dict[str, Option]]] = {
         {
             "mesh_proxy_prefix": _PREFIX,
             "mesh_proxy_drain_seconds": of(Proxy, "drain_seconds"),
-            "mesh_proxy_join_token": text("Token that a proxy shows to join.", no_log=True, **REQUIRED),
             "mesh_proxy_instances": records(
                 "The proxies of this host.",
                 {
                     "name": _NAME,
                     "namespace": text("Namespace of the workload.", **REQUIRED),
                     "node_id": text("Istio's node id.", **REQUIRED),
+                    "identity": text("SPIFFE id that its certificate is for.", **REQUIRED),
                     "metadata": mapping("Node metadata.", **REQUIRED),
                     "ports": mapping("Port numbers: outbound, inbound, admin, health, stats.", **REQUIRED),
                     "xds": mapping("Address and port of the control plane.", **REQUIRED),

@@ -162,7 +162,11 @@ class Mesh(_Model):
     """The control plane and the proxies."""
 
     control_machine: Name = Field(default="node1", description="Machine of the control plane.")
-    xds_port: Port = Field(default=15010, description="Port of the configuration stream.")
+    xds_port: Port = Field(
+        default=15012,
+        description="Port of certificates and of the configuration stream: over mutual TLS between machines, without "
+        "TLS where there are none (`processes`).",
+    )
     monitoring_port: Port = Field(default=15014, description="Port of metrics and debug pages.")
     gateway: Gateway = Field(default=Gateway(), description="The ingress gateway.")
     proxy: Proxy = Field(default=Proxy(), description="Every proxy.")

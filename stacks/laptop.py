@@ -74,7 +74,7 @@ def metadata(environment: Environment, proxy: plan.ProxyPlan, state: Path) -> di
     settings = environment.mesh.proxy
     values = proxy.metadata() | {
         "INTERCEPTION_MODE": "NONE",
-        "PROXY_CONFIG": {
+        "MESHWRIGHT": {
             "concurrency": settings.concurrency,
             "drain_seconds": settings.drain_seconds,
             "log_level": settings.log_level,

@@ -12,6 +12,8 @@ from stacks import ports
 from stacks.environment import Environment, Machine, Service, Workload
 
 CLUSTER_DOMAIN = "svc.cluster.local"
+TRUST_DOMAIN = "cluster.local"
+"""The control plane's, by default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +33,22 @@ class ProxyPlan:
         owner = f"{self.name}.{self.namespace}"
         return f"{self.kind}~{self.machine.address}~{owner}~{self.namespace}.{CLUSTER_DOMAIN}"
 
+    @property
+    def service_account(self) -> str:
+        """Who its workload runs as, in its namespace."""
+        return self.labels.get("app", self.name)
+
+    @property
+    def identity(self) -> str:
+        """The SPIFFE id in its certificate."""
+        return f"spiffe://{TRUST_DOMAIN}/ns/{self.namespace}/sa/{self.service_account}"
+
     def metadata(self) -> dict[str, Any]:
         """Node metadata that the control plane compiles by."""
         return {
             "NAMESPACE": self.namespace,
             "WORKLOAD_NAME": self.name,
-            "SERVICE_ACCOUNT": self.labels.get("app", self.name),
+            "SERVICE_ACCOUNT": self.service_account,
             "LABELS": dict(self.labels),
             "INTERCEPTION_MODE": "REDIRECT",
             "CAPTURE_PORTS": {"outbound": self.ports.outbound, "inbound": self.ports.inbound},

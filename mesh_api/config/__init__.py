@@ -39,6 +39,7 @@ from mesh_api.config.listeners import (
     NetworkFilter,
     TcpProxy,
     TrafficDirection,
+    Tunnel,
 )
 from mesh_api.config.matchers import HeaderMatch, QueryParameterMatch, StringMatch, StringMatchKind
 from mesh_api.config.proxy_config import ProxyConfig
@@ -72,6 +73,8 @@ from mesh_api.config.tls import (
     SecretSource,
     TlsParameters,
     TransportSocketMatch,
+    UpstreamProxyProtocol,
+    UpstreamSocket,
     UpstreamTls,
 )
 from mesh_api.config.tokens import (
@@ -194,6 +197,9 @@ __all__ = [
     "Tracing",
     "TrafficDirection",
     "TransportSocketMatch",
+    "Tunnel",
+    "UpstreamProxyProtocol",
+    "UpstreamSocket",
     "UpstreamTls",
     "VirtualHost",
     "WeightedCluster",

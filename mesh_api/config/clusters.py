@@ -4,7 +4,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from mesh_api.config.endpoints import ClusterLoadAssignment
-from mesh_api.config.tls import RawBuffer, TransportSocketMatch, UpstreamTls
+from mesh_api.config.health_checks import HealthCheck
+from mesh_api.config.load_balancing import Subsets
+from mesh_api.config.sockets import SocketAddress
+from mesh_api.config.tls import TransportSocketMatch, UpstreamSocket
 
 
 class ClusterType(Enum):
@@ -49,6 +52,8 @@ class CircuitBreakerThresholds:
     max_requests: int = 1024
     max_retries: int = 3
     retry_budget: RetryBudget | None = None
+    max_connection_pools: int | None = None
+    """``None``: no limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,20 @@ class OutlierDetection:
     enforcing_consecutive_local_origin_failure: int = 100
     enforcing_success_rate: int = 0
     split_external_local_origin_errors: bool = False
+    enforcing_local_origin_success_rate: int = 0
+    """Means something only where the two kinds of errors are split, and is 0 elsewhere."""
+    success_rate_minimum_hosts: int = 5
+    success_rate_request_volume: int = 100
+    success_rate_stdev_factor: int = 1900
+    failure_percentage_threshold: int = 85
+    enforcing_failure_percentage: int = 0
+    enforcing_failure_percentage_local_origin: int = 0
+    failure_percentage_minimum_hosts: int = 5
+    failure_percentage_request_volume: int = 50
+    max_ejection_time_jitter: float = 0.0
+    successful_active_health_check_uneject_host: bool = True
+    always_eject_one_host: bool = False
+    """Whether the first host may be ejected whatever the percentage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +110,19 @@ class ZoneAware:
 
     routing_enabled: float | None = None
     min_cluster_size: int | None = None
+    fail_traffic_on_panic: bool = False
+    """Whether there is no host, rather than any, when too few are healthy."""
 
 
 @dataclass(frozen=True, slots=True)
 class RingHashConfig:
-    """Ring size bounds for ``RING_HASH``; table size (a prime) for ``MAGLEV``."""
+    """Ring size bounds and the function (``XX_HASH`` or ``MURMUR_HASH_2``) for ``RING_HASH``; table size (a prime) for
+    ``MAGLEV``."""
 
     minimum_ring_size: int = 1024
     maximum_ring_size: int = 8 * 1024 * 1024
     table_size: int = 65537
+    hash_function: str = "XX_HASH"
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +196,7 @@ class Cluster:
     dns_max_queries: int | None = None
     """Queries on one socket of the resolver, after which another is opened (c-ares ``udp_max_queries``)."""
     cleanup_interval: float = 60.0
-    tls: UpstreamTls | RawBuffer | None = None
+    tls: UpstreamSocket | None = None
     tls_matches: tuple[TransportSocketMatch, ...] = ()
     services: tuple[ServiceName, ...] = ()
     external: bool = False
@@ -183,6 +206,26 @@ class Cluster:
     """Whether a locality gets requests by its own weight, not by how many hosts it has."""
     zone_aware: ZoneAware | None = None
     """Whether zones are looked at; excludes ``locality_weighted``."""
+    high_thresholds: CircuitBreakerThresholds | None = None
+    """The limits of requests whose route has high priority; ``None``: Envoy's."""
+    max_connections_per_host: int | None = None
+    active_request_bias: float = 1.0
+    """``LEAST_REQUEST`` among hosts of different weights: the power by which requests under way count; 0: not at all."""
+    use_hostname_for_hashing: bool = False
+    hash_balance_factor: int = 0
+    """``RING_HASH`` and ``MAGLEV``: a host has at most so many percent of an even share of requests; 0: no limit."""
+    subsets: Subsets | None = None
+    health_checks: tuple[HealthCheck, ...] = ()
+    ignore_new_hosts_until_first_hc: bool = False
+    ignore_health_on_host_removal: bool = False
+    original_dst_header: str = ""
+    """``ORIGINAL_DST`` with ``use_http_header``: which one, in place of ``x-envoy-original-dst-host``."""
+    original_dst_port: int | None = None
+    """``ORIGINAL_DST``: the port, whatever was dialled."""
+    dns_failure_refresh_rate: tuple[float, float] | None = None
+    """Seconds until a name that was not found is asked for again, at first and at most; ``None``: ``dns_refresh_rate``."""
+    dns_resolvers: tuple[SocketAddress, ...] = ()
+    """Servers of names that are asked in place of the system's."""
 
     @property
     def assignment_name(self) -> str:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import Enum
 
+from mesh_api.config.health_checks import HostCheck
+from mesh_api.config.load_balancing import Labels
 from mesh_api.config.sockets import PipeAddress, SocketAddress
 
 
@@ -13,6 +15,7 @@ class HealthStatus(Enum):
     HEALTHY = "HEALTHY"
     UNHEALTHY = "UNHEALTHY"
     DRAINING = "DRAINING"
+    DEGRADED = "DEGRADED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,8 @@ class Endpoint:
     hostname: str = ""
     tls_mode: str = ""
     metadata: tuple[tuple[str, str], ...] = ()
+    lb_metadata: Labels = ()
+    health_check: HostCheck | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +49,16 @@ class LocalityEndpoints:
 
 @dataclass(frozen=True, slots=True)
 class ClusterLoadAssignment:
-    """All hosts of the EDS service ``cluster_name``."""
+    """All hosts of the EDS service ``cluster_name``.
+
+    ``drop_overloads`` are categories and the parts per million of requests that are dropped for each;
+    ``endpoint_stale_after`` the seconds after which the hosts are forgotten unless they are told again.
+    """
 
     cluster_name: str
     localities: tuple[LocalityEndpoints, ...] = ()
     overprovisioning_factor: int = 140
+    drop_overloads: tuple[tuple[str, int], ...] = ()
+    endpoint_stale_after: float | None = None
+    weighted_priority_health: bool = False
+    """Whether the health of a priority is the share of weights, not of hosts."""

@@ -118,6 +118,14 @@ class HttpConnectionManager:
 
 
 @dataclass(frozen=True, slots=True)
+class Tunnel:
+    """Bytes travel within a request of HTTP: a proxy is asked (``CONNECT``, or ``POST``) for ``hostname``, ``HOST:PORT``."""
+
+    hostname: str
+    use_post: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class TcpProxy:
     """Bytes on a connection, sent to one cluster or to one of several by weight (then ``cluster`` is empty)."""
 
@@ -133,6 +141,7 @@ class TcpProxy:
     """Name under which messages of MongoDB are counted (Envoy's filter before this one); empty: they are not read."""
     hash_source_ip: bool = False
     """Whether a consistent hash takes the client's address."""
+    tunnel: Tunnel | None = None
 
 
 NetworkFilter = HttpConnectionManager | TcpProxy

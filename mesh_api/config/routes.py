@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from mesh_api.config.authorization import MetadataMatch
+from mesh_api.config.load_balancing import Labels
 from mesh_api.config.matchers import HeaderMatch, QueryParameterMatch, StringMatch
 
 MILLION = 1_000_000
@@ -73,6 +74,17 @@ class WeightedCluster:
     weight: int
     edits: HeaderEdits = NO_EDITS
     host_rewrite: str = ""
+    metadata_match: Labels = ()
+    """Beside those of the action; the same key counts here."""
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimitedBackOff:
+    """A host's answer says when to come again: ``reset_headers`` are names and formats (``SECONDS`` or ``UNIX_TIMESTAMP``),
+    of which the first that can be read holds, unless it asks for more than ``max_interval`` seconds."""
+
+    reset_headers: tuple[tuple[str, str], ...]
+    max_interval: float = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +105,16 @@ class RetryPolicy:
     back_off_max: float | None = None
     retriable_request_headers: tuple[HeaderMatch, ...] = ()
     other_priorities: bool = False
-    """Whether every second retry goes to hosts of another priority (Envoy's ``previous_priorities``)."""
+    """Whether retries go to hosts of another priority (Envoy's ``previous_priorities``)."""
+    priority_update_frequency: int = 2
+    """After how many attempts another priority is chosen, with ``other_priorities``."""
+    omit_canary: bool = False
+    omit_host_metadata: Labels = ()
+    """Hosts with these labels are avoided."""
+    retriable_headers: tuple[HeaderMatch, ...] = ()
+    """``retriable-headers``: an answer with one of these is tried again."""
+    per_try_idle_timeout: float | None = None
+    rate_limited_back_off: RateLimitedBackOff | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +180,10 @@ class RouteAction:
     mirrors: tuple[Mirror, ...] = ()
     cluster_not_found_code: int = 503
     upgrades: tuple[str, ...] = ()
+    metadata_match: Labels = ()
+    """Which of the cluster's ``subsets`` is meant."""
+    high_priority: bool = False
+    """Whether the cluster's ``high_thresholds`` count."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,9 +88,22 @@ class RawBuffer:
 
 
 @dataclass(frozen=True, slots=True)
+class UpstreamProxyProtocol:
+    """Each connection begins with a header of the PROXY protocol that names the client, before ``socket`` has its turn.
+    ``version`` is ``V1`` or ``V2``; ``socket`` ``None``: bytes, as nothing else was asked for."""
+
+    version: str = "V1"
+    socket: UpstreamTls | RawBuffer | None = None
+
+
+UpstreamSocket = UpstreamTls | RawBuffer | UpstreamProxyProtocol
+"""How connections to a host are made."""
+
+
+@dataclass(frozen=True, slots=True)
 class TransportSocketMatch:
     """The socket for endpoints whose ``envoy.transport_socket_match`` metadata have these pairs; the first match counts."""
 
     name: str
     match: tuple[tuple[str, str], ...]
-    socket: UpstreamTls | RawBuffer
+    socket: UpstreamSocket

@@ -1,32 +1,48 @@
 """Clusters (``cluster.v3.Cluster``)."""
 
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-from envoy.config.cluster.v3 import circuit_breaker_pb2, cluster_pb2, outlier_detection_pb2
+from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.core.v3 import address_pb2, config_source_pb2, extension_pb2
 from envoy.extensions.network.dns_resolver.cares.v3 import cares_dns_resolver_pb2 as cares_pb2
 from envoy.type.v3 import percent_pb2
 
 from mesh_api.config.clusters import (
-    CircuitBreakerThresholds,
     Cluster,
     ClusterType,
     LbPolicy,
-    OutlierDetection,
-    RetryBudget,
     ServiceName,
     ZoneAware,
 )
+from mesh_api.config.sockets import SocketAddress
+from mesh_api.xds.addresses import decode_address, encode_address
 from mesh_api.xds.endpoints import decode_assignment, encode_assignment
 from mesh_api.xds.errors import EncodeError
 from mesh_api.xds.fields import Fields
+from mesh_api.xds.health_checks import decode_health_check, encode_health_check
 from mesh_api.xds.http_protocol import decode_http_protocol, encode_http_protocol
 from mesh_api.xds.ignored import IGNORED_TYPES
+from mesh_api.xds.labels import decode_subsets, encode_subsets
 from mesh_api.xds.load_balancing import decode_load_balancing, encode_load_balancing
+from mesh_api.xds.resilience import (
+    decode_breakers,
+    decode_outlier_detection,
+    encode_outlier_detection,
+    encode_thresholds,
+)
 from mesh_api.xds.tls import decode_socket_match, decode_upstream, encode_socket, encode_socket_match
-from mesh_api.xds.values import as_texts, duration, metadata, pack, read_values, type_name, uint32, unpack
-
-T = TypeVar("T")
+from mesh_api.xds.values import (
+    as_texts,
+    duration,
+    metadata,
+    pack,
+    percent_of,
+    read_values,
+    seconds,
+    type_name,
+    uint32,
+    unpack,
+)
 
 CARES: Final = "envoy.network.dns_resolver.cares"
 PANIC_THRESHOLD: Final = 50.0
@@ -37,19 +53,6 @@ CONNECT_TIMEOUT, CLEANUP_INTERVAL, DNS_REFRESH_RATE = 5.0, 5.0, 5.0
 """Envoy's defaults, in seconds."""
 
 _DEFAULT = Cluster("", ClusterType.STATIC)
-_THRESHOLDS = ("max_connections", "max_pending_requests", "max_requests", "max_retries")
-_OUTLIER_TIMES = ("interval", "base_ejection_time", "max_ejection_time")
-_OUTLIER_NUMBERS: Final = {
-    "consecutive_5xx": 5,
-    "consecutive_gateway_failure": 5,
-    "consecutive_local_origin_failure": 5,
-    "max_ejection_percent": 10,
-    "enforcing_consecutive_5xx": 100,
-    "enforcing_consecutive_gateway_failure": 0,
-    "enforcing_consecutive_local_origin_failure": 100,
-    "enforcing_success_rate": 100,
-}
-"""Field to Envoy's default. All are written, so that a reader's own defaults do not matter."""
 
 
 def encode_cluster(cluster: Cluster) -> Any:
@@ -67,18 +70,37 @@ def encode_cluster(cluster: Cluster) -> Any:
     encode_load_balancing(cluster, message)
     _encode_hosts(cluster, message)
     if cluster.thresholds is not None:
-        message.circuit_breakers.thresholds.append(_encode_thresholds(cluster.thresholds))
+        message.circuit_breakers.thresholds.append(encode_thresholds(cluster.thresholds))
+    if cluster.high_thresholds is not None:
+        message.circuit_breakers.thresholds.append(encode_thresholds(cluster.high_thresholds, "HIGH"))
+    if cluster.max_connections_per_host is not None:
+        message.circuit_breakers.per_host_thresholds.add().max_connections.value = cluster.max_connections_per_host
     if cluster.outlier_detection is not None:
-        message.outlier_detection.CopyFrom(_encode_outlier_detection(cluster.outlier_detection))
+        message.outlier_detection.CopyFrom(encode_outlier_detection(cluster.outlier_detection))
     if cluster.healthy_panic_threshold != PANIC_THRESHOLD:
         message.common_lb_config.healthy_panic_threshold.CopyFrom(
             percent_pb2.Percent(value=cluster.healthy_panic_threshold)
         )
     _encode_localities(cluster, message)
+    _encode_hashing(cluster, message)
+    if cluster.subsets is not None:
+        message.lb_subset_config.CopyFrom(encode_subsets(cluster.subsets))
+    message.health_checks.extend(encode_health_check(check) for check in cluster.health_checks)
+    message.ignore_health_on_host_removal = cluster.ignore_health_on_host_removal
+    if cluster.ignore_new_hosts_until_first_hc:
+        message.common_lb_config.ignore_new_hosts_until_first_hc = True
     if cluster.tls is not None:
         message.transport_socket.CopyFrom(encode_socket(cluster.tls))
     _encode_connections(cluster, message)
     return message
+
+
+def _encode_hashing(cluster: Cluster, message: Any) -> None:
+    config = message.common_lb_config.consistent_hashing_lb_config
+    if cluster.use_hostname_for_hashing:
+        config.use_hostname_for_hashing = True
+    if cluster.hash_balance_factor:
+        config.hash_balance_factor.value = cluster.hash_balance_factor
 
 
 def _encode_localities(cluster: Cluster, message: Any) -> None:
@@ -92,6 +114,7 @@ def _encode_localities(cluster: Cluster, message: Any) -> None:
         zones.routing_enabled.CopyFrom(percent_pb2.Percent(value=found.routing_enabled))
     if found.min_cluster_size is not None:
         zones.min_cluster_size.value = found.min_cluster_size
+    zones.fail_traffic_on_panic = found.fail_traffic_on_panic
 
 
 def _encode_metadata(cluster: Cluster) -> Any:
@@ -150,8 +173,15 @@ def _encode_hosts(cluster: Cluster, message: Any) -> None:
         message.dns_lookup_family = cluster_pb2.Cluster.DnsLookupFamily.Value(cluster.dns_lookup_family)
     if cluster.dns_jitter is not None:
         message.dns_jitter.CopyFrom(duration(cluster.dns_jitter))
-    if cluster.dns_max_queries is not None:
-        resolver = cares_pb2.CaresDnsResolverConfig(udp_max_queries=uint32(cluster.dns_max_queries))
+    if cluster.dns_failure_refresh_rate is not None:
+        base, longest = cluster.dns_failure_refresh_rate
+        message.dns_failure_refresh_rate.base_interval.CopyFrom(duration(base))
+        message.dns_failure_refresh_rate.max_interval.CopyFrom(duration(longest))
+    if cluster.dns_max_queries is not None or cluster.dns_resolvers:
+        resolver = cares_pb2.CaresDnsResolverConfig(
+            udp_max_queries=uint32(cluster.dns_max_queries),
+            resolvers=[encode_address(address) for address in cluster.dns_resolvers],
+        )
         message.typed_dns_resolver_config.CopyFrom(
             extension_pb2.TypedExtensionConfig(name=CARES, typed_config=pack(resolver))
         )
@@ -161,6 +191,9 @@ def _encode_hosts(cluster: Cluster, message: Any) -> None:
         message.cleanup_interval.CopyFrom(duration(cluster.cleanup_interval))
     if cluster.use_http_header:
         message.original_dst_lb_config.use_http_header = True
+        message.original_dst_lb_config.http_header_name = cluster.original_dst_header
+    if cluster.original_dst_port is not None:
+        message.original_dst_lb_config.upstream_port_override.value = cluster.original_dst_port
 
 
 def ads_source() -> Any:
@@ -198,26 +231,6 @@ def _encode_connections(cluster: Cluster, message: Any) -> None:
         )
 
 
-def _encode_thresholds(thresholds: CircuitBreakerThresholds) -> Any:
-    message = circuit_breaker_pb2.CircuitBreakers.Thresholds(
-        **{field: uint32(getattr(thresholds, field)) for field in _THRESHOLDS}
-    )
-    budget = thresholds.retry_budget
-    if budget is not None:
-        message.retry_budget.budget_percent.value = budget.percent
-        message.retry_budget.min_retry_concurrency.value = budget.min_concurrency
-    return message
-
-
-def _encode_outlier_detection(detection: OutlierDetection) -> Any:
-    return outlier_detection_pb2.OutlierDetection(
-        **{field: duration(getattr(detection, field)) for field in _OUTLIER_TIMES},
-        **{field: uint32(getattr(detection, field)) for field in _OUTLIER_NUMBERS},
-        enforcing_local_origin_success_rate=uint32(0),
-        split_external_local_origin_errors=detection.split_external_local_origin_errors,
-    )
-
-
 def decode_cluster(fields: Fields) -> Cluster:
     """From ``Cluster``."""
     with fields as f:
@@ -229,32 +242,31 @@ def decode_cluster(fields: Fields) -> Cluster:
         return Cluster(
             name=f.text("name"),
             type=cluster_type,
-            connect_timeout=_seconds(f, "connect_timeout", CONNECT_TIMEOUT),
+            connect_timeout=seconds(f, "connect_timeout", CONNECT_TIMEOUT),
             lb_policy=LbPolicy(f.enum("lb_policy", *(policy.value for policy in LbPolicy))),
             eds_service_name=_decode_eds(f, cluster_type),
             load_assignment=None if (hosts := f.optional("load_assignment")) is None else decode_assignment(hosts),
-            thresholds=_decode_thresholds(f),
-            outlier_detection=_decode_outlier_detection(f.optional("outlier_detection")),
+            **decode_breakers(f),
+            subsets=decode_subsets(f.optional("lb_subset_config")),
+            health_checks=tuple(decode_health_check(check) for check in f.children("health_checks")),
+            ignore_health_on_host_removal=f.flag("ignore_health_on_host_removal"),
+            outlier_detection=decode_outlier_detection(f.optional("outlier_detection")),
             **_decode_balance(f),
             http=decode_http_protocol(f),
             bind_address=bind_addresses[0],
             extra_bind_addresses=bind_addresses[1:],
-            use_http_header=_decode_original_dst(f),
+            **_decode_original_dst(f),
             tcp_keepalive=_decode_keepalive(f),
             tls=decode_upstream(f.optional("transport_socket")),
             tls_matches=tuple(decode_socket_match(match) for match in f.children("transport_socket_matches")),
             dns_jitter=f.duration("dns_jitter"),
-            dns_max_queries=_decode_resolver(f.optional("typed_dns_resolver_config")),
+            dns_failure_refresh_rate=_decode_failure_rate(f.optional("dns_failure_refresh_rate")),
+            **_decode_resolver(f.optional("typed_dns_resolver_config")),
             **_decode_metadata(f.optional("metadata")),
             alt_stat_name=f.text("alt_stat_name"),
             **_decode_resolution(f, cluster_type),
             **decode_load_balancing(f),
         )
-
-
-def _seconds(fields: Fields, field: str, default: float) -> float:
-    value = fields.duration(field)
-    return default if value is None else value
 
 
 def _refuse_filters(fields: Fields) -> None:
@@ -264,19 +276,29 @@ def _refuse_filters(fields: Fields) -> None:
             raise upstream_filter.error("typed_config", f"{name or 'a missing type'} is not supported")
 
 
-def _decode_resolver(fields: Fields | None) -> int | None:
-    """Of another resolver nothing is asked: the system's is used."""
+def _decode_failure_rate(fields: Fields | None) -> tuple[float, float] | None:
     if fields is None:
         return None
+    with fields as f:
+        base = seconds(f, "base_interval", DNS_REFRESH_RATE)
+        return base, seconds(f, "max_interval", base * 10)
+
+
+def _decode_resolver(fields: Fields | None) -> dict[str, Any]:
+    """Of another resolver nothing is asked: the system's is used."""
+    if fields is None:
+        return {}
     with fields as f:
         f.text("name")
         if type_name(f.message.typed_config) != cares_pb2.CaresDnsResolverConfig.DESCRIPTOR.full_name:
             f.take("typed_config")
-            return None
+            return {}
         _, resolver = unpack(f.child("typed_config"), (cares_pb2.CaresDnsResolverConfig,))
         with resolver as r:
-            queries: int | None = r.wrapped("udp_max_queries")
-            return queries
+            servers = tuple(decode_address(address) for address in r.children("resolvers"))
+            if not all(isinstance(server, SocketAddress) for server in servers):
+                raise r.error("resolvers", "a pipe is not supported")
+            return {"dns_max_queries": r.wrapped("udp_max_queries"), "dns_resolvers": servers}
 
 
 def _decode_eds(fields: Fields, cluster_type: ClusterType) -> str:
@@ -290,59 +312,19 @@ def _decode_eds(fields: Fields, cluster_type: ClusterType) -> str:
         return c.text("service_name")
 
 
-def _decode_thresholds(fields: Fields) -> CircuitBreakerThresholds | None:
-    with fields.child("circuit_breakers") as breakers:
-        found = [_decode_priority(thresholds) for thresholds in breakers.children("thresholds")]
-        if len(found) > 1:
-            raise breakers.error("thresholds", "only one entry is supported")
-        return found[0] if found else None
-
-
-def _decode_priority(fields: Fields) -> CircuitBreakerThresholds:
-    with fields as f:
-        f.enum("priority", "DEFAULT")
-        defaults = CircuitBreakerThresholds()
-        return CircuitBreakerThresholds(
-            **{name: f.wrapped_number(name, getattr(defaults, name)) for name in _THRESHOLDS},
-            retry_budget=_decode_budget(f.optional("retry_budget")),
-        )
-
-
-def _decode_budget(fields: Fields | None) -> RetryBudget | None:
-    if fields is None:
-        return None
-    with fields as f:
-        return RetryBudget(
-            _decode_percent(f.optional("budget_percent"), 20.0),
-            f.wrapped_number("min_retry_concurrency", 3),
-        )
-
-
-def _decode_outlier_detection(fields: Fields | None) -> OutlierDetection | None:
-    if fields is None:
-        return None
-    with fields as f:
-        split = f.flag("split_external_local_origin_errors")
-        if f.wrapped_number("enforcing_local_origin_success_rate", 100) and split:
-            raise f.error("enforcing_local_origin_success_rate", "not supported, only 0 is")
-        base = _seconds(f, "base_ejection_time", 30.0)
-        return OutlierDetection(
-            **{name: f.wrapped_number(name, default) for name, default in _OUTLIER_NUMBERS.items()},
-            interval=_seconds(f, "interval", 10.0),
-            base_ejection_time=base,
-            max_ejection_time=_seconds(f, "max_ejection_time", max(300.0, base)),
-            split_external_local_origin_errors=split,
-        )
-
-
 def _decode_balance(fields: Fields) -> dict[str, Any]:
     """The fields of :class:`Cluster` that stand in ``common_lb_config``."""
     with fields.child("common_lb_config") as config:
         kind = config.oneof("locality_config_specifier")
         if kind == "locality_weighted_lb_config":
             config.nothing_in(kind)
+        with config.child("consistent_hashing_lb_config") as hashing:
+            by_name, factor = hashing.flag("use_hostname_for_hashing"), hashing.wrapped_number("hash_balance_factor", 0)
         return {
-            "healthy_panic_threshold": _decode_percent(config.optional("healthy_panic_threshold"), PANIC_THRESHOLD),
+            "use_hostname_for_hashing": by_name,
+            "hash_balance_factor": factor,
+            "ignore_new_hosts_until_first_hc": config.flag("ignore_new_hosts_until_first_hc"),
+            "healthy_panic_threshold": percent_of(config.optional("healthy_panic_threshold"), PANIC_THRESHOLD),
             "locality_weighted": kind == "locality_weighted_lb_config",
             "zone_aware": _decode_zones(config.child(kind)) if kind == "zone_aware_lb_config" else None,
         }
@@ -350,14 +332,11 @@ def _decode_balance(fields: Fields) -> dict[str, Any]:
 
 def _decode_zones(fields: Fields) -> ZoneAware:
     with fields as f:
-        return ZoneAware(_decode_percent(f.optional("routing_enabled"), None), f.wrapped("min_cluster_size"))
-
-
-def _decode_percent(fields: Fields | None, default: T) -> float | T:
-    if fields is None:
-        return default
-    with fields as percent:
-        return float(percent.take("value"))
+        return ZoneAware(
+            percent_of(f.optional("routing_enabled"), None),
+            f.wrapped("min_cluster_size"),
+            f.flag("fail_traffic_on_panic"),
+        )
 
 
 def _decode_bind_addresses(fields: Fields) -> tuple[str, ...]:
@@ -378,11 +357,15 @@ def _decode_source(fields: Fields) -> str:
         return source.text("address")
 
 
-def _decode_original_dst(fields: Fields) -> bool:
+def _decode_original_dst(fields: Fields) -> dict[str, Any]:
     if fields.oneof("lb_config") != "original_dst_lb_config":
-        return False
+        return {}
     with fields.child("original_dst_lb_config") as config:
-        return config.flag("use_http_header")
+        return {
+            "use_http_header": config.flag("use_http_header"),
+            "original_dst_header": config.text("http_header_name"),
+            "original_dst_port": config.wrapped("upstream_port_override"),
+        }
 
 
 def _decode_keepalive(fields: Fields) -> tuple[int | None, int | None, int | None] | None:
@@ -401,10 +384,8 @@ def _decode_resolution(fields: Fields, cluster_type: ClusterType) -> dict[str, A
     return {
         "respect_dns_ttl": respect_ttl if dns else _DEFAULT.respect_dns_ttl,
         "dns_lookup_family": family if dns else _DEFAULT.dns_lookup_family,
-        "dns_refresh_rate": _seconds(
-            fields, "dns_refresh_rate", DNS_REFRESH_RATE if dns else _DEFAULT.dns_refresh_rate
-        ),
-        "cleanup_interval": _seconds(
+        "dns_refresh_rate": seconds(fields, "dns_refresh_rate", DNS_REFRESH_RATE if dns else _DEFAULT.dns_refresh_rate),
+        "cleanup_interval": seconds(
             fields, "cleanup_interval", CLEANUP_INTERVAL if original_dst else _DEFAULT.cleanup_interval
         ),
     }

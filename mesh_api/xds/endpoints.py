@@ -8,7 +8,9 @@ from envoy.config.endpoint.v3 import endpoint_components_pb2, endpoint_pb2
 from mesh_api.config.endpoints import ClusterLoadAssignment, Endpoint, HealthStatus, LocalityEndpoints
 from mesh_api.xds.addresses import decode_address, encode_address
 from mesh_api.xds.fields import Fields
-from mesh_api.xds.values import metadata, read_metadata, read_tls_mode, uint32
+from mesh_api.xds.health_checks import decode_host_check, encode_host_check
+from mesh_api.xds.labels import LB, encode_labels, read_labels
+from mesh_api.xds.values import duration, fraction, metadata, read_fraction, read_metadata, read_tls_mode, uint32
 
 OVERPROVISIONING = 140
 """Envoy's default factor, in percent."""
@@ -22,6 +24,12 @@ def encode_assignment(assignment: ClusterLoadAssignment) -> Any:
     )
     if assignment.overprovisioning_factor != OVERPROVISIONING:
         message.policy.overprovisioning_factor.value = assignment.overprovisioning_factor
+    for category, parts in assignment.drop_overloads:
+        message.policy.drop_overloads.add(category=category, drop_percentage=fraction(parts))
+    if assignment.endpoint_stale_after is not None:
+        message.policy.endpoint_stale_after.CopyFrom(duration(assignment.endpoint_stale_after))
+    if assignment.weighted_priority_health:
+        message.policy.weighted_priority_health = True
     return message
 
 
@@ -36,25 +44,33 @@ def _encode_locality(locality: LocalityEndpoints) -> Any:
 
 def _encode_endpoint(endpoint: Endpoint) -> Any:
     return endpoint_components_pb2.LbEndpoint(
-        endpoint=endpoint_components_pb2.Endpoint(address=encode_address(endpoint.address), hostname=endpoint.hostname),
+        endpoint=endpoint_components_pb2.Endpoint(
+            address=encode_address(endpoint.address),
+            hostname=endpoint.hostname,
+            health_check_config=encode_host_check(endpoint.health_check),
+        ),
         health_status=health_check_pb2.HealthStatus.Value(endpoint.health.value),
-        metadata=metadata(endpoint.metadata, endpoint.tls_mode),
+        metadata=encode_labels(endpoint.lb_metadata, metadata(endpoint.metadata, endpoint.tls_mode)),
         load_balancing_weight=uint32(endpoint.weight),
     )
 
 
 def decode_assignment(fields: Fields) -> ClusterLoadAssignment:
     """From ``ClusterLoadAssignment``."""
-    with fields as f:
-        factor = OVERPROVISIONING
-        if (policy := f.optional("policy")) is not None:
-            with policy as p:
-                factor = p.wrapped_number("overprovisioning_factor", OVERPROVISIONING)
+    with fields as f, f.child("policy") as policy:
         return ClusterLoadAssignment(
             cluster_name=f.text("cluster_name"),
             localities=tuple(_decode_locality(locality) for locality in f.children("endpoints")),
-            overprovisioning_factor=factor,
+            overprovisioning_factor=policy.wrapped_number("overprovisioning_factor", OVERPROVISIONING),
+            drop_overloads=tuple(_decode_drop(drop) for drop in policy.children("drop_overloads")),
+            endpoint_stale_after=policy.duration("endpoint_stale_after"),
+            weighted_priority_health=policy.flag("weighted_priority_health"),
         )
+
+
+def _decode_drop(fields: Fields) -> tuple[str, int]:
+    with fields as f:
+        return f.text("category"), read_fraction(f.optional("drop_percentage"))
 
 
 def _decode_locality(fields: Fields) -> LocalityEndpoints:
@@ -75,7 +91,8 @@ def _decode_endpoint(fields: Fields) -> Endpoint:
     with fields as f:
         with f.child("endpoint") as host:
             address, hostname = decode_address(host.child("address")), host.text("hostname")
-        health = f.enum("health_status", "UNKNOWN", "HEALTHY", "UNHEALTHY", "DRAINING", "TIMEOUT")
+            check = decode_host_check(host.optional("health_check_config"))
+        health = f.enum("health_status", "UNKNOWN", "HEALTHY", "UNHEALTHY", "DRAINING", "TIMEOUT", "DEGRADED")
         return Endpoint(
             address=address,
             weight=f.wrapped_number("load_balancing_weight", 1),
@@ -83,5 +100,7 @@ def _decode_endpoint(fields: Fields) -> Endpoint:
             health=HealthStatus("UNHEALTHY" if health == "TIMEOUT" else health),
             hostname=hostname,
             tls_mode=read_tls_mode(f.optional("metadata")),
-            metadata=read_metadata(f.optional("metadata")),
+            metadata=read_metadata(f.optional("metadata"), LB),
+            lb_metadata=read_labels(f.optional("metadata")),
+            health_check=check,
         )

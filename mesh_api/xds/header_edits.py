@@ -1,5 +1,6 @@
 """Edits of headers, which four messages of ``route.v3`` carry in the same four fields."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from envoy.config.core.v3 import base_pb2
@@ -14,11 +15,16 @@ _OVERWRITE = "OVERWRITE_IF_EXISTS_OR_ADD"
 def encode_edits(edits: HeaderEdits) -> dict[str, Any]:
     """Keyword arguments for ``Route``, ``VirtualHost``, ``RouteConfiguration`` or ``ClusterWeight``."""
     return {
-        "request_headers_to_add": [_encode(header) for header in edits.request_set],
+        "request_headers_to_add": encode_headers(edits.request_set),
         "request_headers_to_remove": edits.request_remove,
-        "response_headers_to_add": [_encode(header) for header in edits.response_set],
+        "response_headers_to_add": encode_headers(edits.response_set),
         "response_headers_to_remove": edits.response_remove,
     }
+
+
+def encode_headers(headers: Iterable[HeaderValue]) -> list[Any]:
+    """``HeaderValueOption`` messages."""
+    return [_encode(header) for header in headers]
 
 
 def _encode(header: HeaderValue) -> Any:
@@ -31,11 +37,16 @@ def _encode(header: HeaderValue) -> Any:
 def decode_edits(fields: Fields) -> HeaderEdits:
     """From any of the messages named above."""
     return HeaderEdits(
-        request_set=tuple(_decode(header) for header in fields.children("request_headers_to_add")),
+        request_set=decode_headers(fields.children("request_headers_to_add")),
         request_remove=fields.texts("request_headers_to_remove"),
-        response_set=tuple(_decode(header) for header in fields.children("response_headers_to_add")),
+        response_set=decode_headers(fields.children("response_headers_to_add")),
         response_remove=fields.texts("response_headers_to_remove"),
     )
+
+
+def decode_headers(options: Iterable[Fields]) -> tuple[HeaderValue, ...]:
+    """From ``HeaderValueOption`` messages."""
+    return tuple(_decode(header) for header in options)
 
 
 def _decode(fields: Fields) -> HeaderValue:

@@ -1,5 +1,6 @@
 """The load balancing policy of a cluster and its parameters (``Cluster.lb_config``)."""
 
+from dataclasses import replace
 from typing import Any
 
 from envoy.config.cluster.v3 import cluster_pb2
@@ -32,9 +33,13 @@ def encode_load_balancing(cluster: Cluster, message: Any) -> None:
         least = policy is LbPolicy.LEAST_REQUEST
         config = message.least_request_lb_config if least else message.round_robin_lb_config
         config.slow_start_config.CopyFrom(_encode_slow_start(cluster.slow_start))
+    if cluster.active_request_bias != 1.0:
+        bias = base_pb2.RuntimeDouble(default_value=cluster.active_request_bias, runtime_key=NO_KEY)
+        message.least_request_lb_config.active_request_bias.CopyFrom(bias)
     if cluster.ring_hash is not None and policy is LbPolicy.RING_HASH:
         ring = message.ring_hash_lb_config
         ring.minimum_ring_size.CopyFrom(wrappers_pb2.UInt64Value(value=cluster.ring_hash.minimum_ring_size))
+        ring.hash_function = cluster_pb2.Cluster.RingHashLbConfig.HashFunction.Value(cluster.ring_hash.hash_function)
         if cluster.ring_hash.maximum_ring_size != _DEFAULT_HASH.maximum_ring_size:
             ring.maximum_ring_size.CopyFrom(wrappers_pb2.UInt64Value(value=cluster.ring_hash.maximum_ring_size))
     if cluster.ring_hash is not None and policy is LbPolicy.MAGLEV:
@@ -47,6 +52,7 @@ def _check(cluster: Cluster) -> None:
     foreign = {
         "least_request_choice_count": cluster.least_request_choice_count != CHOICES
         and policy is not LbPolicy.LEAST_REQUEST,
+        "active_request_bias": cluster.active_request_bias != 1.0 and policy is not LbPolicy.LEAST_REQUEST,
         "slow_start": cluster.slow_start and policy not in (LbPolicy.LEAST_REQUEST, LbPolicy.ROUND_ROBIN),
         "ring_hash": ring and policy not in (LbPolicy.RING_HASH, LbPolicy.MAGLEV),
         "ring_hash.table_size": ring and policy is LbPolicy.RING_HASH and ring.table_size != _DEFAULT_HASH.table_size,
@@ -78,22 +84,31 @@ def decode_load_balancing(fields: Fields) -> dict[str, Any]:
             return {
                 "least_request_choice_count": config.wrapped_number("choice_count", CHOICES),
                 "slow_start": _decode_slow_start(config.optional("slow_start_config")),
+                "active_request_bias": _decode_bias(config.optional("active_request_bias")),
             }
     if kind == "round_robin_lb_config":
         with fields.child(kind) as config:
             return {"slow_start": _decode_slow_start(config.optional("slow_start_config"))}
     if kind == "ring_hash_lb_config":
         with fields.child(kind) as config:
-            config.enum("hash_function", "XX_HASH")
-            return {"ring_hash": _hash_config(config, "minimum_ring_size", "maximum_ring_size")}
+            made = _hash_config(config, "minimum_ring_size", "maximum_ring_size")
+            return {"ring_hash": replace(made, hash_function=config.enum("hash_function"))}
     if kind == "maglev_lb_config":
         with fields.child(kind) as config:
             return {"ring_hash": _hash_config(config, "table_size")}
     return {}
 
 
+def _decode_bias(fields: Fields | None) -> float:
+    if fields is None:
+        return 1.0
+    with fields as f:
+        return float(f.take("default_value"))
+
+
 def _hash_config(fields: Fields, *names: str) -> RingHashConfig:
-    return RingHashConfig(**{name: fields.wrapped_number(name, getattr(_DEFAULT_HASH, name)) for name in names})
+    found: dict[str, Any] = {name: fields.wrapped_number(name, getattr(_DEFAULT_HASH, name)) for name in names}
+    return RingHashConfig(**found)
 
 
 def _decode_slow_start(fields: Fields | None) -> SlowStart | None:

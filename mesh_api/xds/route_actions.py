@@ -19,6 +19,7 @@ from mesh_api.config.routes import (
 from mesh_api.xds.errors import EncodeError
 from mesh_api.xds.fields import Fields
 from mesh_api.xds.header_edits import decode_edits, encode_edits
+from mesh_api.xds.labels import encode_labels, read_match
 from mesh_api.xds.matchers import decode_regex, encode_regex
 from mesh_api.xds.retries import decode_retry, encode_retry
 from mesh_api.xds.values import boolean, duration, read_runtime_fraction, runtime_fraction, uint32
@@ -54,6 +55,8 @@ def encode_route_action(action: RouteAction) -> Any:
         hash_policy=[_encode_hash_policy(policy) for policy in action.hash_policies],
         request_mirror_policies=[_encode_mirror(mirror) for mirror in action.mirrors],
         upgrade_configs=[route_pb2.RouteAction.UpgradeConfig(upgrade_type=upgrade) for upgrade in action.upgrades],
+        metadata_match=encode_labels(action.metadata_match),
+        priority=base_pb2.RoutingPriority.Value("HIGH" if action.high_priority else "DEFAULT"),
     )
     _encode_destination(action, message)
     return message
@@ -81,7 +84,10 @@ def _encode_destination(action: RouteAction, message: Any) -> None:
 
 def _encode_weighted(cluster: WeightedCluster) -> Any:
     message = route_pb2.WeightedCluster.ClusterWeight(
-        name=cluster.name, weight=uint32(cluster.weight), **encode_edits(cluster.edits)
+        name=cluster.name,
+        weight=uint32(cluster.weight),
+        metadata_match=encode_labels(cluster.metadata_match),
+        **encode_edits(cluster.edits),
     )
     if cluster.host_rewrite:
         message.host_rewrite_literal = cluster.host_rewrite
@@ -157,6 +163,8 @@ def decode_route_action(fields: Fields) -> RouteAction:
             mirrors=tuple(_decode_mirror(mirror) for mirror in f.children("request_mirror_policies")),
             cluster_not_found_code=next(number for number, name in _NOT_FOUND_CODES.items() if name == code),
             upgrades=decode_upgrades(f),
+            metadata_match=read_match(f.optional("metadata_match")),
+            high_priority=f.enum("priority") == "HIGH",
         )
 
 
@@ -174,6 +182,7 @@ def _decode_weighted(fields: Fields) -> WeightedCluster:
             weight=f.wrapped_number("weight", 0),
             edits=decode_edits(f),
             host_rewrite=f.text("host_rewrite_literal"),
+            metadata_match=read_match(f.optional("metadata_match")),
         )
 
 

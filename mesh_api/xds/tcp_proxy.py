@@ -5,7 +5,7 @@ from typing import Any, Final
 from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 from envoy.type.v3 import hash_policy_pb2
 
-from mesh_api.config.listeners import TcpProxy
+from mesh_api.config.listeners import TcpProxy, Tunnel
 from mesh_api.config.routes import WeightedCluster
 from mesh_api.xds.access_logs import decode_access_log, encode_access_log
 from mesh_api.xds.errors import EncodeError
@@ -28,6 +28,9 @@ def encode_tcp_proxy(proxy: TcpProxy) -> Any:
     )
     if proxy.hash_source_ip:
         message.hash_policy.add(source_ip=hash_policy_pb2.HashPolicy.SourceIp())
+    if proxy.tunnel is not None:
+        message.tunneling_config.hostname = proxy.tunnel.hostname
+        message.tunneling_config.use_post = proxy.tunnel.use_post
     if proxy.cluster:
         message.cluster = proxy.cluster
     for cluster in proxy.weighted_clusters:
@@ -53,7 +56,15 @@ def decode_tcp_proxy(fields: Fields) -> TcpProxy:
             max_connect_attempts=f.wrapped_number("max_connect_attempts", 1),
             max_connection_duration=f.duration("max_downstream_connection_duration"),
             hash_source_ip=_decode_hashes(f),
+            tunnel=_decode_tunnel(f.optional("tunneling_config")),
         )
+
+
+def _decode_tunnel(fields: Fields | None) -> Tunnel | None:
+    if fields is None:
+        return None
+    with fields as f:
+        return Tunnel(f.text("hostname"), f.flag("use_post"))
 
 
 def _decode_hashes(fields: Fields) -> bool:

@@ -3,7 +3,8 @@
 from typing import Any, Final
 
 from envoy.config.cluster.v3 import cluster_pb2
-from envoy.config.core.v3 import base_pb2, config_source_pb2, grpc_service_pb2
+from envoy.config.core.v3 import base_pb2, config_source_pb2, grpc_service_pb2, proxy_protocol_pb2
+from envoy.extensions.transport_sockets.proxy_protocol.v3 import upstream_proxy_protocol_pb2
 from envoy.extensions.transport_sockets.raw_buffer.v3 import raw_buffer_pb2
 from envoy.extensions.transport_sockets.tls.v3 import common_pb2, secret_pb2, tls_pb2
 from google.protobuf import struct_pb2
@@ -16,6 +17,8 @@ from mesh_api.config.tls import (
     SecretSource,
     TlsParameters,
     TransportSocketMatch,
+    UpstreamProxyProtocol,
+    UpstreamSocket,
     UpstreamTls,
 )
 from mesh_api.xds.fields import Fields
@@ -24,14 +27,20 @@ from mesh_api.xds.values import boolean, pack, unpack
 
 TLS: Final = "envoy.transport_sockets.tls"
 RAW_BUFFER: Final = "envoy.transport_sockets.raw_buffer"
+PLAIN: Final = "raw_buffer"
+"""istiod's name for plain bytes behind a header of the PROXY protocol."""
+PROXY_PROTOCOL: Final = "envoy.transport_sockets.upstream_proxy_protocol"
+_WRAPPED = upstream_proxy_protocol_pb2.ProxyProtocolUpstreamTransport
 _VALIDATION = common_pb2.CertificateValidationContext
 _CHAIN = _VALIDATION.TrustChainVerification
 
 
-def encode_socket(socket: DownstreamTls | UpstreamTls | RawBuffer) -> Any:
+def encode_socket(socket: DownstreamTls | UpstreamSocket) -> Any:
     """``TransportSocket``."""
     if isinstance(socket, RawBuffer):
         return base_pb2.TransportSocket(name=RAW_BUFFER, typed_config=pack(raw_buffer_pb2.RawBuffer()))
+    if isinstance(socket, UpstreamProxyProtocol):
+        return _encode_wrapped(socket)
     if isinstance(socket, DownstreamTls):
         message = tls_pb2.DownstreamTlsContext(
             common_tls_context=_encode_common(socket.common),
@@ -45,6 +54,16 @@ def encode_socket(socket: DownstreamTls | UpstreamTls | RawBuffer) -> Any:
             auto_sni_san_validation=socket.auto_sni_san_validation,
         )
     return base_pb2.TransportSocket(name=TLS, typed_config=pack(message))
+
+
+def _encode_wrapped(socket: UpstreamProxyProtocol) -> Any:
+    version = proxy_protocol_pb2.ProxyProtocolConfig.Version.Value(socket.version)
+    config = proxy_protocol_pb2.ProxyProtocolConfig(version=version)
+    inner = encode_socket(socket.socket if socket.socket is not None else RawBuffer())
+    if socket.socket is None:
+        inner.name = PLAIN
+    message = _WRAPPED(config=config, transport_socket=inner)
+    return base_pb2.TransportSocket(name=PROXY_PROTOCOL, typed_config=pack(message))
 
 
 def _encode_common(common: CommonTls) -> Any:
@@ -129,24 +148,38 @@ def decode_downstream(fields: Fields | None) -> DownstreamTls | None:
             return DownstreamTls(_decode_common(c.child("common_tls_context")), c.wrapped("require_client_certificate"))
 
 
-def decode_upstream(fields: Fields | None) -> UpstreamTls | RawBuffer | None:
+def decode_upstream(fields: Fields | None) -> UpstreamSocket | None:
     """From the ``TransportSocket`` of a cluster."""
     return None if fields is None else _decode_upstream(fields)
 
 
-def _decode_upstream(fields: Fields) -> UpstreamTls | RawBuffer:
+def _decode_upstream(fields: Fields) -> UpstreamSocket:
     with fields as f:
         f.text("name")
-        message, config = unpack(f.child("typed_config"), (tls_pb2.UpstreamTlsContext, raw_buffer_pb2.RawBuffer))
+        kinds = tls_pb2.UpstreamTlsContext, raw_buffer_pb2.RawBuffer, _WRAPPED
+        message, config = unpack(f.child("typed_config"), kinds)
         with config as c:
             if message is raw_buffer_pb2.RawBuffer:
                 return RawBuffer()
+            if message is _WRAPPED:
+                return _decode_wrapped(c)
             return UpstreamTls(
                 _decode_common(c.child("common_tls_context")),
                 sni=c.text("sni"),
                 auto_host_sni=c.flag("auto_host_sni"),
                 auto_sni_san_validation=c.flag("auto_sni_san_validation"),
             )
+
+
+def _decode_wrapped(fields: Fields) -> UpstreamProxyProtocol:
+    with fields.child("config") as config:
+        version = config.enum("version")
+    inner = fields.child("transport_socket")
+    name = inner.text("name")
+    socket = _decode_upstream(inner)
+    if isinstance(socket, UpstreamProxyProtocol):
+        raise fields.error("transport_socket", "a header within a header is not supported")
+    return UpstreamProxyProtocol(version, None if name == PLAIN and socket == RawBuffer() else socket)
 
 
 def decode_socket_match(fields: Fields) -> TransportSocketMatch:

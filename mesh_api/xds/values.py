@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from envoy.config.core.v3 import base_pb2
 from envoy.type.v3 import percent_pb2
@@ -15,6 +15,8 @@ from xds.type.v3 import typed_struct_pb2 as xds_typed_struct_pb2
 from mesh_api.config.routes import MILLION
 from mesh_api.xds.fields import NANOSECONDS, Fields
 from mesh_api.xds.type_urls import PREFIX
+
+T = TypeVar("T")
 
 ISTIO, SOCKET_MATCH = "istio", "envoy.transport_socket_match"
 """Namespaces of filter metadata; every other one is an error."""
@@ -40,6 +42,20 @@ def duration(seconds: float | None) -> Any:
 def uint32(value: int | None, *, unless: int | None = None) -> Any:
     """``UInt32Value``; ``None`` when the value is ``None`` or the default ``unless``."""
     return None if value is None or value == unless else wrappers_pb2.UInt32Value(value=value)
+
+
+def seconds(fields: Fields, field: str, default: float) -> float:
+    """A ``Duration`` in seconds, ``default`` when unset."""
+    value = fields.duration(field)
+    return default if value is None else value
+
+
+def percent_of(fields: Fields | None, default: T) -> float | T:
+    """A ``Percent``."""
+    if fields is None:
+        return default
+    with fields as percent:
+        return float(percent.take("value"))
 
 
 def boolean(value: bool | None, *, unless: bool | None = None) -> Any:
@@ -83,19 +99,22 @@ def metadata(pairs: tuple[tuple[str, str], ...] | Mapping[str, Any], tls_mode: s
     return message if pairs or tls_mode else None
 
 
-def read_metadata(fields: Fields | None) -> tuple[tuple[str, str], ...]:
-    """The pairs of the ``istio`` namespace, sorted; see :class:`mesh_api.config.Cluster` for values that are no strings."""
-    return as_texts(read_values(fields))
+def read_metadata(fields: Fields | None, *others: str) -> tuple[tuple[str, str], ...]:
+    """The pairs of the ``istio`` namespace, sorted; see :class:`mesh_api.config.Cluster` for values that are no strings.
+
+    ``others`` are namespaces that somebody else reads.
+    """
+    return as_texts(read_values(fields, *others))
 
 
-def read_values(fields: Fields | None) -> dict[str, Any]:
-    """The ``istio`` namespace as JSON values; any other one but that of sockets is an error."""
+def read_values(fields: Fields | None, *others: str) -> dict[str, Any]:
+    """The ``istio`` namespace as JSON values; any other one but that of sockets, and ``others``, is an error."""
     if fields is None:
         return {}
     with fields as f:
         namespaces = f.take("filter_metadata")
         for namespace in sorted(namespaces):
-            if namespace not in (ISTIO, SOCKET_MATCH):
+            if namespace not in (ISTIO, SOCKET_MATCH, *others):
                 raise f.error(f'filter_metadata["{namespace}"]', "not supported")
         return dict(MessageToDict(namespaces[ISTIO])) if ISTIO in namespaces else {}
 

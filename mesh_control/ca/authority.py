@@ -13,8 +13,9 @@ from typing import Any
 from cryptography import x509
 
 from mesh_api.identity import trust_domain
-from mesh_control.ca import certificates, pem, requests, rotation, tokens
+from mesh_control.ca import certificates, distrust, pem, requests, rotation, tokens
 from mesh_control.ca.certificates import CLOCK_SKEW, ROOT_SECONDS, Signer
+from mesh_control.ca.distrust import OWN, Distrust
 from mesh_control.ca.pem import PrivateKey
 from mesh_control.ca.rotation import Member, Phase, Trust
 from mesh_control.ca.store import Issued, Record, Store
@@ -138,6 +139,48 @@ class Authority:
                 raise AuthorityError(f"{_short(self.trust.next.name)} is about to sign; one rotation after another")
             return self._introduce(self._new_root(now), now)
 
+    def broken_without(self, name: str, now: float) -> Distrust:
+        """What :meth:`distrust` would break. ``name`` may be the beginning of one. Raises :class:`AuthorityError`."""
+        with self._lock:
+            try:
+                member = distrust.member_of(self.trust, name)
+            except distrust.UnknownRootError as error:
+                raise AuthorityError(str(error)) from None
+            return distrust.foreseen(self.trust, member, self._store.valid(now), self.terms.margin)
+
+    def distrust(self, name: str, now: float) -> Distrust:
+        """Trust a root no more, at once: certificates that lead to it prove nothing, and join tokens are what is left.
+
+        One that signs is followed by the next, or by one that is made now. Returns what it broke. Raises
+        :class:`AuthorityError`.
+        """
+        with self._lock:
+            broken = self.broken_without(name, now)
+            self._refuse_what_stays(broken.name)
+            after, fresh = rotation.without(self.trust, broken.name, now), None
+            if after.current is None:
+                if not self._made_here:
+                    raise AuthorityError(
+                        "the authority was given as files, and no other is there to sign: give another"
+                    )
+                fresh = self._new_root(now)
+                begins, expires = pem.begins(fresh.certificate), fresh.expires
+                after = rotation.introduce(after, fresh.name, begins, expires, now, 0.0, self.terms.margin)
+            self._put(after, fresh)
+        told = {"root": broken.name, "phase": broken.phase, "broken": sorted({*broken.signed, *broken.strangers})}
+        audit.warning("%s", json.dumps({"event": "root distrusted", **told, "at": round(now, 3)}))
+        return broken
+
+    def _refuse_what_stays(self, name: str) -> None:
+        """A root that another member leads to as well would stay in the bundle."""
+        own = set(pem.read_certificates(self._records[name].roots))
+        for other, record in self._records.items():
+            if other != name and own & set(pem.read_certificates(record.roots)):
+                raise AuthorityError(
+                    f"{_short(other)} leads to the same root as {_short(name)}, which is trusted as long as that one is; "
+                    f"give an authority below another root first"
+                )
+
     def tick(self, now: float) -> bool:
         """Do what is due; whether it has changed who signs or who is trusted."""
         with self._lock:
@@ -216,7 +259,7 @@ class Authority:
         with self._lock:
             signer = self.signer()
             chain = certificates.sign_server(signer, key.public_key(), names, now, self.terms.leaf_seconds)
-            issued = _issued(chain[0], signer, ", ".join(names), "control plane", "", "", now)
+            issued = _issued(chain[0], signer, ", ".join(names), OWN, "", "", now)
             with self._store.transaction():
                 self._store.add_issued(issued)
         audit.info("%s", json.dumps({"event": "issued", **_line(issued)}))
@@ -274,9 +317,14 @@ class Authority:
         return count
 
     def is_revoked(self, serial: str) -> bool:
-        """Whether a certificate of ours proves nothing any more."""
+        """Whether a certificate of ours proves nothing any more: it was revoked, or its root is trusted no more."""
         found = self._store.issued(serial)
-        return found is not None and found.revoked is not None
+        return found is not None and (found.revoked is not None or found.authority not in self._records)
+
+    def is_withdrawn(self, token: str, serial: str) -> bool:
+        """Whether the join token of that id was revoked, or the certificate of that number; empty ones were not."""
+        found = self._store.token(token) if token else None
+        return (found is not None and found.revoked is not None) or (serial != "" and self.is_revoked(serial))
 
     # What people and programs ask
 

@@ -98,6 +98,15 @@ def _promoted(member: Member, now: float, signed: Mapping[str, float], margin: f
     return member
 
 
+def without(trust: Trust, name: str, now: float) -> Trust:
+    """A member is trusted no more, at once: whoever depends on it is let down. Where it was the current one, the next signs
+    from now on; without a next one nobody does."""
+    kept = tuple(member for member in trust.members if member.name != name)
+    if Trust(kept).current is None:
+        kept = tuple(replace(m, phase=Phase.CURRENT, turn=now) if m.phase is Phase.NEXT else m for m in kept)
+    return Trust(kept)
+
+
 def due(trust: Trust, now: float, grace: float = GRACE) -> bool:
     """Whether it is time to make the next one."""
     current = trust.current

@@ -5,7 +5,7 @@ import contextlib
 import logging
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -83,6 +83,8 @@ class Office:
         self._serving = ("", "")
         self._problem = ""
         self._turns = asyncio.Lock()
+        self.on_withdrawal: Callable[[], Awaitable[None]] = _nothing
+        """Called when what somebody has shown may not be good any more."""
         signer = None if plan.given is None else given.read(plan.given, clock())
         self._store = Store(plan.folder)
         try:
@@ -207,6 +209,17 @@ class Office:
         await self.turn()
         return self.status()
 
+    async def distrust(self, name: str, *, confirmed: bool) -> dict[str, Any]:
+        """What it breaks to trust a root no more, and, where that is ``confirmed``, that it is done: streams that were opened
+        with its certificates end. Raises :class:`~mesh_control.ca.authority.AuthorityError`."""
+        act = self.authority.distrust if confirmed else self.authority.broken_without
+        async with self._turns:
+            broken = await asyncio.to_thread(act, name, self._clock())
+        if confirmed:
+            await self.turn()
+            await self.on_withdrawal()
+        return {**broken.to_json(), "done": confirmed}
+
     def status(self) -> dict[str, Any]:
         """See :meth:`~mesh_control.ca.authority.Authority.status`; with when the control plane's own certificate expires."""
         found = self.authority.status(self._clock())
@@ -224,8 +237,11 @@ class Office:
         return self.authority.tokens(self._clock())
 
     async def revoke_token(self, name: str, *, renewals: bool) -> int | None:
-        """See :meth:`~mesh_control.ca.authority.Authority.revoke_token`."""
-        return await asyncio.to_thread(self.authority.revoke_token, name, self._clock(), renewals=renewals)
+        """See :meth:`~mesh_control.ca.authority.Authority.revoke_token`. Streams that were opened with it end."""
+        count = await asyncio.to_thread(self.authority.revoke_token, name, self._clock(), renewals=renewals)
+        if count is not None:
+            await self.on_withdrawal()
+        return count
 
     def certificates(self) -> list[dict[str, Any]]:
         """See :meth:`~mesh_control.ca.authority.Authority.valid`."""
@@ -236,6 +252,10 @@ class Office:
         with contextlib.suppress(AuthorityError):
             for name, value in self.authority.measured(self._clock()).items():
                 self._metrics.gauge(name, value)
+
+
+async def _nothing() -> None:
+    """Nobody is to be told."""
 
 
 def plan_of(settings: Settings, section: CertificateAuthority) -> Plan:

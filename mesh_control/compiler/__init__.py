@@ -12,12 +12,14 @@ from mesh_api.config import Cluster, ClusterLoadAssignment, ClusterType, Listene
 from mesh_control.compiler import (
     clusters,
     connections,
+    defaults,
     endpoints,
     explicit,
     gateways,
     header_case,
     inbound,
     outbound,
+    outbound_policy,
     virtual_hosts,
 )
 from mesh_control.compiler.gateways import sni_clusters
@@ -82,7 +84,7 @@ _Made = tuple[
 
 def _gateway(scope: Scope) -> _Made:
     listeners, routes = gateways.listeners(scope)
-    by_name = sni_clusters.clusters(_clusters(scope)) if sni_clusters.are_wanted(scope) else ()
+    by_name = sni_clusters.clusters(scope, _clusters(scope)) if sni_clusters.are_wanted(scope) else ()
     return ((), listeners), ((), routes), [clusters.black_hole(scope), *by_name]
 
 
@@ -102,7 +104,10 @@ def _sidecar(scope: Scope) -> _Made:
         *inbound.clusters(scope),
     ]
     tables = tuple(outbound.tables(reached))
-    routes = scope.once(("routes", tables), lambda: _sorted(virtual_hosts.route_configurations(scope, tables)))
+    addressing = outbound_policy.addressing(proxy)
+    routes = scope.once(
+        ("routes", tables, addressing), lambda: _sorted(virtual_hosts.route_configurations(scope, tables))
+    )
     return (reached, [*virtual, *inbound.listeners(scope)]), (routes, ()), own
 
 
@@ -131,7 +136,9 @@ def _hosted(scope: Scope) -> Iterable[object]:
 
 def _clusters(scope: Scope) -> tuple[Cluster, ...]:
     """Those that proxies share, by name."""
-    found: tuple[Cluster, ...] = _together(scope, "clusters", lambda: _hosted(scope), lambda: clusters.outbound(scope))
+    found: tuple[Cluster, ...] = _together(
+        scope, ("clusters", clusters.surroundings(scope)), lambda: _hosted(scope), lambda: clusters.outbound(scope)
+    )
     return found
 
 
@@ -142,7 +149,8 @@ def _assignments(scope: Scope) -> tuple[tuple[ClusterLoadAssignment, ...], tuple
         wanted = {cluster.assignment_name for cluster in _clusters(scope) if cluster.type is ClusterType.EDS}
         return (assignment for assignment in endpoints.assignments(scope) if assignment.cluster_name in wanted)
 
-    found = _together(scope, "endpoints", lambda: _hosted(scope), made)
+    what = "endpoints", clusters.surroundings(scope), scope.proxy.cluster == defaults.CLUSTER
+    found = _together(scope, what, lambda: _hosted(scope), made)
     if not scope.proxy.is_gateway or not sni_clusters.are_wanted(scope):
         return found, ()
-    return found, tuple(sni_clusters.assignments(found))
+    return found, tuple(sni_clusters.assignments(scope, found))

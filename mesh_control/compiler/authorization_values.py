@@ -61,8 +61,8 @@ def text(value: str, before: str = "", ignore_case: bool = False) -> StringMatch
 def header(name: str, value: str, ignore_case: bool = False) -> HeaderMatch:
     """A header by name; ``*`` asks that it is there, even if it is empty."""
     if value == "*":
-        return HeaderMatch(name.lower())
-    return HeaderMatch(name.lower(), text(value, ignore_case=ignore_case))
+        return HeaderMatch(name)
+    return HeaderMatch(name, text(value, ignore_case=ignore_case))
 
 
 def method(value: str) -> Rule:

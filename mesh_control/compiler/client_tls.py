@@ -50,11 +50,12 @@ def to_host(scope: Scope, cluster: Cluster, asked: ClientTls, identities: Sequen
         ("h2",) if cluster.http.protocol == "http2" else (),
         _parameters(scope.world.mesh),
     )
-    return replace(cluster, http=http, tls=UpstreamTls(common, asked.sni or ""), metadata=_without_mesh_alpn(cluster))
+    return replace(cluster, http=http, tls=UpstreamTls(common, asked.sni or ""))
 
 
-def _without_mesh_alpn(cluster: Cluster) -> tuple[tuple[str, str], ...]:
-    """Istio's filter that names the mesh's own protocols in the handshake is told to leave these hosts alone."""
+def without_mesh_alpn(cluster: Cluster) -> tuple[tuple[str, str], ...]:
+    """The metadata of a cluster, by which Istio's filter that names the mesh's own protocols leaves its hosts
+    alone."""
     return tuple(sorted((*cluster.metadata, ("alpn_override", "false"))))
 
 

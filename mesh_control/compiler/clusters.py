@@ -17,6 +17,8 @@ from mesh_api.config import (
     ServiceName,
     SlowStart,
     TransportSocketMatch,
+    UpstreamProxyProtocol,
+    UpstreamSocket,
     ZoneAware,
 )
 from mesh_control.compiler import (
@@ -27,6 +29,7 @@ from mesh_control.compiler import (
     locality,
     names,
     outbound_policy,
+    statistics,
     tls,
     traffic_policies,
 )
@@ -44,6 +47,8 @@ T = TypeVar("T")
 _NO_NAMES = Cluster("", ClusterType.ORIGINAL_DST)
 """A cluster that asks for no names."""
 
+TO_HOSTS = "SIMPLE", "MUTUAL"
+"""Modes of TLS that is not the mesh's own."""
 SIMPLE = {
     "ROUND_ROBIN": LbPolicy.ROUND_ROBIN,
     "LEAST_REQUEST": LbPolicy.LEAST_REQUEST,
@@ -58,6 +63,11 @@ def outbound(scope: Scope) -> list[Cluster]:
     return [cluster for service in scope.services for cluster in of_service(scope, service)]
 
 
+def surroundings(scope: Scope) -> tuple[object, ...]:
+    """What besides the view of the mesh decides about these clusters."""
+    return outbound_policy.looked_up(scope.proxy), () if scope.proxy.limited else scope.proxy.client_files
+
+
 def of_service(scope: Scope, service: Service) -> tuple[Cluster, ...]:
     """Those of its ports, each with those of its subsets."""
     rules = scope.destination_rules(service)
@@ -66,6 +76,7 @@ def of_service(scope: Scope, service: Service) -> tuple[Cluster, ...]:
         "clusters",
         scope.proxy.is_gateway,
         located,
+        surroundings(scope),
     )  # which may have secrets, and is told the hosts of headless services
     inputs = service, scope.world.members_of(service), *rules
     return scope.shared(what, inputs, partial(_of_service, scope, service, rules))
@@ -91,7 +102,11 @@ def _of_service(scope: Scope, service: Service, rules: Sequence[DestinationRule]
             told = scope.proxy.limited or (
                 settings.tls is not None and client_tls.is_withheld(scope, settings.tls, selected=selected)
             )
-            made.append(cluster if told else _with_tls(scope, cluster, service, port, subset, settings))
+            if not told:
+                cluster = _with_tls(scope, cluster, service, port, subset, settings)
+            elif settings.tls is not None and settings.tls.mode in TO_HOSTS and not scope.proxy.limited:
+                cluster = replace(cluster, metadata=client_tls.without_mesh_alpn(cluster))
+            made.append(cluster if scope.proxy.limited else _announcing(cluster, settings.proxy_protocol))
     return tuple(made)
 
 
@@ -110,7 +125,7 @@ def _cluster(
         thresholds=defaults.THRESHOLDS,
         healthy_panic_threshold=0.0,
         http=HttpProtocolOptions(spoken(port.protocol, looks=not scope.proxy.is_gateway)),
-        alt_stat_name=names.statistics(name),
+        alt_stat_name=names.statistics(_counted_as(scope, service, port, subset) or name),
     )
     if dialled or _dials(subset):
         return _original_destination(cluster)
@@ -126,10 +141,17 @@ def _cluster(
             dns_jitter=defaults.DNS_JITTER,
             dns_max_queries=defaults.DNS_MAX_QUERIES,
             dns_refresh_rate=scope.world.mesh.dns_refresh_rate.total_seconds(),
+            dns_lookup_family=outbound_policy.looked_up(scope.proxy),
         )
     elif not endpoints.known_here(scope, service):
         cluster = _original_destination(cluster)
     return cluster
+
+
+def _counted_as(scope: Scope, service: Service, port: ServicePort, subset: Subset | None) -> str:
+    """The name in statistics that the mesh asks for; empty: none."""
+    pattern = scope.world.mesh.outbound_cluster_stat_name
+    return statistics.named(pattern, service, port, subset=subset.name if subset is not None else "", target=0)
 
 
 def _lacks_hosts(cluster: Cluster) -> bool:
@@ -178,6 +200,7 @@ def _with_tls(
     sni = names.sni(port.number, subset.name if subset else "", service.hostname)
     http2 = cluster.http.protocol == "http2"
     asked = settings.tls
+    files = _client_files(scope, service, asked)
     if asked is None:
         dialled = cluster.type is ClusterType.ORIGINAL_DST
         own = traffic_policies.general(scope.destination_rules(service)) if subset is None else subset.traffic_policy
@@ -185,6 +208,9 @@ def _with_tls(
         off = not scope.world.mesh.enable_auto_mtls or (alike and not _all_mutual(scope, service, port))
         if off or service.external or mtls_of_namespace(scope.world, service.namespace) is TlsMode.DISABLE:
             return cluster
+        if files is not None:
+            files = files.model_copy(update={"sni": sni})
+            return client_tls.to_host(scope, cluster, files, identities(scope, service))
         mutual = tls.mutual_client(sni, identities(scope, service), http2=http2)
         if dialled:
             return replace(cluster, tls=mutual)
@@ -193,13 +219,47 @@ def _with_tls(
             TransportSocketMatch("tlsMode-disabled", (), RawBuffer()),
         )
         return replace(cluster, tls_matches=matches)
-    if asked.mode == "ISTIO_MUTUAL":
+    if asked.mode == "ISTIO_MUTUAL" and files is None:
         names_ = asked.subject_alt_names or identities(scope, service)
         return replace(cluster, tls=tls.mutual_client(asked.sni or sni, names_, http2=http2))
-    if asked.mode in ("SIMPLE", "MUTUAL"):
+    marked = cluster
+    if asked.mode in TO_HOSTS:
+        marked = replace(cluster, metadata=client_tls.without_mesh_alpn(cluster))
+    if files is not None:
+        return client_tls.to_host(scope, marked, files, ())
+    if asked.mode in TO_HOSTS:
         known = () if service.of_kubernetes else identities(scope, service)
-        return client_tls.to_host(scope, cluster, asked, known)
+        return client_tls.to_host(scope, marked, asked, known)
     return cluster
+
+
+def _client_files(scope: Scope, service: Service, asked: policy.ClientTls | None) -> policy.ClientTls | None:
+    """TLS with the files that are mounted beside the proxy, which count before what a rule for hosts of the mesh says of
+    certificates; ``None``: there are none, or they are not for these hosts."""
+    certificate, key, roots = scope.proxy.client_files
+    if not certificate or service.external or (asked is not None and asked.mode not in ("MUTUAL", "ISTIO_MUTUAL")):
+        return None
+    said = {} if asked is None else {"sni": asked.sni, "insecure_skip_verify": asked.insecure_skip_verify}
+    names_ = None if asked is None else asked.subject_alt_names
+    made = policy.ClientTls(
+        mode="MUTUAL", client_certificate=certificate, private_key=key, ca_certificates=roots or None
+    )
+    return made.model_copy(update={**said, "subject_alt_names": names_})
+
+
+def _announcing(cluster: Cluster, asked: policy.ProxyProtocol | None) -> Cluster:
+    """The cluster with a header before each connection that says whose it is, however it is made."""
+    if asked is None:
+        return cluster
+
+    def wrapped(socket: UpstreamSocket | None) -> UpstreamProxyProtocol:
+        inner = None if isinstance(socket, UpstreamProxyProtocol) else socket
+        return UpstreamProxyProtocol(asked.version or "V1", inner)
+
+    matches = tuple(replace(match, socket=wrapped(match.socket)) for match in cluster.tls_matches)
+    if cluster.tls is None and matches:
+        return replace(cluster, tls_matches=matches)
+    return replace(cluster, tls=wrapped(cluster.tls), tls_matches=matches)
 
 
 def _all_mutual(scope: Scope, service: Service, port: ServicePort) -> bool:
@@ -223,7 +283,13 @@ def _identities(world: World, service: Service) -> tuple[str, ...]:
 
 def _original_destination(cluster: Cluster) -> Cluster:
     cluster = replace(cluster, type=ClusterType.ORIGINAL_DST, lb_policy=LbPolicy.CLUSTER_PROVIDED, eds_service_name="")
-    cluster = replace(cluster, dns_jitter=None, dns_max_queries=None, dns_refresh_rate=_NO_NAMES.dns_refresh_rate)
+    cluster = replace(
+        cluster,
+        dns_jitter=None,
+        dns_max_queries=None,
+        dns_refresh_rate=_NO_NAMES.dns_refresh_rate,
+        dns_lookup_family=_NO_NAMES.dns_lookup_family,
+    )
     return replace(cluster, cleanup_interval=defaults.IDLE_ENDPOINT_TTL)
 
 

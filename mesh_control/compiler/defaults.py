@@ -17,6 +17,8 @@ BLACK_HOLE, PASSTHROUGH, INBOUND_PASSTHROUGH = "BlackHoleCluster", "PassthroughC
 LOOP_BREAKER, LOOP_BREAKER_V6 = "127.0.0.6", "::6"
 """Source address of a sidecar's connection to its own application."""
 
+CLUSTER = "Kubernetes"
+"""The cluster of all workloads, as Istio calls it where nothing else is said, even without Kubernetes."""
 WILDCARD, LOOPBACK = "0.0.0.0", "127.0.0.1"  # noqa: S104 (a listener's address, not a socket)
 
 CONNECT_TIMEOUT = 10.0

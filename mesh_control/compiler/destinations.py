@@ -18,12 +18,13 @@ UNKNOWN = "UnknownService"
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where the rules will stand: the gateway (``mesh`` for sidecars) and the port of the listener, 0 for one that serves
-    every port. ``stream``: for bytes. ``tls``: a gateway ends TLS there."""
+    every port. ``stream``: for bytes. ``tls``: a gateway ends TLS there. ``port_name`` is what statistics call the port."""
 
     gateway: str
     port: int
     stream: bool = False
     tls: bool = False
+    port_name: str = ""
 
 
 def service_of(scope: Scope, owner: VirtualService, destination: Destination) -> Service | None:

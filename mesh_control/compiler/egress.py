@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from mesh_control.compiler.wildcards import most_specific, starred, within
+from mesh_control.compiler.wildcards import most_specific, starred
 from mesh_control.services import Service
 from mesh_policy import VirtualService
-from mesh_policy.hosts import overlap, qualify
+from mesh_policy.hosts import overlap, qualify, within
 from mesh_policy.networking.sidecar import EgressListener
 from mesh_policy.networking.virtual_service import Destination
 
@@ -188,6 +188,14 @@ def union(
                 known = find(host)
                 if known is not None and (part := _part(known, only, ports, trimmed)) is not None:
                     _add(found, part)
+    return tuple(found.values())
+
+
+def merged(services: Iterable[Service]) -> tuple[Service, ...]:
+    """The services that a gateway can reach: each host once, with the ports of all ServiceEntries that are parts of one."""
+    found: dict[str, Service] = {}
+    for service in services:
+        _add(found, service)
     return tuple(found.values())
 
 

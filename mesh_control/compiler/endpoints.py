@@ -4,15 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
-from mesh_api.config import ClusterLoadAssignment, Endpoint, LocalityEndpoints, SocketAddress
+from mesh_api.config import ClusterLoadAssignment, Endpoint, LocalityEndpoints, PipeAddress, SocketAddress
 from mesh_api.config.clusters import UNLIMITED
 from mesh_api.config.endpoints import HealthStatus
-from mesh_control.compiler import locality, names, traffic_policies
+from mesh_control.compiler import cluster_local, defaults, locality, names, traffic_policies
 from mesh_control.compiler.peer_authentication import takes_tls
 from mesh_control.compiler.scope import Scope
 from mesh_control.services import Health, Origin, Resolution, Service, ServicePort, Workload
 from mesh_policy import DestinationRule
 from mesh_policy.networking.destination_rule import Subset
+from mesh_policy.networking.workload_entry import UNIX
 
 CANONICAL_SERVICE = ("service.istio.io/canonical-name", "app.kubernetes.io/name", "app")
 CANONICAL_REVISION = ("service.istio.io/canonical-revision", "app.kubernetes.io/version", "version")
@@ -24,8 +25,6 @@ HEALTH = {
     Health.UNHEALTHY: HealthStatus.UNHEALTHY,
     Health.DRAINING: HealthStatus.DRAINING,
 }
-CLUSTER = "Kubernetes"
-"""The cluster of all workloads, as Istio calls it where nothing else is said, even without Kubernetes."""
 
 
 def assignments(scope: Scope) -> list[ClusterLoadAssignment]:
@@ -41,6 +40,7 @@ def of_service(scope: Scope, service: Service) -> tuple[ClusterLoadAssignment, .
         "endpoints",
         scope.proxy.node if service.node_local else "",
         locality.looks(scope.world, service, rules) and scope.client,
+        cluster_local.is_hidden(scope, service),
     )
     inputs = service, scope.world.members_of(service), *rules
     return scope.shared(what, inputs, partial(_of_service, scope, service, rules))
@@ -71,6 +71,8 @@ def assignment(
         and workload.port(port)
         and (not service.node_local or workload.node == scope.proxy.node)
     ]
+    if cluster_local.is_hidden(scope, service):
+        members = []
     if any(workload.health is Health.UNHEALTHY for workload in members) and _panics(scope, service, port, subset):
         members = [workload for workload in members if workload.health is not Health.UNHEALTHY]
     settings = traffic_policies.settings(scope.destination_rules(service), port.number, subset)
@@ -110,12 +112,16 @@ def _endpoint(scope: Scope, workload: Workload, port: ServicePort, tls: str | No
     taken = takes_tls(scope.world, workload, number) if tls is None else tls == "ISTIO_MUTUAL"
     mutual = workload.mutual_tls and taken
     return Endpoint(
-        SocketAddress(workload.address, number),
+        _address(workload.address, number),
         weight=workload.weight,
         health=_health(workload),
         tls_mode="istio" if mutual else "",
         metadata=(("workload", _owner(workload)),),
     )
+
+
+def _address(address: str, port: int) -> SocketAddress | PipeAddress:
+    return PipeAddress(address.removeprefix(UNIX)) if address.startswith(UNIX) else SocketAddress(address, port)
 
 
 def _health(workload: Workload) -> HealthStatus:
@@ -129,7 +135,7 @@ def _owner(workload: Workload) -> str:
     name = workload.owner or workload.name
     service = _first(workload.labels, CANONICAL_SERVICE) or name
     revision = _first(workload.labels, CANONICAL_REVISION)
-    return f"{name};{workload.namespace};{service};{revision};{CLUSTER}"
+    return f"{name};{workload.namespace};{service};{revision};{defaults.CLUSTER}"
 
 
 def _first(labels: Mapping[str, str], keys: tuple[str, ...]) -> str:

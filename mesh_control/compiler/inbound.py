@@ -18,6 +18,7 @@ from mesh_api.config import (
     RouteAction,
     RouteConfiguration,
     SocketAddress,
+    TcpProxy,
     TrafficDirection,
     VirtualHost,
 )
@@ -30,6 +31,7 @@ from mesh_control.compiler import (
     ingress,
     names,
     outbound_policy,
+    statistics,
     tls,
     traffic_policies,
 )
@@ -42,6 +44,8 @@ from mesh_control.proxies import INBOUND_PORT
 from mesh_control.services import Protocol, Service, ServicePort
 
 Served = tuple[int, Service, ServicePort]
+NOBODY = Service("", "", ())
+"""The service of ports that no service names."""
 
 
 def served(scope: Scope) -> list[Served]:
@@ -58,7 +62,7 @@ def served(scope: Scope) -> list[Served]:
         return []  # without redirection the application itself listens on its ports (Istio)
     found: dict[int, Served] = {}
     for service, member in scope.own_instances:
-        for port in service.ports:
+        for port in service.ports if scope.proxy.limited else service.served_ports:
             if number := member.port(port):
                 found.setdefault(number, (number, service, port))
     return [found[number] for number in sorted(found)]
@@ -212,7 +216,9 @@ def _rest(scope: Scope, match: FilterChainMatch, *, http: bool = False) -> Filte
     """Ports that no service names."""
     if not http:
         guards = admission.network_filters(scope)
-        return FilterChain(filter_chains.tcp(defaults.INBOUND_PASSTHROUGH), "virtualInbound", match, guards)
+        named = ServicePort("virtualInbound", 0, Protocol.AUTO, 0)  # as statistics call what nobody names (Istio)
+        proxy = _counted(scope, filter_chains.tcp(defaults.INBOUND_PASSTHROUGH), NOBODY, named)
+        return FilterChain(proxy, "virtualInbound", match, guards)
     table = _table(defaults.INBOUND_PASSTHROUGH, "inbound|http|0", names.operation("", 0))
     manager = filter_chains.inbound_http(defaults.INBOUND_PASSTHROUGH, table, admission.http_filters(scope))
     return FilterChain(manager, "virtualInbound-catchall-http", match)
@@ -225,13 +231,21 @@ def _plain(
     match = match or FilterChainMatch(destination_port=number)
     name = f"{ingress.bind(scope, number)}_{number}"
     if port.tcp if http is None else not http:
-        bytes_ = filter_chains.tcp(names.inbound(number))
+        bytes_ = _counted(scope, filter_chains.tcp(names.inbound(number)), service, port)
         if port.protocol is Protocol.MONGO and not scope.proxy.limited:
-            bytes_ = replace(bytes_, mongo_statistics=names.inbound(number))
+            bytes_ = replace(bytes_, mongo_statistics=bytes_.stat_prefix)
         return FilterChain(bytes_, name, match, admission.network_filters(scope))
     table = routes(number, service, port)
     manager = filter_chains.inbound_http(f"inbound_{name}", table, _http_filters(scope, port))
     return FilterChain(manager, name, match)
+
+
+def _counted(scope: Scope, proxy: TcpProxy, service: Service, port: ServicePort) -> TcpProxy:
+    """With the name in statistics that the mesh asks for, if it does."""
+    pattern = scope.world.mesh.inbound_cluster_stat_name
+    if not pattern or scope.proxy.limited:
+        return proxy
+    return replace(proxy, stat_prefix=statistics.named(pattern, service, port))
 
 
 def _http_filters(scope: Scope, port: ServicePort) -> tuple[HttpFilter, ...]:
@@ -275,7 +289,7 @@ def clusters(scope: Scope) -> list[Cluster]:
     made = []
     for item in ingress.ports(sidecar):
         services = _services(scope, item.port.number)[:1]
-        cluster = _cluster(scope, item.port.number, services, item.port)
+        cluster = _cluster(scope, item.port.number, services, item.port, item.service)
         made.append(ingress.to_application(scope, cluster, item.policy.default_endpoint))
     return made
 
@@ -285,18 +299,23 @@ def _services(scope: Scope, number: int, of: ServicePort | None = None) -> tuple
     found = (
         service
         for service, member in scope.own_instances
-        for port in service.ports
+        for port in service.served_ports
         if member.port(port) == number and (of is None or port.number == of.number)
     )
     return tuple({service.hostname: service for service in found}.values())
 
 
-def _cluster(scope: Scope, number: int, services: tuple[Service, ...], port: ServicePort) -> Cluster:
+def _cluster(
+    scope: Scope, number: int, services: tuple[Service, ...], port: ServicePort, otherwise: Service = NOBODY
+) -> Cluster:
+    """``otherwise`` is whose cluster it is where there are no services."""
     seen = bool(services) and services[0].hostname in scope.by_host  # rules for what is not seen count nowhere
     rules = scope.destination_rules(services[0]) if seen else ()
     said = any(rule.spec.traffic_policy is not None for rule in rules)
     asked = traffic_policies.with_defaults(traffic_policies.settings(rules, port.number), scope.world.mesh)
     pool = ingress.pool(scope, number) or asked.connection_pool
+    pattern, own = scope.world.mesh.inbound_cluster_stat_name, services[0] if services else otherwise
+    counted = statistics.named(pattern, own, port, target=number)
     cluster = Cluster(
         names.inbound(number),
         ClusterType.ORIGINAL_DST,
@@ -306,7 +325,7 @@ def _cluster(scope: Scope, number: int, services: tuple[Service, ...], port: Ser
         http=HttpProtocolOptions("http1" if scope.proxy.limited else all_clusters.spoken(port.protocol)),
         bind_address=outbound_policy.loop_breaker(scope.proxy),
         cleanup_interval=defaults.NEVER,
-        alt_stat_name=names.statistics(names.inbound(number)),
+        alt_stat_name=names.statistics(counted or names.inbound(number)),
     )
     if services and not services[0].external:  # telemetry has no names for those outside
         described = all_clusters.described(services[0], rules if said else ())

@@ -78,7 +78,8 @@ def surroundings(scope: Scope) -> Hashable:
     proxy = scope.proxy
     own = (proxy.addresses or (proxy.address,))[0]
     return (
-        proxy.families,
+        outbound_policy.addressing(proxy),
+        proxy.exact_balance_outbound,
         proxy.intercepted,
         proxy.unprivileged,
         proxy.reserved,
@@ -252,7 +253,11 @@ def _http(scope: Scope, bind: str, port: ServicePort, table: str, *, looked_into
 def _listener(scope: Scope, entry: _Entry) -> Listener:
     unknown = outbound_policy.unknown_cluster(scope)
     what = ("outbound listener", entry.binds, entry.port, entry.bound, unknown, scope.proxy.idle_timeout)
-    return scope.shared((*what, scope.proxy.limited), tuple(entry.chains), lambda: _made(scope, entry, unknown))
+    return scope.shared(
+        (*what, scope.proxy.limited, scope.proxy.exact_balance_outbound),
+        tuple(entry.chains),
+        lambda: _made(scope, entry, unknown),
+    )
 
 
 def _made(scope: Scope, entry: _Entry, unknown: str) -> Listener:
@@ -280,6 +285,7 @@ def _made(scope: Scope, entry: _Entry, unknown: str) -> Listener:
         listener_filters_timeout=scope.world.mesh.protocol_detection_timeout.total_seconds() if spoken else 0.0,
         additional_addresses=tuple(SocketAddress(bind, entry.port) for bind in entry.binds[1:]),
         max_connections_per_event=defaults.CONNECTIONS_PER_EVENT if entry.bound else None,
+        exact_balance=scope.proxy.exact_balance_outbound and not scope.proxy.limited,
     )
 
 

@@ -10,7 +10,7 @@ from mesh_control.compiler.destinations import Place
 from mesh_control.compiler.domains import short_forms
 from mesh_control.compiler.egress import Egress
 from mesh_control.compiler.scope import MESH, Scope
-from mesh_control.compiler.stream_routes import to_destinations, with_rules
+from mesh_control.compiler.stream_routes import counted_as, to_destinations, with_rules
 from mesh_control.services import Protocol, Service, ServicePort
 from mesh_policy import VirtualService
 from mesh_policy.networking.virtual_service import TcpMatch, TlsMatch
@@ -109,7 +109,7 @@ def _counted(chain: Chain) -> Chain:
 def _by_tls_rules(scope: Scope, sent: Sent) -> Iterator[Chain]:
     """Of matches that ask the same of a connection the first one counts."""
     networks, taken = sent.networks, set[tuple[object, object]]()
-    place = Place(MESH, sent.port.number, stream=True)
+    place = Place(MESH, sent.port.number, stream=True, port_name=sent.port.name)
     for owner in sent.egress.all_about(sent.service.hostname):
         for rule in owner.spec.tls or ():
             for match in rule.match:
@@ -137,7 +137,7 @@ def _server_names(scope: Scope, service: Service) -> tuple[str, ...]:
 
 def _by_tcp_rules(scope: Scope, sent: Sent) -> Iterator[Chain]:
     """Up to the first rule that is for every connection; matches of networks of one rule are one chain (Istio)."""
-    reached, place = False, Place(MESH, sent.port.number, stream=True)
+    reached, place = False, Place(MESH, sent.port.number, stream=True, port_name=sent.port.name)
     for owner in sent.egress.all_about(sent.service.hostname):
         for rule in owner.spec.tcp or ():
             holding = [match for match in rule.match or () if _holds(scope, match, sent.port)]
@@ -172,4 +172,6 @@ def _plain(scope: Scope, sent: Sent) -> TcpProxy:
     ports = sent.service.ports
     number = ports[0].number if len(ports) == 1 else sent.port.number
     proxy = filter_chains.tcp(names.outbound(number, "", sent.service.hostname))
+    port = ServicePort("", number, sent.port.protocol, number)
+    proxy = counted_as(scope, proxy, scope.world.mesh.outbound_cluster_stat_name, sent.service, port)
     return with_rules(scope, proxy, scope.destination_rules(sent.service), "")

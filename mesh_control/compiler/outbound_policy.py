@@ -20,6 +20,11 @@ def loopbacks(proxy: Proxy) -> tuple[str, ...]:
     return tuple(defaults.LOOPBACK if family == IPV4 else "::1" for family in proxy.families)
 
 
+def looked_up(proxy: Proxy) -> str:
+    """Addresses of which version names are resolved to: IPv6 where the proxy has nothing else (Istio)."""
+    return "V6_ONLY" if proxy.families == (IPV6,) and not proxy.limited else "V4_ONLY"
+
+
 def loop_breaker(proxy: Proxy) -> str:
     """The address from which connections to the application leave, by which they are not redirected to the proxy again."""
     return defaults.LOOP_BREAKER if proxy.limited or IPV4 in proxy.families else defaults.LOOP_BREAKER_V6
@@ -35,13 +40,41 @@ def addresses(proxy: Proxy, service: Service) -> tuple[str, ...]:
     Kubernetes the first one of the proxy's versions of IP counts (Istio, as long as it is not told to serve both)."""
     if not service.of_kubernetes:
         return service.addresses
-    own = (address for address in service.addresses if (IPV6 if ":" in address else IPV4) in proxy.families)
-    return tuple(own)[:1] or service.addresses[:1]
+    return _near(proxy, service)[:1] or service.addresses[:1]
 
 
 def addresses_in_tables(proxy: Proxy, service: Service) -> tuple[str, ...]:
-    """The addresses among the domains of a service: of a ServiceEntry only the last one is (Istio)."""
-    return addresses(proxy, service) if service.name else service.addresses[-1:]
+    """The addresses among the domains of a service, in the proxy's versions of IP: of a ServiceEntry only the last one is,
+    whichever it has (Istio)."""
+    if not service.of_kubernetes:
+        return service.addresses if service.name else service.addresses[-1:]
+    return _near(proxy, service) or _of_families(proxy, service.addresses[:1])
+
+
+def addressing(proxy: Proxy) -> tuple[object, ...]:
+    """What of a proxy decides about the addresses of services."""
+    return proxy.families, _knows_cluster(proxy)
+
+
+def _near(proxy: Proxy, service: Service) -> tuple[str, ...]:
+    """The addresses that a Service of Kubernetes has in the proxy's own cluster. One that does not say where it is knows only
+    the first one that there is anywhere (Istio)."""
+    return _of_families(proxy, service.addresses) if _knows_cluster(proxy) else ()
+
+
+def _knows_cluster(proxy: Proxy) -> bool:
+    return proxy.limited or proxy.cluster == defaults.CLUSTER
+
+
+def _of_families(proxy: Proxy, found: tuple[str, ...]) -> tuple[str, ...]:
+    """A proxy of both versions of IP takes the one that comes first (Istio)."""
+    if len(proxy.families) > 1:
+        return tuple(address for address in found if _family(address) == _family(found[0]))
+    return tuple(address for address in found if _family(address) in proxy.families)
+
+
+def _family(address: str) -> int:
+    return IPV6 if ":" in address else IPV4
 
 
 def unknown_cluster(scope: Scope) -> str:

@@ -94,7 +94,7 @@ class Scope:
     def services(self) -> tuple[Service, ...]:
         """The services that the proxy can reach, as it can serve them, each host once."""
         if self.proxy.is_gateway:
-            return tuple(self._seen.values())
+            return self.once("services", lambda: egress.merged(self._exported_services))
 
         home = self.proxy.namespace
         return self.once("services", lambda: egress.union(self.egress, self._led_to.get, home, self._trimmed))

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from mesh_api.config import TcpProxy, WeightedCluster
-from mesh_control.compiler import filter_chains
+from mesh_api.config import TcpProxy, Tunnel, WeightedCluster
+from mesh_control.compiler import filter_chains, names, statistics, traffic_policies
 from mesh_control.compiler.destinations import Place, cluster_of
 from mesh_control.compiler.scope import Scope
+from mesh_control.services import Protocol, Service, ServicePort
 from mesh_policy import DestinationRule, VirtualService
 from mesh_policy.hosts import qualify
 from mesh_policy.networking.virtual_service import WeightedDestination
@@ -20,7 +21,11 @@ def to_destinations(
     service = scope.by_host.get(qualify(first.host, owner.metadata.namespace))
     rules = scope.destination_rules(service) if service is not None else ()
     if len(routes) == 1:
-        return with_rules(scope, filter_chains.tcp(cluster_of(scope, owner, first, place)), rules, first.subset or "")
+        proxy = filter_chains.tcp(cluster_of(scope, owner, first, place))
+        if service is not None:
+            port, pattern = _port(place), scope.world.mesh.outbound_cluster_stat_name
+            proxy = counted_as(scope, proxy, pattern, service, port, first.subset or "")
+        return with_rules(scope, proxy, rules, first.subset or "")
     weighted = tuple(
         WeightedCluster(cluster_of(scope, owner, item.destination, place), item.weight)
         for item in routes
@@ -29,6 +34,19 @@ def to_destinations(
     prefix = f"{owner.metadata.name}.{owner.metadata.namespace}"
     proxy = replace(filter_chains.tcp(""), stat_prefix=prefix, weighted_clusters=weighted)
     return with_rules(scope, proxy, rules, "")
+
+
+def counted_as(
+    scope: Scope, proxy: TcpProxy, pattern: str, service: Service, port: ServicePort, subset: str = ""
+) -> TcpProxy:
+    """The proxy with the name in statistics that the mesh asks for, if it does."""
+    if not pattern or scope.proxy.limited:
+        return proxy
+    return replace(proxy, stat_prefix=statistics.named(pattern, service, port, subset=subset, target=0))
+
+
+def _port(place: Place) -> ServicePort:
+    return ServicePort(place.port_name, place.port, Protocol.TCP, place.port)
 
 
 def with_rules(scope: Scope, proxy: TcpProxy, rules: Sequence[DestinationRule], subset: str) -> TcpProxy:
@@ -45,7 +63,20 @@ def with_rules(scope: Scope, proxy: TcpProxy, rules: Sequence[DestinationRule], 
         proxy,
         max_connection_duration=None if longest is None else longest.total_seconds(),
         hash_source_ip=_hashes_clients(rules, subset),
+        tunnel=_tunnel(rules, subset),
     )
+
+
+def _tunnel(rules: Sequence[DestinationRule], name: str) -> Tunnel | None:
+    """The way through a proxy of HTTP: a subset has its own alone, whatever is said for all (Istio)."""
+    if name:
+        policy = next((s.traffic_policy for s in traffic_policies.subsets(rules) if s.name == name), None)
+    else:
+        policy = traffic_policies.general(rules)
+    asked = policy.tunnel if policy is not None else None
+    if asked is None:
+        return None
+    return Tunnel(names.authority(asked.target_host, asked.target_port), asked.protocol == "POST")
 
 
 def _hashes_clients(rules: Sequence[DestinationRule], name: str) -> bool:

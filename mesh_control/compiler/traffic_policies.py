@@ -11,6 +11,7 @@ from mesh_policy.networking.destination_rule import (
     LoadBalancer,
     OutlierDetection,
     PortTrafficPolicy,
+    ProxyProtocol,
     RetryBudget,
     Subset,
     TrafficPolicy,
@@ -26,6 +27,7 @@ class Settings:
     outlier_detection: OutlierDetection | None = None
     tls: ClientTls | None = None
     retry_budget: RetryBudget | None = None
+    proxy_protocol: ProxyProtocol | None = None
 
 
 NONE = Settings()
@@ -57,7 +59,8 @@ def settings(
     if subset is None or subset.traffic_policy is None:
         return found
     if _port_level(subset.traffic_policy, port) is not None:
-        return replace(_of_port(subset.traffic_policy, port), retry_budget=found.retry_budget)
+        own = _of_port(subset.traffic_policy, port)
+        return replace(own, retry_budget=found.retry_budget, proxy_protocol=found.proxy_protocol)
     own = _of_port(subset.traffic_policy, port)
     return Settings(
         own.load_balancer or found.load_balancer,
@@ -65,6 +68,7 @@ def settings(
         own.outlier_detection or found.outlier_detection,
         own.tls or found.tls,
         own.retry_budget or found.retry_budget,
+        own.proxy_protocol or found.proxy_protocol,
     )
 
 
@@ -100,8 +104,10 @@ def _of_port(policy: TrafficPolicy | None, port: int) -> Settings:
     if policy is None:
         return NONE
     chosen = _port_level(policy, port) or policy
-    budget = chosen.retry_budget if isinstance(chosen, TrafficPolicy) else None
-    return Settings(chosen.load_balancer, chosen.connection_pool, chosen.outlier_detection, chosen.tls, budget)
+    found = Settings(chosen.load_balancer, chosen.connection_pool, chosen.outlier_detection, chosen.tls)
+    if isinstance(chosen, TrafficPolicy):
+        return replace(found, retry_budget=chosen.retry_budget, proxy_protocol=chosen.proxy_protocol)
+    return found
 
 
 def _port_level(policy: TrafficPolicy, port: int) -> PortTrafficPolicy | None:

@@ -116,11 +116,11 @@ def _asked_for(scope: Scope, wrapper: _Wrapper, port: int) -> Iterator[_Asked]:
     """In a table for every port the domains have ports."""
     for host in wrapper.hosts:
         yield _Asked.of(names.authority(host.lower(), wrapper.port), domains.of_host(host.lower()))
-    home, families = scope.proxy.namespace, scope.proxy.families
+    home, addressing = scope.proxy.namespace, outbound_policy.addressing(scope.proxy)
     for service in wrapper.services:
         # Namespaces from which a service is asked for by its full name alone need not be told apart.
         near = home if service.aliases or home in service.hostname else ""
-        what = ("asked for", wrapper.port, bool(port), families, near)
+        what = ("asked for", wrapper.port, bool(port), addressing, near)
         yield scope.shared(what, (service,), partial(_asked, scope, wrapper.port, port, service))
 
 

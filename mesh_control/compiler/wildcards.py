@@ -6,15 +6,6 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def within(host: str, pattern: str) -> bool:
-    """Whether every name of ``host`` is one of ``pattern`` (``SubsetOf``)."""
-    if not pattern.startswith("*"):
-        return host == pattern
-    if host.startswith("*"):
-        return len(host) >= len(pattern) and host[1:].endswith(pattern[1:])
-    return host.endswith(pattern[1:])
-
-
 def starred(hosts: Iterable[str]) -> tuple[str, ...]:
     """The wildcards among hosts, the narrowest first, as :func:`most_specific` wants them."""
     return tuple(sorted((host for host in hosts if host.startswith("*")), key=lambda host: (-len(host), host)))

@@ -22,7 +22,12 @@ NOWHERE = Destination.model_construct(
 
 
 class RuleError(Exception):
-    """A rule that cannot be converted: nothing of its route comes into force, as in Istio. The message says why."""
+    """A rule that cannot be converted: nothing of its route comes into force, as in Istio. The message says why, and
+    ``reason`` is Istio's word for it in the route's status."""
+
+    def __init__(self, message: str, reason: str = "InvalidDestination") -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +70,7 @@ def destination(referrer: Referrer, backend: Backend) -> Destination:
     """The destination of one backend. Raises :class:`RuleError` where there can be none."""
     namespace = backend.namespace or referrer.route.metadata.namespace
     group, kind = backend.group or "", backend.kind or "Service"
-    if referrer.checked and not is_granted(
-        _itself(referrer.route), Reference(group, kind, namespace, backend.name), referrer.grants
-    ):
+    if not is_permitted(referrer, backend):
         return NOBODY
     if (group, kind) in (("", "Service"), ("multicluster.x-k8s.io", "ServiceImport")):
         if kind == "Service" and "." in backend.name:
@@ -82,6 +85,13 @@ def destination(referrer: Referrer, backend: Backend) -> Destination:
     if backend.port is None:
         raise RuleError(f"backend {backend.name} needs a port")
     return Destination.model_construct(host=host, port=PortSelector.model_construct(number=backend.port))
+
+
+def is_permitted(referrer: Referrer, backend: Backend) -> bool:
+    """Whether the route may name a backend at all."""
+    namespace = backend.namespace or referrer.route.metadata.namespace
+    target = Reference(backend.group or "", backend.kind or "Service", namespace, backend.name)
+    return not referrer.checked or is_granted(_itself(referrer.route), target, referrer.grants)
 
 
 def is_there(referrer: Referrer, backend: Backend) -> bool:

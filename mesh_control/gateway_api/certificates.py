@@ -22,7 +22,13 @@ ROOTS_OF = "-cacert"
 
 
 class CertificateError(Exception):
-    """A listener that cannot be opened, since what it is to show, or to check clients with, cannot be used. Says why."""
+    """A listener that cannot be opened, since what it is to show, or to check clients with, cannot be used. Says why;
+    ``reason`` is the specification's word for it, and ``of_clients``: it is about what clients are checked with."""
+
+    def __init__(self, message: str, reason: str, *, of_clients: bool = False) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.of_clients = of_clients
 
 
 def server_tls(
@@ -45,7 +51,11 @@ def server_tls(
     mode = asked if asked in ("MUTUAL", "OPTIONAL_MUTUAL") else "SIMPLE"
     names = _certificates(gateway, tls, grants, around)
     if not any(names):
-        raise CertificateError(f"listener {listener.name}: there is no certificate that it may show")
+        denied = len(tls.certificate_refs or ()) <= MOST_CERTIFICATES and any(
+            not is_granted(_itself(gateway), _target(gateway, ref), grants) for ref in tls.certificate_refs or ()
+        )
+        told = f"listener {listener.name}: there is no certificate that it may show"
+        raise CertificateError(told, "RefNotPermitted" if denied else "InvalidCertificateRef")
     # When only the second of two can be used, istiod 1.31 shows neither.
     both = all(names) and len(names) > 1
     shown: dict[str, Any] = {"credential_names": tuple(names)} if both else {"credential_name": names[0]}
@@ -75,12 +85,14 @@ def _certificates(
 
 
 def _secret(gateway: Gateway, ref: SecretReference, grants: Sequence[ReferenceGrant], around: Surroundings) -> str:
-    namespace = ref.namespace or gateway.metadata.namespace
-    target = Reference(ref.group or "", ref.kind or "Secret", namespace, ref.name)
-    known = (target.group, target.kind) == ("", "Secret") and f"{namespace}/{ref.name}" in around.certificates
-    return (
-        f"kubernetes-gateway://{namespace}/{ref.name}" if known and is_granted(_itself(gateway), target, grants) else ""
-    )
+    target = _target(gateway, ref)
+    place = f"{target.namespace}/{target.name}"
+    known = (target.group, target.kind) == ("", "Secret") and place in around.certificates
+    return f"kubernetes-gateway://{place}" if known and is_granted(_itself(gateway), target, grants) else ""
+
+
+def _target(gateway: Gateway, ref: SecretReference) -> Reference:
+    return Reference(ref.group or "", ref.kind or "Secret", ref.namespace or gateway.metadata.namespace, ref.name)
 
 
 def _itself(gateway: Gateway) -> Reference:
@@ -105,13 +117,15 @@ def _checked(
 ) -> dict[str, Any]:
     """Mode and authorities."""
     if len(validation.ca_certificate_refs) != 1:
-        raise CertificateError("clients are checked with exactly one reference to authorities")
+        told = "clients are checked with exactly one reference to authorities"
+        raise CertificateError(told, "InvalidCACertificateRef", of_clients=True)
     ref = validation.ca_certificate_refs[0]
     target = Reference(ref.group, ref.kind, ref.namespace or gateway.metadata.namespace, ref.name)
-    if target not in around.authorities or not is_granted(_itself(gateway), target, grants):
-        raise CertificateError(
-            f"there is no {ref.kind} {target.namespace}/{target.name} with authorities that it may use"
-        )
+    granted = is_granted(_itself(gateway), target, grants)
+    if target not in around.authorities or not granted:
+        told = f"there is no {ref.kind} {target.namespace}/{target.name} with authorities that it may use"
+        kind = "InvalidCACertificateRef" if ref.kind in ("Secret", "ConfigMap") else "InvalidCACertificateKind"
+        raise CertificateError(told, kind if granted else "RefNotPermitted", of_clients=True)
     scheme = "configmap" if ref.kind == "ConfigMap" else "kubernetes-gateway"
     loose = validation.mode == "AllowInsecureFallback"
     mode = "OPTIONAL_MUTUAL" if loose else "MUTUAL"

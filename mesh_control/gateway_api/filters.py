@@ -51,7 +51,7 @@ def parts(referrer: Referrer, filters: Sequence[object]) -> dict[str, Any]:
             case CorsFilter():
                 found["cors_policy"] = _cors(item.cors)
             case _:
-                raise RuleError(f"filter {getattr(item, 'type', item)} is not supported by Istio")
+                raise RuleError(f"filter {getattr(item, 'type', item)} is not supported by Istio", "InvalidFilter")
     if mirrors:
         found["mirrors"] = tuple(mirrors)
     if sides:
@@ -64,7 +64,7 @@ def headers(filters: Sequence[object]) -> Headers | None:
     sides: dict[str, HeaderOperations] = {}
     for item in filters:
         if not isinstance(item, RequestHeaderModifierFilter | ResponseHeaderModifierFilter):
-            raise RuleError(f"filter {getattr(item, 'type', item)} is not supported for a backend")
+            raise RuleError(f"filter {getattr(item, 'type', item)} is not supported for a backend", "InvalidFilter")
         sides |= side(item)
     return Headers.model_construct(None, **sides) if sides else None
 
@@ -79,7 +79,7 @@ def side(item: RequestHeaderModifierFilter | ResponseHeaderModifierFilter) -> di
 def _operations(asked: HeaderModifier) -> HeaderOperations:
     for header in (*(asked.set or ()), *(asked.add or ())):
         if any((ord(letter) < 0x20 and letter != "\t") or ord(letter) == 0x7F for letter in header.value):
-            raise RuleError(f"header {header.name}: the value has characters that no header has")
+            raise RuleError(f"header {header.name}: the value has characters that no header has", "InvalidFilter")
     return HeaderOperations.model_construct(set=_values(asked.set), add=_values(asked.add), remove=asked.remove)
 
 
@@ -96,7 +96,7 @@ def _mirror(referrer: Referrer, asked: RequestMirror) -> list[Mirror]:
     target = destination(referrer, asked.backend_ref)
     if not is_there(referrer, asked.backend_ref):
         if referrer.route.KIND == "GRPCRoute":
-            raise RuleError(f"backend {asked.backend_ref.name} is not there")
+            raise RuleError(f"backend {asked.backend_ref.name} is not there", "BackendNotFound")
         return []
     share = None
     if asked.fraction is not None:

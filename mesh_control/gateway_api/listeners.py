@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from mesh_control.gateway_api.certificates import CertificateError, server_tls
-from mesh_control.gateway_api.converted import SUFFIX, ListenerGateway, Surroundings, metadata
+from mesh_control.gateway_api.converted import CLASSES, SUFFIX, ListenerGateway, Surroundings, metadata
 from mesh_policy.gateway_api.attachment import NAME_LABEL
 from mesh_policy.gateway_api.gateway import Gateway
 from mesh_policy.gateway_api.gateway_class import GatewayClass
@@ -13,7 +13,6 @@ from mesh_policy.gateway_api.reference_grant import ReferenceGrant
 from mesh_policy.hosts import CLUSTER_DOMAIN
 from mesh_policy.networking.gateway import GatewaySpec, Server, ServerPort
 
-CLASS, CONTROLLER = "istio", "istio.io/gateway-controller"
 NAME_OVERRIDE = "gateway.istio.io/name-override"
 """Annotation of a Gateway: how its Service is called instead of ``GATEWAY-CLASS``."""
 NOBODY = "~"
@@ -46,31 +45,23 @@ class OpenListener:
         return self.listener.hostname or ""
 
 
-def opened(
-    gateways: Sequence[Gateway],
-    classes: Sequence[GatewayClass],
-    grants: Sequence[ReferenceGrant],
-    around: Surroundings,
-) -> list[OpenListener]:
-    """The listeners of all Gateways whose class is this mesh's for gateways (waypoints there are none)."""
-    controllers = {known.metadata.name: known.spec.controller_name for known in classes}
-    return [
-        found
-        for gateway in gateways
-        if controllers.get(gateway.spec.gateway_class_name, _builtin(gateway.spec.gateway_class_name)) == CONTROLLER
-        for found in _of_gateway(gateway, grants, around)
-    ]
+def opened(gateways: Sequence[Gateway], grants: Sequence[ReferenceGrant], around: Surroundings) -> list[OpenListener]:
+    """The listeners of Gateways of this mesh."""
+    return [found for gateway in gateways for found in _of_gateway(gateway, grants, around)]
 
 
-def _builtin(name: str) -> str:
-    return CONTROLLER if name == CLASS else ""
+def ours(gateways: Sequence[Gateway], classes: Sequence[GatewayClass], around: Surroundings) -> list[Gateway]:
+    """The Gateways whose class is of a controller that this mesh is (waypoints there are none)."""
+    controllers = {name: controller for controller, name in CLASSES.items()}
+    controllers |= {known.metadata.name: known.spec.controller_name for known in classes}
+    return [g for g in gateways if controllers.get(g.spec.gateway_class_name) in around.controllers]
 
 
 def _of_gateway(gateway: Gateway, grants: Sequence[ReferenceGrant], around: Surroundings) -> Iterator[OpenListener]:
-    services = _services(gateway)
+    services = services_of(gateway)
     if not services:
         return
-    for listener in _without_conflicts(gateway.spec.listeners):
+    for listener in without_conflicts(gateway.spec.listeners):
         try:
             tls, valid = server_tls(gateway, listener, grants, around), listener.protocol in (*HTTP_LIKE, "TCP")
         except CertificateError:
@@ -97,7 +88,7 @@ def is_managed(gateway: Gateway) -> bool:
     return not addresses or (len(addresses) == 1 and addresses[0].kind_of_address == "IPAddress")
 
 
-def _services(gateway: Gateway) -> tuple[str, ...]:
+def services_of(gateway: Gateway) -> tuple[str, ...]:
     """Host names of the services in front of its proxies."""
     own = gateway.metadata
     if is_managed(gateway):
@@ -108,7 +99,7 @@ def _services(gateway: Gateway) -> tuple[str, ...]:
     return tuple(name if "." in name else f"{name}.{own.namespace}.{CLUSTER_DOMAIN}" for name in named)
 
 
-def _without_conflicts(listeners: Sequence[Listener]) -> list[Listener]:
+def without_conflicts(listeners: Sequence[Listener]) -> list[Listener]:
     """Of two that cannot be told apart the first one is opened."""
     kept: list[Listener] = []
     for listener in listeners:

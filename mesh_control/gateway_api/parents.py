@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from mesh_control.gateway_api.converted import Surroundings
 from mesh_control.gateway_api.listeners import OpenListener
 from mesh_policy import ServiceEntry
-from mesh_policy.gateway_api.attachment import Route, allowed_kinds
+from mesh_policy.gateway_api.attachment import Refused, Route, allowed_kinds
 from mesh_policy.gateway_api.kind import GROUP
 from mesh_policy.gateway_api.parent_refs import ParentRef
 from mesh_policy.gateway_api.tcp_route import TCPRoute
@@ -23,6 +23,8 @@ class Parents:
     listeners: Mapping[tuple[str, str], Sequence[OpenListener]]
     entries: Mapping[tuple[str, str], ServiceEntry]
     around: Surroundings
+    gateways: frozenset[tuple[str, str]] = frozenset()
+    """All Gateways of this mesh, those with no listener that can be used among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ def _at_gateway(route: Route, ref: ParentRef, parents: Parents) -> Iterator[AtLi
         return
     known = parents.listeners.get((namespace or route.metadata.namespace, name), ())
     for item in known:
-        if not _attaches(route, ref, item):
+        if denied(route, ref, item) is not None:
             continue
         beside = (
             other.hostname
@@ -72,36 +74,60 @@ def _at_gateway(route: Route, ref: ParentRef, parents: Parents) -> Iterator[AtLi
         yield AtListener(item, tuple(sorted({host for host in beside if host != item.hostname})))
 
 
-def _attaches(route: Route, ref: ParentRef, item: OpenListener) -> bool:
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """Why a route does not attach to a listener; ``message`` says it to people."""
+
+    reason: Refused
+    message: str
+
+
+def denied(route: Route, ref: ParentRef, item: OpenListener) -> Denied | None:
+    """Why a listener of the Gateway that ``ref`` names does not take a route; ``None``: it does. In Istio's order."""
     listener = item.listener
-    if ref.port not in (None, listener.port) or ref.section_name not in (None, "", listener.name):
-        return False
-    return _hosts_meet(route, item) and (route.GROUP, route.KIND) in allowed_kinds(listener)
+    if ref.port not in (None, listener.port):
+        return Denied(Refused.NO_PARENT, f"port {ref.port} not found")
+    if ref.section_name not in (None, "", listener.name):
+        return Denied(Refused.NO_PARENT, f'sectionName "{ref.section_name}" not found')
+    meeting = [served.partition("/")[0] for served in item.hosts if _meets(route, served.partition("/")[2])]
+    if not meeting:
+        return Denied(Refused.NO_HOSTNAME, f'no hostnames matched parent hostname "{item.hostname}"')
+    own = route.metadata.namespace
+    if "*" not in meeting and own not in meeting:
+        told = (
+            f'hostnames matched parent hostname "{item.hostname}", but namespace "{own}" is not allowed by the parent'
+        )
+        return Denied(Refused.NOT_ALLOWED, told)
+    if (route.GROUP, route.KIND) not in allowed_kinds(listener):
+        return Denied(Refused.NOT_ALLOWED, f"kind {route.KIND} is not allowed")
+    return None
 
 
-def _hosts_meet(route: Route, item: OpenListener) -> bool:
-    """Whether a host of the route and one of the listener fit each other, in the route's namespace."""
+def _meets(route: Route, name: str) -> bool:
+    """Whether a host of the route and one of a listener fit each other."""
     hosts = () if isinstance(route, TCPRoute) else route.spec.hostnames
-    for host in hosts or ("*",):
-        for served in item.hosts:
-            namespace, _, name = served.partition("/")
-            if namespace in ("*", route.metadata.namespace) and (within(host, name) or within(name, host)):
-                return True
-    return False
+    return any(within(host, name) or within(name, host) for host in hosts or ("*",))
 
 
 def in_mesh(route: Route, parents: Parents) -> list[InMesh]:
     """The services and ServiceEntries that a route rules for clients in the mesh, by name."""
-    refs = sorted(route.spec.parent_refs or (), key=lambda ref: _written(ref, route.metadata.namespace))
-    return [made for ref in refs if (made := _in_mesh(route, ref, parents)) is not None]
+    refs = sorted(route.spec.parent_refs or (), key=lambda ref: written(ref, route.metadata.namespace))
+    return [made for ref in refs if (made := at_service(route, ref, parents)) is not None]
 
 
-def _written(ref: ParentRef, namespace: str) -> str:
+def is_of_mesh(ref: ParentRef) -> bool:
+    """Whether a reference is to a service rather than to a Gateway."""
+    return ref.target[:2] in (SERVICE, SERVICE_ENTRY)
+
+
+def written(ref: ParentRef, namespace: str) -> str:
+    """A reference in one line, by which those of a route are put in order (Istio's ``parentRefString``)."""
     group, kind, owner, name = ref.target
     return f"{group}/{kind}/{name}/{ref.section_name or ''}/{ref.port or 0}.{owner or namespace}"
 
 
-def _in_mesh(route: Route, ref: ParentRef, parents: Parents) -> InMesh | None:
+def at_service(route: Route, ref: ParentRef, parents: Parents) -> InMesh | None:
+    """The service that a reference names; ``None``: it names none that is there."""
     group, kind, owner, name = ref.target
     namespace = owner or route.metadata.namespace
     if (group, kind) == SERVICE:

@@ -36,9 +36,12 @@ class Anyone:
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """Whoever has a join token of the certificate authority, or a certificate that it issued."""
+    """Whoever has a join token of the certificate authority, or a certificate that it issued: the token's id, or the
+    certificate's number."""
 
     grant: Grant
+    token: str = ""
+    serial: str = ""
 
     def covers(self, namespace: str, service_account: str) -> bool:
         """See :class:`JoinProof`."""
@@ -56,6 +59,22 @@ Believe = Callable[[str], Awaitable[JoinProof | None]]
 """Bearer token to what it proves; ``None`` for a text that is no join token of an authority, or no good one."""
 
 
+Withdrawn = Callable[[JoinProof], Awaitable[bool]]
+"""Whether what was believed once is not to be believed any more."""
+
+
+def withdrawing(authority: Authority) -> Withdrawn:
+    """Looks whether a join token, or a certificate, was revoked since. One that has expired or is used up was good when it
+    was shown, and is so still."""
+
+    async def withdrawn(proof: JoinProof) -> bool:
+        if not isinstance(proof, Granted) or not (proof.token or proof.serial):
+            return False
+        return await asyncio.to_thread(authority.is_withdrawn, proof.token, proof.serial)
+
+    return withdrawn
+
+
 def believing(authority: Authority, clock: Callable[[], float] = time.time) -> Believe:
     """Believe the join tokens of an authority. To connect with one uses none of its uses up: it is not for a new key; but one
     that is used up is not believed any more, as whoever used it has a certificate."""
@@ -68,6 +87,6 @@ def believing(authority: Authority, clock: Callable[[], float] = time.time) -> B
             return None
         if caller is None or await asyncio.to_thread(authority.is_used_up, caller.token):
             return None
-        return Granted(caller.grant)
+        return Granted(caller.grant, caller.token)
 
     return believe

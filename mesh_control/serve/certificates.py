@@ -29,7 +29,7 @@ class TokenOrder(BaseModel):
 
 
 class CertificateApi:
-    """Look at the authority, rotate it; make, list and revoke join tokens."""
+    """Look at the authority, rotate it, distrust a root; make, list and revoke join tokens."""
 
     def __init__(self, office: Office | None) -> None:
         self._office = office
@@ -41,6 +41,7 @@ class CertificateApi:
             web.get("/ca/bundle", self._answered(_bundle)),
             web.get("/ca/certificates", self._answered(_certificates)),
             web.post("/ca/rotate", self._answered(_rotate)),
+            web.post("/ca/distrust/{root}", self._answered(_distrust)),
             web.get("/tokens", self._answered(_tokens)),
             web.post("/tokens", self._answered(_create)),
             web.delete("/tokens/{id}", self._answered(_revoke)),
@@ -76,6 +77,11 @@ async def _certificates(office: Office, _request: web.Request) -> web.Response:
 
 async def _rotate(office: Office, _request: web.Request) -> web.Response:
     return as_json(await office.rotate())
+
+
+async def _distrust(office: Office, request: web.Request) -> web.Response:
+    confirmed = request.query.get("confirmed") == "1"
+    return as_json(await office.distrust(request.match_info["root"], confirmed=confirmed))
 
 
 async def _tokens(office: Office, _request: web.Request) -> web.Response:

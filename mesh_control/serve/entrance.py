@@ -43,6 +43,8 @@ def entrance_of(office: Office, clock: Callable[[], float] = time.time) -> Entra
         if caller.token != "" and await asyncio.to_thread(office.authority.is_used_up, caller.token):
             return Entrant(address, reason=f"{caller.proof} is used up")
         single = caller.grant.single
-        return Entrant(address, () if single is None else (str(single),), Granted(caller.grant))
+        return Entrant(
+            address, () if single is None else (str(single),), Granted(caller.grant, caller.token, caller.serial)
+        )
 
     return enter

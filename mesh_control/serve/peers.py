@@ -6,7 +6,7 @@ from typing import Any
 
 from mesh_api.identity import IdentityError, SpiffeId
 from mesh_api.node import Node
-from mesh_control.registration.proof import JoinProof
+from mesh_control.registration.proof import Anyone, JoinProof
 
 Identities = tuple[str, ...]
 """SPIFFE ids of a verified certificate; none where no certificate was shown."""
@@ -45,14 +45,12 @@ def address_of(peer: str) -> str:
     return rest.rpartition(":")[0] if kind in ("ipv4", "ipv6") else peer
 
 
-def contradiction(node: Node, identities: Identities) -> str | None:
-    """Why a node may not be who it says it is; ``None``: it may. A proxy is of the namespace, and runs as the service account
-    (where it names one), of its certificate (istiod's ``checkConnectionIdentity``)."""
-    return beyond(node, Certified(identities)) if identities else None
-
-
 def beyond(node: Node, proof: JoinProof) -> str | None:
-    """As :func:`contradiction`, of any proof."""
+    """Why a node may not be who it says it is; ``None``: it may. A proxy is of the namespace, and runs as the service account
+    (where it names one), that its proof is for (istiod's ``checkConnectionIdentity``). Where nothing is asked for, nothing is
+    contradicted."""
+    if isinstance(proof, Anyone):
+        return None
     try:
         namespace = node.parsed_id().namespace
     except ValueError as error:

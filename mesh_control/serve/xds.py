@@ -17,14 +17,13 @@ from typing import Any
 
 import grpc
 
-from mesh_api.node import Node
 from mesh_api.xds import grpc as wire
 from mesh_api.xds.errors import DecodeError
 from mesh_control.ca import tokens
 from mesh_control.control import Control
 from mesh_control.proxies import ProxyError
 from mesh_control.push import Answer, Asked
-from mesh_control.registration.proof import Anyone, Believe, JoinProof
+from mesh_control.registration.proof import Anyone, Believe, JoinProof, Withdrawn
 from mesh_control.serve import peers
 from mesh_control.serve.entrance import Entrance, Entrant
 from mesh_control.serve.limits import MESSAGE_BYTES, OUTBOX, Admission, Bucket, Limits
@@ -42,9 +41,10 @@ OPTIONS = (
 )
 SPREAD = 100
 """Clients that are told to go, and come back to another control plane, in one second of an orderly end."""
-REFUSAL = 0.2
-"""Seconds for which a refused client is listened to before it is told. What it says is not looked at, but a client of grpc's
-asyncio that is still writing when its stream ends tells its user ``INTERNAL``, not our reason."""
+REFUSAL, PATIENCE = 0.2, 10
+"""Seconds of silence after which a refused client is told, and how many times as long it is waited for. What it says is not
+looked at, but a client of grpc's asyncio that is still writing when its stream ends tells its user ``INTERNAL``, not our
+reason."""
 _END = None
 
 
@@ -56,30 +56,41 @@ class _Connection:
     address: str
     identities: peers.Identities
     proof: JoinProof
-    proven: bool
-    """Whether it may be no other node than its proof covers."""
     outbox: "asyncio.Queue[tuple[Answer, float] | None]" = field(default_factory=asyncio.Queue)
-    slow: bool = False
-    """Whether it has asked for more than it reads."""
+    heard: int = 0
+    """Requests that have come."""
+    refused: "_RefusedError | None" = None
+    """Why it is served no more; what it says then is heard, and not looked at."""
+
+    def refuse(self, refused: "_RefusedError") -> None:
+        """Sends nothing that waits, and ends the stream; the first reason counts."""
+        if self.refused is not None:
+            return
+        self.refused = refused
+        while not self.outbox.empty():
+            self.outbox.get_nowait()
+        self.outbox.put_nowait(_END)
 
 
 class XdsServer:
-    """Serves one :class:`Control` on one address. ``token`` ``None`` lets anyone join.
+    """Serves one :class:`Control` on one address, or on that of :meth:`handler` alone. ``token`` ``None`` lets anyone join.
 
-    ``believe`` looks at join tokens of a certificate authority, where there is one. ``identify`` says what a connection has
-    proven: where :meth:`listen` was given credentials that ask for certificates, a certificate proves as much as a token.
+    ``believe`` looks at join tokens of a certificate authority, where there is one, and ``withdrawn`` at what a stream was
+    opened with, when :meth:`look_again` is called. ``identify`` says what a connection has proven: where
+    :meth:`listen` was given credentials that ask for certificates, a certificate proves as much as a token.
     """
 
     def __init__(
         self,
         control: Control,
-        address: str,
+        address: str | None,
         token: str | None,
         *,
         limits: Limits = Limits(),  # noqa: B008 (immutable)
         identify: peers.Identify = peers.identities_of,
     ) -> None:
         self.believe: Believe | None = None
+        self.withdrawn: Withdrawn | None = None
         self._control = control
         self._token = token
         self._identify = identify
@@ -92,7 +103,7 @@ class XdsServer:
         self._started = False
         self._server = grpc.aio.server(options=OPTIONS)
         self._server.add_generic_rpc_handlers((self.handler(None),))
-        self.port = self.listen(address)
+        self.port = 0 if address is None else self.listen(address)
 
     def handler(self, entrance: Entrance | None) -> Any:
         """For the table of a gRPC server: with ``entrance``, of another one, whose connections must prove who they are there.
@@ -152,17 +163,14 @@ class XdsServer:
 
     def _deliver(self, stream: str, responses: list[Answer]) -> None:
         connection = self._connections.get(stream)
-        if connection is None:
+        if connection is None or connection.refused is not None:
             return
         now = self._control.clock()
         for response in responses:
             connection.outbox.put_nowait((response, now))
-        if connection.outbox.qsize() > OUTBOX and not connection.slow:
-            connection.slow = True
+        if connection.outbox.qsize() > OUTBOX and connection.refused is None:
             self._control.metrics.count("pilot_xds_write_timeout")
-            while not connection.outbox.empty():
-                connection.outbox.get_nowait()
-            connection.outbox.put_nowait(_END)
+            connection.refuse(_RefusedError(grpc.StatusCode.RESOURCE_EXHAUSTED, f"{OUTBOX} responses wait to be read"))
 
     async def _stream(
         self, requests: AsyncIterator[bytes], context: Any, entrance: Entrance | None, *, delta: bool
@@ -180,38 +188,61 @@ class XdsServer:
         decode = wire.delta_request_from_bytes if delta else wire.request_from_bytes
         reader = asyncio.create_task(self._read(connection, requests, decode), name=f"xds {stream}")
         try:
+            await self._look_at(connection)  # what was revoked since it was let in
             while (item := await outbox.get()) is not _END:
                 self._control.metrics.observe("pilot_proxy_queue_time", self._control.clock() - item[1])
                 yield item[0]
-            if connection.slow:
-                await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"{OUTBOX} responses wait to be read")
-            if reader.done() and (error := reader.exception()) is not None:
-                await context.abort(_status_of(error), str(error))
+            if connection.refused is not None:
+                log.warning("%s of %s: %s", stream, connection.address, connection.refused)
+                await _heard_out(connection, reader)
+                await context.abort(connection.refused.code, str(connection.refused))
         finally:
             reader.cancel()
             self._admission.leave(connection.address, connection.identities)
             del self._connections[stream]
             await self._control.on_close(stream)
 
+    async def look_again(self) -> None:
+        """Ends every stream that was opened with what is withdrawn now."""
+        for connection in list(self._connections.values()):
+            await self._look_at(connection)
+
+    async def _look_at(self, connection: _Connection) -> None:
+        if self.withdrawn is not None and await self.withdrawn(connection.proof):
+            reason = "what the stream was opened with was revoked"
+            connection.refuse(_RefusedError(grpc.StatusCode.UNAUTHENTICATED, reason))
+
     async def _read(
         self, connection: _Connection, requests: AsyncIterator[bytes], decode: Callable[[bytes], Asked]
     ) -> None:
+        """Takes requests for as long as there are any, also of one that was refused: see :data:`REFUSAL`."""
         bucket = Bucket(self._limits.rate, self._limits.burst)
         try:
             async for data in requests:
-                request = decode(data)
-                if wait := bucket.wait(self._control.clock()):
-                    await asyncio.sleep(wait)  # what is not read is not sent: HTTP/2 holds the client back
-                if request.node is not None:
-                    problem = _contradiction(request.node, connection)
-                    if problem is not None:
-                        raise _DeniedError(problem)
-                await self._control.on_request(connection.name, request, connection.proof, connection.identities)
-        except (ProxyError, DecodeError, _DeniedError) as error:
-            log.warning("%s: %s", connection.name, error)
-            raise
+                connection.heard += 1
+                if connection.refused is None:
+                    await self._take(connection, data, decode, bucket)
+        except Exception:
+            log.exception("%s: a request could not be taken", connection.name)
+            connection.refuse(_RefusedError(grpc.StatusCode.INTERNAL, "the request could not be taken"))
         finally:
             connection.outbox.put_nowait(_END)
+
+    async def _take(
+        self, connection: _Connection, data: bytes, decode: Callable[[bytes], Asked], bucket: Bucket
+    ) -> None:
+        try:
+            request = decode(data)
+            if wait := bucket.wait(self._control.clock()):
+                await asyncio.sleep(wait)  # what is not read is not sent: HTTP/2 holds the client back
+            if request.node is not None:
+                problem = peers.beyond(request.node, connection.proof)
+                if problem is not None:
+                    connection.refuse(_RefusedError(grpc.StatusCode.PERMISSION_DENIED, problem))
+                    return
+            await self._control.on_request(connection.name, request, connection.proof, connection.identities)
+        except (ProxyError, DecodeError) as error:
+            connection.refuse(_RefusedError(grpc.StatusCode.INVALID_ARGUMENT, str(error)))
 
     async def _admitted(self, context: Any, entrance: Entrance | None) -> _Connection:
         """Fail closed, and before anything is read. Raises :class:`_RefusedError`."""
@@ -228,7 +259,7 @@ class XdsServer:
         if refusal is not None:
             raise _RefusedError(grpc.StatusCode.RESOURCE_EXHAUSTED, refusal)
         name = f"s{next(self._ids)}"
-        return _Connection(name, entrant.address, entrant.identities, proof, entrance is not None)
+        return _Connection(name, entrant.address, entrant.identities, proof)
 
     def _proven(self, context: Any, entrant: Entrant) -> JoinProof:
         """The token that proxies share is a proof here as well; that none is asked for elsewhere lets nobody in."""
@@ -264,28 +295,23 @@ class _RefusedError(Exception):
         self.code = code
 
 
-class _DeniedError(Exception):
-    """A client says that it is somebody else than it has proven to be."""
-
-
 def _shown(context: Any) -> str:
     shown = dict(context.invocation_metadata() or ()).get("authorization", "")
     return shown.decode(errors="replace") if isinstance(shown, bytes) else str(shown)
 
 
-def _contradiction(node: Node, connection: _Connection) -> str | None:
-    if not connection.proven:
-        return peers.contradiction(node, connection.identities)
-    return peers.beyond(node, connection.proof)
-
-
 async def _hear_out(requests: AsyncIterator[bytes]) -> None:
+    """As :func:`_heard_out`, of a client that was not let in."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(REFUSAL):
             async for _ in requests:
                 pass
 
 
-def _status_of(error: BaseException) -> grpc.StatusCode:
-    denied = isinstance(error, _DeniedError)
-    return grpc.StatusCode.PERMISSION_DENIED if denied else grpc.StatusCode.INVALID_ARGUMENT
+async def _heard_out(connection: _Connection, reader: "asyncio.Task[None]") -> None:
+    """Returns when a client that was refused is silent, or has gone; at last when it never is."""
+    for _ in range(PATIENCE):
+        before = connection.heard
+        await asyncio.wait([reader], timeout=REFUSAL)
+        if reader.done() or connection.heard == before:
+            return

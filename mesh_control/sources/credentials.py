@@ -11,7 +11,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import ClassVar
 
+from mesh_control.gateway_api import Surroundings
 from mesh_control.secrets.references import SecretError
+from mesh_control.sources.kubernetes.surroundings import surroundings
 from mesh_control.sources.source import Parts
 from mesh_control.sources.watching import watch
 
@@ -34,9 +36,22 @@ class CredentialFolder:
         self._read: dict[tuple[str, str], Mapping[str, bytes]] = {}
 
     def read(self) -> Parts:
-        """See :class:`~mesh_control.sources.source.Source`: nothing of the world is here."""
+        """See :class:`~mesh_control.sources.source.Source`: nothing of the world is here but which certificates there are."""
         missing = () if self.path.is_dir() else (f"credentials_dir: {self.path}: there is no such folder",)
-        return Parts(problems=missing)
+        return Parts(problems=missing, surroundings=self._surroundings())
+
+    def _surroundings(self) -> Surroundings:
+        """For Gateways of the Gateway API: what names a secret that cannot be used opens no listener."""
+        values = []
+        for folder in self.path.glob("*/*"):
+            try:
+                content = self.content("Secret", folder.parent.name, folder.name)
+            except SecretError:
+                continue  # whoever asks for it is told why
+            text = {key: data.decode(errors="replace") for key, data in (content or {}).items()}
+            metadata = {"namespace": folder.parent.name, "name": folder.name}
+            values.append({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": text})
+        return surroundings(values)
 
     async def watch(self, changed: Callable[[], None]) -> None:
         """See :class:`~mesh_control.sources.source.Source`."""

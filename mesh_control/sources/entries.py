@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 
 from mesh_control.parts import Parts
-from mesh_control.services import Health, Resolution, Service, ServicePort, Workload, declared_protocol
+from mesh_control.services import Health, Protocol, Resolution, Service, ServicePort, Workload, declared_protocol
 from mesh_control.sources.kubernetes.services import TRAFFIC_DISTRIBUTION, asked_near
 from mesh_policy import Policy, ServiceEntry, WorkloadEntry, WorkloadEntrySpec
 
@@ -49,14 +49,15 @@ def _service(entry: ServiceEntry, host: str) -> Service:
         endpoints = (
             Workload(name, namespace, host, service_account="", sidecar=False),
         )  # the host itself is what is to be resolved
+    ports = tuple(
+        ServicePort(p.name, p.number, _protocol(p.protocol or ""), p.target_port or p.number) for p in spec.ports or ()
+    )
+    sent = tuple(port for port in ports if port.protocol is not Protocol.UDP)
     return Service(
         hostname=host,
         namespace=namespace,
-        ports=tuple(
-            ServicePort(p.name, p.number, declared_protocol(p.protocol or ""), p.target_port or p.number)
-            for p in spec.ports or ()
-            if (p.protocol or "").upper() != "UDP"
-        ),
+        ports=sent,
+        with_datagrams=() if len(sent) == len(ports) else ports,
         addresses=tuple(map(_address, spec.addresses or ())),
         selector=selector,
         endpoints=endpoints,
@@ -67,6 +68,10 @@ def _service(entry: ServiceEntry, host: str) -> Service:
         subject_alt_names=spec.subject_alt_names or (),
         near=asked_near((entry.metadata.annotations or {}).get(TRAFFIC_DISTRIBUTION, "")),
     )
+
+
+def _protocol(declared: str) -> Protocol:
+    return Protocol.UDP if declared.upper() == "UDP" else declared_protocol(declared)
 
 
 def _address(address: str) -> str:

@@ -17,6 +17,8 @@ log = logging.getLogger("mesh_control.webhook")
 
 RENEWAL = 0.5
 """Part of a certificate's life after which the next one is used."""
+LATEST = 0.1
+"""Part of a certificate's life that is left when the next one is used even where its root may not be known yet."""
 TURN = 30.0
 """Seconds between two looks, at most."""
 
@@ -76,7 +78,8 @@ class AuthorityIssuer:
 class Keeper:
     """Keeps ``context`` good for serving under the names. ``folder`` is the control plane's own.
 
-    Raises :class:`IssueError` when there is no first certificate.
+    ``covers`` says whether whoever asks knows a root (PEM): before that no certificate under another root is used, as long
+    as the former one is good. Raises :class:`IssueError` when there is no first certificate.
     """
 
     def __init__(self, issuer: Issuer, names: Sequence[str], folder: Path, clock: Callable[[], float]) -> None:
@@ -86,6 +89,10 @@ class Keeper:
         self._clock = clock
         self._signer = ""
         self._renewal = 0.0
+        self._latest = 0.0
+        self.covers: Callable[[str], bool] = lambda root: True
+        self.root = ""
+        """The root (PEM) of the certificate under which is served."""
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.minimum_version = ssl.TLSVersion.TLSv1_2
         # A session that goes on would go on under the former certificate.
@@ -99,7 +106,12 @@ class Keeper:
         signer = self.issuer.signer()
         if now < self._renewal and signer == self._signer:
             return False
+        root = pem.write_certificates(pem.read_certificates(self.issuer.bundle())[:1])
+        if self.root not in ("", root) and now < self._latest and not self.covers(root):
+            return False
         fresh = self.issuer.issue(self._names, now)
+        if self.issuer.signer() != signer:
+            return False  # it changed meanwhile: next time
         # OpenSSL reads keys from files only: it is there for as long as it takes, for nobody else to open.
         file = self._folder / "webhook.pem"
         try:
@@ -109,7 +121,8 @@ class Keeper:
             raise IssueError(f"{file}: {error.strerror}") from None
         finally:
             file.unlink(missing_ok=True)
-        self._signer, self._renewal = signer, now + (fresh.expires - now) * RENEWAL
+        self._signer, self._renewal, self.root = signer, now + (fresh.expires - now) * RENEWAL, root
+        self._latest = fresh.expires - (fresh.expires - now) * LATEST
         return True
 
     async def run(self) -> None:

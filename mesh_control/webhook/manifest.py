@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mesh_control.sources.kubernetes.rbac import CONFIGURATION
 from mesh_control.sources.kubernetes.resources import plural_of
 from mesh_control.webhook.review import API_VERSION, SHARED_GROUPS
 from mesh_policy.kinds import GROUPS, KINDS
@@ -43,7 +44,7 @@ def configuration(bundle: str, client: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "apiVersion": "admissionregistration.k8s.io/v1",
         "kind": "ValidatingWebhookConfiguration",
-        "metadata": {"name": "meshwright-validation", "labels": {"app.kubernetes.io/name": "meshwright"}},
+        "metadata": {"name": CONFIGURATION, "labels": {"app.kubernetes.io/name": "meshwright"}},
         "webhooks": [
             {
                 "name": NAME,

@@ -7,7 +7,10 @@ from collections.abc import AsyncIterator
 from mesh_control.ca.authority import Authority
 from mesh_control.control import Control
 from mesh_control.settings import Settings
+from mesh_control.sources.kubernetes.reporting import Reporter
 from mesh_control.sources.kubernetes.source import Cluster
+from mesh_control.sources.kubernetes.wiring import access_of
+from mesh_control.webhook.bundle import Bundle, united
 from mesh_control.webhook.certificate import AuthorityIssuer, IssueError, Keeper
 from mesh_control.webhook.server import Webhook, serving
 from mesh_policy import Finding, Policy
@@ -34,3 +37,19 @@ async def from_settings(
         raise OSError(f"webhook: {error}") from None
     async with serving(Webhook(judge, control.metrics), settings.webhook.address, keeper.context):
         yield keeper
+
+
+def bundle_of(settings: Settings, keeper: Keeper, reporter: Reporter | None) -> Bundle | None:
+    """What keeps the roots of the webhook's certificate known to the API server; ``None`` where there is no cluster.
+
+    Of several replicas the one that leads writes.
+    """
+    if settings.kubernetes is None:
+        return None
+
+    def leads() -> bool:
+        return reporter is None or reporter.leader.leads
+
+    made = Bundle(access_of(settings.kubernetes), lambda: united(keeper.issuer.bundle(), keeper.root), leads)
+    keeper.covers = made.covers
+    return made

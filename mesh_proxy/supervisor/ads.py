@@ -96,7 +96,7 @@ class AdsStream:
         """One stream from begin to end; returns why it ended."""
         try:
             metadata = self._metadata()
-            channel = self._channel()
+            channel = channel_to(self._control_plane, self._tls)
         except TokenError as error:
             return str(error)
         try:
@@ -116,18 +116,6 @@ class AdsStream:
             self._outgoing = None
             await channel.close()
         return "the control plane ended the stream"
-
-    def _channel(self) -> Any:
-        if self._tls is None:
-            return grpc.aio.insecure_channel(self._control_plane.target, options=OPTIONS)
-        tls = self._tls
-        credentials = grpc.ssl_channel_credentials(
-            _pem(tls.roots),
-            _pem(tls.key, secret=True) if tls.key is not None else None,
-            _pem(tls.certificate) if tls.certificate is not None else None,
-        )
-        options = (*OPTIONS, ("grpc.ssl_target_name_override", tls.server_name))
-        return grpc.aio.secure_channel(self._control_plane.target, credentials, options=options)
 
     async def _converse(self, channel: Any, metadata: tuple[tuple[str, str], ...]) -> None:
         call = channel.stream_stream(METHOD)(metadata=metadata)
@@ -151,6 +139,19 @@ class AdsStream:
             return self._control_plane.metadata
         others = tuple(pair for pair in self._control_plane.metadata if pair[0] != "authorization")
         return (*others, ("authorization", f"Bearer {read_token(self._token_file)}"))
+
+
+def channel_to(control_plane: ControlPlane, tls: ControlTls | None) -> Any:
+    """A channel of gRPC's, for one use; the files of ``tls`` are read now. Raises :class:`TokenError` for one of them."""
+    if tls is None:
+        return grpc.aio.insecure_channel(control_plane.target, options=OPTIONS)
+    credentials = grpc.ssl_channel_credentials(
+        _pem(tls.roots),
+        _pem(tls.key, secret=True) if tls.key is not None else None,
+        _pem(tls.certificate) if tls.certificate is not None else None,
+    )
+    options = (*OPTIONS, ("grpc.ssl_target_name_override", tls.server_name))
+    return grpc.aio.secure_channel(control_plane.target, credentials, options=options)
 
 
 def _pem(file: Path, *, secret: bool = False) -> bytes:

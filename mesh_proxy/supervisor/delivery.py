@@ -2,21 +2,26 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mesh_api.config import ProxyConfig
 from mesh_api.xds.errors import DecodeError
 from mesh_api.xds.resources import KINDS
 from mesh_api.xds.session import Known, Request, Response
 from mesh_api.xds.type_urls import ADS_ORDER, SHORT_NAMES
-from mesh_proxy.bootstrap import Bootstrap
+from mesh_proxy.bootstrap import Bootstrap, ControlPlane, Identity
 from mesh_proxy.ipc import Rejected, Stats
 from mesh_proxy.supervisor import last_good
 from mesh_proxy.supervisor.ads import AdsStream
 from mesh_proxy.supervisor.config_store import ConfigStore, Snapshot
 from mesh_proxy.supervisor.status import Facts, Status, status_of
 from mesh_proxy.supervisor.workers import Workers
+
+if TYPE_CHECKING:
+    from mesh_proxy.supervisor.identity import IdentityKeeper
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +40,7 @@ class Delivery:
         self._on_change = on_change
         self._store = ConfigStore(bootstrap.node, bootstrap.static, controlled=bootstrap.control_plane is not None)
         self._stream: AdsStream | None = None
+        self._identity: IdentityKeeper | None = None
         self._wake = asyncio.Event()
         self._unsaved = asyncio.Event()
         self._connected = False
@@ -46,6 +52,8 @@ class Delivery:
         if bootstrap.control_plane is not None:
             settings = bootstrap.settings
             self._stream = AdsStream(bootstrap.control_plane, self, settings.token_file, tls=settings.control_tls)
+            if settings.identity is not None:
+                self._identity = _keeper(bootstrap.control_plane, settings.identity, self._on_no_certificate)
 
     @property
     def in_force(self) -> Snapshot:
@@ -93,7 +101,11 @@ class Delivery:
             for type_url, updates in self._updates.items()
             for name, value in updates.items()
         }
-        return Stats(counters, {"control_plane.connected_state": int(self._connected)})
+        gauges = {"control_plane.connected_state": int(self._connected)}
+        found = self._identity.held if self._identity is not None else None
+        if found is not None:  # Envoy's name, which counts whole days, and none left as 0
+            gauges["server.days_until_first_cert_expiring"] = max(0, int((found.expires - time.time()) // 86400))
+        return Stats(counters, gauges)
 
     def restore(self) -> None:
         """Takes up what an earlier run left, when it is sound."""
@@ -113,8 +125,21 @@ class Delivery:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._apply_for_ever(), name="delivery-apply")
             if self._stream is not None:
-                tasks.create_task(self._stream.run(), name="delivery-stream")
+                tasks.create_task(self._run_stream(self._stream), name="delivery-stream")
                 tasks.create_task(self._save_for_ever(), name="delivery-save")
+
+    async def _run_stream(self, stream: AdsStream) -> None:
+        if self._identity is None:
+            await stream.run()
+            return
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._identity.run(), name="delivery-identity")
+            await self._identity.ready.wait()
+            tasks.create_task(stream.run(), name="delivery-stream-with-identity")
+
+    def _on_no_certificate(self, reason: str) -> None:
+        if not self._connected:
+            self.on_disconnect(reason)
 
     def save_the_rest(self) -> None:
         """At the end, after :meth:`run`: keeps what is not kept yet."""
@@ -204,6 +229,12 @@ class Delivery:
     def _changed(self) -> None:
         self._wake.set()
         self._on_change()
+
+
+def _keeper(control_plane: ControlPlane, identity: Identity, failed: Callable[[str], None]) -> "IdentityKeeper":
+    from mesh_proxy.supervisor.identity import IdentityKeeper  # brings cryptography
+
+    return IdentityKeeper(control_plane, identity, failed)
 
 
 _STAT_PREFIXES = {

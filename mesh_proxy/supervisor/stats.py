@@ -6,7 +6,10 @@ from typing import Final
 
 from mesh_proxy.ipc import Histogram, HostStats, Stats
 
-ALIKE: Final = (".membership_total", ".membership_healthy", ".membership_degraded", ".membership_excluded", "_open")
+ALIKE: Final = (
+    ".membership_total", ".membership_healthy", ".membership_degraded", ".membership_excluded", "_open",
+    ".lb_subsets_active", ".warming_state", ".health_check.healthy", ".health_check.degraded",
+)  # fmt: skip
 """Endings of gauges that say the same thing in every worker; all others count something that the workers share out."""
 
 
@@ -55,4 +58,17 @@ def _join(left: HostStats | None, right: HostStats) -> HostStats:
         total_requests=left.total_requests + right.total_requests,
         errors=left.errors + right.errors,
         times_ejected=left.times_ejected + right.times_ejected,
+        flags=left.flags | right.flags,
+        success_rate=_worse(left.success_rate, right.success_rate),
+        local_success_rate=_worse(left.local_success_rate, right.local_success_rate),
+        successes=left.successes + right.successes,
+        timeouts=left.timeouts + right.timeouts,
+        pending_requests=left.pending_requests + right.pending_requests,
+        total_connections=left.total_connections + right.total_connections,
+        connect_failures=left.connect_failures + right.connect_failures,
     )
+
+
+def _worse(left: float, right: float) -> float:
+    """Of two rates that are known, the lower one: each worker judges by its own."""
+    return max(left, right) if left < 0.0 or right < 0.0 else min(left, right)

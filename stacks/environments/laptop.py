@@ -12,7 +12,9 @@ ENVIRONMENT = Environment(
     name="laptop",
     machines=Machines(driver="processes", nodes=(Machine(name="laptop", address="127.0.0.1"),)),
     mesh=Mesh(
-        control_machine="laptop", gateway=Gateway(machine="laptop", http_port=18080, bind=IPv4Address("127.0.0.1"))
+        control_machine="laptop",
+        xds_port=15010,  # without TLS: it does not leave loopback
+        gateway=Gateway(machine="laptop", http_port=18080, bind=IPv4Address("127.0.0.1")),
     ),
     postgresql=Postgresql(machine="laptop", port=15432),
     services=demo.SERVICES,

@@ -94,7 +94,7 @@ DRIFT = {
     ],
     "node2": [
         "nft flush chain ip meshwright inbound",
-        "chmod 0644 /etc/meshwright/proxy/join-token",
+        "chmod 0644 /etc/meshwright/proxy/order.yml",
         "sed -i /order/d /etc/hosts",
     ],
     "node3": [
@@ -110,14 +110,14 @@ MENDED = [
     "node1: postgresql : Have the database and its role",
     f"node1: {UNITS}",
     "node2: host : Let the names of services resolve",
-    "node2: mesh_proxy : Keep the join token where only the proxies read it",
+    "node2: mesh_proxy : Write the bootstrap of each proxy",
     "node2: redirect : Have exactly these rules in force",
     f"node2: {UNITS}",
     "node3: package : Install the environment from the archive",
     f"node3: {UNITS}",
     f"node3: {UNITS}",
 ]
-"""The proxies of node2 restart for their token, those of node3 for their software."""
+"""A proxy of node2 restarts for its bootstrap, those of node3 for their software."""
 
 
 def test_drifted_hosts_are_told_as_they_are_and_mended(bare: BareMachines) -> None:

@@ -1,6 +1,7 @@
 """From nothing to a mesh on three machines, and what is promised of it, in the order in which people meet it."""
 
 import json
+import shlex
 import shutil
 import signal
 import subprocess
@@ -19,6 +20,7 @@ pytestmark = [
 ]
 USER = "6d2cb5a0-943c-4b96-9aa6-89eac7bdfd2b"
 SHOP = "store.services.local"
+SERVICES = ("store", "order", "warehouse", "warranty", "book-store")
 
 
 class Environment:
@@ -141,8 +143,33 @@ def test_no_secret_stands_in_state_output_or_process_lists(local: Environment) -
         "-c",
         "import json; from stacks import vault; print(json.dumps(vault.load(vault.ROOT, 'local')))",
     )
-    for value in json.loads(secrets.stdout).values():
+    tokens = [
+        local.stack.on(node, "sh", "-c", "'cat /etc/meshwright/proxy/*.token'").split()
+        for node in ("node1", "node2", "node3")
+    ]
+    keys = [
+        local.stack.on(node, "sh", "-c", "'cat /var/lib/meshwright/proxy/*/identity/identity.pem'").split("\n")[1]
+        for node in ("node1", "node2", "node3")
+    ]
+    assert sum(map(len, tokens)) == 7
+    for value in [*json.loads(secrets.stdout).values(), *keys, *(token for each in tokens for token in each)]:
         assert not [text[:200] for text in seen if value in text]
+
+
+def test_configuration_is_served_by_mutual_tls_alone_and_keys_are_for_their_owner(local: Environment) -> None:
+    stack = local.stack
+    listening = stack.on("node1", "ss", "-Hltn")
+    assert ":15012 " in listening
+    assert ":15010 " not in listening
+    certificates = json.loads(stack.mesh("ca", "certificates", "--output", "json").stdout)
+    assert {c["identity"] for c in certificates if c["proof"] != "control plane"} == {
+        "spiffe://cluster.local/ns/istio-system/sa/ingressgateway",
+        *(f"spiffe://cluster.local/ns/default/sa/{name}" for name in SERVICES),
+    }
+    for node in ("node1", "node2", "node3"):
+        find = r"find /etc/meshwright /var/lib/meshwright ( -name *.pem -o -name *.token -o -name *.key ) -perm /0077"
+        open_files = stack.on(node, *map(shlex.quote, find.split())).split()
+        assert open_files == ["/etc/meshwright/proxy/roots.pem"]  # no secret
 
 
 def test_traffic_goes_on_without_the_control_plane_and_after_a_restart_of_the_proxy(local: Environment) -> None:

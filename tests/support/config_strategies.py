@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 from mesh_api import config as c
 from mesh_api.config.authorization import MetadataMatch
-from mesh_api.config.routes import MILLION
+from mesh_api.config.health_checks import GrpcCheck, HealthCheck, HostCheck, HttpCheck, TcpCheck
+from mesh_api.config.load_balancing import Subsets, SubsetSelector
+from mesh_api.config.routes import MILLION, RateLimitedBackOff
 from tests.support.authorization_strategies import HTTP_RBAC, NETWORK_RBAC
 
 NAMES = st.from_regex(r"[a-z][a-z0-9|._-]{0,15}", fullmatch=True)
@@ -158,8 +160,15 @@ UPSTREAM_TLS = st.builds(
     auto_host_sni=st.booleans(),
     auto_sni_san_validation=st.booleans(),
 )
-UPSTREAM_SOCKETS = UPSTREAM_TLS | st.just(c.RawBuffer())
+_PLAIN_SOCKETS = UPSTREAM_TLS | st.just(c.RawBuffer())
+UPSTREAM_SOCKETS = _PLAIN_SOCKETS | st.builds(
+    c.UpstreamProxyProtocol, st.sampled_from(["V1", "V2"]), optional(_PLAIN_SOCKETS)
+)
 SOCKET_MATCHES = st.builds(c.TransportSocketMatch, name=NAMES, match=pairs(), socket=UPSTREAM_SOCKETS)
+
+LABELS = st.dictionaries(NAMES, st.sampled_from(['"v1"', "1", "true", '["a","b"]']), max_size=2).map(
+    lambda found: tuple(sorted(found.items()))
+)
 
 # --- endpoints -------------------------------------------------------------------------------------------------------
 ENDPOINTS = st.builds(
@@ -170,6 +179,12 @@ ENDPOINTS = st.builds(
     hostname=st.just("") | NAMES,
     tls_mode=st.sampled_from(["", "istio"]),
     metadata=pairs(),
+    lb_metadata=LABELS,
+    health_check=optional(
+        st.builds(
+            HostCheck, st.sampled_from([0, 8080]), st.sampled_from(["", "10.0.0.9"]), hostname=st.just("") | NAMES
+        )
+    ),
 )
 LOCALITIES = st.builds(
     c.LocalityEndpoints,
@@ -195,6 +210,8 @@ def assignments(names: st.SearchStrategy = NAMES) -> st.SearchStrategy:
             )
         ),
         overprovisioning_factor=st.integers(100, 200),
+        drop_overloads=st.sampled_from([(), (("throttle", 250_000),)]),
+        weighted_priority_health=st.booleans(),
     )
 
 
@@ -232,7 +249,27 @@ OUTLIERS = st.builds(
     enforcing_consecutive_gateway_failure=PERCENT,
     enforcing_consecutive_local_origin_failure=PERCENT,
     enforcing_success_rate=PERCENT,
-    split_external_local_origin_errors=st.booleans(),
+    success_rate_minimum_hosts=UINT32,
+    success_rate_request_volume=UINT32,
+    success_rate_stdev_factor=UINT32,
+    failure_percentage_threshold=PERCENT,
+    enforcing_failure_percentage=PERCENT,
+    enforcing_failure_percentage_local_origin=PERCENT,
+    failure_percentage_minimum_hosts=UINT32,
+    failure_percentage_request_volume=UINT32,
+    max_ejection_time_jitter=st.sampled_from([0.0, 1.5]),
+    successful_active_health_check_uneject_host=st.booleans(),
+    always_eject_one_host=st.booleans(),
+).flatmap(
+    lambda made: (
+        st.just(made)
+        | st.builds(
+            dataclasses.replace,
+            st.just(made),
+            split_external_local_origin_errors=st.just(True),
+            enforcing_local_origin_success_rate=PERCENT,
+        )
+    )
 )
 SLOW_STARTS = st.builds(
     c.SlowStart,
@@ -241,7 +278,54 @@ SLOW_STARTS = st.builds(
     min_weight_percent=optional(PERCENT.map(float)),
 )
 BUDGETS = st.builds(c.RetryBudget, PERCENT.map(float), UINT32)
-ZONES = st.builds(c.ZoneAware, optional(PERCENT.map(float)), optional(st.integers(1, 9)))
+ZONES = st.builds(c.ZoneAware, optional(PERCENT.map(float)), optional(st.integers(1, 9)), st.booleans())
+THRESHOLDS = st.builds(
+    c.CircuitBreakerThresholds,
+    UINT32,
+    UINT32,
+    UINT32,
+    UINT32,
+    retry_budget=optional(BUDGETS),
+    max_connection_pools=optional(UINT32),
+)
+SUBSETS = st.builds(
+    Subsets,
+    st.sampled_from([(SubsetSelector(("a", "b")), SubsetSelector(("c",), "NO_FALLBACK", single_host=True))])
+    | st.just((SubsetSelector(("a", "b"), "KEYS_SUBSET", ("a",)),)),
+    st.sampled_from(["NO_FALLBACK", "ANY_ENDPOINT"]),
+    panic_mode_any=st.booleans(),
+    list_as_any=st.booleans(),
+) | st.just(Subsets((SubsetSelector(("a",)),), "DEFAULT_SUBSET", (("a", '"b"'),)))
+STATUS_RANGES = st.sampled_from([((200, 201),), ((200, 300), (401, 402))])
+HEALTH_CHECKS = st.builds(
+    HealthCheck,
+    st.builds(
+        HttpCheck,
+        st.just("/healthz"),
+        st.just("") | NAMES,
+        st.sampled_from(["GET", "HEAD", "POST"]),
+        expected=STATUS_RANGES,
+        retriable=st.sampled_from([(), ((503, 504),)]),
+        http2=st.booleans(),
+    )
+    | st.builds(TcpCheck, st.sampled_from([b"", b"ping"]), st.sampled_from([(), (b"po", b"ng")]))
+    | st.builds(GrpcCheck, st.just("") | NAMES, st.just("") | NAMES),
+    timeout=POSITIVE,
+    interval=POSITIVE,
+    unhealthy_threshold=st.integers(1, 9),
+    healthy_threshold=st.integers(1, 9),
+    initial_jitter=st.sampled_from([0.0, 0.5]),
+    interval_jitter=st.sampled_from([0.0, 0.5]),
+    interval_jitter_percent=PERCENT,
+    no_traffic_interval=optional(POSITIVE),
+    no_traffic_healthy_interval=optional(POSITIVE),
+    unhealthy_interval=optional(POSITIVE),
+    unhealthy_edge_interval=optional(POSITIVE),
+    healthy_edge_interval=optional(POSITIVE),
+    alt_port=optional(PORTS),
+    reuse_connection=st.booleans(),
+    always_log_failures=st.booleans(),
+)
 BALANCING = st.one_of(
     st.fixed_dictionaries({"lb_policy": st.just(c.LbPolicy.RANDOM)}),
     st.fixed_dictionaries({"lb_policy": st.just(c.LbPolicy.ROUND_ROBIN), "slow_start": optional(SLOW_STARTS)}),
@@ -250,12 +334,22 @@ BALANCING = st.one_of(
             "lb_policy": st.just(c.LbPolicy.LEAST_REQUEST),
             "slow_start": optional(SLOW_STARTS),
             "least_request_choice_count": st.integers(2, 9),
+            "active_request_bias": st.sampled_from([1.0, 0.0, 0.5, 2.0]),
         }
     ),
     st.fixed_dictionaries(
         {
             "lb_policy": st.just(c.LbPolicy.RING_HASH),
-            "ring_hash": optional(st.builds(c.RingHashConfig, st.integers(1, 1024), st.integers(1024, 2048))),
+            "ring_hash": optional(
+                st.builds(
+                    c.RingHashConfig,
+                    st.integers(1, 1024),
+                    st.integers(1024, 2048),
+                    hash_function=st.sampled_from(["XX_HASH", "MURMUR_HASH_2"]),
+                )
+            ),
+            "use_hostname_for_hashing": st.booleans(),
+            "hash_balance_factor": st.sampled_from([0, 150]),
         }
     ),
     st.fixed_dictionaries(
@@ -267,9 +361,13 @@ BALANCING = st.one_of(
 )
 COMMON = {
     "connect_timeout": POSITIVE,
-    "thresholds": optional(
-        st.builds(c.CircuitBreakerThresholds, UINT32, UINT32, UINT32, UINT32, retry_budget=optional(BUDGETS))
-    ),
+    "thresholds": optional(THRESHOLDS),
+    "high_thresholds": optional(THRESHOLDS),
+    "max_connections_per_host": optional(UINT32),
+    "health_checks": tuples(HEALTH_CHECKS, most=1),
+    "subsets": optional(SUBSETS),
+    "ignore_new_hosts_until_first_hc": st.booleans(),
+    "ignore_health_on_host_removal": st.booleans(),
     "outlier_detection": optional(OUTLIERS),
     "healthy_panic_threshold": PERCENT.map(float),
     "http": HTTP_PROTOCOLS,
@@ -302,6 +400,8 @@ def clusters(name: st.SearchStrategy = NAMES, *, inline_only: bool = False) -> s
                 "dns_refresh_rate": POSITIVE,
                 "respect_dns_ttl": st.booleans(),
                 "dns_lookup_family": st.sampled_from(["AUTO", "V4_ONLY", "V6_ONLY", "V4_PREFERRED", "ALL"]),
+                "dns_failure_refresh_rate": optional(st.just((1.0, 20.0))),
+                "dns_resolvers": st.sampled_from([(), (c.SocketAddress("127.0.0.1", 5353),)]),
             }
         ),
     )
@@ -319,6 +419,8 @@ def clusters(name: st.SearchStrategy = NAMES, *, inline_only: bool = False) -> s
         type=st.just(c.ClusterType.ORIGINAL_DST),
         lb_policy=st.just(c.LbPolicy.CLUSTER_PROVIDED),
         use_http_header=st.booleans(),
+        original_dst_port=optional(PORTS),
+        original_dst_header=st.just(""),
         cleanup_interval=POSITIVE,
         http=HTTP_PROTOCOLS,
     )
@@ -361,7 +463,23 @@ RETRIES = st.builds(
     back_off_base=st.sampled_from([0.025, 0.1]),
     back_off_max=optional(st.just(1.5)),
     retriable_request_headers=tuples(HEADER_MATCHES),
-    other_priorities=st.booleans(),
+    omit_canary=st.booleans(),
+    omit_host_metadata=LABELS,
+    retriable_headers=tuples(HEADER_MATCHES),
+    per_try_idle_timeout=optional(POSITIVE),
+    rate_limited_back_off=optional(
+        st.builds(RateLimitedBackOff, st.just((("retry-after", "SECONDS"), ("x-reset", "UNIX_TIMESTAMP"))), POSITIVE)
+    ),
+).flatmap(
+    lambda made: (
+        st.just(made)
+        | st.builds(
+            dataclasses.replace,
+            st.just(made),
+            other_priorities=st.just(True),
+            priority_update_frequency=st.integers(1, 9),
+        )
+    )
 )
 HASHES = st.one_of(
     st.builds(c.HashPolicy, header=TOKENS, terminal=st.booleans()),
@@ -376,7 +494,7 @@ HASHES = st.one_of(
     st.builds(c.HashPolicy, source_ip=st.just(True)),
 )
 REGEX_REWRITES = st.builds(c.RegexRewrite, st.just("^/a/(.*)"), st.just(r"/b/\1"))
-WEIGHTED = st.builds(c.WeightedCluster, NAMES, st.integers(1, 100), EDITS, st.just("") | NAMES)
+WEIGHTED = st.builds(c.WeightedCluster, NAMES, st.integers(1, 100), EDITS, st.just("") | NAMES, LABELS)
 DESTINATIONS = st.one_of(
     st.fixed_dictionaries({"cluster": NAMES}),
     st.fixed_dictionaries({"weighted_clusters": tuples(WEIGHTED, least=1), "use_hash_policy": st.booleans()}),
@@ -403,6 +521,8 @@ ROUTE_ACTIONS = st.builds(
             "mirrors": tuples(st.builds(c.Mirror, NAMES, PARTS, st.booleans(), optional(st.booleans()))),
             "cluster_not_found_code": st.sampled_from([404, 500, 503]),
             "upgrades": st.sampled_from([(), ("websocket",)]),
+            "metadata_match": LABELS,
+            "high_priority": st.booleans(),
         }
     ),
 )
@@ -682,6 +802,7 @@ TCP_PROXIES = st.builds(
             "max_connection_duration": optional(POSITIVE),
             "hash_source_ip": st.booleans(),
             "mongo_statistics": st.just("") | NAMES,
+            "tunnel": optional(st.builds(c.Tunnel, NAMES, st.booleans())),
         }
     ),
 )

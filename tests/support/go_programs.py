@@ -17,6 +17,8 @@ from pathlib import Path
 HERE = Path(__file__).parent
 PROGRAMS = ("istio_verdicts", "istio_analyzers", "istio_compiler", "istio_ca_client")
 """Folders beside this module."""
+H2SPEC = "github.com/summerwind/h2spec/cmd/h2spec"
+"""Package whose version stands in ``h2spec/go.mod``."""
 GATEWAY_API = "sigs.k8s.io/gateway-api@v1.6.3"
 """Module whose files the tests read; the programs need another version of it."""
 KUBERNETES = "v1.34.2"
@@ -102,6 +104,21 @@ def build_kubernetes() -> Path:
     return folder
 
 
+def build_h2spec() -> Path:
+    """h2spec, which asks a server of HTTP/2 what the RFCs want, in the cache or built now.
+
+    Raises :class:`NotBuiltError` without Go or without its modules.
+    """
+    source = HERE / "h2spec"
+    folder = cache() / f"h2spec-{_digest(source)}"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as guard:
+        fcntl.flock(guard, fcntl.LOCK_EX)
+        if not (folder / "h2spec").exists():
+            _build(source, folder / "h2spec", H2SPEC)
+    return folder / "h2spec"
+
+
 def _version(source: Path) -> str:
     """Istio's, of which the code is."""
     found = re.search(r"^\s*istio\.io/istio (\S+)", (source / "go.mod").read_text(encoding="utf-8"), re.MULTILINE)
@@ -147,7 +164,7 @@ def main() -> None:
     command = go()
     if command is not None:
         subprocess.run([command, "mod", "download", GATEWAY_API], cwd=HERE / PROGRAMS[0], check=False)
-    for make in (*(functools.partial(build, name) for name in PROGRAMS), build_kubernetes):
+    for make in (*(functools.partial(build, name) for name in PROGRAMS), build_h2spec, build_kubernetes):
         try:
             sys.stdout.write(f"{make()}\n")
         except NotBuiltError as reason:

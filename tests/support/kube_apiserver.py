@@ -198,8 +198,9 @@ PLURALS = {
     "EndpointSlice": "endpointslices",
     "ServiceEntry": "serviceentries",
     "AuthorizationPolicy": "authorizationpolicies",
+    "GatewayClass": "gatewayclasses",
 }
-CLUSTER_WIDE = ("Namespace", "Node", "CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding")
+CLUSTER_WIDE = ("Namespace", "Node", "CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding", "GatewayClass")
 
 
 def path_of(value: Mapping[str, Any], sub: str = "") -> str:

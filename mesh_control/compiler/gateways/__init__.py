@@ -111,6 +111,7 @@ def _listener(scope: Scope, door: Door, opening: _Opening) -> Listener:
         traffic_direction=TrafficDirection.OUTBOUND,
         access_logs=defaults.LISTENER_ACCESS_LOGS,
         max_connections_per_event=defaults.CONNECTIONS_PER_EVENT,
+        exact_balance=scope.proxy.exact_balance_outbound and not scope.proxy.limited,
     )
 
 

@@ -21,28 +21,37 @@ def are_wanted(scope: Scope) -> bool:
     return not scope.proxy.limited and bool(auto_passthrough_hosts(scope))
 
 
-def clusters(outbound: Iterable[Cluster]) -> Iterator[Cluster]:
+def clusters(scope: Scope, outbound: Iterable[Cluster]) -> Iterator[Cluster]:
     """One for each cluster of a service within the mesh."""
     for cluster in outbound:
-        if cluster.external or not cluster.name.startswith("outbound|"):
+        if not _is_within(scope, cluster.name):
             continue
         name, hosts = _renamed(cluster.name), cluster.load_assignment
+        usual = cluster.alt_stat_name == names.statistics(cluster.name)
         yield replace(
             cluster,
             name=name,
             eds_service_name=name if cluster.type is ClusterType.EDS else "",
             load_assignment=None if hosts is None else replace(hosts, cluster_name=name),
-            alt_stat_name=names.statistics(name),
+            alt_stat_name=names.statistics(name) if usual else cluster.alt_stat_name,
             tls=None,
             tls_matches=(),
         )
 
 
-def assignments(outbound: Iterable[ClusterLoadAssignment]) -> Iterator[ClusterLoadAssignment]:
-    """The hosts of these clusters."""
+def assignments(scope: Scope, outbound: Iterable[ClusterLoadAssignment]) -> Iterator[ClusterLoadAssignment]:
+    """The hosts of these clusters. A locality without any stays, as istiod has it."""
     for assignment in outbound:
-        localities = (made for locality in assignment.localities if (made := _mutual(locality)).endpoints)
-        yield replace(assignment, cluster_name=_renamed(assignment.cluster_name), localities=tuple(localities))
+        if _is_within(scope, assignment.cluster_name):
+            localities = tuple(map(_mutual, assignment.localities))
+            yield replace(assignment, cluster_name=_renamed(assignment.cluster_name), localities=localities)
+
+
+def _is_within(scope: Scope, name: str) -> bool:
+    """Whether an outbound cluster is of a service of the mesh; nothing else is handed on."""
+    direction, _, _, host = name.split("|", 3)
+    service = scope.by_host.get(host)
+    return direction == "outbound" and service is not None and not service.external
 
 
 def _renamed(name: str) -> str:
@@ -52,5 +61,5 @@ def _renamed(name: str) -> str:
 
 def _mutual(locality: LocalityEndpoints) -> LocalityEndpoints:
     kept = tuple(endpoint for endpoint in locality.endpoints if endpoint.tls_mode == MUTUAL)
-    weight = None if locality.weight is None else sum(endpoint.weight for endpoint in kept)
+    weight = None if locality.weight is None or not kept else sum(endpoint.weight for endpoint in kept)
     return replace(locality, endpoints=kept, weight=weight)

@@ -10,8 +10,9 @@ from mesh_control.compiler.gateways import tls as gateway_tls
 from mesh_control.compiler.gateways.bindings import serves_any, virtual_services
 from mesh_control.compiler.gateways.servers import Bound
 from mesh_control.compiler.scope import Scope
-from mesh_control.compiler.stream_routes import to_destinations, with_rules
+from mesh_control.compiler.stream_routes import counted_as, to_destinations, with_rules
 from mesh_control.gateway_api import AttachedRules
+from mesh_control.services import Protocol
 from mesh_policy import VirtualService
 from mesh_policy.hosts import gateway_name, within
 from mesh_policy.networking.virtual_service import TcpMatch, TlsMatch, WeightedDestination
@@ -89,7 +90,12 @@ def _automatic(scope: Scope, bound: Bound) -> Iterator[FilterChain]:
             for subset in subsets:
                 name = names.sni(port.number, subset, service.hostname)
                 match = FilterChainMatch(server_names=(name,), application_protocols=tls.MUTUAL_ANY)
-                yield FilterChain(with_rules(scope, filter_chains.tcp(name), rules, subset), match=match)
+                pattern = scope.world.mesh.outbound_cluster_stat_name
+                proxy = counted_as(scope, filter_chains.tcp(name), pattern, service, port, subset)
+                proxy = replace(with_rules(scope, proxy, rules, subset), tunnel=None)
+                if port.protocol is Protocol.MONGO:
+                    proxy = replace(proxy, mongo_statistics=proxy.stat_prefix)
+                yield FilterChain(proxy, match=match)
 
 
 def _chain(
@@ -100,7 +106,8 @@ def _chain(
     match: FilterChainMatch,
     socket: DownstreamTls | None = None,
 ) -> FilterChain:
-    place = Place(bound.gateway, bound.server.port.number, stream=True)
+    port = bound.server.port
+    place = Place(bound.gateway, port.number, stream=True, port_name=port.name)
     proxy = to_destinations(scope, service, items, place)
     if bound.protocol == "mongo" and not scope.proxy.limited:
         proxy = replace(proxy, mongo_statistics=proxy.stat_prefix)

@@ -5,6 +5,7 @@ istiod's registry does; ``manifests`` does it for objects that stand in files an
 ``surroundings`` for what the Gateway API asks of a cluster.
 
 The live source is ``source``: of each collection (``resources``, ``secrets``) a ``mirror``, around the pure ``reflector``,
-over ``api`` and ``access``. What became of objects is written back by ``reporting``, around ``status``, in the replica that
-leads (``leader``, around ``election``). ``rbac`` has the rights that it takes, ``wiring`` the way from the settings.
+over ``api`` and ``access``; ``last_good`` keeps what broken policies said before. What became of objects is written back by
+``reporting``, around ``status`` and, for the Gateway API, ``gateway_objects``, in the replica that leads (``leader``, around
+``election``). ``rbac`` has the rights that it takes, ``wiring`` the way from the settings.
 """

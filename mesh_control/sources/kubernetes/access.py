@@ -6,7 +6,7 @@ import os
 import ssl
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
@@ -26,7 +26,7 @@ class Access:
 
     url: str
     tls: ssl.SSLContext | None = None
-    token: str = ""
+    token: str = field(default="", repr=False)
     token_file: Path | None = None
     namespace: str = "default"
 

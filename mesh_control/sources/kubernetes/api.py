@@ -19,7 +19,7 @@ SILENCE = WATCH_SECONDS + 30
 REQUEST_SECONDS = 60
 LONGEST_LINE = 16 * 1024 * 1024
 """Bytes of an event; etcd takes objects of 1.5 MiB by default."""
-APPLY = "application/apply-patch+yaml"
+APPLY, MERGE = "application/apply-patch+yaml", "application/merge-patch+json"
 
 
 class ApiError(Exception):

@@ -16,18 +16,20 @@ from mesh_control.sources.kubernetes.resources import Collection, Unusable, trim
 @dataclass(slots=True)
 class Mirror:
     """``read`` makes a typed object or raises :class:`Unusable`: what was made of the object before then stays (``typed``),
-    and what is wrong is in ``broken``."""
+    and what is wrong is in ``broken``. Its objects may be Secrets: none is shown in its ``repr``."""
 
     collection: Collection
     read: Callable[[Raw], Any]
     rng: random.Random = field(default_factory=random.Random)
     clock: Callable[[], float] = time.monotonic
-    reflector: Reflector = field(init=False)
-    typed: dict[Key, Any] = field(default_factory=dict)
-    broken: dict[Key, str] = field(default_factory=dict)
+    reflector: Reflector = field(init=False, repr=False)
+    typed: dict[Key, Any] = field(default_factory=dict, repr=False)
+    broken: dict[Key, str] = field(default_factory=dict, repr=False)
+    good: dict[Key, Raw] = field(default_factory=dict, repr=False)
+    """Of broken objects, what ``typed`` was made of."""
     changes: int = 0
     """How often something changed."""
-    _read: dict[Key, Raw] = field(default_factory=dict)
+    _read: dict[Key, Raw] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         self.reflector = Reflector(self.rng)
@@ -83,20 +85,38 @@ class Mirror:
         items = self.reflector.items
         for key in [key for key in self._read if key not in items]:
             del self._read[key]
-            self.typed.pop(key, None)
-            self.broken.pop(key, None)
+            for known in (self.typed, self.broken, self.good):
+                known.pop(key, None)
         for key, value in items.items():
             former = self._read.get(key)
             if former is value:
                 continue
             self._read[key] = value
             if former is None or not unchanged(self.collection, former, value):
-                self._take(key, value)
+                self._take(key, value, former)
 
-    def _take(self, key: Key, value: Raw) -> None:
+    def _take(self, key: Key, value: Raw, former: Raw | None) -> None:
         try:
             self.typed[key] = self.read(value)
             self.broken.pop(key, None)
+            self.good.pop(key, None)
         except Unusable as error:
-            known = "; what it said before stays in force" if key in self.typed else ""
-            self.broken[key] = "\n".join(f"kubernetes: {line}{known}" for line in str(error).splitlines())
+            if former is not None and key in self.typed:
+                self.good.setdefault(key, former)
+            told = "\n".join(f"kubernetes: {line}" for line in str(error).splitlines())
+            self.broken[key] = _with_former(told) if key in self.typed else told
+
+    def restore(self, key: Key, value: Raw) -> bool:
+        """Put in force what a broken object said before this process was there; whether that can be used."""
+        try:
+            self.typed[key] = self.read(value)
+        except Unusable:
+            return False
+        self.good[key] = value
+        self.broken[key] = _with_former(self.broken[key])
+        self.changes += 1
+        return True
+
+
+def _with_former(told: str) -> str:
+    return "\n".join(f"{line}; what it said before stays in force" for line in told.splitlines())

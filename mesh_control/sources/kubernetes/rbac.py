@@ -3,11 +3,15 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from mesh_control.sources.kubernetes.last_good import NAME as LAST_GOOD
 from mesh_control.sources.kubernetes.resources import CORE, DEFINITIONS, plural_of
 from mesh_policy import KINDS
+from mesh_policy.gateway_api.kind import GROUP as GATEWAY_API
 
 LEASE = "meshwright-control"
 """Name of the lease by which the replicas choose a leader."""
+WEBHOOKS, CONFIGURATION = "admissionregistration.k8s.io", "meshwright-validation"
+"""The object by which the API server asks the webhook (:mod:`mesh_control.webhook.manifest`)."""
 READ = ["get", "list", "watch"]
 Value = dict[str, Any]
 
@@ -25,7 +29,7 @@ def manifests(
     rbac = "rbac.authorization.k8s.io"
     roles: list[tuple[str, Value, list[Value]]] = [
         ("ClusterRole", {"name": name}, cluster_rules()),
-        ("Role", {"name": name, "namespace": namespace}, lease_rules(name)),
+        ("Role", {"name": name, "namespace": namespace}, [*lease_rules(name), *last_good_rules()]),
     ]
     if mesh_config is not None:
         place, _, config = mesh_config.partition("/")
@@ -38,8 +42,8 @@ def manifests(
 
 
 def cluster_rules() -> list[Value]:
-    """Reading what is mirrored; writing the status of policies, never a policy; telling events; asking whose a token is, and
-    who may list Secrets. No secrets."""
+    """Reading what is mirrored; writing the status of policies, never a policy; making our GatewayClass; the roots of the
+    webhook's certificate; telling events; asking whose a token is, and who may list Secrets. No secrets."""
     groups: dict[str, list[str]] = {}
     for collection in (*CORE, DEFINITIONS):
         groups.setdefault(collection.group, []).append(collection.plural)
@@ -47,12 +51,15 @@ def cluster_rules() -> list[Value]:
     for kind in KINDS.values():
         policies.setdefault(kind.GROUP, []).append(plural_of(kind))
     told = {group: plurals for group, plurals in policies.items() if group.endswith(".istio.io")}
+    told[GATEWAY_API] = [plural for plural in policies[GATEWAY_API] if plural != "referencegrants"]
     return [
         *(_rule(group, sorted(plurals), READ) for group, plurals in sorted({**groups, **policies}.items())),
         *(
             _rule(group, sorted(f"{plural}/status" for plural in plurals), ["patch"])
             for group, plurals in sorted(told.items())
         ),
+        _rule(GATEWAY_API, ["gatewayclasses"], ["create"]),
+        {**_rule(WEBHOOKS, ["validatingwebhookconfigurations"], ["get", "patch"]), "resourceNames": [CONFIGURATION]},
         _rule("", ["events"], ["create"]),
         _rule("authentication.k8s.io", ["tokenreviews"], ["create"]),
         _rule("authorization.k8s.io", ["subjectaccessreviews"], ["create"]),
@@ -65,9 +72,20 @@ def lease_rules(name: str) -> list[Value]:
     return [_rule(group, plural, ["create"]), {**_rule(group, plural, ["get", "update"]), "resourceNames": [name]}]
 
 
+def last_good_rules() -> list[Value]:
+    """The ConfigMap with what broken policies said before; to make one cannot be narrowed down to a name."""
+    kept = {**_rule("", ["configmaps"], [*READ, "patch"]), "resourceNames": [LAST_GOOD]}
+    return [_rule("", ["configmaps"], ["create"]), kept]
+
+
 def secret_rules(names: Sequence[str]) -> list[Value]:
     """The Secrets of those names, in the namespace of a role of its own: what Gateways and DestinationRules name."""
     return [{**_rule("", ["secrets"], READ), "resourceNames": list(names)}]
+
+
+def config_map_rules(names: Sequence[str]) -> list[Value]:
+    """The ConfigMaps of those names, as :func:`secret_rules`: with the roots that policies name as ``configmap://``."""
+    return [{**_rule("", ["configmaps"], READ), "resourceNames": list(names)}]
 
 
 def mesh_config_rules(name: str) -> list[Value]:

@@ -16,6 +16,7 @@ Key = tuple[str, str]
 """Namespace (empty where there is none) and name."""
 
 GONE = 410
+UNAUTHORIZED, FORBIDDEN = 401, 403
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
 """Seconds between two tries: doubled with each failure, of which a random part is taken, so that not all come at once."""
 SHORT = 1.0
@@ -51,14 +52,17 @@ class Reflector:
     """The copy, and what is to be asked next. Times are seconds of any one clock.
 
     ``lists`` counts the whole lists that were had. ``problem`` says why the copy may not be up to date; empty: it is.
+    What may be Secrets is not in its ``repr``.
     """
 
     rng: random.Random
-    items: dict[Key, Raw] = field(default_factory=dict)
+    items: dict[Key, Raw] = field(default_factory=dict, repr=False)
     lists: int = 0
     problem: str = ""
+    forbidden: bool = False
+    """Whether the last answer was that this may not be read."""
     _version: str = ""
-    _pages: dict[Key, Raw] = field(default_factory=dict)
+    _pages: dict[Key, Raw] = field(default_factory=dict, repr=False)
     _after: str = ""
     _failures: int = 0
     _not_before: float = 0.0
@@ -128,12 +132,13 @@ class Reflector:
             self._version = ""  # and at once: nothing is wrong with the server
             return
         self._failures += 1
+        self.forbidden = status in (UNAUTHORIZED, FORBIDDEN)
         longest = min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(self._failures, 10))
         self._not_before = now + self.rng.uniform(longest / 2, longest)
         self.problem = message
 
     def _succeeded(self) -> None:
-        self._failures, self._not_before, self.problem = 0, 0.0, ""
+        self._failures, self._not_before, self.problem, self.forbidden = 0, 0.0, "", False
 
     def watching(self) -> None:
         """The server took a watch up: it can be reached again."""

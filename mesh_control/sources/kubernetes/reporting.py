@@ -3,17 +3,20 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
 
-from mesh_control.sources.kubernetes import status
-from mesh_control.sources.kubernetes.api import APPLY, Api, ApiError
+from mesh_control.conditions import Condition
+from mesh_control.sources.kubernetes import gateway_objects, last_good, status
+from mesh_control.sources.kubernetes.api import APPLY, MERGE, Api, ApiError
 from mesh_control.sources.kubernetes.leader import Leader
 from mesh_control.sources.kubernetes.reflector import Key, Raw
 from mesh_control.sources.kubernetes.resources import Collection
 from mesh_control.sources.kubernetes.source import Cluster
-from mesh_control.sources.kubernetes.status import Budget, Condition, Proxies
+from mesh_control.sources.kubernetes.status import Budget, Event, Proxies
+from mesh_control.world import World
 from mesh_policy import KINDS, Policy
 
 MANAGER = "meshwright"
@@ -23,7 +26,7 @@ WORDS_SECONDS = 10.0
 """The least time between two writes of an object of which only the second's messages differ."""
 LOOK_SECONDS = 1.0
 """How often is looked for what has to be told."""
-NOT_FOUND = 404
+NOT_FOUND, CONFLICT = 404, 409
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,20 @@ class View:
     version: str
     policies: Mapping[tuple[str, str, str], Policy]
     proxies: Proxies
+    world: World = field(default_factory=World)
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A status that is to be written, and what is to be told of the change. ``merged``: the object's former status is
+    replaced where it is another one, unless somebody wrote in between; else the fields become our manager's."""
+
+    collection: Collection
+    key: Key
+    value: Raw
+    status: dict[str, Any]
+    event: Event | None
+    merged: bool = False
 
 
 @dataclass(slots=True)
@@ -50,6 +67,9 @@ class Reporter:
     budget: Budget = field(default_factory=lambda: Budget(WRITES_PER_SECOND, BURST))
     _asked: dict[tuple[Collection, Key], tuple[str, float]] = field(default_factory=dict)
     """By the object, the version of which a status was written, and when: nothing more is written of that version."""
+    _memo: gateway_objects.Memo = field(default_factory=gateway_objects.Memo)
+    _unkept: str = ""
+    """Why what broken policies said before is not kept."""
     _settled: tuple[object, ...] = ()
     """The state of things in which there was nothing to tell."""
 
@@ -58,7 +78,7 @@ class Reporter:
 
     def problems(self) -> list[str]:
         """Why nothing can be written, if so."""
-        return [problem for problem in (self.leader.problem, self.problem) if problem]
+        return [problem for problem in (self.leader.problem, self.problem, self._unkept) if problem]
 
     async def run(self) -> None:
         """Take part in the election and tell, for ever."""
@@ -83,26 +103,68 @@ class Reporter:
         if state == self._settled:
             return
         self._settled, problem = state, ""
-        for collection, key, value, wanted in self._due(view):
+        await self._keep(api)
+        for due in chain(self._due(view), self._due_of_gateway_api(view)):
             self._settled = ()
             if not self.leader.leads or not self.budget.take(self.clock()):
                 break
             try:
-                await self._write(api, collection, key, value, wanted)
+                await self._write(api, due)
             except ApiError as error:
-                if error.status != NOT_FOUND:  # it has just been deleted
-                    problem = f"kubernetes: {collection.title}: status cannot be written: {error.message}"
-        self.problem = problem
+                if error.status not in (NOT_FOUND, CONFLICT):  # just deleted, or written by another: then once more
+                    problem = f"kubernetes: {due.collection.title}: status cannot be written: {error.message}"
+        self.problem = await self._make_class(api) or problem
 
-    def _due(self, view: View) -> Iterator[tuple[Collection, Key, Raw, tuple[Condition, ...]]]:
+    async def _keep(self, api: Api) -> None:
+        """Keep what broken policies said before, first of all: then they are told whether it outlives this process."""
+        stored = self.cluster.kept
+        wanted = last_good.wanted(self.cluster.mirrors, stored)
+        self._unkept = ""
+        if not self.cluster.home or wanted == stored:
+            return
+        self._settled = ()
+        metadata = {"name": last_good.NAME, "namespace": self.cluster.home}
+        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": wanted}
+        path = f"/api/v1/namespaces/{self.cluster.home}/configmaps/{last_good.NAME}"
+        try:
+            await api.request("PATCH", path, body, {"fieldManager": MANAGER, "force": "true"}, APPLY)
+        except ApiError as error:
+            self._unkept = (
+                f"kubernetes: ConfigMap {self.cluster.home}/{last_good.NAME}: cannot be written: {error.message}; "
+                "what broken policies said before is forgotten when this process ends"
+            )
+
+    async def _make_class(self, api: Api) -> str:
+        """Where the Gateway API is installed, our GatewayClass is there, as with Istio; returns what is wrong."""
+        wanted = gateway_objects.missing_class(self.cluster)
+        if wanted is None:
+            return ""
+        self._settled = ()
+        try:
+            await api.request("POST", gateway_objects.CLASSES_PATH, wanted)
+        except ApiError as error:
+            if error.status != CONFLICT:  # another replica was here before
+                return f"kubernetes: GatewayClass {wanted['metadata']['name']}: cannot be made: {error.message}"
+        return ""
+
+    def _due_of_gateway_api(self, view: View) -> Iterator[Due]:
+        for told in gateway_objects.told(self.cluster, view.world, view.proxies, self._now(), self._memo):
+            if self._asked.get((told.collection, told.key), ("", 0.0))[0] != _version(told.value):
+                yield Due(told.collection, told.key, told.value, told.status, told.event, merged=True)
+
+    def _due(self, view: View) -> Iterator[Due]:
         self._asked = {place: asked for place, asked in self._asked.items() if self._is_there(*place)}
         for collection, mirror in list(self.cluster.mirrors.items()):
             if (collection.group, collection.kind) not in KINDS or not collection.group.endswith(".istio.io"):
-                continue  # those of the Gateway API have statuses of other forms
+                continue  # those of the Gateway API have statuses of other forms (gateway_objects)
             for key, value in list(mirror.reflector.items.items()):
-                wanted = _wanted(mirror.typed.get(key), mirror.broken.get(key, ""), view)
+                problem = mirror.broken.get(key, "")
+                if problem and self._unkept and key in mirror.good:
+                    problem += " until the control plane starts again: it cannot be kept"
+                wanted = _wanted(mirror.typed.get(key), problem, view)
                 if self._is_due(collection, key, value, wanted):
-                    yield collection, key, value, wanted
+                    made = status.status(value, wanted, self._now())
+                    yield Due(collection, key, value, made or {}, status.event(value, wanted))
 
     def _is_there(self, collection: Collection, key: Key) -> bool:
         return collection in self.cluster.mirrors and key in self.cluster.mirrors[collection].reflector.items
@@ -116,23 +178,22 @@ class Reporter:
             return False
         return True
 
-    async def _write(
-        self, api: Api, collection: Collection, key: Key, value: Raw, wanted: tuple[Condition, ...]
-    ) -> None:
-        namespace, name = key
+    async def _write(self, api: Api, due: Due) -> None:
+        collection, (namespace, name), value = due.collection, due.key, due.value
         version, now = f"{collection.group}/{collection.version}", self._now()
-        place = Collection(collection.group, collection.version, collection.plural, collection.kind, True, namespace)
-        body: dict[str, Any] = {
-            "apiVersion": version,
-            "kind": collection.kind,
-            "metadata": {"name": name, "namespace": namespace},
-            "status": status.status(value, wanted, now),
-        }
-        query = {"fieldManager": MANAGER, "force": "true"}
-        await api.request("PATCH", f"{place.path}/{name}/status", body, query, APPLY)
-        self._asked[collection, key] = _version(value), self.clock()
-        if (told := status.event(value, wanted)) is not None:
-            made = status.event_object(value, version, collection.kind, told, now, self.leader.election.identity)
+        place = replace(collection, namespace=namespace)
+        path = f"{place.path}/{name}/status"
+        if due.merged:
+            # Lists in it belong to several controllers: the version keeps what another one has just written.
+            body: dict[str, Any] = {"metadata": {"resourceVersion": _version(value)}, "status": due.status}
+            await api.request("PATCH", path, body, {"fieldManager": MANAGER}, MERGE)
+        else:
+            metadata = {"name": name, "namespace": namespace}
+            body = {"apiVersion": version, "kind": collection.kind, "metadata": metadata, "status": due.status}
+            await api.request("PATCH", path, body, {"fieldManager": MANAGER, "force": "true"}, APPLY)
+        self._asked[collection, due.key] = _version(value), self.clock()
+        if due.event is not None:
+            made = status.event_object(value, version, collection.kind, due.event, now, self.leader.election.identity)
             await api.request("POST", f"/api/v1/namespaces/{made['metadata']['namespace']}/events", made)
 
     def _now(self) -> str:

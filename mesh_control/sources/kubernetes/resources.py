@@ -53,6 +53,9 @@ DEFINITIONS = Collection(
 """By which custom resources come and go."""
 
 MESH_CONFIG = "ConfigMap of the mesh"
+LAST_GOOD = "ConfigMap of the last good policies"
+UNREAD = (LAST_GOOD, "ConfigMap")
+"""Kinds of which nothing typed is made."""
 
 
 def mesh_config(namespace: str, name: str) -> Collection:
@@ -120,6 +123,8 @@ def reader(collection: Collection, refuse: Callable[[Policy], list[str]]) -> Cal
         return lambda value: _policy(collection, value, refuse)
     if collection.kind == MESH_CONFIG:
         return lambda value: _mesh_config(collection, value)
+    if collection.kind in UNREAD:
+        return dict
     read = objects.READERS[collection.group, collection.kind]
 
     def made(value: Raw) -> objects.Object:

@@ -1,4 +1,4 @@
-"""Which Secrets policies name: those, one by one, are all that is read of Secrets. Pure."""
+"""Which Secrets, and which ConfigMaps with roots, policies name: those, one by one, are all that is read of them. Pure."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -10,6 +10,7 @@ from mesh_policy.gateway_api.gateway import Gateway as ListenerGateway
 
 ROOTS_OF = "-cacert"
 """Ending of the Secret with the authorities that belongs to the one with a certificate (Istio)."""
+_CONFIG_MAP = "configmap://"
 _IN_CLUSTER = ("kubernetes://", "kubernetes-gateway://")
 
 
@@ -22,9 +23,42 @@ def wanted(policies: Iterable[Policy], workloads: Sequence[Workload]) -> frozens
     return frozenset(key for policy in policies for key in _of(policy, workloads))
 
 
+def config_maps(policies: Iterable[Policy]) -> frozenset[Key]:
+    """Namespace and name of each ConfigMap that is named, with roots by which a peer is checked. A name must have its
+    namespace (Istio's ``configmap://NAMESPACE/NAME``)."""
+    return frozenset(key for policy in policies for key in _maps_of(policy))
+
+
+def _maps_of(policy: Policy) -> Iterator[Key]:
+    if isinstance(policy, ListenerGateway):
+        yield from _authorities(policy, "ConfigMap")
+        return
+    names: Iterable[str] = ()
+    if isinstance(policy, Gateway):
+        names = (n for server in policy.spec.servers or () if server.tls is not None for n in _served(server.tls))
+    elif isinstance(policy, DestinationRule):
+        names = _called(policy)
+    for name in names:
+        namespace, slash, plain = name.removeprefix(_CONFIG_MAP).partition("/")
+        if name.startswith(_CONFIG_MAP) and slash and namespace and plain:
+            yield namespace, plain.removesuffix(ROOTS_OF)
+
+
+def _authorities(gateway: ListenerGateway, kind: str) -> Iterator[Key]:
+    """What a Gateway of the Gateway API checks its clients with."""
+    frontend = gateway.spec.tls.frontend if gateway.spec.tls is not None else None
+    if frontend is None:
+        return
+    for config in (frontend.default, *(item.tls for item in frontend.per_port or ())):
+        for reference in config.validation.ca_certificate_refs if config.validation is not None else ():
+            if reference.kind == kind:
+                yield reference.namespace or gateway.metadata.namespace, reference.name
+
+
 def _of(policy: Policy, workloads: Sequence[Workload]) -> Iterator[Key]:
     if isinstance(policy, ListenerGateway):
         yield from _referred(policy)
+        yield from _authorities(policy, "Secret")
         return
     if isinstance(policy, Gateway):
         names = [name for server in policy.spec.servers or () if server.tls is not None for name in _served(server.tls)]
@@ -71,7 +105,9 @@ def _referred(gateway: ListenerGateway) -> Iterator[Key]:
                 yield reference.namespace or gateway.metadata.namespace, reference.name
 
 
-def collections(keys: Iterable[Key]) -> Iterator[Collection]:
-    """Each Secret as a collection of its own, by its name: a role can give the right to read that one."""
+def collections(keys: Iterable[Key], maps: Iterable[Key] = ()) -> Iterator[Collection]:
+    """Each Secret and ConfigMap as a collection of its own, by its name: a role can give the right to read that one."""
     for namespace, name in sorted(keys):
         yield Collection("", "v1", "secrets", "Secret", True, namespace, f"metadata.name={name}")
+    for namespace, name in sorted(maps):
+        yield Collection("", "v1", "configmaps", "ConfigMap", True, namespace, f"metadata.name={name}")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from mesh_control.services import Resolution, Service, ServicePort, declared_protocol
+from mesh_control.services import Protocol, Resolution, Service, ServicePort, declared_protocol
 from mesh_policy import objects
 
 EXPORT_TO = "networking.istio.io/exportTo"
@@ -15,11 +15,14 @@ def service(
 ) -> Service:
     """The service. ``addresses`` are for one that names none; ``namespace`` is the one that it stands in."""
     own = () if given.headless else tuple(address for address in given.cluster_ips if address != "None")
+    ports = tuple(map(_port, given.ports))
+    sent = tuple(port for port in ports if port.protocol is not Protocol.UDP)
     exported = given.meta.annotations.get(EXPORT_TO) or ""
     return Service(
         hostname=given.host,
         namespace=given.meta.namespace,
-        ports=tuple(_port(port) for port in given.ports if port.protocol != "udp"),
+        ports=sent,
+        with_datagrams=() if len(sent) == len(ports) else ports,
         addresses=own or (() if given.headless else addresses),
         selector=given.selector,
         resolution=Resolution.NONE if given.headless else Resolution.STATIC,
@@ -33,7 +36,7 @@ def service(
 
 
 def _port(port: objects.ServicePort) -> ServicePort:
-    protocol = declared_protocol(port.protocol)
+    protocol = Protocol.UDP if port.protocol == "udp" else declared_protocol(port.protocol)
     name = port.name or str(port.number)
     if isinstance(port.target, str):
         return ServicePort(name, port.number, protocol, port.number, port.target)

@@ -5,11 +5,12 @@ import base64
 import binascii
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from mesh_control.gateway_api import Surroundings
-from mesh_control.sources.kubernetes import secrets
+from mesh_control.gateway_api.converted import OWN
+from mesh_control.sources.kubernetes import last_good, secrets
 from mesh_control.sources.kubernetes.access import Access
 from mesh_control.sources.kubernetes.api import Api
 from mesh_control.sources.kubernetes.mirror import Mirror
@@ -18,6 +19,7 @@ from mesh_control.sources.kubernetes.registry import Objects, Registry
 from mesh_control.sources.kubernetes.resources import (
     CORE,
     DEFINITIONS,
+    LAST_GOOD,
     MESH_CONFIG,
     Collection,
     custom,
@@ -28,6 +30,9 @@ from mesh_control.sources.kubernetes.rights import Rights, asking
 from mesh_control.sources.kubernetes.surroundings import surroundings
 from mesh_control.sources.source import Parts
 from mesh_policy import KINDS, Policy
+
+NAMED = ("Secret", "ConfigMap")
+"""Kinds of which only those are mirrored that policies name: for them wait only those who need them."""
 
 
 @dataclass(slots=True)
@@ -43,18 +48,24 @@ class Cluster:
     namespaces: tuple[str, ...] = ()
     refuse: Callable[[Policy], list[str]] = lambda policy: []
     mesh: Key | None = None
-    mirrors: dict[Collection, Mirror] = field(default_factory=dict)
+    controller: str = OWN
+    """As which controller of Gateways it acts (see :class:`~mesh_control.gateway_api.Surroundings`)."""
+    home: str = ""
+    """The namespace of the ConfigMap with what broken policies said before; empty: nothing is kept."""
+    mirrors: dict[Collection, Mirror] = field(default_factory=dict, repr=False)
     beside: Callable[[], Iterable[str]] = tuple
     """Problems of whoever writes to the cluster."""
     _rights: Rights = field(init=False)
     _registry: Registry = field(default_factory=Registry)
     _synced: bool = False
     _secrets: frozenset[Key] = frozenset()
+    _maps: frozenset[Key] = frozenset()
     _adjusted: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         self._rights = Rights(asking(self.access))
-        settings = () if self.mesh is None else (mesh_config(*self.mesh),)
+        settings = [] if self.mesh is None else [mesh_config(*self.mesh)]
+        settings += [last_good.collection(self.home)] if self.home else []
         for collection in (DEFINITIONS, *settings, *(narrow for core in CORE for narrow in self._narrowed(core))):
             self.mirrors[collection] = self._mirror(collection)
 
@@ -64,12 +75,13 @@ class Cluster:
         that is named, only those wait who need it."""
         if not self._synced:
             begun = all(collection in self.mirrors for collection in self._installed())
-            known = (mirror.reflector.synced for c, mirror in self.mirrors.items() if c.kind != "Secret")
+            known = (_is_known(c, mirror) for c, mirror in self.mirrors.items() if c.kind not in NAMED)
             self._synced = begun and all(known)
         return self._synced
 
     def read(self) -> Parts:
         """See :class:`~mesh_control.sources.source.Source`."""
+        last_good.restore(self.mirrors, self.kept)
         known = Objects(
             self._of("Service"),
             self._of("EndpointSlice"),
@@ -79,29 +91,37 @@ class Cluster:
         )
         services, workloads = self._registry.parts(known)
         policies = tuple(policy for _, policy in self.policies())
-        if (named := secrets.wanted(policies, workloads)) != self._secrets:
-            self._secrets = named
+        named, maps = secrets.wanted(policies, workloads), secrets.config_maps(policies)
+        if (named, maps) != (self._secrets, self._maps):
+            self._secrets, self._maps = named, maps
             self._adjusted.set()
         mesh = next(iter(self._of(MESH_CONFIG).values()), None)
         return Parts(
             services, workloads, policies, tuple(self._problems()), mesh=mesh, surroundings=self._surroundings()
         )
 
+    @property
+    def kept(self) -> last_good.Entries:
+        """What was kept of broken policies."""
+        return next((last_good.read(value) for value in self._of(LAST_GOOD).values()), {})
+
     def _surroundings(self) -> Surroundings:
         shown = {"apiVersion": "v1"}
         values = [
             {**value, **shown, "kind": collection.kind}
             for collection, mirror in self.mirrors.items()
-            if collection.kind in ("Namespace", "Secret")
+            if collection.kind in ("Namespace", *NAMED)
             for value in mirror.reflector.items.values()
         ]
-        return surroundings(values)
+        return replace(surroundings(values), controllers=frozenset({self.controller}))
 
     def content(self, kind: str, namespace: str, name: str) -> Mapping[str, bytes] | None:
-        """See :class:`~mesh_control.secrets.desk.Keeper`; only Secrets that policies name are known."""
+        """See :class:`~mesh_control.secrets.desk.Keeper`; only what policies name is known."""
         for collection, mirror in self.mirrors.items():
             if collection.kind == kind and (value := mirror.reflector.items.get((namespace, name))) is not None:
-                return dict(_decoded(value.get("data") or {})) if kind == "Secret" else None
+                encoded = value.get("data" if kind == "Secret" else "binaryData") or {}
+                plain = {} if kind == "Secret" else value.get("data") or {}
+                return {**{key: text.encode() for key, text in plain.items()}, **dict(_decoded(encoded))}
         return None
 
     async def may_read(self, namespace: str, service_account: str) -> bool:
@@ -159,9 +179,9 @@ class Cluster:
         tasks: dict[Collection, "asyncio.Task[None]"],
         changed: Callable[[], None],
     ) -> None:
-        """Mirror the custom resources that are installed and the Secrets that are named, and no others."""
-        wanted = [*self._installed(), *secrets.collections(self._secrets)]
-        passing = [c for c in self.mirrors if (c.group, c.kind) in KINDS or c.kind == "Secret"]
+        """Mirror the custom resources that are installed, and Secrets and ConfigMaps that are named, and no others."""
+        wanted = [*self._installed(), *secrets.collections(self._secrets, self._maps)]
+        passing = [c for c in self.mirrors if (c.group, c.kind) in KINDS or c.kind in NAMED]
         for collection in [collection for collection in passing if collection not in wanted]:
             tasks.pop(collection).cancel()
             del self.mirrors[collection]
@@ -185,6 +205,11 @@ class Cluster:
     def _mirror(self, collection: Collection) -> Mirror:
         read = reader(collection, self.refuse) if collection != DEFINITIONS else dict
         return Mirror(collection, read)
+
+
+def _is_known(collection: Collection, mirror: Mirror) -> bool:
+    """What may not be read is not waited for where the mesh does without: then nothing is kept over a restart."""
+    return mirror.reflector.synced or (collection.kind == LAST_GOOD and mirror.reflector.forbidden)
 
 
 def _decoded(data: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mesh_control.conditions import Condition
 from mesh_control.sources.kubernetes.reflector import Raw
 
 OURS = ("Accepted", "Programmed", "Reconciled")
@@ -17,21 +18,13 @@ LONGEST_MESSAGE = 1024
 
 @dataclass(frozen=True, slots=True)
 class Proxies:
-    """How far the connected proxies are: those that have taken the newest configuration, all, and what some refuse."""
+    """How far the connected proxies are: those that have taken the newest configuration, all, and what some refuse.
+    ``rolled_back``: that too many refused the newest one, and have the one before again; empty: it was not so."""
 
     taken: int = 0
     connected: int = 0
     refusals: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """One condition without its time."""
-
-    type: str
-    holds: bool
-    reason: str
-    message: str
+    rolled_back: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +39,13 @@ class Event:
 def conditions(problem: str, in_force: bool, proxies: Proxies) -> tuple[Condition, ...]:
     """The conditions of an object: ``problem`` is what is wrong with it; ``in_force``: the newest configuration has it."""
     accepted = Condition(
-        "Accepted", not problem, "Invalid" if problem else "Accepted", _short(problem or "can be used")
+        "Accepted", not problem, "Invalid" if problem else "Accepted", shortened(problem or "can be used")
     )
     count = f"acknowledged by {proxies.taken} of {proxies.connected} proxies"
     if problem:
         holds, reason, message = False, "Invalid", "what is invalid is not sent to any proxy"
+    elif not in_force and proxies.rolled_back:
+        holds, reason, message = False, "RolledBack", proxies.rolled_back
     elif not in_force:
         holds, reason, message = False, "Pending", "not sent yet"
     elif proxies.refusals:
@@ -62,8 +57,8 @@ def conditions(problem: str, in_force: bool, proxies: Proxies) -> tuple[Conditio
     done = f"{proxies.taken}/{proxies.connected} proxies up to date."
     return (
         accepted,
-        Condition("Programmed", holds, reason, _short(message)),
-        Condition("Reconciled", holds, reason, done if in_force and not problem else _short(message)),
+        Condition("Programmed", holds, reason, shortened(message)),
+        Condition("Reconciled", holds, reason, done if in_force and not problem else shortened(message)),
     )
 
 
@@ -110,7 +105,7 @@ def event(value: Raw, wanted: Sequence[Condition]) -> Event | None:
     conditions_ = (value.get("status") or {}).get("conditions") or ()
     former = {item.get("type"): item.get("reason") for item in conditions_ if isinstance(item, dict)}
     for condition in wanted[:2]:
-        if condition.reason in ("Invalid", "Refused") and former.get(condition.type) != condition.reason:
+        if condition.reason in ("Invalid", "Refused", "RolledBack") and former.get(condition.type) != condition.reason:
             return Event(True, condition.reason, condition.message)
     if wanted[0].holds and former.get("Accepted") == "Invalid":
         return Event(False, "Accepted", "can be used again")
@@ -143,7 +138,8 @@ def event_object(value: Raw, api_version: str, kind: str, told: Event, now: str,
     }
 
 
-def _short(message: str) -> str:
+def shortened(message: str) -> str:
+    """A message of a length that Kubernetes takes."""
     return message if len(message) <= LONGEST_MESSAGE else message[: LONGEST_MESSAGE - 4] + " ..."
 
 

@@ -29,7 +29,10 @@ def access_of(settings: Kubernetes) -> Access:
 def cluster_of(settings: Kubernetes) -> Cluster:
     """The source. Raises :class:`SettingsError`."""
     namespace, _, name = (settings.mesh_config or "").partition("/")
-    return Cluster(access_of(settings), settings.namespaces, _refuse, (namespace, name) if name else None)
+    mesh = (namespace, name) if name else None
+    access = access_of(settings)
+    home = settings.lease_namespace or access.namespace if settings.status else ""
+    return Cluster(access, settings.namespaces, _refuse, mesh, controller=settings.gateway_controller, home=home)
 
 
 def _refuse(policy: Policy) -> list[str]:
@@ -51,5 +54,6 @@ def view_of(control: Control) -> View:
     progress = control.hub.progress()
     taken = sum(state is Progress.ACKNOWLEDGED for state in progress.values())
     refusals = tuple(map(str, control.hub.refusals()))
-    policies = {policy.key: policy for policy in control.state.world.policies}
-    return View(control.hub.version, policies, Proxies(taken, len(progress), refusals))
+    back, world = control.hub.rolled_back, control.hub.world
+    proxies = Proxies(taken, len(progress), refusals, "" if back is None else str(back))
+    return View(control.hub.version, {policy.key: policy for policy in world.policies}, proxies, world)

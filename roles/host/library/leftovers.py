@@ -62,11 +62,11 @@ def present(root):
     units, settings = root / UNITS, root / "etc/meshwright"
     found = {}
     if (units / CONTROL).exists():
-        names = ("control.yml", "inventory.yml", "join-token")
+        names = ("control.yml", "inventory.yml")
         found[CONTROL] = [*(settings / name for name in names), units / CONTROL]
     for bootstrap in settings.glob("proxy/*.yml"):
         state = root / "var/lib/meshwright/proxy" / bootstrap.stem
-        found[f"mesh-proxy@{bootstrap.stem}.service"] = [state, bootstrap]
+        found[f"mesh-proxy@{bootstrap.stem}.service"] = [state, bootstrap.with_suffix(".token"), bootstrap]
     for unit in units.glob("workload-*.service"):
         if unit.read_text(errors="replace").startswith(OURS):
             own = settings / "workload" / unit.stem[len("workload-") :]

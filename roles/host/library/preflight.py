@@ -42,7 +42,7 @@ EXAMPLES = r"""
 - name: Look for what stands in the way
   preflight:
     ports:
-      - {port: 15010, unit: mesh-control.service, setting: mesh.xds_port}
+      - {port: 15012, unit: mesh-control.service, setting: mesh.xds_port}
 """
 
 RETURN = r"""

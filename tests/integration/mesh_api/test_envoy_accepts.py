@@ -312,6 +312,7 @@ LISTENERS = (
                 max_connection_duration=60.0,
                 hash_source_ip=True,
                 mongo_statistics="documents",
+                tunnel=c.Tunnel("db.example:5432", use_post=True),
             )
         ),
         listener_filters=INSPECTORS,
@@ -391,7 +392,7 @@ CLUSTERS = (
             c.TransportSocketMatch(
                 "tlsMode-istio", (("tlsMode", "istio"),), c.UpstreamTls(TLS, "outbound_.80_._.order")
             ),
-            c.TransportSocketMatch("tlsMode-disabled", (), c.RawBuffer()),
+            c.TransportSocketMatch("tlsMode-disabled", (), c.UpstreamProxyProtocol("V2")),
         ),
         services=(c.ServiceName("order.default", "order", "default"),),
         external=True,

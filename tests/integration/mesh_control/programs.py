@@ -52,7 +52,7 @@ class Program:
         else:
             own = {"state_dir": str(plane.folder / "proxy"), "token_file": str(plane.folder / "token")}
             ports = {"ready_port": free_port(), "stats_port": free_port()}
-            value["node"]["metadata"]["PROXY_CONFIG"] = {"concurrency": 1, "drain_seconds": 1, **own, **ports}
+            value["node"]["metadata"]["MESHWRIGHT"] = {"concurrency": 1, "drain_seconds": 1, **own, **ports}
             del value["dynamic_resources"]["ads_config"]["grpc_services"][0]["initial_metadata"]
         file = plane.folder / f"{node.split('~')[2]}.json"
         file.write_text(json.dumps(value))

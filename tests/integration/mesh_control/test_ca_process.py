@@ -126,6 +126,32 @@ def test_the_authority_in_every_view(plane: ControlPlane) -> None:
     assert 3649 * 86400 < float(seconds) <= 3650 * 86400
 
 
+def test_a_root_that_is_trusted_no_more(plane: ControlPlane) -> None:
+    made = workload(plane)
+    asyncio.run(made.join(mesh(plane, "tokens", "create", "default/store").stdout.strip()))
+    [root] = told(plane, "ca", "status")["roots"]
+    before = mesh(plane, "ca", "bundle").stdout
+    asked = mesh(plane, "ca", "distrust", root["name"][:12])
+    assert (asked.returncode, "nothing was changed; with --confirm" in asked.stderr) == (1, True)
+    assert re.search(rf"^{made.identity}  20\S+ \S+Z  its certificate proves nothing", asked.stdout, re.MULTILINE)
+    assert mesh(plane, "ca", "bundle").stdout == before
+    assert "is none of the roots" in mesh(plane, "ca", "distrust", "f" * 64, "--confirm").stderr
+    done = mesh(plane, "ca", "distrust", root["name"][:12], "--confirm")
+    assert (done.returncode, "is trusted no more" in done.stderr) == (0, True)
+    after = mesh(plane, "ca", "bundle").stdout
+    assert after.count("BEGIN CERTIFICATE") == 1
+    assert after != before
+    assert '"event": "root distrusted"' in plane.log
+    # Neither end knows the other any more; with a token and the new roots it joins anew.
+    with pytest.raises(grpc.aio.AioRpcError):
+        asyncio.run(made.renew())
+    made.roots = after
+    with pytest.raises(grpc.aio.AioRpcError):
+        asyncio.run(made.renew())
+    asyncio.run(made.join(mesh(plane, "tokens", "create", "default/store").stdout.strip()))
+    asyncio.run(made.renew())
+
+
 def test_it_is_the_same_after_a_crash(plane: ControlPlane) -> None:
     text = mesh(plane, "tokens", "create", "default/store").stdout.strip()
     bundle, tokens = mesh(plane, "ca", "bundle").stdout, told(plane, "tokens", "list")

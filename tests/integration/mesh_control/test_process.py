@@ -21,6 +21,11 @@ BAD_SETTINGS = {
         {"xds_address": "15010"},
         "control.yml: xds_address: '15010' is not ADDRESS:PORT, for example 127.0.0.1:15010",
     ),
+    "open to whom a name leads": (
+        {"xds_address": "127.example.com:0", "join_token_file": None},
+        "127.example.com:0 can be reached from outside",
+    ),
+    "closed": ({"xds_address": None}, "no proxy could connect"),
     "open": ({"xds_address": "0.0.0.0:0", "join_token_file": None}, "anyone could join; set join_token_file"),
     "token": ({"join_token_file": "/nonexistent/token"}, "join_token_file: [Errno 2] No such file or directory"),
     "level": ({"log_level": "loud"}, "control.yml: log_level: Input should be 'debug', 'info', 'warning' or 'error'"),

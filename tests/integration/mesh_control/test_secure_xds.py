@@ -18,6 +18,7 @@ import yaml
 
 from mesh_api.identity import SpiffeId
 from mesh_api.node import Node
+from mesh_api.xds import grpc as wire
 from mesh_api.xds.session import AdsClient, Request, Response
 from mesh_api.xds.type_urls import CLUSTER, LISTENER, ROUTE
 from mesh_control.ca import certificates, pem
@@ -103,12 +104,9 @@ async def run(peer: Peer, made: Workload, *, shown: bool, bearer: str) -> None:
 
 
 async def refusal(made: Workload, node: Node, *, shown: bool = True, bearer: str = "") -> grpc.aio.AioRpcError:
-    while True:
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await run(Peer(node), made, shown=shown, bearer=bearer)
-        # grpc's asyncio tells this when it was still writing as its stream ended, and not the reason.
-        if caught.value.code() is not Code.INTERNAL:
-            return caught.value
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await run(Peer(node), made, shown=shown, bearer=bearer)
+    return caught.value
 
 
 async def test_a_certificate_lets_in_for_what_it_says(plane: ControlPlane) -> None:
@@ -290,3 +288,100 @@ async def test_a_real_envoy_with_a_workloads_certificate(plane: ControlPlane, en
         await plane.client.rotate_authority()
         await plane.client.apply("demo", TIMEOUT, LIMIT)  # returns when it has been taken
         assert (await plane.client.wait(LIMIT))["waiting"] == []
+
+
+async def plain_refusal(plane: ControlPlane, bearer: str, first: Node, later: bytes = b"") -> grpc.aio.AioRpcError:
+    """How the stream without TLS ends that says to be ``first`` and ``later`` something, and goes on writing meanwhile."""
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{plane.xds_port}") as channel, asyncio.timeout(LIMIT):
+        call = channel.stream_stream(wire.METHOD)(metadata=(("authorization", f"Bearer {bearer}"),))
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await talk(call, wire.request_to_bytes(Request(CLUSTER, node=first)), later)
+        return caught.value
+
+
+async def talk(call: Any, first: bytes, later: bytes) -> None:
+    await call.write(first)
+    if later:
+        await call.read()
+        await call.write(later)
+    with contextlib.suppress(asyncio.InvalidStateError):  # it has ended, and the reader is told how
+        for _ in range(20):
+            await call.write(wire.request_to_bytes(Request(LISTENER)))
+    while await call.read() is not grpc.aio.EOF:
+        pass
+
+
+ELSEWHERE = Node("sidecar~127.0.0.13~store.other~other.svc.cluster.local")
+
+
+async def test_without_tls_a_join_token_is_for_its_namespace_and_account_as_well(plane: ControlPlane) -> None:
+    bearer = await token(plane)
+    for node in (ELSEWHERE, replace(STORE, metadata={"SERVICE_ACCOUNT": "order"})):
+        refused = await plain_refusal(plane, bearer, node)
+        assert (refused.code(), IDENTITY in str(refused.details())) == (Code.PERMISSION_DENIED, True)
+    assert "store.other" not in (await plane.client.status())["proxies"]
+
+
+@pytest.mark.parametrize(
+    ("later", "code", "text"),
+    [
+        (wire.request_to_bytes(Request(CLUSTER, node=ELSEWHERE)), Code.PERMISSION_DENIED, IDENTITY),
+        (b"\xff\xff", Code.INVALID_ARGUMENT, "DiscoveryRequest"),
+    ],
+    ids=["another-node", "no-request"],
+)
+async def test_a_client_that_is_refused_later_hears_why_each_time(
+    plane: ControlPlane, later: bytes, code: grpc.StatusCode, text: str
+) -> None:
+    bearer, told = await token(plane), []
+    for _ in range(6):
+        told += await asyncio.gather(*(plain_refusal(plane, bearer, NODE, later) for _ in range(50)))
+    assert {refused.code() for refused in told} == {code}
+    assert all(text in str(refused.details()) for refused in told)
+
+
+async def test_a_join_token_that_is_revoked_ends_the_streams_that_it_opened(plane: ControlPlane) -> None:
+    made = await workload(plane)
+    order = replace(STORE, id="sidecar~127.0.0.11~order-v1.default~default.svc.cluster.local")
+    bearer = await token(plane, "default/*")
+    async with streaming(made, order, shown=False, bearer=await token(plane, "default/*")):
+        peer = Peer(NODE)
+        task = asyncio.create_task(run(peer, made, shown=False, bearer=bearer))
+        await peer.until(lambda: bool(peer.names(LISTENER)))
+        began = time.monotonic()
+        await plane.client.revoke_token(bearer.split(".")[1], renewals=False)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await task
+        assert (caught.value.code(), time.monotonic() - began < 3) == (Code.UNAUTHENTICATED, True)
+        assert list((await plane.client.status())["proxies"]) == ["order-v1.default"]
+    assert (await refusal(made, NODE, shown=False, bearer=bearer)).code() is Code.UNAUTHENTICATED
+
+
+async def test_certificates_that_are_revoked_with_their_token_end_their_streams(plane: ControlPlane) -> None:
+    made, bearer = await workload(plane), await token(plane)
+    await made.join(bearer)
+    await made.renew()
+    peer = Peer(NODE)
+    task = asyncio.create_task(run(peer, made, shown=True, bearer=""))
+    await peer.until(lambda: bool(peer.names(LISTENER)))
+    await plane.client.revoke_token(bearer.split(".")[1], renewals=True)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await task
+    assert caught.value.code() is Code.UNAUTHENTICATED
+
+
+async def test_a_root_that_is_trusted_no_more_ends_the_streams_of_its_certificates(plane: ControlPlane) -> None:
+    made = await joined(plane)
+    peer = Peer(NODE)
+    task = asyncio.create_task(run(peer, made, shown=True, bearer=""))
+    await peer.until(lambda: bool(peer.names(LISTENER)))
+    [root] = (await plane.client.authority())["roots"]
+    foreseen = await plane.client.distrust(root["name"], confirmed=False)
+    assert (list(foreseen["signed"]), foreseen["done"], task.done()) == ([IDENTITY], False, False)
+    await plane.client.distrust(root["name"], confirmed=True)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await task
+    assert caught.value.code() is Code.UNAUTHENTICATED
+    again = await joined(plane)
+    async with streaming(again, NODE):
+        assert "store.default" in (await plane.client.status())["proxies"]

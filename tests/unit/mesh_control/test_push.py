@@ -171,6 +171,7 @@ def test_debounce() -> None:
 
 def test_what_too_many_refuse_is_put_back() -> None:
     proxies = connected()
+    before = proxies.hub.world
     assert proxies.hub.roll_back(0.4, "1-back", 0.0) == {}
     proxies.world(worlds.world(TIMEOUT), "2")
     proxies.answer("s1", lambda response: "8380: too long")
@@ -180,6 +181,7 @@ def test_what_too_many_refuse_is_put_back() -> None:
     back = proxies.hub.rolled_back
     assert back is not None
     assert (back.refused, back.version, back.proxies) == ("2", "2-back", 1)
+    assert proxies.hub.world == before
     assert "store.default refused RDS: 8380: too long" in proxies.events[-1]
     for key in ("s1", "s2"):
         proxies.answer(key)

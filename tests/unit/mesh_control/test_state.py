@@ -5,6 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import yaml
+
+from mesh_api.node import Node
+from mesh_api.xds.session import Request
+from mesh_api.xds.type_urls import CLUSTER
+from mesh_control import reports
 from mesh_control.control import Control
 from mesh_control.services import Service, Workload
 from mesh_control.sources.directory import PolicyDirectory
@@ -12,6 +18,7 @@ from mesh_control.sources.source import Parts, Source
 from mesh_control.sources.table import SOURCES
 from mesh_control.state import State
 from mesh_policy import Policy, ServiceEntry, WorkloadEntry, load_documents
+from mesh_policy.mesh_config import read_mesh_config
 
 ENTRY = """
 apiVersion: networking.istio.io/v1
@@ -102,6 +109,22 @@ def test_a_source_that_has_not_said_everything_is_told(tmp_path: Path) -> None:
     told.synced = True
     state.reload()
     assert (state.unsynced, state.problems()) == ([], [])
+
+
+def test_settings_that_have_no_effect_are_told_by_name(tmp_path: Path) -> None:
+    provider = {"cryptomb": {"pollDelay": "10ms"}}
+    mesh = read_mesh_config(yaml.safe_dump({"defaultConfig": {"privateKeyProvider": provider}}))
+    state = of(tmp_path, Told(parts=Parts(mesh=mesh)))
+    line = "privateKeyProvider is passed over: a proxy that was sent a key signs with it itself"
+    assert state.problems() == [f"settings of the mesh: defaultConfig.{line}"]
+    control = Control(of(tmp_path, Told()))
+    node = Node(
+        "sidecar~10.0.0.1~a.default~default.svc.cluster.local",
+        metadata={"PROXY_CONFIG": {"privateKeyProvider": provider}},
+    )
+    control.hub.open("s1", delta=False)
+    control.hub.on_request("s1", Request(CLUSTER, node=node), 0.0)
+    assert reports.status(control)["problems"] == [f"a.default: PROXY_CONFIG.{line}"]
 
 
 async def test_the_control_plane_waits_for_every_source(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from mesh_api.config import ClusterType, SocketAddress
-from mesh_proxy.bootstrap import ControlPlane, ControlTls, DocumentError, ProxySettings, load_bootstrap
+from mesh_proxy.bootstrap import ControlPlane, ControlTls, DocumentError, Identity, ProxySettings, load_bootstrap
 
 HTTP2 = {
     "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
@@ -45,7 +45,7 @@ COMPLETE: dict[str, Any] = {
         "locality": {"region": "r", "zone": "z", "sub_zone": "s"},
         "metadata": {
             "NAMESPACE": "default",
-            "PROXY_CONFIG": {
+            "MESHWRIGHT": {
                 "concurrency": 3,
                 "state_dir": "/var/lib/p",
                 "drain_seconds": 2,
@@ -173,15 +173,43 @@ def test_google_grpc_names_its_target(tmp_path: Path) -> None:
     assert control_plane == ControlPlane("dns:///istiod:15010", "dns:///istiod:15010")
 
 
+def certified(**changes: str | None) -> dict[str, Any]:
+    """The complete bootstrap of a proxy that gets its certificate by itself, with other settings of its own."""
+    document = changed("node/metadata/MESHWRIGHT/identity_dir", "/var/lib/p/identity")
+    own = document["node"]["metadata"]["MESHWRIGHT"]
+    for name in ("control_certificate_file", "control_key_file"):
+        del own[name]
+    own.update(changes)
+    return document
+
+
+def test_a_proxy_that_gets_its_certificate_by_itself_shows_it_and_its_token_to_the_authority_alone(
+    tmp_path: Path,
+) -> None:
+    settings = load_bootstrap(write(tmp_path, certified())).settings
+    folder, roots = Path("/var/lib/p/identity"), Path("/etc/roots.pem")
+    assert settings.identity == Identity(folder, Path("/etc/token"), roots, "control.example")
+    assert settings.token_file is None
+    pair = folder / "identity.pem"
+    assert settings.control_tls == ControlTls(folder / "roots.pem", "control.example", pair, pair)
+    assert settings.identity.joining() == ControlTls(roots, "control.example")
+
+
+@pytest.mark.parametrize("missing", ["control_root_file", "token_file"])
+def test_what_it_needs_for_its_first_certificate_is_named(tmp_path: Path, missing: str) -> None:
+    with pytest.raises(DocumentError, match=f"{missing}: is missing"):
+        load_bootstrap(write(tmp_path, certified(**{missing: None})))
+
+
 ADS = "dynamic_resources/ads_config"
-OWN = "node/metadata/PROXY_CONFIG"
+OWN = "node/metadata/MESHWRIGHT"
 REFUSED = [
     ("hds_config", {}, "hds_config: is not known here, or not supported"),
     ("node/id", 5, "node.id: expected a string, found 5"),
     ("node/id", ..., "node.id: is missing"),
     ("node/nickname", "x", "node.nickname: is not known"),
     ("node/locality/country", "x", "node.locality.country: is not known"),
-    (f"{OWN}/concurrency", 0, "node.metadata.PROXY_CONFIG.concurrency: expected a whole number from 1 to 256, found 0"),
+    (f"{OWN}/concurrency", 0, "node.metadata.MESHWRIGHT.concurrency: expected a whole number from 1 to 256, found 0"),
     (f"{OWN}/concurrency", True, "concurrency: expected a whole number from 1 to 256, found True"),
     (f"{OWN}/drain_seconds", -1, "drain_seconds: expected a number from 0 to 3600, found -1"),
     (f"{OWN}/ready_port", 70000, "ready_port: expected a whole number from 1 to 65535, found 70000"),
@@ -190,7 +218,13 @@ REFUSED = [
     (f"{OWN}/monitoring_address", "here", "monitoring_address: 'here' is no IP address"),
     (f"{OWN}/control_key_file", ..., "control_key_file: is missing: a certificate and its key go together"),
     (f"{OWN}/control_root_file", ..., "control_root_file: is missing: by it the control plane is known"),
-    (f"{OWN}/concurency", 1, "node.metadata.PROXY_CONFIG.concurency: is not known"),
+    (
+        f"{OWN}/identity_dir",
+        "/var/lib/p/identity",
+        "control_certificate_file: the proxy gets its certificate by itself",
+    ),
+    (f"{OWN}/identity_dir", "here", "identity_dir: 'here' is not an absolute path"),
+    (f"{OWN}/concurency", 1, "node.metadata.MESHWRIGHT.concurency: is not known"),
     ("admin/address", ..., "admin.address: is missing"),
     ("admin/address/socket_address/address", "0.0.0.0", "is no loopback address"),
     ("admin/address/socket_address/protocol", "UDP", "'UDP' is not supported, only 'TCP'"),

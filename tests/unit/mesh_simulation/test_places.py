@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mesh_simulation import Mesh, Request, simulate
+from mesh_simulation.applies import applies_to
 from tests.unit.mesh_simulation.meshes import OBJECTS, REVIEWS, SUBSETS, asked, mesh, virtual_service
 from tests.unit.mesh_simulation.test_outbound import BOTH
 from tests.unit.mesh_simulation.test_security import VIEWER
@@ -120,3 +121,26 @@ def test_an_answer_is_the_same_for_equal_workloads_whatever_their_names() -> Non
     was = simulate(some, Request("client", REVIEWS))
     is_ = simulate(other, Request("x-client", REVIEWS))
     assert was.outcomes == is_.outcomes
+
+
+def test_a_workload_belongs_to_an_entry_that_lists_its_address() -> None:
+    listed = """
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: pear, namespace: default}
+spec: {address: 10.3.0.1, labels: {app: pear}}
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: fruit, namespace: default}
+spec:
+  hosts: [fruit.example.com]
+  location: MESH_INTERNAL
+  resolution: STATIC
+  ports: [{number: 80, name: http, protocol: HTTP}]
+  endpoints: [{address: 10.3.0.1, ports: {http: 8080}}]
+"""
+    found = applies_to(Mesh.read([("entries", listed)]), "pear")
+    assert [(service.host, service.ports) for service in found.services] == [
+        ("fruit.example.com", ("80 -> 8080 HTTP",))
+    ]

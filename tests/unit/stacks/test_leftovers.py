@@ -1,6 +1,5 @@
 """The role ``host``'s module that removes what moved away: what it takes for ours, and what for wanted."""
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 
@@ -8,19 +7,12 @@ import pytest
 
 from stacks import ansible_inventory
 from stacks.environments import local
-
-ROOT = Path(__file__).resolve().parents[3]
+from tests.support.modules import ansible_module
 
 
 @pytest.fixture(scope="module")
 def leftovers() -> ModuleType:
-    path = ROOT / "roles" / "host" / "library" / "leftovers.py"
-    spec = importlib.util.spec_from_file_location("leftovers", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return ansible_module("host", "leftovers")
 
 
 def file(root: Path, name: str, text: str = "") -> Path:
@@ -48,7 +40,7 @@ def test_units_are_found_with_what_is_theirs_and_go_by_their_last_file(leftovers
     }
     assert tmp_path / "etc/meshwright/workload/store.database" in found["workload-store.service"]
     assert tmp_path / "var/lib/meshwright/proxy/store" in found["mesh-proxy@store.service"]
-    assert tmp_path / "etc/meshwright/join-token" in found["mesh-control.service"]
+    assert tmp_path / "etc/meshwright/proxy/store.token" in found["mesh-proxy@store.service"]
 
 
 def test_only_a_workload_has_a_user_of_its_own(leftovers: ModuleType, tmp_path: Path) -> None:

@@ -69,9 +69,29 @@ def test_redirect_rules_pair_each_user_with_its_proxy(environment: Environment) 
     ]
 
 
+def test_a_proxy_of_a_machine_is_known_by_a_certificate_and_the_control_plane_by_roots(
+    environment: Environment,
+) -> None:
+    hosts = ansible_inventory.inventory(environment)["all"]["hosts"]
+    (gateway,) = hosts["node1"]["mesh_proxy_instances"]
+    assert gateway["identity"] == "spiffe://cluster.local/ns/istio-system/sa/ingressgateway"
+    assert gateway["xds"] == {"address": "10.77.0.11", "port": 15012}
+    identities = {}
+    for proxy in hosts["node2"]["mesh_proxy_instances"]:
+        own = proxy["metadata"]["MESHWRIGHT"]
+        assert {"control_root_file", "token_file", "identity_dir"} <= own.keys()
+        identities[proxy["name"]] = proxy["identity"]
+    assert identities == {
+        "store": "spiffe://cluster.local/ns/default/sa/store",
+        "books": "spiffe://cluster.local/ns/default/sa/book-store",
+    }
+    accounts = {entry["name"]: entry["service_account"] for entry in plan.mesh_inventory(environment)["workloads"]}
+    assert all(identities[name].endswith(f"/sa/{accounts[name]}") for name in identities)
+
+
 def test_secrets_are_only_referred_to(environment: Environment) -> None:
     shared = ansible_inventory.variables(environment)
-    assert shared["mesh_proxy_join_token"] == "{{ vault_join_token }}"
+    assert "join_token" not in str(shared)
     assert "{{ vault_postgresql_password" in shared["workload_database_url"]
 
 

@@ -24,8 +24,8 @@ def test_nothing_is_redirected_to_the_gateway() -> None:
 @pytest.mark.parametrize(
     ("overrides", "expected"),
     [
-        ({"mesh": {"gateway": {"http_port": 15010}}}, "mesh.gateway.http_port: port 15010 of node1 is mesh-control"),
-        ({"mesh": {"monitoring_port": 15010}}, "mesh.monitoring_port: port 15010 of node1 is mesh-control.service's"),
+        ({"mesh": {"gateway": {"http_port": 15012}}}, "mesh.gateway.http_port: port 15012 of node1 is mesh-control"),
+        ({"mesh": {"monitoring_port": 15012}}, "mesh.monitoring_port: port 15012 of node1 is mesh-control.service's"),
         (
             {"mesh": {"xds_port": 22}},
             "mesh.xds_port: port 22 of node1 is ssh.service's (machines.nodes.node1.ssh_port)",

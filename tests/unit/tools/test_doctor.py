@@ -9,10 +9,14 @@ from pathlib import Path
 import pytest
 from meshwright_tools.checkout import ROOT
 from meshwright_tools.doctor import facts as gathering
+from meshwright_tools.doctor.certificates import Certificate, certificates
 from meshwright_tools.doctor.facts import Facts
 from meshwright_tools.doctor.judge import BLOCKS, MISSING, OK, findings, go_is_new_enough
 from meshwright_tools.doctor.report import as_json, exit_status, possible_stacks, table, verdict
 from meshwright_tools.system_packages import SystemPackage
+
+from mesh_control.ca import pem
+from mesh_control.ca.certificates import make_root
 
 MMDEBSTRAP = SystemPackage("mmdebstrap", "up", "root file system")
 CURL = SystemPackage("curl", "test", "requests")
@@ -88,6 +92,8 @@ def test_a_good_machine_has_nothing_to_mend() -> None:
         ({"ports_in_use": (15432,)}, "ports of laptop", MISSING, 0),
         ({"network_in_use": "10.0.0.0/8 on eth0"}, "network of local", MISSING, 0),
         ({"missing_packages": (CURL,)}, "system packages", MISSING, 0),
+        ({"certificates": (Certificate("store", 2.0),), "now": 1.0}, "certificates", OK, 0),
+        ({"certificates": (Certificate("store", 1.0),), "now": 1.0}, "certificates", MISSING, 0),
         ({"missing_packages": (MMDEBSTRAP,), "apt": False}, "mmdebstrap", BLOCKS, 1),
     ],
 )
@@ -97,6 +103,32 @@ def test_a_fault_is_found_judged_and_mended(changes: dict, check: str, state: st
     assert row.state == state
     assert bool(row.mend) is (state != OK)
     assert exit_status(found) == status
+
+
+def test_certificates_of_proxies_are_found_here_and_on_the_disks_of_machines(tmp_path: Path) -> None:
+    root = make_root("cluster.local", pem.new_key(), 1_800_000_000.0, 86400.0)
+    late = make_root("cluster.local", pem.new_key(), 1_800_000_000.0, 86400.0 * 365 * 40)
+    places = {
+        "var/lib/meshwright/proxy/store": root,
+        "var/lib/meshwright/machines/local/node2/upper/var/lib/meshwright/proxy/order": late,
+    }
+    for place, signer in places.items():
+        folder = tmp_path / place / "identity"
+        folder.mkdir(parents=True)
+        text = pem.write_key(signer.key).decode() + pem.write_certificates((signer.certificate,))
+        (folder / "identity.pem").write_text(text)
+    (tmp_path / "var/lib/meshwright/proxy/broken/identity").mkdir(parents=True)
+    (tmp_path / "var/lib/meshwright/proxy/broken/identity/identity.pem").write_text("nothing")
+    assert certificates(tmp_path) == (
+        Certificate("order on node2 of local", pem.expires(late.certificate)),
+        Certificate("store", pem.expires(root.certificate)),
+    )
+
+
+def test_an_expired_certificate_is_named_with_its_time() -> None:
+    found = findings(replace(GOOD, certificates=(Certificate("store on node2 of local", 60.0),), now=61.0))
+    (row,) = [item for item in found if item.check == "certificates"]
+    assert row.found == "expired: store on node2 of local since 1970-01-01 00:01:00Z"
 
 
 def test_everything_is_said_at_once() -> None:

@@ -9,12 +9,14 @@ import re
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from meshwright_tools import machine, pulumi_cli, pythons, system_packages
 from meshwright_tools.checkout import Checkout
+from meshwright_tools.doctor.certificates import Certificate, certificates
 from meshwright_tools.progress import StepError
 from meshwright_tools.system_packages import SystemPackage
 
@@ -63,6 +65,10 @@ class Facts:
     network_in_use: str | None
     """The route that overlaps :data:`LOCAL_NETWORK`."""
     missing_packages: tuple[SystemPackage, ...]
+    certificates: tuple[Certificate, ...] = ()
+    """Of proxies that are here."""
+    now: float = 0.0
+    """Seconds since 1970."""
 
 
 def gather(checkout: Checkout) -> Facts:
@@ -98,6 +104,8 @@ def gather(checkout: Checkout) -> Facts:
         why_no_nf_tables=denied or machine.why_no_nf_tables(),
         ports_in_use=ports_in_use(LAPTOP_PORTS),
         network_in_use=overlapping_route(_read("/proc/net/route"), LOCAL_NETWORK),
+        certificates=certificates(),
+        now=time.time(),
         missing_packages=tuple(system_packages.missing(system_packages.wanted(checkout, ("up", "test")))),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime, timezone
 
 from meshwright_tools.doctor.facts import LAPTOP_PORTS, LOCAL_NETWORK, Facts
 from meshwright_tools.system_packages import mend as install_command
@@ -41,7 +42,7 @@ LOCAL = ("local",)
 
 def findings(facts: Facts) -> list[Finding]:
     """Every finding, good and bad, in the order of the table."""
-    families = (_system, _programs, _namespaces, _resources, _network, _packages)
+    families = (_system, _programs, _namespaces, _resources, _network, _packages, _certificates)
     return [finding for family in families for finding in family(facts)]
 
 
@@ -155,3 +156,21 @@ def _packages(facts: Facts) -> Iterator[Finding]:
         yield _row(
             False, "mmdebstrap", "none", "local: the machines' root file system", install_command(lacking), LOCAL
         )
+
+
+def _certificates(facts: Facts) -> Iterator[Finding]:
+    known = facts.certificates
+    expired = [found for found in known if found.expires <= facts.now]
+    if expired:
+        found = ", ".join(f"{each.proxy} since {_moment(each.expires)}" for each in expired)
+        found = f"expired: {found}"
+    elif known:
+        found = f"{len(known)} valid, the first until {_moment(min(each.expires for each in known))}"
+    else:
+        found = "no proxy of machines is here"
+    mend = "see that the control plane runs, then make up: it gives them tokens to join anew (docs/certificates.md)"
+    yield _row(not expired, "certificates", found, "proxies: their configuration", mend)
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%d %H:%M:%SZ")

@@ -1,16 +1,21 @@
 """The live source against a real API server: what appears, changes and vanishes, and what comes of it when that ends."""
 
+import base64
 from contextlib import suppress
 from typing import Any
 
 import pytest
 
+from mesh_api.xds.session import Request
+from mesh_api.xds.type_urls import SECRET
+from mesh_control.secrets.desk import Desk
 from mesh_control.sources.kubernetes import rbac
 from mesh_control.sources.kubernetes.resources import DEFINITIONS
 from mesh_control.sources.source import Parts
+from mesh_control.world import World
 from mesh_policy.schema.crds import definitions
 from tests.integration.mesh_control.kubernetes.watched import watching
-from tests.support.kube_apiserver import CONTROL, SUBJECT, Client, Server
+from tests.support.kube_apiserver import ADMIN, CONTROL, SUBJECT, Client, Server
 from tests.unit.mesh_control.sources.kubernetes.clusters import Value, endpoint, endpoint_slice, pod, service
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(2400)]  # the programs' first build
@@ -222,6 +227,65 @@ async def test_of_secrets_only_those_are_read_that_policies_name(
         await client.delete(gateway("edge", "unnamed"))
         await watched.until(lambda parts: not parts.problems)
     await client.delete(secret("unnamed"), service("books"))
+
+
+async def test_roots_of_a_config_map_are_there_for_proxies_that_are_told_its_name(
+    server: Server, client: Client, istio_kinds: None
+) -> None:
+    role = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": "roots"}}
+    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "roots"}
+    authority = (server.folder / "certificates" / "apiserver.crt").read_text()
+    roots = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "roots", "namespace": "default"}}
+    await client.apply(
+        *rbac.manifests(SUBJECT, "default"),
+        {**role, "kind": "Role", "rules": rbac.config_map_rules(["roots"])},
+        {**role, "kind": "RoleBinding", "roleRef": reference, "subjects": [SUBJECT]},
+        {**roots, "data": {"ca.crt": authority}},
+    )
+    name = "configmap://default/roots-cacert"
+    named = rule("api", "api.example.com", trafficPolicy={"tls": {"mode": "SIMPLE", "credentialName": name}})
+    async with watching(server, token=CONTROL) as watched:
+        assert watched.source.content("ConfigMap", "default", "roots") is None
+        await client.apply(named)
+        await watched.until(lambda parts: watched.source.content("ConfigMap", "default", "roots"))
+        assert watched.source.content("ConfigMap", "default", "roots") == {"ca.crt": authority.encode()}
+        world = World.of(policies=watched.source.read().policies)
+        desk = Desk((watched.source,))
+        request = Request(SECRET, resource_names=(name,))
+        who = ("spiffe://cluster.local/ns/elsewhere/sa/any",)
+        (answer,) = await desk.on_request("one", request, "any", who, world, delta=False)
+        assert [found for found, _ in answer.resources] == [name]
+        await client.delete(named)
+        await watched.until(lambda parts: watched.source.content("ConfigMap", "default", "roots") is None)
+    await client.delete(roots)
+
+
+async def test_no_secret_is_shown_where_things_are_shown(
+    server: Server, client: Client, istio_kinds: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(0)
+    await books(client)
+    edge = {"metadata": {"labels": {"app": "edge"}}}
+    path = "/api/v1/namespaces/default/pods/books-0"
+    await client.api.request("PATCH", path, edge, content="application/merge-patch+json")
+    known = ("a-very-secret-text", base64.b64encode(KEY.encode()).decode(), KEY, ADMIN)
+    value = secret("edge")
+    value["stringData"] = {**value["stringData"], "password": known[0]}
+    async with watching(server) as watched:
+        await client.apply(value, gateway("edge", "edge"))
+        parts = await watched.until(lambda parts: parts.surroundings and parts.surroundings.certificates)
+        source = watched.source
+        assert source.content("Secret", "default", "edge")
+        desk = Desk((source,))
+        who = ("spiffe://cluster.local/ns/default/sa/any",)
+        await desk.on_request(
+            "one", Request(SECRET, resource_names=("kubernetes://edge",)), "any", who, World(), delta=False
+        )
+        shown = [source, *source.mirrors.values(), *(m.reflector for m in source.mirrors.values()), parts, desk]
+        assert any(collection.kind == "Secret" for collection in source.mirrors)
+        for text in (*map(repr, shown), *map(str, shown), caplog.text):
+            assert not [number for number, word in enumerate(known) if word in text]
+        await client.delete(value, gateway("edge", "edge"), service("books"))
 
 
 async def test_the_settings_of_the_mesh_are_those_of_its_config_map(

@@ -188,7 +188,7 @@ async def start_proxy(tmp_path: Path) -> AsyncIterator[StartProxy]:
     async def start(
         bootstrap: dict[str, Any], *, real: bool = False, taken: ProxyProcess | None = None, **environment: str
     ) -> ProxyProcess:
-        own = bootstrap["node"]["metadata"]["PROXY_CONFIG"]
+        own = bootstrap["node"]["metadata"]["MESHWRIGHT"]
         ports = taken.ports if taken else {"admin": free_port(), "ready": free_port(), "stats": free_port()}
         own.update(ready_port=ports["ready"], stats_port=ports["stats"], monitoring_address="127.0.0.1")
         bootstrap["admin"] = {"address": {"socket_address": {"address": "127.0.0.1", "port_value": ports["admin"]}}}
@@ -221,7 +221,7 @@ def make_bootstrap(control_port: int | None, state: Path | None = None, **settin
     own = {"concurrency": 2, "drain_seconds": 1, **settings}
     if state is not None:
         own["state_dir"] = str(state)
-    document: dict[str, Any] = {"node": {"id": NODE_ID, "metadata": {"PROXY_CONFIG": own}}}
+    document: dict[str, Any] = {"node": {"id": NODE_ID, "metadata": {"MESHWRIGHT": own}}}
     if control_port is not None:
         target = {"target_uri": f"ipv4:127.0.0.1:{control_port}", "stat_prefix": "xds"}
         document["dynamic_resources"] = {

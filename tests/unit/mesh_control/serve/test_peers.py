@@ -3,7 +3,9 @@
 import pytest
 
 from mesh_api.node import Node
-from mesh_control.serve.peers import Certified, address_of, contradiction, identities_of
+from mesh_control.ca.tokens import Grant
+from mesh_control.registration.proof import Anyone, Granted
+from mesh_control.serve.peers import Certified, address_of, beyond, identities_of
 
 NODE = Node("sidecar~10.0.0.1~order-1.shop~shop.svc.cluster.local", metadata={"SERVICE_ACCOUNT": "order"})
 OPEN = Node(NODE.id)
@@ -13,7 +15,7 @@ ORDER = "spiffe://cluster.local/ns/shop/sa/order"
 @pytest.mark.parametrize(
     ("node", "identities", "taken"),
     [
-        (NODE, (), True),
+        (NODE, (), False),
         (NODE, (ORDER,), True),
         (NODE, ("spiffe://cluster.local/ns/shop/sa/store", ORDER), True),
         (NODE, ("spiffe://cluster.local/ns/shop/sa/store",), False),
@@ -26,11 +28,23 @@ ORDER = "spiffe://cluster.local/ns/shop/sa/order"
     ],
 )
 def test_a_proxy_is_whom_its_certificate_names(node: Node, identities: tuple[str, ...], taken: bool) -> None:
-    assert (contradiction(node, identities) is None) == taken
+    assert (beyond(node, Certified(identities)) is None) == taken
+
+
+@pytest.mark.parametrize(
+    ("pattern", "node", "taken"),
+    [("shop/order", NODE, True), ("shop/*", NODE, True), ("shop/store", NODE, False), ("other/*", OPEN, False)],
+)
+def test_a_proxy_is_whom_its_join_token_is_for(pattern: str, node: Node, taken: bool) -> None:
+    assert (beyond(node, Granted(Grant.parse("cluster.local", pattern))) is None) == taken
+
+
+def test_where_nothing_is_asked_for_nothing_is_contradicted() -> None:
+    assert beyond(NODE, Anyone()) is None
 
 
 def test_a_contradiction_says_both_sides() -> None:
-    assert contradiction(NODE, ("spiffe://cluster.local/ns/shop/sa/store",)) == (
+    assert beyond(NODE, Certified(("spiffe://cluster.local/ns/shop/sa/store",))) == (
         f"{NODE.id} runs as order of shop, and shows spiffe://cluster.local/ns/shop/sa/store"
     )
 

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from mesh_control.gateway_api import Surroundings
+from mesh_control.gateway_api.converted import OWN, united
 from mesh_control.secrets.references import SecretError
 from mesh_control.sources.credentials import LARGEST, CredentialFolder
+from mesh_policy.gateway_api.attachment import Reference
 
 
 def put(folder: Path, key: str, content: bytes = b"content", mode: int = 0o600) -> Path:
@@ -61,3 +64,18 @@ async def test_a_change_is_seen(tmp_path: Path) -> None:
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+def test_gateways_of_the_gateway_api_find_what_is_there(tmp_path: Path) -> None:
+    put(tmp_path / "shop/web", "tls.key", b"-----BEGIN PRIVATE KEY-----")
+    put(tmp_path / "shop/web", "tls.crt", b"-----BEGIN CERTIFICATE-----")
+    put(tmp_path / "shop/roots", "ca.crt", b"-----BEGIN CERTIFICATE-----")
+    put(tmp_path / "shop/open", "tls.key", b"-----BEGIN PRIVATE KEY-----", mode=0o644)
+    around = CredentialFolder(tmp_path).read().surroundings
+    assert around is not None
+    assert around.certificates == {"shop/web"}
+    assert around.authorities == {Reference("", "Secret", "shop", "roots")}
+    cluster = Surroundings({"shop": {}}, certificates=frozenset({"shop/other"}), controllers=frozenset({OWN}))
+    both = united([cluster, around])
+    assert both is not None
+    assert (both.certificates, both.controllers) == ({"shop/web", "shop/other"}, {OWN})

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mesh_api.config import CircuitBreakerThresholds, Cluster, ClusterType
+from mesh_api.config import CircuitBreakerThresholds, Cluster, ClusterType, OutlierDetection
 from mesh_proxy.ipc import HostStats, Stats
 from mesh_proxy.supervisor.cluster_status import clusters_json, clusters_text
 
@@ -15,12 +15,16 @@ STATS = Stats(hosts={"d": (HostStats("10.0.0.1:80", True, False, total_requests=
 
 def test_text() -> None:
     lines = clusters_text(CLUSTERS, frozenset({"s"}), STATS).splitlines()
-    assert lines[:7] == [
+    assert lines[:11] == [
         "d::observability_name::d",
         "d::default_priority::max_connections::1",
         "d::default_priority::max_pending_requests::2",
         "d::default_priority::max_requests::3",
         "d::default_priority::max_retries::4",
+        "d::high_priority::max_connections::1024",
+        "d::high_priority::max_pending_requests::1024",
+        "d::high_priority::max_requests::1024",
+        "d::high_priority::max_retries::3",
         "d::added_via_api::true",
         "d::eds_service_name::e",
     ]
@@ -30,6 +34,18 @@ def test_text() -> None:
 
 
 HEALTH = [
+    (HostStats("a:1", False, False, flags=2), "/eds_status_draining", {"eds_health_status": "DRAINING"}),
+    (HostStats("a:1", True, False, flags=4), "/degraded_eds_health", {"eds_health_status": "DEGRADED"}),
+    (
+        HostStats("a:1", False, True, flags=8 | 64),
+        "/failed_active_hc/failed_outlier_check/pending_active_hc",
+        {
+            "eds_health_status": "HEALTHY",
+            "failed_active_health_check": True,
+            "failed_outlier_check": True,
+            "pending_active_hc": True,
+        },
+    ),
     (HostStats("a:1", True, False), "healthy", {"eds_health_status": "HEALTHY"}),
     (HostStats("a:1", False, False), "/failed_eds_health", {"eds_health_status": "UNHEALTHY"}),
     (
@@ -60,3 +76,17 @@ def test_address_of_a_host(text: str, address: dict[str, object]) -> None:
     stats = Stats(hosts={"d": (HostStats(text, True, False),)})
     shown = clusters_json(CLUSTERS, frozenset(), stats)["cluster_statuses"][0]
     assert shown["host_statuses"][0]["address"] == address
+
+
+def test_rates_are_shown_with_what_they_were_judged_by() -> None:
+    detection = OutlierDetection(success_rate_minimum_hosts=2, success_rate_stdev_factor=1000)
+    hosts = tuple(HostStats(f"10.0.0.{n}:80", True, False, success_rate=rate) for n, rate in ((1, 100.0), (2, 50.0)))
+    made = Cluster("d", ClusterType.STATIC, outlier_detection=detection)
+    lines = clusters_text((made,), frozenset(), Stats(hosts={"d": hosts})).splitlines()
+    assert "d::outlier::success_rate_average::75" in lines
+    assert "d::outlier::success_rate_ejection_threshold::50" in lines
+    assert "d::outlier::local_origin_success_rate_average::-1" in lines
+    assert "d::10.0.0.2:80::success_rate::50" in lines
+    shown = clusters_json((made,), frozenset(), Stats(hosts={"d": hosts}))["cluster_statuses"][0]
+    assert shown["success_rate_ejection_threshold"] == {"value": 50.0}
+    assert shown["host_statuses"][1]["success_rate"] == {"value": 50.0}

@@ -3,7 +3,7 @@
 import pytest
 
 from mesh_control.services import Workload
-from mesh_control.sources.kubernetes.secrets import collections, wanted
+from mesh_control.sources.kubernetes.secrets import collections, config_maps, wanted
 from mesh_policy import load_documents
 
 EDGE = Workload("edge-0", "edge", "10.0.0.1", {"app": "edge"})
@@ -77,3 +77,41 @@ spec:
 def test_each_is_a_collection_of_its_own() -> None:
     (one,) = collections([("edge", "shop")])
     assert (one.path, one.fields) == ("/api/v1/namespaces/edge/secrets", "metadata.name=shop")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("configmap://policies/roots", {("policies", "roots")}),
+        ("configmap://policies/roots-cacert", {("policies", "roots")}),
+        ("kubernetes://policies/roots", set()),
+        ("roots", set()),
+    ],
+)
+def test_of_config_maps_those_that_are_named_with_their_namespace(name: str, expected: set[tuple[str, str]]) -> None:
+    rule = f"""
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {{name: a, namespace: policies}}
+spec: {{host: api.example.com, trafficPolicy: {{tls: {{mode: SIMPLE, credentialName: "{name}"}}}}}}
+"""
+    assert config_maps(load_documents(rule, "test")) == expected
+
+
+def test_a_gateway_of_the_gateway_api_checks_its_clients_with_what_it_refers_to() -> None:
+    text = """
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: a, namespace: policies}
+spec:
+  gatewayClassName: istio
+  listeners: [{name: https, port: 443, protocol: HTTPS, tls: {certificateRefs: [{name: edge}]}}]
+  tls:
+    frontend:
+      default: {validation: {caCertificateRefs: [{group: "", kind: ConfigMap, name: roots}]}}
+      perPort:
+        - port: 8443
+          tls: {validation: {caCertificateRefs: [{group: "", kind: Secret, name: others, namespace: far}]}}
+"""
+    assert config_maps(load_documents(text, "test")) == {("policies", "roots")}
+    assert named(text) == {"policies/edge", "far/others"}

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from mesh_control.conditions import Condition
 from mesh_control.sources.kubernetes.status import (
     Budget,
-    Condition,
     Proxies,
     conditions,
     event,
@@ -30,6 +30,13 @@ def said(found: tuple[Condition, ...]) -> list[tuple[bool, str]]:
         ("", True, Proxies(1, 2), [(True, "Accepted"), (False, "Pending"), (False, "Pending")]),
         ("", False, Proxies(2, 2), [(True, "Accepted"), (False, "Pending"), (False, "Pending")]),
         ("", True, Proxies(1, 2, ("a refused LDS",)), [(True, "Accepted"), (False, "Refused"), (False, "Refused")]),
+        (
+            "",
+            False,
+            Proxies(2, 2, (), "too many refused it"),
+            [(True, "Accepted"), (False, "RolledBack"), (False, "RolledBack")],
+        ),
+        ("", True, Proxies(2, 2, (), "another was refused"), [(True, "Accepted")] + [(True, "Programmed")] * 2),
         ("spec: no", True, Proxies(2, 2), [(False, "Invalid"), (False, "Invalid"), (False, "Invalid")]),
     ],
 )
@@ -100,3 +107,11 @@ def test_a_budget() -> None:
     assert [budget.take(10.0) for _ in range(4)] == [True, True, True, False]
     assert [budget.take(11.0) for _ in range(3)] == [True, True, False]
     assert [budget.take(1000.0) for _ in range(4)] == [True, True, True, False]
+
+
+def test_a_rollback_is_an_event_and_is_told_once() -> None:
+    back = conditions("", False, Proxies(2, 2, (), "too many refused it"))
+    told = event(value(), back)
+    assert told is not None
+    assert (told.warning, told.reason, told.message) == (True, "RolledBack", "too many refused it")
+    assert event(value(status=status(value(), back, NOW)), back) is None
