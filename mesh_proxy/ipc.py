@@ -100,7 +100,19 @@ class HostStats:
     times_ejected: int = 0
     priority: int = 0
     locality: str = ""
+    """Region, zone and sub-zone, joined by slashes."""
     hostname: str = ""
+    flags: int = 0
+    """Why it is not simply healthy: bits of :mod:`mesh_proxy.balancing.host`."""
+    canary: bool = False
+    success_rate: float = -1.0
+    local_success_rate: float = -1.0
+    """Percent, of the last interval of outlier detection; -1: not known."""
+    successes: int = 0
+    timeouts: int = 0
+    pending_requests: int = 0
+    total_connections: int = 0
+    connect_failures: int = 0
 
 
 @dataclass(frozen=True, slots=True)

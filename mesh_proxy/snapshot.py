@@ -28,7 +28,7 @@ from mesh_api.config import (
 from mesh_proxy.authorization import Access
 from mesh_proxy.authorization.enforcement import Enforcer
 from mesh_proxy.chains import Arrival, ChainError, Chains, Fit
-from mesh_proxy.cluster import ClusterError, ClusterRuntime
+from mesh_proxy.cluster import ClusterError, ClusterRuntime, check
 from mesh_proxy.filters import Filter, FilterError, compile_filters
 from mesh_proxy.protocol.http1 import field_of
 from mesh_proxy.routing.matchers import MatcherError
@@ -210,12 +210,12 @@ class Builder:
                     raise SnapshotError(f"{kind} {resource.name}", problem)
 
     def _clusters(self, config: ProxyConfig) -> None:
-        """Last, as it touches what lives on: every cluster is tried on a copy before one is changed."""
+        """Last, as it touches what lives on: every cluster is looked at before one is changed."""
         assignments = {assignment.cluster_name: assignment for assignment in config.endpoints}
         transports: dict[str, Transports] = {}
         for cluster in config.clusters:
             assignment = assignments.get(cluster.assignment_name)
-            _guard(f"cluster {cluster.name}", partial(ClusterRuntime, cluster, assignment, self._random))
+            _guard(f"cluster {cluster.name}", partial(check, cluster, assignment))
             transports[cluster.name] = _guard(f"cluster {cluster.name}", partial(self._transports, cluster))
         for cluster in config.clusters:
             assignment = assignments.get(cluster.assignment_name)

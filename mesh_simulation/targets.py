@@ -1,6 +1,7 @@
 """Where a request is dialled, and which workloads stand behind a cluster."""
 
 import ipaddress
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mesh_control.services import Service, Workload
@@ -108,30 +109,28 @@ def _groups(mesh: Mesh, cluster: ClusterRuntime, destination: Address) -> tuple[
     first = cluster.pick(destination, [], 0)
     if first is None:
         return ()
-    hosts = [first] if cluster.original_destination else [h for h in cluster.hosts.values() if _counts(h, first)]
+    shares = {first: 1.0} if cluster.original_destination else cluster.shares()
     at = workloads_at(mesh)
-    return _alike([(host, at.get(host.target) if isinstance(host.target, tuple) else None) for host in hosts])
+    found = [(host, at.get(host.target) if isinstance(host.target, tuple) else None) for host in shares]
+    return _alike(found, shares)
 
 
-def _alike(hosts: list[tuple[Host, Workload | None]]) -> tuple[Group, ...]:
+def _alike(hosts: list[tuple[Host, Workload | None]], shares: Mapping[Host, float] | None = None) -> tuple[Group, ...]:
+    """``shares`` of the traffic; without them hosts have equal ones."""
+    parts = dict.fromkeys((host for host, _ in hosts), 1.0) if shares is None else shares
     found: dict[object, list[tuple[Host, Workload | None]]] = {}
     for host, workload in hosts:
         found.setdefault(_kind(workload, host), []).append((host, workload))
-    total = sum(host.weight for host, _ in hosts)
+    total = sum(parts[host] for host, _ in hosts)
     return tuple(
         Group(
             tuple(f"{w.name}.{w.namespace}" if w is not None else host.name for host, w in same),
-            round(100 * sum(host.weight for host, _ in same) / total, 4),
+            round(100 * sum(parts[host] for host, _ in same) / total, 4),
             same[0][1],
             same[0][0],
         )
         for same in found.values()
     )
-
-
-def _counts(host: Host, chosen: Host) -> bool:
-    """Of several priorities only that of the host which the balancer takes has traffic."""
-    return host.available and host.priority == chosen.priority
 
 
 def _kind(workload: Workload | None, host: Host) -> object:

@@ -93,12 +93,13 @@ class Head:
 
     ``length`` is the declared length of the body (-1: none), ``chunked`` whether it comes in chunks, ``close`` whether
     the connection ends after the message, ``options`` what ``Connection`` says, in lower case, ``dated`` whether there is a
-    date. ``seen`` has the bit of each kind of field that the message came with.
+    date. ``scheme`` is what a request of HTTP/2 says of it. ``seen`` has the bit of each kind of field that the message came
+    with.
     """
 
     __slots__ = (
         "_index", "chunked", "close", "dated", "expect", "fields", "host", "length", "method", "minor", "options", "path",
-        "query", "reason", "seen", "status", "target", "upgrade",
+        "query", "reason", "scheme", "seen", "status", "target", "upgrade",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -106,6 +107,7 @@ class Head:
         self._index: dict[bytes, bytes] | None = None
         self.method: bytes = b""
         self.target: bytes = b""
+        self.scheme: bytes = b""
         self.path: bytes = b""
         self.query: bytes = b""
         self.status: int = 0

@@ -65,6 +65,11 @@ class WorkerProcess:
         """Process id."""
         return self._process.pid
 
+    @property
+    def gone(self) -> bool:
+        """Whether it has ended, or is about to: it answers nothing any more."""
+        return bool(self._writer.is_closing())
+
     async def serve(self) -> int:
         """Takes messages until the worker ends; returns its exit status (negative: the signal that ended it)."""
         decoder = ipc.Decoder()
@@ -114,7 +119,7 @@ class WorkerProcess:
 
     def send(self, message: ipc.Message) -> None:
         """Sends what has no answer; to a worker that is gone, nothing."""
-        if not self._writer.is_closing():
+        if not self.gone:
             self._writer.write(ipc.encode(message))
 
     def terminate(self) -> None:
@@ -130,7 +135,7 @@ class WorkerProcess:
         future = self._waiting.get(key)
         if future is None:
             future = self._waiting[key] = self._loop.create_future()
-            if self._writer.is_closing():
+            if self.gone:
                 self._fail(key)
         return future
 

@@ -59,7 +59,7 @@ class Workers:
     @property
     def up(self) -> list[WorkerProcess]:
         """The workers that are there."""
-        return [worker for worker in self._slots if worker is not None]
+        return [worker for worker in self._slots if worker is not None and not worker.gone]
 
     @property
     def count(self) -> int:
@@ -81,7 +81,9 @@ class Workers:
         encoded = ipc.encode(wanted)
         async with self._applying:
             await self._arrived.wait()
-            asked = self.up
+            while not (asked := self.up):  # the last one has just ended, which is no fault of this configuration
+                self._arrived.clear()
+                await self._arrived.wait()
             answers = await asyncio.gather(*(self._apply_one(worker, wanted, encoded) for worker in asked))
             refused = next((answer for answer in answers if answer is not None), None)
             if refused is not None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from mesh_proxy import ipc
 from mesh_proxy.snapshot import Builder, SnapshotError
 from mesh_proxy.worker.context import Context
+from mesh_proxy.worker.health_checks import HealthChecks, append_line
 from mesh_proxy.worker.listeners import Listeners
 from mesh_proxy.worker.loop import READ, WRITE, Loop
 from mesh_proxy.worker.resolver import Resolver
@@ -23,7 +24,10 @@ class Worker:
         self.loop = Loop()
         self.context = Context(self.loop, chance)
         self.listeners = Listeners(self.context)
-        self._resolver = Resolver(self.loop, lambda: self.context.snapshot.clusters)
+        self._resolver = Resolver(self.loop, lambda: self.context.snapshot.clusters, chance)
+        self._checks = HealthChecks(
+            self.loop, lambda: self.context.snapshot.clusters.values(), chance, self.context.wall, append_line
+        )
         self._channel = channel
         self._decoder = ipc.Decoder()
         self._out = bytearray()
@@ -33,6 +37,7 @@ class Worker:
         self.loop.every_second(self.context.logs.flush)
         self.loop.every_second(self._sweep)
         self.loop.every_second(self._resolver.check)
+        self.loop.every_second(self._checks.check)
         self.loop.every_second(self._check_drained)
         self._say(ipc.Ready(pid))
 
@@ -41,6 +46,7 @@ class Worker:
         self.loop.run()
         self.context.logs.flush()
         self._resolver.close()
+        self._checks.close()
         self.listeners.close_all()
 
     def _on_channel(self, event: int) -> None:
@@ -89,6 +95,7 @@ class Worker:
         self.context.snapshot = snapshot
         self.listeners.commit(snapshot, made)
         self._resolver.check(self.loop.now)
+        self._checks.check(self.loop.now)
         for upstream in [upstream for host in resting for upstream in host.idle if upstream.orphaned]:
             upstream.close()
         self._say(ipc.Applied(message.version))

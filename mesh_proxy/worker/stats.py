@@ -1,6 +1,8 @@
 """The worker's numbers, gathered for the supervisor."""
 
-from mesh_proxy.balancing.host import Host
+from mesh_proxy.balancing.context import CANARY
+from mesh_proxy.balancing.host import DEGRADED, EXCLUDED, HEALTHY, Host
+from mesh_proxy.balancing.subsets import Subset
 from mesh_proxy.cluster import ClusterRuntime
 from mesh_proxy.ipc import HostStats, Stats
 from mesh_proxy.worker.context import Context
@@ -13,25 +15,48 @@ def collect(context: Context, listeners: Listeners) -> Stats:
     for counters in (*context.snapshot.counters.values(), *listeners.counters.values()):
         stats.counters.update(counters.named())
     for name, cluster in context.snapshot.clusters.items():
-        _cluster(stats, name, cluster)
+        collect_cluster(stats, name, cluster)
     stats.gauges["server.total_connections"] = len(context.connections)
     return stats
 
 
-def _cluster(stats: Stats, name: str, cluster: ClusterRuntime) -> None:
+def collect_cluster(stats: Stats, name: str, cluster: ClusterRuntime) -> None:
+    """Those of one cluster."""
     stats.counters.update(cluster.counters.named())
+    scope = f"cluster.{cluster.stat_name}"
     for key, value in cluster.ejections.items():
         target = stats.gauges if key == "ejections_active" else stats.counters
-        target[f"cluster.{name}.outlier_detection.{key}"] = value
-    hosts = tuple(cluster.hosts.values())
-    scope = f"cluster.{name}"
-    stats.gauges[f"{scope}.membership_total"] = len(hosts)
-    stats.gauges[f"{scope}.membership_healthy"] = sum(1 for host in hosts if host.available)
-    stats.gauges[f"{scope}.upstream_cx_active"] = cluster.active_connections
-    stats.gauges[f"{scope}.upstream_rq_active"] = cluster.active_requests
-    stats.gauges[f"{scope}.upstream_rq_pending_active"] = cluster.pending_requests
+        target[f"{scope}.outlier_detection.{key}"] = value
+    for key, value in gauges(cluster).items():
+        stats.gauges[f"{scope}.{key}"] = value
     stats.histograms[f"{scope}.upstream_rq_time"] = cluster.timing.read()
-    stats.hosts[name] = tuple(_host(host) for host in hosts)
+    stats.hosts[name] = tuple(_host(host) for host in cluster.hosts.values())
+
+
+def gauges(cluster: ClusterRuntime) -> dict[str, int]:
+    """What a cluster has at this moment, under Envoy's names without the cluster's."""
+    hosts, both = tuple(cluster.hosts.values()), (cluster.resources, cluster.high)
+    counted = [host for host in hosts if not host.flags & EXCLUDED]
+    healthy = sum(1 for host in counted if host.health == HEALTHY)
+    degraded = sum(1 for host in counted if host.health == DEGRADED)
+    made = {
+        "membership_total": len(hosts),
+        "membership_healthy": healthy,
+        "membership_degraded": degraded,
+        "membership_excluded": len(hosts) - len(counted),
+        "warming_state": int(not cluster.warm),
+        "upstream_cx_active": sum(part.active_connections for part in both),
+        "upstream_rq_active": sum(part.active_requests for part in both),
+        "upstream_rq_pending_active": sum(part.pending_requests for part in both),
+    }
+    made.update(cluster.resources.gauges("default"))
+    if cluster.config.high_thresholds is not None:
+        made.update(cluster.high.gauges("high"))
+    if cluster.config.health_checks:
+        made["health_check.healthy"], made["health_check.degraded"] = healthy, degraded
+    if isinstance(cluster.balancer, Subset):
+        made["lb_subsets_active"] = cluster.balancer.active()
+    return made
 
 
 def _host(host: Host) -> HostStats:
@@ -46,4 +71,15 @@ def _host(host: Host) -> HostStats:
         errors=host.errors,
         times_ejected=host.times_ejected,
         priority=host.priority,
+        locality="/".join(host.locality) if any(host.locality) else "",
+        hostname=host.hostname,
+        flags=host.flags,
+        canary=host.endpoint is not None and CANARY in host.endpoint.lb_metadata,
+        success_rate=host.success_rate,
+        local_success_rate=host.local_success_rate,
+        successes=host.successes,
+        timeouts=host.timeouts,
+        pending_requests=len(host.pending),
+        total_connections=host.total_connections,
+        connect_failures=host.connect_failures,
     )

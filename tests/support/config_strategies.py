@@ -387,6 +387,17 @@ BINDS = st.sampled_from(
 )
 
 
+def _taken(cluster: c.Cluster) -> c.Cluster:
+    """Without what Envoy refuses beside the rest: checks of gRPC without HTTP/2, and names of hosts that have none."""
+    checks = tuple(
+        check
+        for check in cluster.health_checks
+        if cluster.http.protocol == "http2" or not isinstance(check.check, GrpcCheck)
+    )
+    named = cluster.use_hostname_for_hashing and cluster.type is c.ClusterType.STRICT_DNS
+    return dataclasses.replace(cluster, health_checks=checks, use_hostname_for_hashing=named)
+
+
 def clusters(name: st.SearchStrategy = NAMES, *, inline_only: bool = False) -> st.SearchStrategy:
     """Each type with the settings that belong to it. ``inline_only``: without secrets, which are discovered."""
     common = COMMON | ({"tls": st.none(), "tls_matches": st.just(())} if inline_only else {})
@@ -424,7 +435,7 @@ def clusters(name: st.SearchStrategy = NAMES, *, inline_only: bool = False) -> s
         cleanup_interval=POSITIVE,
         http=HTTP_PROTOCOLS,
     )
-    bound = st.tuples(balanced | passthrough, BINDS)
+    bound = st.tuples((balanced | passthrough).map(_taken), BINDS)
     return bound.map(lambda made: dataclasses.replace(made[0], **made[1]))
 
 

@@ -5,20 +5,23 @@ import socket
 import threading
 import time
 
-from mesh_proxy.protocol.http1 import Field, Head, field_of
+from mesh_proxy.protocol.http1 import Field, Head, field_of, is_grpc
 from mesh_proxy.protocol.http2.handler import Handler
 from mesh_proxy.protocol.http2.session import Session, Tables
 from mesh_proxy.protocol.http2.settings import Settings
 from mesh_proxy.protocol.http2.stream import Stream
 
 _PLAIN = [field_of(b"content-type", b"text/plain")]
+_GRPC = [field_of(b"content-type", b"application/grpc")]
+_OK = [field_of(b"grpc-status", b"0")]
 _RECEIVE = 65536
 
 
 class EchoServer:
     """Serves when made, on ``port``. Use as a context manager.
 
-    ``/hello`` is answered with five bytes, ``/large`` with a million, anything else with the request's content and trailers.
+    ``/hello`` is answered with five bytes, ``/large`` with a million, anything else with the request's content and trailers;
+    a call of gRPC with its messages.
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
@@ -82,6 +85,7 @@ class _Connection(Handler):
         self.sock = sock
         self.over = False
         self._unsent = b""
+        self._calls: set[int] = set()
         self._session = Session(settings, self, tables, False, time.monotonic())
 
     def turn(self) -> bool:
@@ -109,6 +113,10 @@ class _Connection(Handler):
     def on_head(self, stream: Stream, head: Head, end: bool) -> None:
         if head.expect:
             self._session.interim(stream, 100, [])
+        if is_grpc(head):
+            self._calls.add(stream.id)
+            self._session.respond(stream, 200, _GRPC, False)
+            return
         content = {b"/hello": b"hello", b"/large": b"x" * 1_000_000}.get(head.target, b"")
         if content:
             stream.user = self
@@ -120,7 +128,10 @@ class _Connection(Handler):
         raise AssertionError("a client has sent an answer")
 
     def on_data(self, stream: Stream, data: bytes, end: bool) -> None:
-        self._session.data(stream, b"" if stream.user else data, end)
+        call = stream.id in self._calls
+        self._session.data(stream, b"" if stream.user else data, end and not call)
+        if end and call:
+            self._session.trailers(stream, _OK)
         if not stream.queued:
             self._session.consumed(stream, len(data))
 

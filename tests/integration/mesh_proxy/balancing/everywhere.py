@@ -14,6 +14,7 @@ class Everywhere:
         self._listening = socket.create_server(("0.0.0.0", 0), backlog=256)
         self.port = int(self._listening.getsockname()[1])
         self.status: dict[str, str] = {}
+        self.asked: list[str] = []
         self._open: list[socket.socket] = []
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -30,6 +31,7 @@ class Everywhere:
         address = wire.sock.getsockname()[0]
         with contextlib.suppress(OSError), wire:
             while wire.head():
+                self.asked.append(address)
                 wire.send(answer(f"{address}:{self.port}".encode(), status=self.status.get(address, "200 OK")))
 
     def close(self) -> None:

@@ -2,12 +2,15 @@
 
 import shutil
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import grpc
 import pytest
 
 from tests.support.http2_server import EchoServer
+from tests.support.worker_process import LIMIT
 
 pytestmark = pytest.mark.integration
 
@@ -55,7 +58,40 @@ def test_curl_gets_back_what_it_sends(curl: str, server: EchoServer, tmp_path: P
     assert ask(curl, server, *header, "--data-binary", f"@{file}", address) == content
 
 
-def test_curl_asks_many_at_once(curl: str, server: EchoServer) -> None:
-    addresses = [f"http://127.0.0.1:{server.port}/hello?{number}" for number in range(60)]
-    found = ask(curl, server, "--parallel", "--parallel-max", "60", *[f"{address}" for address in addresses])
-    assert found == b"" or b"hello" in found
+@pytest.fixture
+def channel(server: EchoServer) -> Iterator[grpc.Channel]:
+    options = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+    with grpc.insecure_channel(f"127.0.0.1:{server.port}", options=options) as channel:
+        yield channel
+
+
+SIZES = (0, 1, 1000, 20_000, 3_000_000)
+
+
+def test_grpc_calls_at_once(channel: grpc.Channel) -> None:
+    call = channel.unary_unary("/any.Service/Call")
+    messages = [bytes([number]) * size for number in range(10) for size in SIZES]
+    calls = [call.future(message, timeout=LIMIT, metadata=(("x-number", str(len(message))),)) for message in messages]
+    assert [one.result() for one in calls] == messages
+
+
+def test_grpc_streams_both_ways(channel: grpc.Channel) -> None:
+    call = channel.stream_stream("/any.Service/Stream")
+    messages = [b"x" * size for size in SIZES] * 4
+    assert list(call(iter(messages), timeout=LIMIT)) == messages
+
+
+def one_and_no_end(over: threading.Event) -> Iterator[bytes]:
+    yield b"a"
+    over.wait(LIMIT)
+
+
+def test_grpc_gives_up_a_call_and_goes_on(channel: grpc.Channel) -> None:
+    stream = channel.stream_stream("/any.Service/Stream")
+    for _ in range(20):
+        waits = threading.Event()
+        begun = stream(one_and_no_end(waits), timeout=LIMIT)
+        assert next(begun) == b"a"
+        begun.cancel()
+        waits.set()
+    assert channel.unary_unary("/any.Service/Call")(b"b", timeout=LIMIT) == b"b"

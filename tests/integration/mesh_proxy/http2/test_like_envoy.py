@@ -25,7 +25,7 @@ ANSWERED_BY_THE_PROXY = {"CONNECT", "OPTIONS *"}
 
 
 class Outcome(NamedTuple):
-    """``verdict``: ``taken``, ``reset``, or ``closed``; the ``code`` of a reset; Envoy's ``details``, where it is not taken."""
+    """``verdict``: ``taken``, ``reset``, or ``closed``; the ``code`` of a reset; Envoy's ``details``."""
 
     verdict: str
     code: int

@@ -60,8 +60,8 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     # A plain field that nobody honours, with its whole path.
     (
         "routes",
-        route(route={"cluster": "c", "retry_policy": {"retry_on": "5xx", "per_try_idle_timeout": "1s"}}),
-        f"{AT_ROUTE}.route.retry_policy.per_try_idle_timeout: not supported",
+        route(route={"cluster": "c", "retry_policy": {"retry_on": "5xx", "retry_options_predicates": [{"name": "x"}]}}),
+        f"{AT_ROUTE}.route.retry_policy.retry_options_predicates: not supported",
     ),
     ("routes", route(route={"cluster_header": "x"}), f"{AT_ROUTE}.route: cluster_header is not supported"),
     ("routes", route(match={"connect_matcher": {}}), f"{AT_ROUTE}.match: connect_matcher is not supported"),
@@ -88,8 +88,8 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ),
     (
         "clusters",
-        {"name": "c", "health_checks": [{"timeout": "1s"}]},
-        "cluster c: health_checks: not supported",
+        {"name": "c", "health_checks": [{"timeout": "1s", "interval": "1s", "custom_health_check": {"name": "x"}}]},
+        "cluster c: health_checks[0]: custom_health_check is not supported",
     ),
     (
         "clusters",
@@ -108,13 +108,13 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ),
     (
         "clusters",
-        {"name": "c", "common_lb_config": {"zone_aware_lb_config": {"fail_traffic_on_panic": True}}},
-        "cluster c: common_lb_config.zone_aware_lb_config.fail_traffic_on_panic: not supported",
+        {"name": "c", "common_lb_config": {"close_connections_on_host_set_change": True}},
+        "cluster c: common_lb_config.close_connections_on_host_set_change: not supported",
     ),
     (
         "endpoints",
-        {"cluster_name": "c", "policy": {"drop_overloads": [{"category": "x"}]}},
-        "endpoints c: policy.drop_overloads: not supported",
+        {"cluster_name": "c", "named_endpoints": {"x": {}}},
+        "endpoints c: named_endpoints: not supported",
     ),
     (
         "listeners",

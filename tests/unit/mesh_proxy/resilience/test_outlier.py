@@ -222,3 +222,97 @@ def test_the_last_answers_of_a_host_that_left_eject_nobody() -> None:
     for _ in range(20):
         watch.outliers.on_status(gone, 500, watch.now)
     assert (gone.ejected_until, watch.counters) == (0.0, {})
+
+
+def test_one_host_is_always_ejected_where_that_is_asked_for() -> None:
+    watch = Watch(3, always_eject_one_host=True).answers(500, 5, 0).answers(500, 5, 1)
+    assert watch.ejected == "a"
+    assert watch.counters["ejections_overflow"] == 1
+
+
+def test_jitter_makes_the_time_longer() -> None:
+    watch = Watch(1, 0.5, max_ejection_percent=100, max_ejection_time_jitter=10.0).answers(500, 5)
+    assert watch.seconds_left() == 35.0
+
+
+def test_a_passed_check_brings_a_host_back() -> None:
+    for allowed, expected in ((True, ""), (False, "a")):
+        watch = Watch(1, max_ejection_percent=100, successful_active_health_check_uneject_host=allowed).answers(500, 5)
+        watch.outliers.on_check_passed(watch.hosts[0])
+        assert watch.ejected == expected
+        assert watch.counters["ejections_active"] == len(expected)
+
+
+RATES = {"max_ejection_percent": 100, "enforcing_success_rate": 100, "enforcing_consecutive_5xx": 0}
+
+
+def with_rates(watch: Watch, *successes: int) -> Watch:
+    """Of a hundred answers of each host so many are good; never five failures in a row."""
+    for host, good in enumerate(successes):
+        for number in range(100):
+            watch.answers(200 if (number * good) % 100 < good else 500, 1, host)
+    return watch.sweep(10.0)
+
+
+def test_a_host_that_does_much_worse_than_others_is_ejected() -> None:
+    watch = with_rates(Watch(5, **RATES, success_rate_stdev_factor=1500), 99, 99, 99, 99, 50)
+    assert watch.ejected == "e"
+    assert watch.counters["ejections_enforced_success_rate"] == 1
+    assert [host.success_rate for host in watch.hosts] == [99, 99, 99, 99, 50]
+    assert watch.outliers.average == pytest.approx(89.2)
+    assert watch.outliers.threshold == pytest.approx(89.2 - 1.5 * 19.6)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"success_rate_minimum_hosts": 6},
+        {"success_rate_request_volume": 101},
+        {"success_rate_stdev_factor": 2500},
+        {"enforcing_success_rate": 0},
+    ],
+)
+def test_rates_eject_nobody_without_enough_hosts_requests_or_difference(fields: dict[str, int]) -> None:
+    watch = with_rates(Watch(5, **{"success_rate_stdev_factor": 1500} | RATES | fields), 99, 99, 99, 99, 50)
+    assert watch.ejected == ""
+
+
+def test_a_host_is_ejected_for_its_share_of_failures() -> None:
+    fields = {"enforcing_failure_percentage": 100, "failure_percentage_threshold": 60, "enforcing_consecutive_5xx": 0}
+    watch = with_rates(Watch(5, max_ejection_percent=100, **fields), 99, 41, 40, 39, 99)
+    assert watch.ejected == "cd"
+    assert watch.counters["ejections_enforced_failure_percentage"] == 2
+
+
+def test_rates_are_of_the_last_interval_alone() -> None:
+    watch = with_rates(Watch(5, **RATES, success_rate_stdev_factor=1500), 99, 99, 99, 99, 98)
+    assert watch.ejected == "e"  # 1.5 times the deviation is little when all are alike
+    watch = Watch(5, **RATES)
+    watch.sweep(10.0)
+    assert (watch.hosts[0].success_rate, watch.outliers.average) == (-1.0, -1.0)
+
+
+def test_local_rates_count_apart() -> None:
+    fields = {
+        **SPLIT, "enforcing_local_origin_success_rate": 100, "success_rate_stdev_factor": 1500,
+        "enforcing_consecutive_local_origin_failure": 0,
+    }  # fmt: skip
+    watch = Watch(5, **fields)
+    for host in range(5):
+        for number in range(100):
+            if host == 4 and number % 2:
+                watch.breaks(1, host)
+            else:
+                watch.outliers.on_connected(watch.hosts[host], watch.now)
+    watch.sweep(10.0)
+    assert watch.ejected == "e"
+    assert watch.counters["ejections_enforced_local_origin_success_rate"] == 1
+    assert watch.hosts[4].local_success_rate == 50.0
+
+
+def test_a_host_that_took_too_long_counts_as_504() -> None:
+    fields = {"consecutive_gateway_failure": 2, "enforcing_consecutive_gateway_failure": 100}
+    watch = Watch(1, max_ejection_percent=100, **fields)
+    for _ in range(2):
+        watch.outliers.on_local_failure(watch.hosts[0], watch.now, 504)
+    assert watch.ejected == "a"
