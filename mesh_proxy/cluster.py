@@ -44,7 +44,7 @@ def check(config: Cluster, assignment: ClusterLoadAssignment | None = None) -> N
     """Raises :class:`ClusterError` for what cannot be run. Costs nothing, so that a snapshot can ask for all at first."""
     if assignment is not None and assignment.drop_overloads:
         raise ClusterError("drop_overloads is not supported yet")  # until the router asks dropped()
-    if config.http.protocol != "http1":
+    if config.http.protocol not in ("http1", "http2", "downstream"):
         raise ClusterError(f"upstream protocol {config.http.protocol} is not supported yet")
     ring = config.ring_hash
     if ring is not None and ring.minimum_ring_size > ring.maximum_ring_size:

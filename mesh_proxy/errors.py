@@ -4,6 +4,7 @@ The one place where a failure becomes an answer. Flags and details are what the 
 """
 
 from typing import Final, NamedTuple
+from urllib.parse import quote
 
 CONNECT_ERROR: Final = "upstream connect error or disconnect/reset before headers. {retried}reset reason: {reason}"
 
@@ -36,6 +37,19 @@ UPGRADE_REQUIRED: Final = LocalReply(426, "DPE", "low_version", b"")
 MISSING_HOST: Final = LocalReply(400, "DPE", "missing_host_header")
 UPGRADE_FAILED: Final = LocalReply(403, "-", "upgrade_failed")
 TLS_REQUIRED: Final = LocalReply(301, "-", "direct_response")
+
+
+_GRPC: Final = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14}
+"""Status of HTTP to that of gRPC, which is 2 (``UNKNOWN``) for others (Envoy ``Grpc::Utility::httpToGrpcStatus``)."""
+_PRINTABLE: Final = "".join(chr(code) for code in range(32, 127) if code != 37)
+
+
+def as_grpc(reply: LocalReply) -> tuple[LocalReply, list[tuple[bytes, bytes]]]:
+    """The answer to a call of gRPC, whose clients read no status of HTTP and no body: everything stands in its fields."""
+    fields = [(b"content-type", b"application/grpc"), (b"grpc-status", b"%d" % _GRPC.get(reply.status, 2))]
+    if reply.body:
+        fields.append((b"grpc-message", quote(reply.body, safe=_PRINTABLE).encode()))
+    return reply._replace(status=200, body=b""), fields
 
 
 def bad_request(details: str) -> LocalReply:

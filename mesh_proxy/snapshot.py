@@ -31,6 +31,7 @@ from mesh_proxy.chains import Arrival, ChainError, Chains, Fit
 from mesh_proxy.cluster import ClusterError, ClusterRuntime, check
 from mesh_proxy.filters import Filter, FilterError, compile_filters
 from mesh_proxy.protocol.http1 import field_of
+from mesh_proxy.protocol.http2.settings import Settings
 from mesh_proxy.routing.matchers import MatcherError
 from mesh_proxy.routing.table import CompiledRoute, RouteTable
 from mesh_proxy.support import refused
@@ -86,6 +87,7 @@ class HttpChain(_Guarded):
         self.server_field = field_of(b"server", config.server_name.encode())
         self.upgrades = frozenset(name.lower().encode() for name in config.upgrades)
         self.max_head = config.max_request_headers_kb * 1024
+        self.http2 = _http2(config)
 
     def filters_for(self, route: CompiledRoute | None) -> tuple[Filter, ...]:
         """Those that have something to do with the route (``None``: with what no route takes), in their order."""
@@ -93,6 +95,21 @@ class HttpChain(_Guarded):
         if found is None:
             found = self._concerned[route] = tuple(item for item in self.filters if item.concerns(route))
         return found
+
+
+def _http2(config: HttpConnectionManager) -> Settings:
+    """What clients that speak HTTP/2 may do; without a word of the configuration, Envoy's defaults."""
+    usual = Settings()
+    streams, window, whole = (
+        config.max_concurrent_streams, config.initial_stream_window_size, config.initial_connection_window_size
+    )  # fmt: skip
+    return Settings(
+        max_concurrent_streams=usual.max_concurrent_streams if streams is None else streams,
+        initial_stream_window_size=usual.initial_stream_window_size if window is None else window,
+        initial_connection_window_size=usual.initial_connection_window_size if whole is None else whole,
+        max_headers=config.max_request_headers_kb * 1024,
+        headers_with_underscores_action=config.headers_with_underscores_action,
+    )
 
 
 class TcpChain(_Guarded):
@@ -270,8 +287,6 @@ class Builder:
         return HttpChain(config, self._table(config), logs, self._counters(f"http.{config.stat_prefix}"))
 
     def _table(self, config: HttpConnectionManager) -> RouteTable:
-        if config.codec == "HTTP2":
-            raise FilterError("HTTP/2 from clients is not supported yet")
         return self._tables[config.rds_name] if config.route_config is None else RouteTable(config.route_config)
 
     def _counters(self, scope: str) -> Counters:

@@ -37,7 +37,8 @@ class Host:
         "active_connections", "active_requests", "address", "connect_failures", "consecutive_5xx", "consecutive_gateway",
         "consecutive_local",
         "ejected_until", "endpoint", "errors", "external_failures", "external_requests", "flags", "healthy_since", "idle",
-        "local_failures", "local_requests", "local_success_rate", "locality", "name", "pending", "priority", "success_rate",
+        "local_failures", "local_requests", "local_success_rate", "locality", "multiplexed", "name", "pending", "priority",
+        "success_rate",
         "successes", "target", "timeouts", "times_ejected", "total_connections", "total_requests", "weight",
     )  # fmt: skip
 
@@ -60,6 +61,7 @@ class Host:
         """Region, zone, and sub-zone."""
         self.healthy_since: float = 0.0
         self.idle: list[Any] = []
+        self.multiplexed: list[Any] = []
         self.pending: list[Any] = []
         self.active_connections: int = 0
         self.active_requests: int = 0

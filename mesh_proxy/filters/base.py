@@ -1,7 +1,7 @@
 """What filters are told and may say."""
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from mesh_proxy.authorization import Access
 from mesh_proxy.errors import LocalReply
@@ -28,20 +28,20 @@ Verdict = Answer | Delay | None
 """``None``: go on."""
 
 
-class Filter(Protocol):
+class Filter:
     """One HTTP filter; it keeps nothing between requests."""
 
     def concerns(self, route: CompiledRoute | None) -> bool:
         """Whether it has anything to do with requests of that route (``None``: that no route takes); it is not asked
         otherwise."""
-        ...
+        raise NotImplementedError
 
     def on_request(
         self, head: Head, route: CompiledRoute | None, random: Callable[[], float], access: Access
     ) -> Verdict:
         """Look at a request, and at who asks."""
-        ...
+        raise NotImplementedError
 
     def on_response(self, head: Head, route: CompiledRoute, fields: list[Field]) -> list[Field]:
         """Look at the fields of the answer to the request with that head."""
-        ...
+        raise NotImplementedError

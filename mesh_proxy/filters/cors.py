@@ -5,12 +5,12 @@ from collections.abc import Callable
 from mesh_api.config import CorsPolicy
 from mesh_proxy.authorization import Access
 from mesh_proxy.errors import LocalReply
-from mesh_proxy.filters.base import Answer, Verdict
+from mesh_proxy.filters.base import Answer, Filter, Verdict
 from mesh_proxy.protocol.http1 import Field, Head, field_of
 from mesh_proxy.routing.table import CompiledRoute
 
 
-class Cors:
+class Cors(Filter):
     """Acts where the route, or else its virtual host, carries a policy and the request an ``Origin``."""
 
     def __init__(self, _config: object = None, _stats: object = None) -> None:

@@ -6,12 +6,12 @@ from mesh_api.config import FaultPolicy
 from mesh_api.config.routes import MILLION
 from mesh_proxy.authorization import Access
 from mesh_proxy.errors import LocalReply
-from mesh_proxy.filters.base import Answer, Delay, Verdict
+from mesh_proxy.filters.base import Answer, Delay, Filter, Verdict
 from mesh_proxy.protocol.http1 import Field, Head, is_grpc
 from mesh_proxy.routing.table import CompiledRoute
 
 
-class Fault:
+class Fault(Filter):
     """Acts where the route carries a policy."""
 
     def __init__(self, _config: object = None, _stats: object = None) -> None:

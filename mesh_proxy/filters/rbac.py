@@ -10,7 +10,7 @@ from mesh_api.config import RbacFilter
 from mesh_proxy.authorization import Access
 from mesh_proxy.authorization.enforcement import Enforcer
 from mesh_proxy.errors import LocalReply
-from mesh_proxy.filters.base import Answer, Verdict
+from mesh_proxy.filters.base import Answer, Filter, Verdict
 from mesh_proxy.protocol.http1 import Field, Head, is_grpc
 from mesh_proxy.routing.table import CompiledRoute
 from mesh_proxy.telemetry.stats import Counters
@@ -24,7 +24,7 @@ _GRPC_FIELDS: Final = (
 """``PERMISSION_DENIED``: clients of gRPC read no status of HTTP."""
 
 
-class RbacGate:
+class RbacGate(Filter):
     """Lets pass whom the rules let pass."""
 
     def __init__(self, config: RbacFilter, stats: Counters) -> None:

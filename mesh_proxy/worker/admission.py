@@ -65,6 +65,8 @@ def admit(
     head.target = head.path + question + head.query
     record.path = head.target
     _identify(head, config, remote, ids, record)
+    if not head.scheme:
+        head.scheme = b"https" if secure else b"http"
     if not head.seen & _FORWARDED_PROTO or (config.use_remote_address and not config.xff_num_trusted_hops):
         head.add(SCHEMES[secure])
     return None

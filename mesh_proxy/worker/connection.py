@@ -4,9 +4,9 @@ import contextlib
 import errno
 import os
 import socket
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
-from mesh_proxy.worker.loop import READ, WRITE, Loop
+from mesh_proxy.worker.loop import READ, WRITE, Loop, Waiter
 
 RECEIVE: Final = 65536
 HIGH: Final = 262144
@@ -17,46 +17,28 @@ _VECTOR: Final = 64
 _FAILED: Final = 0x008 | 0x010  # EPOLLERR | EPOLLHUP
 
 
-class Owner(Protocol):
-    """Who is told what happens on a connection."""
+class Owner(Waiter):
+    """Who is told what happens on a connection; this one does nothing about it."""
+
+    __slots__ = ()
 
     def on_connected(self, connection: "Connection") -> None:
         """The connection that was asked for stands."""
-        ...
 
     def on_data(self, connection: "Connection", data: bytes) -> None:
         """Bytes came; empty bytes: the peer has ended its side."""
-        ...
 
     def on_drained(self, connection: "Connection") -> None:
         """The output queue is empty again."""
-        ...
 
     def on_lost(self, connection: "Connection", reason: str) -> None:
         """The connection failed, with the system's word for it; it is closed already."""
-        ...
 
 
-class Nobody:
-    """The owner of a connection that nobody has taken yet."""
-
-    def on_connected(self, connection: "Connection") -> None:
-        """Nothing."""
-
-    def on_data(self, connection: "Connection", data: bytes) -> None:
-        """Nothing."""
-
-    def on_drained(self, connection: "Connection") -> None:
-        """Nothing."""
-
-    def on_lost(self, connection: "Connection", reason: str) -> None:
-        """Nothing."""
+NOBODY: Final = Owner()
 
 
-NOBODY: Final = Nobody()
-
-
-class Connection:
+class Connection(Waiter):
     """See the module's docstring.
 
     What is sent waits until the handler that runs now has returned, and leaves in one call: head and body of a message, and
@@ -68,6 +50,7 @@ class Connection:
     )  # fmt: skip
 
     def __init__(self, loop: Loop, sock: socket.socket, owner: Owner = NOBODY, connecting: bool = False) -> None:
+        super().__init__()
         self._loop = loop
         self.sock = sock
         self.owner = owner
@@ -80,7 +63,7 @@ class Connection:
         self._closing = False
         self._connecting = connecting
         self._events = WRITE if connecting else READ
-        loop.add(self.descriptor, self._events, self._on_event)
+        loop.add(self.descriptor, self._events, self)
 
     @property
     def closed(self) -> bool:
@@ -141,7 +124,7 @@ class Connection:
             self._events = events
             self._loop.modify(self.descriptor, events)
 
-    def _on_event(self, event: int) -> None:
+    def on_event(self, event: int) -> None:
         if self._connecting:
             self._finish_connecting()
             return

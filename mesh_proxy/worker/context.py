@@ -8,6 +8,7 @@ from email.utils import formatdate
 from typing import BinaryIO
 
 from mesh_proxy.protocol.http1 import Field, Parser, field_of
+from mesh_proxy.protocol.http2.receiving import Tables
 from mesh_proxy.snapshot import LogLine, Snapshot
 from mesh_proxy.telemetry.record import Record
 from mesh_proxy.worker.loop import Loop
@@ -93,6 +94,7 @@ class Context:
         self.snapshot = Snapshot()
         self.logs = LogFiles()
         self.parser = Parser()
+        self.tables = Tables()
         self.request_ids = RequestIds()
         self._dated_at = -1
         self._date: Field = field_of(b"date", b"")

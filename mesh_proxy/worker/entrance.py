@@ -8,10 +8,12 @@ from mesh_proxy.chains import Arrival
 from mesh_proxy.snapshot import Chain, HttpChain, ListenerRuntime
 from mesh_proxy.telemetry.record import Record
 from mesh_proxy.telemetry.stats import Counters
-from mesh_proxy.worker.connection import Connection
+from mesh_proxy.worker.connection import Connection, Owner
 from mesh_proxy.worker.connection_info import ConnectionInfo
 from mesh_proxy.worker.context import Context
 from mesh_proxy.worker.downstream.http1 import Http1Downstream
+from mesh_proxy.worker.downstream.http2 import Http2Downstream
+from mesh_proxy.worker.downstream.opening import Opening
 from mesh_proxy.worker.inspection import Inspection
 from mesh_proxy.worker.tcp import TcpSession
 from mesh_proxy.worker.tls_connection import TlsConnection
@@ -19,19 +21,19 @@ from mesh_proxy.worker.tls_connection import TlsConnection
 log: Final = logging.getLogger("mesh_proxy.worker")
 
 
-class Entrance:
+class Entrance(Owner):
     """See the module's docstring. One object for each connection, gone when it is served."""
 
-    __slots__ = ("_chain", "_connection", "_context", "_counters", "_info", "_runtime", "deadline")
+    __slots__ = ("_chain", "_connection", "_context", "_counters", "_info", "_runtime")
 
     def __init__(self, context: Context, runtime: ListenerRuntime, counters: Counters, info: ConnectionInfo) -> None:
+        super().__init__()
         self._context = context
         self._runtime = runtime
         self._counters = counters
         self._info = info
         self._chain: Chain | None = None
         self._connection: Connection | None = None
-        self.deadline = 0.0
 
     def take(self, sock: socket.socket) -> None:
         """A connection that was just accepted."""
@@ -70,9 +72,20 @@ class Entrance:
             record.termination = why
             self._context.logs.write(chain.logs, record)
         elif isinstance(chain, HttpChain):
-            Http1Downstream(self._context, connection, chain, info)
+            self._speak(connection, chain, info)
         else:
             TcpSession(self._context, connection, chain, info)
+
+    def _speak(self, connection: Connection, chain: HttpChain, info: ConnectionInfo) -> None:
+        """HTTP of the version that the chain is for, that was agreed on, or that the client begins with."""
+        codec = chain.config.codec
+        agreed = connection.protocol if isinstance(connection, TlsConnection) else ""
+        if codec == "HTTP2" or (codec == "AUTO" and agreed == "h2"):
+            Http2Downstream(self._context, connection, chain, info)
+        elif codec == "HTTP1" or agreed.startswith("http/1"):
+            Http1Downstream(self._context, connection, chain, info)
+        else:
+            Opening(self._context, connection, chain, info)
 
     def _record(self) -> Record:
         record = Record(self._context.loop.now, self._context.wall())

@@ -9,45 +9,35 @@ from typing import Final
 from mesh_proxy import errors
 from mesh_proxy.errors import LocalReply
 from mesh_proxy.filters import Answer, Delay, Filter
-from mesh_proxy.protocol.http1 import Field, Head, field_of
+from mesh_proxy.protocol.http1 import Field, Head, field_of, is_grpc
 from mesh_proxy.routing.table import CompiledRoute
-from mesh_proxy.snapshot import HttpChain, Snapshot
+from mesh_proxy.snapshot import HttpChain
 from mesh_proxy.telemetry.record import Record
 from mesh_proxy.worker import heads
 from mesh_proxy.worker.admission import admit
 from mesh_proxy.worker.context import Context
 from mesh_proxy.worker.deciding import find_route, no_cluster, own_answer, rewritten
 from mesh_proxy.worker.downstream.client import Client
-from mesh_proxy.worker.request_body import RequestBody
-from mesh_proxy.worker.router import Router
+from mesh_proxy.worker.router import Request, Router
 
 _CLASSES: Final = tuple(f"downstream_rq_{digit}xx" for digit in range(10))
 
 
-class Exchange:
+class Exchange(Request):
     """See the module's docstring."""
 
     __slots__ = (
-        "_asked", "_chain", "_context", "_delayed", "_done", "_filters", "_response", "_route", "_router",
-        "body", "client", "deadline", "head", "record", "snapshot", "tunnel",
+        "_asked", "_chain", "_context", "_delayed", "_done", "_filters", "_route", "_router",
     )  # fmt: skip
 
     def __init__(self, context: Context, chain: HttpChain, client: Client, head: Head, record: Record) -> None:
+        super().__init__(client, head, record, context.snapshot)
         self._context = context
         self._chain = chain
-        self.snapshot: Snapshot = context.snapshot
-        self.client = client
-        self.head = head
-        self.record = record
         record.request = head
         record.path = head.target
-        self.body = RequestBody()
-        self.deadline = 0.0
-        self.tunnel = False
-        """Whether the host has taken the other protocol that was asked for."""
         self._route: CompiledRoute | None = None
         self._router: Router | None = None
-        self._response: Head | None = None
         self._delayed: Delay | None = None
         self._filters: tuple[Filter, ...] = ()
         """What has something to do with the request; and of those so many have been asked."""
@@ -159,7 +149,7 @@ class Exchange:
         self.record.flag("DPE")
         if self._router is not None:
             self._router.stop()
-        if self._response is None:
+        if not self.answered:
             self.head.close = True
             self.reply(errors.bad_request(details))
         else:
@@ -175,7 +165,7 @@ class Exchange:
 
     def on_switched(self, head: Head, destination_fields: list[Field]) -> None:
         """The host takes the other protocol."""
-        self._response, self.tunnel = head, True
+        self.answered = self.tunnel = True
         fields = self._filtered(destination_fields)
         fields += self._signature(head.dated)
         head.replace(fields)
@@ -183,7 +173,7 @@ class Exchange:
 
     def on_response(self, head: Head, routed: list[Field], end: bool) -> None:
         """The answer's head came, its fields as the route wants them; ``end``: no content follows."""
-        self._response = head
+        self.answered = True
         fields = self._filtered(routed)
         fields += self._signature(head.dated)
         self.client.answer(head, fields, end)
@@ -220,11 +210,6 @@ class Exchange:
         self._end()
         self.client.finish(trailers)
 
-    @property
-    def answered(self) -> bool:
-        """Whether the client has been sent an answer's head."""
-        return self._response is not None
-
     # The end.
 
     def reply(self, reply: LocalReply, fields: list[Field] | None = None) -> None:
@@ -238,12 +223,17 @@ class Exchange:
         broken = reply.status in (400, 426, 431) and "DPE" in reply.flags
         head.close = head.close or broken or not self.body.complete
         more = list(fields or ())
+        grpc = is_grpc(head)
+        if grpc and not any(field[1] == b"grpc-status" for field in more):
+            reply, told = errors.as_grpc(reply)
+            more += [field_of(name, value) for name, value in told]
+            record.status = reply.status
         if self._route is not None:
             for edit in self._route.reply_edits:
                 more = edit.apply(more, record)
         answer = Head()
-        answer.status, answer.length = reply.status, len(reply.body)
-        made = heads.local(reply, more, [self._context.date(), self._chain.server_field])
+        answer.status, answer.length = reply.status, -1 if grpc else len(reply.body)
+        made = heads.local(reply, more, [self._context.date(), self._chain.server_field], grpc)
         content = reply.body if head.method != b"HEAD" else b""
         self.client.answer(answer, made, not content)
         if content:
@@ -251,12 +241,12 @@ class Exchange:
             self.client.content(content)
         self.on_response_end([])
 
-    def on_client_gone(self) -> None:
-        """The client is gone before the answer was complete."""
+    def on_client_gone(self, flag: str = "DC", details: str = "downstream_remote_disconnect") -> None:
+        """The client is gone before the answer was complete, or has given the request up."""
         if self._done:
             return
-        self.record.flag("DC")
-        self.record.details = "downstream_remote_disconnect"
+        self.record.flag(flag)
+        self.record.details = details
         if self._router is not None:
             self._router.stop()
         self._end()

@@ -102,14 +102,14 @@ def last_chunk(trailers: list[Field]) -> bytes:
     return b"0\r\n%b\r\n" % b"".join([field[3] for field in trailers])
 
 
-def local(reply: LocalReply, more: list[Field], signature: list[Field]) -> list[Field]:
-    """The fields of an answer of our own; ``signature`` says who answers, and when."""
+def local(reply: LocalReply, more: list[Field], signature: list[Field], grpc: bool = False) -> list[Field]:
+    """The fields of an answer of our own; ``signature`` says who answers, and when. ``grpc``: it has no body at all."""
     fields = list(more)
     if reply.overloaded:
         fields.append(_OVERLOADED)
     if reply.body and not any(f[1] == b"content-type" for f in fields):
         fields.insert(0, _PLAIN_TEXT)
-    if reply.status not in (204, 304):
+    if reply.status not in (204, 304) and not grpc:
         fields.insert(
             0, (LENGTH, b"content-length", b"%d" % len(reply.body), b"content-length: %d\r\n" % len(reply.body))
         )

@@ -15,18 +15,19 @@ from mesh_proxy.cluster import ClusterRuntime
 from mesh_proxy.protocol.body import Body, Chunked, Empty, Sized, UntilClose
 from mesh_proxy.protocol.http1 import BadMessage, Head, Parser
 from mesh_proxy.resilience import health_checks as logic
-from mesh_proxy.worker.connection import Connection
+from mesh_proxy.worker.connection import Connection, Owner
 from mesh_proxy.worker.dialling import dial
-from mesh_proxy.worker.loop import Loop
+from mesh_proxy.worker.loop import Loop, Waiter
 
 _LARGEST = 64 * 1024
 Random = Callable[[], float]
 
 
-class Checker:
+class Checker(Owner):
     """Asks one host over one protocol; tells ``session`` what it came to, once for each :meth:`start`."""
 
     def __init__(self, session: "Session") -> None:
+        super().__init__()
         self.session = session
 
     def start(self) -> None:
@@ -75,9 +76,6 @@ class TcpChecker(Checker):
             self._end(logic.PASSED)
         elif not data or len(self._received) > _LARGEST:
             self._end(logic.UNREACHABLE)
-
-    def on_drained(self, connection: Connection) -> None:
-        """See :class:`~mesh_proxy.worker.connection.Owner`."""
 
     def on_lost(self, connection: Connection, reason: str) -> None:
         """See :class:`~mesh_proxy.worker.connection.Owner`."""
@@ -178,9 +176,6 @@ class HttpChecker(Checker):
             self.close()
         self.session.on_result(result)
 
-    def on_drained(self, connection: Connection) -> None:
-        """See :class:`~mesh_proxy.worker.connection.Owner`."""
-
     def on_lost(self, connection: Connection, reason: str) -> None:
         """See :class:`~mesh_proxy.worker.connection.Owner`."""
         self._connection = None
@@ -210,16 +205,16 @@ def request_bytes(check: HttpCheck, hostname: str) -> bytes:
     return f"{check.method} {check.path} HTTP/1.1\r\n{lines}{length}\r\n".encode()
 
 
-class Session:
+class Session(Waiter):
     """The checks of one host. ``deadline`` is when the next one begins, or the one under way has taken too long."""
 
     def __init__(self, checks: "HealthChecks", cluster: ClusterRuntime, config: HealthCheck, host: Host) -> None:
+        super().__init__()
         self._checks = checks
         self.cluster = cluster
         self.config = config
         self.host = host
         self.parser = checks.parser
-        self.deadline = 0.0
         self._health = logic.HostHealth(config, host)
         self._running = False
         own = host.endpoint.health_check if host.endpoint is not None else None
@@ -236,7 +231,7 @@ class Session:
         return dial(self._checks.loop, self.cluster, self._target, owner)
 
     def on_deadline(self, now: float) -> None:
-        """See :class:`~mesh_proxy.worker.loop.Timed`."""
+        """The next one is due, or the one under way has taken too long."""
         if self._running:
             self._checker.close()
             self.on_result(logic.TIMED_OUT)

@@ -11,19 +11,19 @@ from mesh_api.config import ListenerFilter
 from mesh_proxy.chains import TLS, Arrival
 from mesh_proxy.protocol import sniffing
 from mesh_proxy.worker.context import Context
-from mesh_proxy.worker.loop import READ
+from mesh_proxy.worker.loop import READ, Waiter
 
 Finished = Callable[[socket.socket, Arrival], None]
 
 
-class Inspection:
+class Inspection(Waiter):
     """Looks into one connection, then hands it on with what it found.
 
     ``filters`` are the inspectors that are on for it. After ``seconds`` without an answer (0: never) it is handed on as it is
     where ``goes_on``, and closed otherwise (Envoy's ``continue_on_listener_filters_timeout``).
     """
 
-    __slots__ = ("_arrival", "_context", "_filters", "_finished", "_goes_on", "_seen", "_sock", "deadline")
+    __slots__ = ("_arrival", "_context", "_filters", "_finished", "_goes_on", "_seen", "_sock")
 
     def __init__(
         self,
@@ -35,6 +35,7 @@ class Inspection:
         seconds: float,
         goes_on: bool,
     ) -> None:
+        super().__init__()
         self._context = context
         self._sock = sock
         self._arrival = arrival
@@ -42,13 +43,13 @@ class Inspection:
         self._finished = finished
         self._goes_on = goes_on
         self._seen = 0
-        self.deadline = 0.0
         context.connections[self] = None
-        context.loop.add(sock.fileno(), READ, self._on_event)
+        context.loop.add(sock.fileno(), READ, self)
         if seconds:
             context.loop.watch(self, context.loop.now + seconds)
 
-    def _on_event(self, _event: int) -> None:
+    def on_event(self, event: int) -> None:
+        """More of what the client says is there."""
         try:
             data = self._sock.recv(sniffing.LIMIT, socket.MSG_PEEK)
         except BlockingIOError:

@@ -13,7 +13,7 @@ from mesh_proxy.worker.connection import address_text
 from mesh_proxy.worker.connection_info import ConnectionInfo
 from mesh_proxy.worker.context import Context
 from mesh_proxy.worker.entrance import Entrance
-from mesh_proxy.worker.loop import READ
+from mesh_proxy.worker.loop import READ, Waiter
 
 _SO_ORIGINAL_DST = 80
 _IPPROTO_IPV6 = 41
@@ -57,7 +57,7 @@ class Listeners:
             scope = f"listener.{str(snapshot.listeners[name].config.address).replace(':', '_')}"  # as Envoy names it
             if name not in self.counters or self.counters[name].scope != scope:
                 self.counters[name] = Counters(scope)
-            self._context.loop.add(sock.fileno(), READ, _Acceptor(self, name, sock).on_event)
+            self._context.loop.add(sock.fileno(), READ, _Acceptor(self, name, sock))
 
     def _close(self, name: str) -> None:
         address, sock = self._sockets.pop(name)
@@ -91,17 +91,18 @@ class Listeners:
         Entrance(self._context, runtime, self.counters[name], info).take(sock)
 
 
-class _Acceptor:
+class _Acceptor(Waiter):
     """One listening socket's handler."""
 
     __slots__ = ("_listeners", "_name", "_sock")
 
     def __init__(self, listeners: Listeners, name: str, sock: socket.socket) -> None:
+        super().__init__()
         self._listeners = listeners
         self._name = name
         self._sock = sock
 
-    def on_event(self, _event: int) -> None:
+    def on_event(self, event: int) -> None:
         """Accept what waits."""
         for _ in range(_BATCH):
             try:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 from mesh_proxy.protocol import dns
-from mesh_proxy.worker.loop import READ, WRITE, Loop
+from mesh_proxy.worker.loop import READ, WRITE, Loop, Waiter
 from mesh_proxy.worker.name_service import NameService, Server
 
 _LARGEST: Final = 65535
@@ -35,10 +35,11 @@ class Asker(Protocol):
         """No server said anything of it."""
 
 
-class Lookup:
+class Lookup(Waiter):
     """One name's. Ends with one call of its :class:`Asker`, unless it is closed before."""
 
     def __init__(self, loop: Loop, asker: Asker, system: NameService, servers: Sequence[Server], family: str) -> None:
+        super().__init__()
         self._loop = loop
         self._asker = asker
         self._system = system
@@ -54,7 +55,6 @@ class Lookup:
         self._addresses: list[str] = []
         self._ttls: list[int] = []
         self._silent = False
-        self.deadline = 0.0
 
     def start(self, name: str) -> None:
         """Ask for a name."""
@@ -113,9 +113,9 @@ class Lookup:
         self._received.clear()
         if self._stream:
             self._received += question
-            self._loop.add(sock.fileno(), WRITE, self._on_event)
+            self._loop.add(sock.fileno(), WRITE, self)
         else:
-            self._loop.add(sock.fileno(), READ, self._on_event)
+            self._loop.add(sock.fileno(), READ, self)
             sock.send(question)
 
     def _drop(self) -> None:
@@ -124,7 +124,8 @@ class Lookup:
             self._loop.remove(sock.fileno())
             sock.close()
 
-    def _on_event(self, event: int) -> None:
+    def on_event(self, event: int) -> None:
+        """The server takes the question, or answers."""
         sock = self._sock
         if sock is None:
             return
@@ -194,5 +195,5 @@ class Lookup:
             self._next_group()
 
     def on_deadline(self, now: float) -> None:
-        """See :class:`~mesh_proxy.worker.loop.Timed`."""
+        """No answer in time."""
         self._retry()

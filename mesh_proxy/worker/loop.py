@@ -1,14 +1,14 @@
 """The worker's event loop: level-triggered epoll, one clock reading a turn, no objects for timers.
 
-asyncio costs a quarter of the request path (performance.md), so the worker has its own. Things that wait for time are
-``Timed``: they carry a deadline, and a scan every few milliseconds finds those that are due; that is cheaper than a timer
-object for each request, and a timeout of a network proxy needs no finer grain.
+asyncio costs a quarter of the request path (performance.md), so the worker has its own. What waits for a time carries a
+deadline, and a scan every few milliseconds finds those that are due; that is cheaper than a timer object for each request,
+and a timeout of a network proxy needs no finer grain.
 """
 
 import select
 import time
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 
 READ: Final = select.EPOLLIN
 WRITE: Final = select.EPOLLOUT
@@ -16,25 +16,27 @@ _SCAN = 0.02
 _SLOW_SCAN = 1.0
 _MAX_EVENTS = 256
 
-Handler = Callable[[int], None]
 
+class Waiter:
+    """What waits on the loop: for its descriptor, for a time, or for the end of the handler that made its output.
 
-class Flushable(Protocol):
-    """Something with output that waits for the end of the handler that produced it."""
+    ``deadline`` is in seconds of the loop's clock; 0: it waits for no time. A class and not a protocol, as everything that is
+    called for each request: compiled, such calls cost nothing.
+    """
 
-    def flush(self) -> None:
-        """Hand it to the kernel."""
-        ...
+    __slots__ = ("deadline",)
 
+    def __init__(self) -> None:
+        self.deadline: float = 0.0
 
-class Timed(Protocol):
-    """Something that waits for a time. ``deadline`` is in seconds of the loop's clock, 0: not waiting."""
-
-    deadline: float
+    def on_event(self, event: int) -> None:
+        """The descriptor is ready."""
 
     def on_deadline(self, now: float) -> None:
         """The deadline has passed; it was set to 0 before."""
-        ...
+
+    def flush(self) -> None:
+        """Hand the output to the kernel."""
 
 
 class Loop:
@@ -43,19 +45,19 @@ class Loop:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._epoll = select.epoll()
-        self._handlers: dict[int, Handler] = {}
-        self._timed: dict[Timed, None] = {}
-        self._slow: dict[Timed, None] = {}
+        self._watched: dict[int, Waiter] = {}
+        self._timed: dict[Waiter, None] = {}
+        self._slow: dict[Waiter, None] = {}
         self._every: list[Callable[[float], None]] = []
-        self._unflushed: list[Flushable] = []
+        self._unflushed: list[Waiter] = []
         self._scanned = 0.0
         self._ticked = 0.0
         self._running = False
         self.now = clock()
 
-    def add(self, descriptor: int, events: int, handler: Handler) -> None:
+    def add(self, descriptor: int, events: int, waiter: Waiter) -> None:
         """Watch a descriptor."""
-        self._handlers[descriptor] = handler
+        self._watched[descriptor] = waiter
         self._epoll.register(descriptor, events)
 
     def modify(self, descriptor: int, events: int) -> None:
@@ -64,10 +66,10 @@ class Loop:
 
     def remove(self, descriptor: int) -> None:
         """Watch it no longer; to be called before it is closed."""
-        del self._handlers[descriptor]
+        del self._watched[descriptor]
         self._epoll.unregister(descriptor)
 
-    def watch(self, timed: Timed, deadline: float) -> None:
+    def watch(self, timed: Waiter, deadline: float) -> None:
         """Call ``timed.on_deadline`` at that time (0: forget it)."""
         timed.deadline = deadline
         if deadline:
@@ -75,17 +77,17 @@ class Loop:
         else:
             self._timed.pop(timed, None)
 
-    def watch_slowly(self, timed: Timed) -> None:
+    def watch_slowly(self, timed: Waiter) -> None:
         """Look at ``timed.deadline`` once a second until it is forgotten: for what is idle, whose deadline is set often."""
         self._slow[timed] = None
 
-    def forget(self, timed: Timed) -> None:
+    def forget(self, timed: Waiter) -> None:
         """It waits for nothing any more."""
         timed.deadline = 0.0
         self._timed.pop(timed, None)
         self._slow.pop(timed, None)
 
-    def flush_after(self, output: Flushable) -> None:
+    def flush_after(self, output: Waiter) -> None:
         """Flush it when the handler that runs now has returned: what one event brings about leaves in one piece."""
         self._unflushed.append(output)
 
@@ -107,11 +109,11 @@ class Loop:
         """One turn: wait for events (at most ``longest`` seconds), handle them, then look at the clock."""
         events = self._epoll.poll(longest, _MAX_EVENTS)
         self.now = now = self._clock()
-        handlers, unflushed = self._handlers, self._unflushed
+        watched, unflushed = self._watched, self._unflushed
         for descriptor, event in events:
-            handler = handlers.get(descriptor)  # one handled before in this turn may have closed it
-            if handler is not None:
-                handler(event)
+            waiter = watched.get(descriptor)  # one handled before in this turn may have closed it
+            if waiter is not None:
+                waiter.on_event(event)
                 while unflushed:
                     unflushed.pop().flush()
         if self._timed and now - self._scanned >= _SCAN:

@@ -8,19 +8,19 @@ from mesh_proxy.resilience.retry import Failure
 from mesh_proxy.routing.table import without_port
 from mesh_proxy.snapshot import Snapshot
 from mesh_proxy.worker.context import Context
-from mesh_proxy.worker.upstream.http1 import acquire
-from mesh_proxy.worker.upstream.seam import Upstream
+from mesh_proxy.worker.upstream.pool import acquire
+from mesh_proxy.worker.upstream.seam import Upstream, User
 
 
-class Shadow:
+class Shadow(User):
     """One copy under way. Only requests without a body are copied at this depth: nothing of a body is kept for it."""
 
-    __slots__ = ("_authority", "_cluster", "_fields", "_target", "head")
+    __slots__ = ("_authority", "_cluster", "_fields", "_target")
 
     def __init__(
         self, head: Head, target: bytes, authority: bytes, fields: list[Field], cluster: ClusterRuntime
     ) -> None:
-        self.head = head
+        super().__init__(head)
         self._target = target
         self._authority = authority
         self._fields = fields
@@ -96,7 +96,7 @@ def mirror(
         chosen = cluster.pick(None, [], 0)
         if chosen is not None:
             authority = host if wanted.disable_shadow_host_suffix else shadow_host(host)
-            acquire(context, cluster, chosen, Shadow(head, target, authority, list(fields), cluster))
+            acquire(context, cluster, chosen, Shadow(head, target, authority, list(fields), cluster), b"")
 
 
 def shadow_host(authority: bytes) -> bytes:

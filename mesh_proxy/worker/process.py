@@ -1,5 +1,6 @@
 """The worker: takes configurations from the supervisor, runs them, says how it does."""
 
+import gc
 import logging
 import random
 import socket
@@ -10,17 +11,18 @@ from mesh_proxy.snapshot import Builder, SnapshotError
 from mesh_proxy.worker.context import Context
 from mesh_proxy.worker.health_checks import HealthChecks, append_line
 from mesh_proxy.worker.listeners import Listeners
-from mesh_proxy.worker.loop import READ, WRITE, Loop
+from mesh_proxy.worker.loop import READ, WRITE, Loop, Waiter
 from mesh_proxy.worker.resolver import Resolver
 from mesh_proxy.worker.stats import collect
 
 log = logging.getLogger("mesh_proxy.worker")
 
 
-class Worker:
+class Worker(Waiter):
     """One worker on one connection to its supervisor; it ends with that connection."""
 
     def __init__(self, channel: socket.socket, pid: int, chance: Callable[[], float] = random.random) -> None:
+        super().__init__()
         self.loop = Loop()
         self.context = Context(self.loop, chance)
         self.listeners = Listeners(self.context)
@@ -33,7 +35,7 @@ class Worker:
         self._out = bytearray()
         self._drain_until = 0.0
         channel.setblocking(False)
-        self.loop.add(channel.fileno(), READ, self._on_channel)
+        self.loop.add(channel.fileno(), READ, self)
         self.loop.every_second(self.context.logs.flush)
         self.loop.every_second(self._sweep)
         self.loop.every_second(self._resolver.check)
@@ -49,7 +51,8 @@ class Worker:
         self._checks.close()
         self.listeners.close_all()
 
-    def _on_channel(self, event: int) -> None:
+    def on_event(self, event: int) -> None:
+        """The supervisor says something, or takes what is said to it."""
         if event & WRITE:
             self._write()
         if not event & ~WRITE:
@@ -93,6 +96,8 @@ class Worker:
             self._say(ipc.Rejected(message.version, error.resource, error.reason))
             return
         self.context.snapshot = snapshot
+        gc.collect()
+        gc.freeze()  # a configuration of thousands of objects is not looked through again while requests wait
         self.listeners.commit(snapshot, made)
         self._resolver.check(self.loop.now)
         self._checks.check(self.loop.now)

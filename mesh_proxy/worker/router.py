@@ -3,8 +3,6 @@
 What it decides by (balancing, retries, outliers) is pure and elsewhere; it is what the connections to hosts call back.
 """
 
-from typing import Protocol
-
 from mesh_proxy import errors
 from mesh_proxy.balancing.host import Host
 from mesh_proxy.cluster import ClusterRuntime, status_counters
@@ -18,63 +16,65 @@ from mesh_proxy.telemetry.record import Record
 from mesh_proxy.worker import composition
 from mesh_proxy.worker.context import Context
 from mesh_proxy.worker.downstream.client import Client
+from mesh_proxy.worker.loop import Waiter
 from mesh_proxy.worker.mirrors import mirror
 from mesh_proxy.worker.request_body import RequestBody
-from mesh_proxy.worker.upstream.http1 import acquire
-from mesh_proxy.worker.upstream.seam import Upstream
+from mesh_proxy.worker.upstream.pool import acquire
+from mesh_proxy.worker.upstream.seam import Upstream, User
 
 
-class Request(Protocol):
+class Request(Waiter):
     """Whose request it is; :class:`~mesh_proxy.worker.exchange.Exchange`."""
 
-    head: Head
-    record: Record
-    body: RequestBody
-    client: Client
-    snapshot: Snapshot
-    tunnel: bool
+    __slots__ = ("answered", "body", "client", "head", "record", "snapshot", "tunnel")
 
-    @property
-    def answered(self) -> bool:
+    def __init__(self, client: Client, head: Head, record: Record, snapshot: Snapshot) -> None:
+        super().__init__()
+        self.client = client
+        self.head = head
+        self.record = record
+        self.snapshot = snapshot
+        self.body = RequestBody()
+        self.tunnel: bool = False
+        """Whether the host has taken the other protocol that was asked for."""
+        self.answered: bool = False
         """Whether the client has been sent an answer's head."""
-        ...
 
     def on_interim(self, head: Head) -> None:
         """An interim answer (1xx) came."""
-        ...
+        raise NotImplementedError
 
     def on_switched(self, head: Head, destination_fields: list[Field]) -> None:
         """The host takes the other protocol."""
-        ...
+        raise NotImplementedError
 
     def on_response(self, head: Head, routed: list[Field], end: bool) -> None:
         """The answer's head came, with its fields as the route wants them; ``end``: no content follows."""
-        ...
+        raise NotImplementedError
 
     def on_response_data(self, content: bytes) -> None:
         """A part of its body came."""
-        ...
+        raise NotImplementedError
 
     def on_response_end(self, trailers: list[Field]) -> None:
         """The answer is complete."""
-        ...
+        raise NotImplementedError
 
     def reply(self, reply: LocalReply, fields: list[Field] | None = None) -> None:
         """No host answers: this is the answer."""
-        ...
+        raise NotImplementedError
 
     def abandon(self) -> None:
         """The answer broke off."""
-        ...
+        raise NotImplementedError
 
 
-class Router:
-    """See the module's docstring. Fulfils :class:`~mesh_proxy.worker.upstream.seam.User`."""
+class Router(User):
+    """See the module's docstring."""
 
     __slots__ = (
         "_attempts", "_cluster", "_context", "_destination", "_done", "_expires", "_host", "_ready", "_request", "_retry_at",
         "_route", "_target", "_tried", "_try_began", "_try_expires", "_upgrade", "_upstream",
-        "deadline", "head",
     )  # fmt: skip
 
     def __init__(
@@ -86,9 +86,9 @@ class Router:
         cluster: ClusterRuntime,
         target: bytes,
     ) -> None:
+        super().__init__(request.head)
         self._context = context
         self._request = request
-        self.head = request.head
         self._route = route
         self._destination = destination
         self._cluster = cluster
@@ -100,7 +100,6 @@ class Router:
         self._tried: list[Host] = []
         self._attempts = 0
         self._expires = self._try_expires = self._retry_at = self._try_began = 0.0
-        self.deadline = 0.0
         self._done = False
 
     # The way there.
@@ -137,7 +136,7 @@ class Router:
         host.total_requests += 1
         self._request.record.upstream_host = host.address
         self._try_began = self._context.loop.now
-        if not acquire(self._context, cluster, host, self):
+        if not acquire(self._context, cluster, host, self, self._request.record.protocol):
             self._leave_host()
             self._request.reply(errors.OVERFLOW)
 

@@ -5,7 +5,7 @@ from mesh_proxy.balancing.host import Host
 from mesh_proxy.cluster import ClusterRuntime
 from mesh_proxy.snapshot import TcpChain
 from mesh_proxy.telemetry.record import Record
-from mesh_proxy.worker.connection import HIGH, Connection, address_text
+from mesh_proxy.worker.connection import HIGH, Connection, Owner, address_text
 from mesh_proxy.worker.connection_info import ConnectionInfo
 from mesh_proxy.worker.context import Context
 from mesh_proxy.worker.dialling import dial
@@ -13,13 +13,13 @@ from mesh_proxy.worker.dialling import dial
 _IDLE = 3600.0
 
 
-class TcpSession:
+class TcpSession(Owner):
     """One connection from a client and the one to a host."""
 
     __slots__ = (
         "_chain", "_client", "_cluster", "_context", "_destination", "_done", "_ended", "_host", "_idle", "_tries",
         "_upstream",
-        "deadline", "record",
+        "record",
     )  # fmt: skip
 
     def __init__(
@@ -29,6 +29,7 @@ class TcpSession:
         chain: TcpChain,
         info: ConnectionInfo,
     ) -> None:
+        super().__init__()
         self._context = context
         self._chain = chain
         self._destination = info.arrival.destination
@@ -39,7 +40,6 @@ class TcpSession:
         self._ended: set[Connection] = set()
         self._done = False
         self._idle = _IDLE if chain.config.idle_timeout is None else chain.config.idle_timeout
-        self.deadline = 0.0
         self.record = Record(context.loop.now, context.wall())
         self.record.protocol = b""
         info.describe(self.record)

@@ -244,6 +244,7 @@ def _pseudo(head: Head, kind: int, value: bytes) -> bool:
 
 def _note(head: Head, kind: int, value: bytes) -> bool:
     """Take note of a field that says something of the message; whether it may stand there."""
+    head.seen |= 1 << kind
     if kind == LENGTH:
         if head.length >= 0:
             return False
@@ -304,6 +305,7 @@ def _copy(head: Head) -> Head:
     copy.scheme = head.scheme
     copy.host = head.host
     copy.status = head.status
+    copy.seen = head.seen
     copy.length = head.length
     copy.expect = head.expect
     copy.dated = head.dated

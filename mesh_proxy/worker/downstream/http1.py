@@ -11,6 +11,7 @@ from mesh_proxy.worker import heads
 from mesh_proxy.worker.connection import HIGH, Connection
 from mesh_proxy.worker.connection_info import ConnectionInfo
 from mesh_proxy.worker.context import Context
+from mesh_proxy.worker.downstream.client import Client
 from mesh_proxy.worker.exchange import Exchange
 
 _IDLE = 3600.0
@@ -22,13 +23,12 @@ _END: Final = b"\r\n\r\n"
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class Http1Downstream:
-    """See the module's docstring. Fulfils :class:`~mesh_proxy.worker.downstream.client.Client`."""
+class Http1Downstream(Client):
+    """See the module's docstring."""
 
     __slots__ = (
         "_asked", "_body", "_buffer", "_chain", "_chunk", "_close", "_connection", "_context", "_ended",
         "_exchange", "_finishing", "_processing", "_snapshot", "_tunnel", "_unread",
-        "deadline", "info",
     )  # fmt: skip
 
     def __init__(
@@ -38,9 +38,9 @@ class Http1Downstream:
         chain: HttpChain,
         info: ConnectionInfo,
     ) -> None:
+        super().__init__(info)
         self._context = context
         self._snapshot = context.snapshot
-        self.info = info
         self._chain = chain
         self._buffer = bytearray()
         self._body: Body = EMPTY
@@ -53,7 +53,6 @@ class Http1Downstream:
         self._tunnel = False
         self._processing = False
         self._unread = 0
-        self.deadline = 0.0
         self._connection = connection
         connection.owner = self
         context.connections[self] = None

@@ -11,26 +11,24 @@ from mesh_proxy.worker import heads
 from mesh_proxy.worker.connection import HIGH, Connection, address_text
 from mesh_proxy.worker.context import Context
 from mesh_proxy.worker.dialling import dial
-from mesh_proxy.worker.upstream.seam import User
+from mesh_proxy.worker.upstream.seam import Upstream, User
 
 _MAX_HEAD = 96 * 1024
 _IDLE = 3600.0
 """Seconds that an unused connection is kept (Envoy's default)."""
 
 
-class Http1Upstream:
-    """One connection to a host, which has one request at a time.
-
-    Fulfils :class:`~mesh_proxy.worker.upstream.seam.Upstream`.
-    """
+class Http1Upstream(Upstream):
+    """One connection to a host, which has one request at a time."""
 
     __slots__ = (
         "_body", "_buffer", "_chunk", "_cluster", "_context", "_head", "_requests", "_sent", "_tunnel", "_until", "_way",
-        "connecting", "connection", "deadline", "host", "local_address", "user",
+        "connecting", "connection", "host", "user",
     )  # fmt: skip
 
     def __init__(self, context: Context, cluster: ClusterRuntime, host: Host, user: User) -> None:
         """Begins to connect. Raises :class:`OSError` when that fails at once."""
+        super().__init__()
         self._context = context
         self._cluster = cluster
         self._buffer = bytearray()
@@ -43,8 +41,6 @@ class Http1Upstream:
         self.host = host
         self.user: User | None = user
         self.connecting = True
-        self.deadline = 0.0
-        self.local_address = b""
         config = cluster.config
         self.connection = dial(context.loop, cluster, host, self)
         longest = config.http.max_connection_duration

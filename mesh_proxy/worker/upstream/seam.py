@@ -1,98 +1,106 @@
 """The router on one side, a request's place on a connection to a host on the other."""
 
-from typing import Protocol
-
 from mesh_proxy.protocol.http1 import Field, Head
 from mesh_proxy.resilience.retry import Failure
+from mesh_proxy.worker.connection import Owner
+from mesh_proxy.worker.loop import Waiter
 
 
-class Upstream(Protocol):
+class Upstream(Owner):
     """Where a request is sent: a connection of HTTP/1.1, or a stream of one of HTTP/2."""
 
-    local_address: bytes
+    __slots__ = ("local_address",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.local_address: bytes = b""
 
     def request(self, method: bytes, target: bytes, authority: bytes, fields: list[Field], end: bool) -> None:
         """The request's head; ``end``: no content follows."""
-        ...
+        raise NotImplementedError
 
     def content(self, content: bytes) -> None:
         """A part of its body; or of the other protocol's bytes, when the host has taken that."""
-        ...
+        raise NotImplementedError
 
     def finish(self, trailers: list[Field]) -> None:
         """The request is complete."""
-        ...
+        raise NotImplementedError
 
     def detach(self) -> None:
         """Its user gives up on it."""
-        ...
+        raise NotImplementedError
 
     def pause(self) -> None:
         """Take no more of the answer."""
-        ...
+        raise NotImplementedError
 
     def resume(self) -> None:
         """Take more of it again."""
-        ...
+        raise NotImplementedError
 
     def congested(self) -> bool:
         """Whether more waits to be sent than should."""
-        ...
+        raise NotImplementedError
 
 
-class User(Protocol):
+class User(Waiter):
     """The request that an :class:`Upstream` works for."""
 
-    head: Head
+    __slots__ = ("head",)
+
+    def __init__(self, head: Head) -> None:
+        super().__init__()
+        self.head = head
 
     def on_begun(self, upstream: Upstream) -> None:
         """A connection is on its way."""
-        ...
+        raise NotImplementedError
 
     def on_ready(self, upstream: Upstream) -> None:
         """The connection stands: send the request."""
-        ...
+        raise NotImplementedError
 
     def on_interim(self, head: Head) -> None:
         """An interim answer (1xx) came."""
-        ...
+        raise NotImplementedError
 
     def on_switched(self, head: Head) -> None:
         """The host takes the other protocol: from now on there are only its bytes."""
-        ...
+        raise NotImplementedError
 
     def on_response(self, head: Head, end: bool) -> None:
         """The answer's head came; ``end``: no content follows."""
-        ...
+        raise NotImplementedError
 
     def on_response_data(self, content: bytes) -> None:
         """A part of its body came."""
-        ...
+        raise NotImplementedError
 
     def on_response_end(self, trailers: list[Field]) -> None:
         """The answer is complete."""
-        ...
+        raise NotImplementedError
 
     def on_failure(self, failure: Failure, reason: str, timed_out: bool) -> None:
         """The attempt failed before an answer."""
-        ...
+        raise NotImplementedError
 
     def on_aborted(self) -> None:
         """The answer broke off."""
-        ...
+        raise NotImplementedError
 
     def on_malformed(self, details: str) -> None:
         """The answer breaks the protocol."""
-        ...
+        raise NotImplementedError
 
     def on_upstream_drained(self) -> None:
         """Everything sent to the host has gone out."""
-        ...
+        raise NotImplementedError
 
     def request_complete(self) -> bool:
         """Whether the whole request was handed over."""
-        ...
+        raise NotImplementedError
 
     def upgrading(self) -> bool:
         """Whether the request asks for another protocol."""
-        ...
+        raise NotImplementedError

@@ -185,8 +185,7 @@ def test_hosts_of_a_passthrough_that_nobody_uses_are_forgotten() -> None:
 
 REFUSED = [
     ({"ring_hash": RingHashConfig(8, 4)}, "minimum_ring_size is more than maximum_ring_size"),
-    ({"http": HttpProtocolOptions("http2")}, "upstream protocol http2 is not supported yet"),
-    ({"http": HttpProtocolOptions("downstream")}, "upstream protocol downstream is not supported yet"),
+    ({"http": HttpProtocolOptions("auto")}, "upstream protocol auto is not supported yet"),
 ]
 
 

@@ -210,7 +210,6 @@ REFUSED: list[tuple[ProxyConfig, str, str]] = [
         )
         for wanted in (ListenerFilter.ORIGINAL_SRC, ListenerFilter.PROXY_PROTOCOL)
     ),
-    (of(http(codec="HTTP2")), "listener l", "HTTP/2 from clients is not supported yet"),
     (of(http(http_filters=())), "listener l", "the last HTTP filter must be the router"),
     (of(http(http_filters=(RouterFilter(), FaultFilter()))), "listener l", "the last HTTP filter must be the router"),
     (of(http(http_filters=(RouterFilter(), RouterFilter()))), "listener l", "RouterFilter is not supported before"),

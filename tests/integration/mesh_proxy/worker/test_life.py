@@ -217,7 +217,6 @@ REFUSED = {
         http_config((route("/", "a", edits=HeaderEdits(request_set=(HeaderValue("x", "%NONSENSE%"),))),), ()),
         "listener http",
     ),
-    "HTTP/2 from clients": (listener_of(codec="HTTP2"), "listener http"),
     "filters without a router": (listener_of(http_filters=(CorsFilter(),)), "listener http"),
     "a router before another filter": (listener_of(http_filters=(RouterFilter(), CorsFilter())), "listener http"),
     "a filter of listeners that is not there": (

@@ -3,8 +3,8 @@
 import os
 import socket
 
-from mesh_proxy.worker.connection import Connection
-from mesh_proxy.worker.loop import READ, Loop
+from mesh_proxy.worker.connection import Connection, Owner
+from mesh_proxy.worker.loop import READ, Loop, Waiter
 
 
 class Clock:
@@ -15,17 +15,18 @@ class Clock:
         return self.now
 
 
-class Waiting:
+class Waiting(Waiter):
     def __init__(self) -> None:
-        self.deadline = 0.0
+        super().__init__()
         self.rung: list[float] = []
 
     def on_deadline(self, now: float) -> None:
         self.rung.append(now)
 
 
-class Owner:
+class Told(Owner):
     def __init__(self) -> None:
+        super().__init__()
         self.said: list[str] = []
 
     def on_connected(self, connection: Connection) -> None:
@@ -76,17 +77,18 @@ def test_what_one_event_brings_about_leaves_in_one_piece() -> None:
     loop = Loop()
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)  # one call of send is one packet
     ours.setblocking(False)
-    owner = Owner()
+    owner = Told()
     connection = Connection(loop, ours, owner)
     trigger = os.eventfd(1)
 
-    def handler(_event: int) -> None:
-        os.eventfd_read(trigger)
-        connection.send(b"head ")
-        connection.send(b"")
-        connection.send(b"body")
+    class Sender(Waiter):
+        def on_event(self, event: int) -> None:
+            os.eventfd_read(trigger)
+            connection.send(b"head ")
+            connection.send(b"")
+            connection.send(b"body")
 
-    loop.add(trigger, READ, handler)
+    loop.add(trigger, READ, Sender())
     loop.turn(0)
     assert theirs.recv(100) == b"head body"
     assert (connection.queued, owner.said) == (0, [])
@@ -101,7 +103,7 @@ def test_the_owner_is_told_when_a_full_queue_is_empty() -> None:
     loop = Loop()
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
-    owner = Owner()
+    owner = Told()
     connection = Connection(loop, ours, owner)
     content = os.urandom(1 << 20)
     connection.send(content[:1000])
@@ -122,7 +124,7 @@ def test_a_peer_that_is_gone_is_told_after_the_handler_that_wrote_to_it() -> Non
     loop = Loop()
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
-    owner = Owner()
+    owner = Told()
     connection = Connection(loop, ours, owner)
     theirs.close()
     connection.send(b"too late")
