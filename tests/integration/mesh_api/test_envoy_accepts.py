@@ -463,6 +463,9 @@ CLUSTERS = (
             c.TransportSocketMatch(
                 "tlsMode-istio", (("tlsMode", "istio"),), c.UpstreamTls(TLS, "outbound_.80_._.order")
             ),
+            c.TransportSocketMatch(
+                "proxied", (("proxied", "1"),), c.UpstreamProxyProtocol("V1", c.UpstreamTls(TLS, "order"))
+            ),
             c.TransportSocketMatch("tlsMode-disabled", (), c.UpstreamProxyProtocol("V2")),
         ),
         services=(c.ServiceName("order.default", "order", "default"),),
