@@ -42,8 +42,6 @@ class ClusterError(ValueError):
 
 def check(config: Cluster, assignment: ClusterLoadAssignment | None = None) -> None:
     """Raises :class:`ClusterError` for what cannot be run. Costs nothing, so that a snapshot can ask for all at first."""
-    if assignment is not None and assignment.drop_overloads:
-        raise ClusterError("drop_overloads is not supported yet")  # until the router asks dropped()
     if config.http.protocol not in ("http1", "http2", "downstream"):
         raise ClusterError(f"upstream protocol {config.http.protocol} is not supported yet")
     ring = config.ring_hash

@@ -24,6 +24,8 @@ CLUSTER_NOT_FOUND: Final = LocalReply(503, "NC", "cluster_not_found")
 NO_HEALTHY_UPSTREAM: Final = LocalReply(503, "UH", "no_healthy_upstream", b"no healthy upstream")
 RESPONSE_TIMEOUT: Final = LocalReply(504, "UT", "response_timeout", b"upstream request timeout")
 PER_TRY_TIMEOUT: Final = LocalReply(504, "UT", "upstream_per_try_timeout", b"upstream request timeout")
+DROP_OVERLOAD: Final = LocalReply(503, "DO", "drop_overload", b"drop overload")
+PER_TRY_IDLE_TIMEOUT: Final = LocalReply(504, "SI", "upstream_per_try_idle_timeout", b"upstream request timeout")
 OVERFLOW: Final = LocalReply(
     503,
     "UO",

@@ -15,18 +15,15 @@ from mesh_api.config import (
     AccessLog,
     CertificateValidation,
     Cluster,
-    ClusterLoadAssignment,
     Endpoint,
     ExtAuthzFilter,
     FilterChain,
     GrpcAccessLog,
     GrpcStatsFilter,
     GrpcWebFilter,
-    HashPolicy,
     HttpConnectionManager,
     HttpProtocolOptions,
     JwtAuthnFilter,
-    LbPolicy,
     Listener,
     Mirror,
     NetworkExtAuthz,
@@ -41,9 +38,9 @@ from mesh_api.config import (
     TcpProxy,
     TransportSocketMatch,
     UpstreamTls,
-    WeightedCluster,
 )
 from mesh_api.config.health_checks import GrpcCheck, HttpCheck
+from mesh_api.config.tls import UpstreamProxyProtocol
 
 REFUSED_PARTS: Final[dict[type, str]] = {
     ExtAuthzFilter: "the HTTP filter envoy.filters.http.ext_authz",
@@ -53,6 +50,7 @@ REFUSED_PARTS: Final[dict[type, str]] = {
     JwtAuthnFilter: "the HTTP filter envoy.filters.http.jwt_authn",
     NetworkExtAuthz: "the filter envoy.filters.network.ext_authz",
     OpenTelemetryAccessLog: "an access log to OpenTelemetry",
+    UpstreamProxyProtocol: "a header of the PROXY protocol to hosts",
 }
 """What is refused wherever it stands, and how it is called."""
 
@@ -60,25 +58,8 @@ REFUSED: Final[dict[tuple[type, str], tuple[object, ...]]] = {
     (AccessLog, "expression"): ("",),
     (AccessLog, "formatters"): ((),),
     (AccessLog, "json_object"): ("",),
-    # The router does not ask for these yet; clusters, retries and balancing are ready for them (PickContext, RetryRules).
-    (Cluster, "lb_policy"): (
-        LbPolicy.ROUND_ROBIN,
-        LbPolicy.LEAST_REQUEST,
-        LbPolicy.RANDOM,
-        LbPolicy.CLUSTER_PROVIDED,
-    ),
-    (Cluster, "use_http_header"): (False,),
     (HttpCheck, "http2"): (False,),
     (Cluster, "max_connections_per_host"): (None,),
-    (ClusterLoadAssignment, "drop_overloads"): ((),),
-    (RetryPolicy, "omit_canary"): (False,),
-    (RetryPolicy, "omit_host_metadata"): ((),),
-    (RetryPolicy, "per_try_idle_timeout"): (None,),
-    (RetryPolicy, "rate_limited_back_off"): (None,),
-    (RetryPolicy, "retriable_headers"): ((),),
-    (RouteAction, "high_priority"): (False,),
-    (RouteAction, "metadata_match"): ((),),
-    (WeightedCluster, "metadata_match"): ((),),
     (HttpConnectionManager, "allow_absolute_url"): (None, True),
     (HttpConnectionManager, "path_with_escaped_slashes_action"): ("KEEP_UNCHANGED",),
     (HttpConnectionManager, "server_header_transformation"): ("OVERWRITE",),
@@ -89,7 +70,6 @@ REFUSED: Final[dict[tuple[type, str], tuple[object, ...]]] = {
     (HttpConnectionManager, "tracing"): (None,),
     (HttpConnectionManager, "request_timeout"): (None, 0.0),
     (HttpConnectionManager, "request_headers_timeout"): (None, 0.0),
-    (RetryPolicy, "retriable_request_headers"): ((),),
     (Listener, "transparent"): (False,),
     (Listener, "additional_addresses"): ((),),
     (Cluster, "extra_bind_addresses"): ((),),
@@ -109,17 +89,12 @@ REFUSED: Final[dict[tuple[type, str], tuple[object, ...]]] = {
 }
 """Field to the values of it that ask for nothing."""
 
-_NOT_HTTP2 = "HTTP/2, and so gRPC, is refused as a whole"
-_HASHED = "balancing by hash is refused as a whole"
 _CASE = "names of headers are not told apart by their case (RFC 9110, 5.1)"
 
 PASSED_OVER: Final[dict[tuple[type, str], str]] = {
     (AccessLog, "omit_empty_values"): "what has no value is written as -",
     (HttpConnectionManager, "preserve_header_case"): _CASE,
     (HttpConnectionManager, "drain_timeout"): "a draining connection ends when its request does",
-    (HttpConnectionManager, "max_concurrent_streams"): _NOT_HTTP2,
-    (HttpConnectionManager, "initial_stream_window_size"): _NOT_HTTP2,
-    (HttpConnectionManager, "initial_connection_window_size"): _NOT_HTTP2,
     (Cluster, "dns_max_queries"): "every query has a socket of its own, and so a port of its own",
     (Cluster, "services"): "is for people and statistics",
     (Cluster, "external"): "is for people and statistics",
@@ -128,12 +103,6 @@ PASSED_OVER: Final[dict[tuple[type, str], str]] = {
     (FilterChain, "metadata"): "is for people and statistics",
     (GrpcStatsFilter, "emit_filter_state"): "messages of gRPC are not counted yet",
     (GrpcStatsFilter, "stats_for_all_methods"): "messages of gRPC are not counted yet",
-    (HashPolicy, "cookie"): _HASHED,
-    (HashPolicy, "cookie_ttl"): _HASHED,
-    (HashPolicy, "cookie_path"): _HASHED,
-    (HashPolicy, "cookie_attributes"): _HASHED,
-    (HashPolicy, "query_parameter"): _HASHED,
-    (HashPolicy, "source_ip"): _HASHED,
     (
         HttpConnectionManager,
         "stream_idle_timeout",
@@ -141,8 +110,6 @@ PASSED_OVER: Final[dict[tuple[type, str], str]] = {
     (HttpConnectionManager, "client_cert_details"): "there is no client certificate without TLS",
     (HttpConnectionManager, "suppress_route_server_header"): "routes do not write it",
     (HttpConnectionManager, "request_id_samples"): "there are no traces yet",
-    (HttpProtocolOptions, "max_concurrent_streams"): _NOT_HTTP2,
-    (HttpProtocolOptions, "keepalive"): _NOT_HTTP2,
     (HttpProtocolOptions, "preserve_header_case"): _CASE,
     (Listener, "per_connection_buffer_limit"): "buffers have limits of their own",
     (Listener, "max_connections_per_event"): "is tuning of Envoy's accept loop",
@@ -159,8 +126,10 @@ PASSED_OVER: Final[dict[tuple[type, str], str]] = {
     (SecretSource, "authority"): "secrets come from the supervisor, whoever gives them to it",
     (SecretSource, "wait"): "connections are refused until a secret has come",
     (TransportSocketMatch, "name"): "is a label",
-    (RouteAction, "max_grpc_timeout"): _NOT_HTTP2,
-    (RouteAction, "grpc_timeout_header_max"): _NOT_HTTP2,
+    (
+        RouteAction,
+        "grpc_timeout_header_max",
+    ): "a longest duration of streams is refused; requests have max_grpc_timeout",
     (RouteConfiguration, "validate_clusters"): "a route to a cluster that is not there answers 503 by itself",
     (RouteConfiguration, "max_direct_response_body_size"): "the bodies are in the configuration already",
 }

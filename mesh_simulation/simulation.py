@@ -288,7 +288,8 @@ def _about(
         "delayed": walked.delayed,
     }
     if route.retry is not None:
-        found["retries"] = Retries(route.retry.num_retries, route.retry.retry_on, route.retry.per_try_timeout)
+        policy = route.retry.policy
+        found["retries"] = Retries(policy.num_retries, policy.retry_on, policy.per_try_timeout)
     fault = route.config.fault
     if fault is not None:
         status = fault.abort_http_status

@@ -44,6 +44,10 @@ KINDS: Final[dict[bytes, int]] = {
     b"x-envoy-upstream-rq-timeout-ms": INTERNAL,
     b"x-envoy-max-retries": INTERNAL,
     b"x-envoy-retry-on": INTERNAL,
+    b"x-envoy-retry-grpc-on": INTERNAL,
+    b"x-envoy-retriable-status-codes": INTERNAL,
+    b"x-envoy-retriable-header-names": INTERNAL,
+    b"x-envoy-hedge-on-per-try-timeout": INTERNAL,
     b"x-envoy-decorator-operation": INTERNAL,
 }
 
@@ -339,6 +343,18 @@ def named_by_connection(head: Head) -> frozenset[bytes]:
     """The fields that ``Connection`` names; they are for this hop only (RFC 9110 7.6.1)."""
     options = head.options
     return _NO_OPTIONS if options <= _ABOUT_CONNECTION else options - _ABOUT_CONNECTION
+
+
+_GRPC_UNITS: Final = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
+
+
+def grpc_timeout(head: Head) -> float:
+    """Seconds that a call of gRPC gives itself; 0: as long as it takes, also where it is not said in the right form."""
+    value = head.get(b"grpc-timeout") or b""
+    digits, unit = value[:-1], _GRPC_UNITS.get(value[-1:])
+    if unit is None or not digits.isdigit() or len(digits) > 8:
+        return 0.0
+    return int(digits) * unit
 
 
 def is_grpc(head: Head) -> bool:

@@ -33,6 +33,8 @@ class _Part:
                 self.tail = _tail(policy)
         elif policy.query_parameter:
             self.kind, self.name = QUERY, policy.query_parameter.encode()
+        elif policy.source_ip:
+            self.kind = SOURCE
 
 
 def _tail(policy: HashPolicy) -> bytes:

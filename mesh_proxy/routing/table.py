@@ -11,15 +11,17 @@ from mesh_api.config import (
     PathMatch,
     PathMatchKind,
     Redirect,
-    RetryPolicy,
     Route,
     RouteAction,
     RouteConfiguration,
     VirtualHost,
 )
+from mesh_api.config.load_balancing import Labels
 from mesh_api.config.routes import MILLION
 from mesh_proxy.protocol.http1 import Field, Head, field_of, is_grpc
+from mesh_proxy.resilience.retry import RetryRules
 from mesh_proxy.routing.edits import request_edits, response_edits
+from mesh_proxy.routing.hash_policies import HashPolicies
 from mesh_proxy.routing.hashing import RequestHash
 from mesh_proxy.routing.matchers import (
     HeaderTest,
@@ -40,9 +42,9 @@ class CompiledRoute:
     """One rule with everything that can be prepared."""
 
     __slots__ = (
-        "action", "attempt_count", "config", "cors", "cumulative", "destinations", "direct", "hashed", "headers", "name",
-        "origins", "parameters", "path", "prefix", "prefix_rewrite", "redirect", "regex_rewrite", "reply_edits", "retry",
-        "timeout", "timeout_field", "total",
+        "action", "attempt_count", "config", "cors", "cumulative", "destinations", "direct", "hashed", "headers", "high",
+        "keys", "name", "origins", "parameters", "path", "prefix", "prefix_rewrite", "redirect", "regex_rewrite",
+        "reply_edits", "retry", "timeout", "timeout_field", "total",
     )  # fmt: skip
 
     def __init__(self, route: Route, host: VirtualHost, table_edits: HeaderEdits) -> None:
@@ -62,7 +64,11 @@ class CompiledRoute:
         self.cors: CorsPolicy | None = host.cors if route.cors is None else route.cors
         self.origins = () if self.cors is None else tuple(origin_test(match) for match in self.cors.allow_origins)
         self.timeout: float = 0.0
-        self.retry: RetryPolicy | None = None
+        self.retry: RetryRules | None = None
+        self.keys: HashPolicies | None = None
+        """What consistent hashing is by."""
+        self.high: bool = False
+        """Whether requests are of high priority."""
         self.timeout_field: Field | None = None
         self.regex_rewrite: RegexReplacement | None = None
         self.prefix_rewrite: bytes = b""
@@ -79,14 +85,21 @@ class CompiledRoute:
         self.timeout = 15.0 if action.timeout is None else action.timeout  # Envoy's own default
         if self.timeout:
             self.timeout_field = field_of(b"x-envoy-expected-rq-timeout-ms", b"%d" % int(self.timeout * 1000))
-        self.retry = action.retry
+        self.retry = None if action.retry is None else RetryRules(action.retry)
+        self.keys = HashPolicies(action.hash_policies) if action.hash_policies else None
+        self.high = action.high_priority
         if action.regex_rewrite is not None:
             self.regex_rewrite = RegexReplacement(action.regex_rewrite)
         self.prefix_rewrite = action.prefix_rewrite.encode()
         self.destinations = tuple(
-            Destination(item.name, item.host_rewrite or action.host_rewrite, (item.edits, *edits))
+            Destination(
+                item.name,
+                item.host_rewrite or action.host_rewrite,
+                (item.edits, *edits),
+                tuple(sorted({**dict(action.metadata_match), **dict(item.metadata_match)}.items())),
+            )
             for item in action.weighted_clusters
-        ) or (Destination(action.cluster, action.host_rewrite, edits),)
+        ) or (Destination(action.cluster, action.host_rewrite, edits, tuple(sorted(action.metadata_match))),)
         weights = [item.weight for item in action.weighted_clusters]
         self.cumulative = tuple(accumulate(weights))
         self.total = sum(weights)
@@ -108,9 +121,11 @@ class Destination:
     Edits are applied from the most to the least specific (Envoy): destination, route, virtual host, route configuration.
     """
 
-    __slots__ = ("cluster", "host_rewrite", "label", "request_edits", "response_edits")
+    __slots__ = ("cluster", "host_rewrite", "label", "labels", "request_edits", "response_edits")
 
-    def __init__(self, cluster: str, host_rewrite: str, edits: tuple[HeaderEdits, ...]) -> None:
+    def __init__(self, cluster: str, host_rewrite: str, edits: tuple[HeaderEdits, ...], labels: Labels = ()) -> None:
+        """``labels`` are those of the subset of the cluster's hosts that is meant."""
+        self.labels = labels
         self.cluster = cluster
         self.label = cluster.encode()
         self.host_rewrite = host_rewrite.encode()

@@ -31,7 +31,7 @@ class Exchange(Request):
     )  # fmt: skip
 
     def __init__(self, context: Context, chain: HttpChain, client: Client, head: Head, record: Record) -> None:
-        super().__init__(client, head, record, context.snapshot)
+        super().__init__(client, head, record, context.snapshot, chain.config.use_remote_address)
         self._context = context
         self._chain = chain
         record.request = head

@@ -3,13 +3,16 @@
 What it decides by (balancing, retries, outliers) is pure and elsewhere; it is what the connections to hosts call back.
 """
 
+from typing import Final
+
+from mesh_api.config import LbPolicy
 from mesh_proxy import errors
+from mesh_proxy.balancing.context import PickContext
 from mesh_proxy.balancing.host import Host
 from mesh_proxy.cluster import ClusterRuntime, status_counters
 from mesh_proxy.errors import LocalReply
-from mesh_proxy.protocol.http1 import Field, Head
-from mesh_proxy.resilience import retry
-from mesh_proxy.resilience.retry import Failure
+from mesh_proxy.protocol.http1 import INTERNAL, Field, Head, field_of, grpc_timeout, is_grpc
+from mesh_proxy.resilience.retry import Failure, RetryRules, policy_for
 from mesh_proxy.routing.table import CompiledRoute, Destination
 from mesh_proxy.snapshot import Snapshot
 from mesh_proxy.telemetry.record import Record
@@ -22,18 +25,23 @@ from mesh_proxy.worker.request_body import RequestBody
 from mesh_proxy.worker.upstream.pool import acquire
 from mesh_proxy.worker.upstream.seam import Upstream, User
 
+HASHED: Final = (LbPolicy.RING_HASH, LbPolicy.MAGLEV)
+_INTERNAL: Final = 1 << INTERNAL
+
 
 class Request(Waiter):
     """Whose request it is; :class:`~mesh_proxy.worker.exchange.Exchange`."""
 
-    __slots__ = ("answered", "body", "client", "head", "record", "snapshot", "tunnel")
+    __slots__ = ("answered", "at_edge", "body", "client", "head", "record", "snapshot", "tunnel")
 
-    def __init__(self, client: Client, head: Head, record: Record, snapshot: Snapshot) -> None:
+    def __init__(self, client: Client, head: Head, record: Record, snapshot: Snapshot, at_edge: bool) -> None:
         super().__init__()
         self.client = client
         self.head = head
         self.record = record
         self.snapshot = snapshot
+        self.at_edge = at_edge
+        """Whether clients are strangers, whose words about the proxy do not count."""
         self.body = RequestBody()
         self.tunnel: bool = False
         """Whether the host has taken the other protocol that was asked for."""
@@ -73,8 +81,9 @@ class Router(User):
     """See the module's docstring."""
 
     __slots__ = (
-        "_attempts", "_cluster", "_context", "_destination", "_done", "_expires", "_host", "_ready", "_request", "_retry_at",
-        "_route", "_target", "_tried", "_try_began", "_try_expires", "_upgrade", "_upstream",
+        "_attempts", "_choice", "_cluster", "_context", "_cookies", "_destination", "_done", "_expires", "_host",
+        "_idle_until", "_limits", "_ready", "_request", "_retry", "_retry_at", "_route", "_target", "_try_began",
+        "_try_expires", "_upgrade", "_upstream",
     )  # fmt: skip
 
     def __init__(
@@ -97,41 +106,70 @@ class Router(User):
         self._host: Host | None = None
         self._upstream: Upstream | None = None
         self._ready = False
-        self._tried: list[Host] = []
         self._attempts = 0
-        self._expires = self._try_expires = self._retry_at = self._try_began = 0.0
+        self._limits = cluster.breaker(route.high)
+        self._retry: RetryRules | None = None
+        self._choice = PickContext(context.loop.now)
+        self._cookies: list[bytes] = []
+        """What the answer sets, so that the client comes to the same host again."""
+        self._expires = self._try_expires = self._idle_until = self._retry_at = self._try_began = 0.0
         self._done = False
 
     # The way there.
 
     def start(self) -> None:
         """Send the request to a host."""
-        cluster, action, request = self._cluster, self._route.action, self._request
+        cluster, action, request, limits = self._cluster, self._route.action, self._request, self._limits
         cluster.counters.add("upstream_rq_total")
-        if cluster.active_requests >= cluster.thresholds.max_requests:
+        if cluster.dropped():
+            request.reply(errors.DROP_OVERLOAD)
+            return
+        if limits.active_requests >= limits.max_requests:
             cluster.counters.add("upstream_rq_pending_overflow")
             request.reply(errors.OVERFLOW)
             return
-        cluster.active_requests += 1
+        limits.active_requests += 1
+        self._attempts = 0
+        self._prepare()
         if action is not None and action.mirrors:
             mirror(self._context, request.snapshot, action.mirrors, self.head, self._target, self._outgoing())
         if request.body.complete:
             self._start_clocks()
         self._attempt()
 
+    def _prepare(self) -> None:
+        """What of the request decides about hosts and retries."""
+        route, head, choice, info = self._route, self.head, self._choice, self._request.client.info
+        rules = route.retry
+        if head.seen & _INTERNAL and not self._request.at_edge:
+            policy = policy_for(None if rules is None else rules.policy, head)
+            if policy is not None and (rules is None or policy != rules.policy):
+                rules = RetryRules(policy)
+        if rules is not None and rules.covers_request(head):
+            self._retry, policy = rules, rules.policy
+            choice.attempts = policy.host_selection_retry_max_attempts
+            choice.avoid_tried, choice.omit_canary = policy.avoid_previous_hosts, policy.omit_canary
+            choice.omit_labels = policy.omit_host_metadata
+            choice.priority_frequency = policy.priority_update_frequency if policy.other_priorities else 0
+        choice.labels = self._destination.labels
+        destination = info.arrival.destination
+        if self._cluster.original_destination:
+            choice.destination = self._cluster.destination_of(head.get, destination)
+        if route.keys is not None and self._cluster.config.lb_policy in HASHED:
+            choice.hash = route.keys.key(head, info.remote_address, info.local_address, self._cookies)
+
     def _attempt(self) -> None:
         """Try one host."""
-        cluster, policy = self._cluster, self._route.retry
-        avoid = self._tried if policy is not None and policy.avoid_previous_hosts else []
-        tries = policy.host_selection_retry_max_attempts if policy is not None and avoid else 0
-        host = cluster.pick(self._request.client.info.arrival.destination, avoid, tries)
+        cluster, choice = self._cluster, self._choice
+        choice.now, choice.retry = self._context.loop.now, self._attempts > 0
+        host = cluster.choose(choice)
         self._attempts += 1
         if host is None:
             cluster.counters.add("upstream_cx_none_healthy")
             self._request.reply(errors.NO_HEALTHY_UPSTREAM)
             return
         self._host = host
-        self._tried.append(host)
+        choice.tried.append(host)
         host.active_requests += 1
         host.total_requests += 1
         self._request.record.upstream_host = host.address
@@ -211,15 +249,32 @@ class Router(User):
         if self._done:
             return
         now = self._context.loop.now
-        if self._route.timeout and not self._expires:
-            self._expires = now + self._route.timeout
+        if not self._expires and (timeout := self._timeout()):
+            self._expires = now + timeout
         self._arm_try(now)
 
+    def _timeout(self) -> float:
+        """Seconds for the whole request: the route's, or where that says so what a call of gRPC asks for."""
+        route = self._route
+        longest = route.action.max_grpc_timeout if route.action is not None else None
+        if longest is None or not is_grpc(self.head):
+            return route.timeout
+        asked = grpc_timeout(self.head)
+        return min(asked or longest, longest) if longest else asked
+
     def _arm_try(self, now: float) -> None:
-        policy = self._route.retry
-        limit = policy.per_try_timeout if policy is not None else None
+        rules = self._retry
+        limit = rules.policy.per_try_timeout if rules is not None else None
         self._try_expires = now + limit if limit else 0.0
+        self._active()
         self._watch()
+
+    def _active(self) -> None:
+        """Something came: an attempt is given up when nothing does."""
+        rules = self._retry
+        limit = rules.policy.per_try_idle_timeout if rules is not None else None
+        if limit:
+            self._idle_until = self._context.loop.now + limit
 
     def _watch(self) -> None:
         """Wait for whichever of the times comes first."""
@@ -228,6 +283,8 @@ class Router(User):
         due = self._expires
         if self._try_expires and (not due or self._try_expires < due):
             due = self._try_expires
+        if self._idle_until and not self._retry_at and (not due or self._idle_until < due):
+            due = self._idle_until
         if self._retry_at and (not due or self._retry_at < due):
             due = self._retry_at
         if due != self.deadline:
@@ -237,7 +294,7 @@ class Router(User):
         """A pause or a timeout is over."""
         if self._retry_at and now >= self._retry_at and not (self._expires and now >= self._expires):
             self._retry_at = 0.0
-            self._cluster.active_retries -= 1
+            self._limits.active_retries -= 1
             if self._request.body.complete:
                 self._arm_try(now)
             else:
@@ -246,7 +303,10 @@ class Router(User):
         elif self._expires and now >= self._expires:
             self._timed_out()
         elif self._try_expires and now >= self._try_expires:
-            self._try_timed_out()
+            self._try_timed_out(errors.PER_TRY_TIMEOUT)
+        elif self._idle_until and now >= self._idle_until and not self._retry_at:
+            self._cluster.counters.add("upstream_rq_per_try_idle_timeout")
+            self._try_timed_out(errors.PER_TRY_IDLE_TIMEOUT)
         else:
             self._watch()
 
@@ -254,7 +314,8 @@ class Router(User):
         cluster, host = self._cluster, self._host
         cluster.counters.add("upstream_rq_timeout")
         if host is not None and self._upstream is not None:
-            cluster.on_status(host, 504, self._context.loop.now)
+            host.timeouts += 1
+            cluster.on_local_failure(host, self._context.loop.now, 504)
         self.stop()
         if not self._request.answered:
             self._request.reply(errors.RESPONSE_TIMEOUT)
@@ -262,18 +323,23 @@ class Router(User):
             self._request.record.flag(errors.RESPONSE_TIMEOUT.flags)
             self._request.abandon()
 
-    def _try_timed_out(self) -> None:
-        cluster, host, policy = self._cluster, self._host, self._route.retry
-        self._try_expires = 0.0
-        cluster.counters.add("upstream_rq_per_try_timeout")
+    def _try_timed_out(self, reply: LocalReply) -> None:
+        cluster, host, rules = self._cluster, self._host, self._retry
+        self._try_expires = self._idle_until = 0.0
+        if reply is errors.PER_TRY_TIMEOUT:
+            cluster.counters.add("upstream_rq_per_try_timeout")
         if host is not None:
-            cluster.on_status(host, 504, self._context.loop.now)
+            host.timeouts += 1
+            cluster.on_local_failure(host, self._context.loop.now, 504)
         self._drop_upstream()
-        if policy is not None and retry.on_failure(policy, Failure.PER_TRY) and self._may_retry(policy.num_retries):
-            self._again()
-            return
-        flags = "URX,UT" if self._attempts > 1 else "UT"
-        self._request.reply(errors.PER_TRY_TIMEOUT._replace(flags=flags))
+        if self._request.answered:
+            self._request.record.flag(reply.flags)
+            self._request.abandon()
+        elif rules is not None and rules.on_failure(Failure.PER_TRY) and self._may_retry():
+            self._again(None)
+        else:
+            flags = f"URX,{reply.flags}" if self._attempts > 1 else reply.flags
+            self._request.reply(reply._replace(flags=flags))
 
     # The way back.
 
@@ -283,7 +349,7 @@ class Router(User):
 
     def on_switched(self, head: Head) -> None:
         """See :class:`~mesh_proxy.worker.upstream.seam.User`."""
-        self._expires = self._try_expires = 0.0
+        self._expires = self._try_expires = self._idle_until = 0.0
         self._watch()
         record = self._request.record
         record.response, record.status, record.details = head, 101, "via_upstream"
@@ -299,21 +365,25 @@ class Router(User):
             if head.status >= 500:
                 host.errors += 1
             cluster.on_status(host, head.status, loop.now)
-        policy = self._route.retry
-        if policy is not None and retry.on_status(policy, head.status):
-            if self._may_retry(policy.num_retries):
+            if cluster.config.health_checks and head.get(b"x-envoy-immediate-health-check-fail") is not None:
+                cluster.on_failed_at_once(host)
+        rules = self._retry
+        if rules is not None and rules.on_answer(head):
+            if self._may_retry():
                 self._drop_upstream()
-                self._again()
+                self._again(head)
                 return
             if self._attempts > 1:
                 self._request.record.flag("URX")
-        if self._try_expires:
+        if self._try_expires or self._idle_until:
             self._try_expires = 0.0
+            self._active()
             self._watch()
         request, record = self._request, self._request.record
         record.response, record.status, record.details = head, head.status, "via_upstream"
         known = request.body.complete and not self._upgrade  # else it is not known how long the host took (Envoy)
         fields = composition.answer(head, self._destination, record, int(took) if known else None, False)
+        fields += [field_of(b"set-cookie", cookie) for cookie in self._cookies]
         request.on_response(head, fields, end)
 
     def count_status(self, status: int) -> None:
@@ -323,6 +393,8 @@ class Router(User):
 
     def on_response_data(self, content: bytes) -> None:
         """See :class:`~mesh_proxy.worker.upstream.seam.User`."""
+        if self._idle_until:
+            self._active()
         self._request.on_response_data(content)
         if self._upstream is not None and self._request.client.congested():
             self._upstream.pause()
@@ -346,10 +418,9 @@ class Router(User):
         self._upstream = None
         if self._host is not None:
             self._cluster.on_local_failure(self._host, self._context.loop.now)
-        policy = self._route.retry
-        covered = policy is not None and retry.on_failure(policy, failure)
-        if policy is not None and covered and self._may_retry(policy.num_retries):
-            self._again()
+        covered = self._retry is not None and self._retry.on_failure(failure)
+        if covered and self._may_retry():
+            self._again(None)
             return
         retried = self._attempts > 1
         if failure is Failure.REFUSED:
@@ -359,27 +430,33 @@ class Router(User):
             made = errors.connection_termination(retried and covered)
         self._request.reply(made)
 
-    def _may_retry(self, limit: int) -> bool:
-        cluster = self._cluster
-        if self._attempts > limit or not self._request.body.replayable or self._request.answered:
+    def _may_retry(self) -> bool:
+        cluster, rules = self._cluster, self._retry
+        if rules is None or not self._request.body.replayable or self._request.answered:
             return False
-        if cluster.active_retries >= cluster.thresholds.max_retries:
+        if self._attempts > rules.policy.num_retries:
+            cluster.counters.add("upstream_rq_retry_limit_exceeded")
+            return False
+        if not self._limits.may_retry():
             cluster.counters.add("upstream_rq_retry_overflow")
             return False
         return True
 
-    def _again(self) -> None:
-        """Another attempt, after a pause."""
+    def _again(self, head: Head | None) -> None:
+        """Another attempt, after a pause; ``head`` is of the answer that is not good enough."""
         self._leave_host()
         self._ready = False
-        policy = self._route.retry
-        if policy is None:
+        rules, context, counters = self._retry, self._context, self._cluster.counters
+        if rules is None:
             return
-        self._cluster.counters.add("upstream_rq_retry")
-        self._cluster.active_retries += 1
-        pause = retry.back_off(policy, self._attempts, self._context.random)
-        self._retry_at = self._context.loop.now + max(pause, 0.001)
-        self._try_expires = 0.0
+        counters.add("upstream_rq_retry")
+        self._limits.active_retries += 1
+        told = rules.policy.rate_limited_back_off is not None and head is not None
+        pause = rules.told_pause(head, context.wall(), context.random) if told and head is not None else 0.0
+        counters.add(f"upstream_rq_retry_backoff_{'ratelimited' if pause else 'exponential'}")
+        pause = pause or rules.pause(self._attempts, context.random)
+        self._retry_at = context.loop.now + max(pause, 0.001)
+        self._try_expires = self._idle_until = 0.0
         self._watch()
 
     def on_aborted(self) -> None:
@@ -408,7 +485,7 @@ class Router(User):
         self._drop_upstream()
         if self._retry_at:
             self._retry_at = 0.0
-            self._cluster.active_retries -= 1
+            self._limits.active_retries -= 1
 
     def _drop_upstream(self) -> None:
         upstream, self._upstream = self._upstream, None
@@ -422,9 +499,9 @@ class Router(User):
         """The request is over: free what is held; to be called once."""
         self._done = True
         if self._retry_at:
-            self._cluster.active_retries -= 1
+            self._limits.active_retries -= 1
         self._leave_host()
         if self._attempts:
-            self._cluster.active_requests -= 1
+            self._limits.active_requests -= 1
         if self.deadline:
             self._context.loop.watch(self, 0.0)

@@ -47,6 +47,7 @@ class Http1Upstream(Upstream):
         self._way = cluster.transports.config
         self._until = context.loop.now + longest if longest else math.inf
         host.active_connections += 1
+        host.total_connections += 1
         cluster.active_connections += 1
         cluster.counters.add("upstream_cx_total")
         context.loop.watch(self, context.loop.now + config.connect_timeout)
@@ -113,6 +114,7 @@ class Http1Upstream(Upstream):
     def on_connected(self, connection: Connection) -> None:
         """See :class:`~mesh_proxy.worker.connection.Owner`."""
         self.connecting = False
+        self._cluster.on_connected(self.host, self._context.loop.now)
         self._context.loop.watch(self, 0.0)
         self._context.loop.watch_slowly(self)
         self.local_address = address_text(connection.sock.getsockname())
@@ -183,6 +185,7 @@ class Http1Upstream(Upstream):
         user, connecting, head = self.user, self.connecting, self._head
         self._forget()
         if connecting:
+            self.host.connect_failures += 1
             self._cluster.counters.add("upstream_cx_connect_fail")
         if user is None:
             return
@@ -198,6 +201,7 @@ class Http1Upstream(Upstream):
         user, connecting = self.user, self.connecting
         self.close()
         if connecting:
+            self.host.connect_failures += 1
             self._cluster.counters.add("upstream_cx_connect_timeout")
             if user is not None:
                 user.on_failure(Failure.REFUSED, "connection timeout", True)

@@ -19,14 +19,13 @@ from mesh_proxy.worker.upstream.seam import Upstream, User
 
 _IDLE: Final = 3600.0
 """Seconds that an unused connection is kept (Envoy's default)."""
-_SETTINGS: Final = Settings()
 
 
 class Http2Connection(Owner):
     """One connection to a host."""
 
     __slots__ = (
-        "_begun", "_cluster", "_context", "_until", "_waking", "_way",
+        "_cluster", "_context", "_idle_until", "_until", "_waking", "_way",
         "connecting", "connection", "host", "leaving", "local_address", "requests", "session", "waiting",
     )  # fmt: skip
 
@@ -36,13 +35,14 @@ class Http2Connection(Owner):
         self._context = context
         self._cluster = cluster
         self.host = host
-        self.session = Session(_SETTINGS, _Answers(self), context.tables, True, context.loop.now)
+        self.session = Session(_settings(cluster), _Answers(self), context.tables, True, context.loop.now)
         self.connecting = True
         self.leaving = False
         self.local_address = b""
         self.waiting: list[Http2Upstream] = []
         """Requests that wait for the connection to stand."""
         self.requests = 0
+        self._idle_until = 0.0
         self._waking = False
         self._way = cluster.transports.config
         config = cluster.config
@@ -50,6 +50,7 @@ class Http2Connection(Owner):
         longest = config.http.max_connection_duration
         self._until = context.loop.now + longest if longest else math.inf
         host.active_connections += 1
+        host.total_connections += 1
         cluster.active_connections += 1
         host.multiplexed.append(self)
         cluster.counters.add("upstream_cx_total")
@@ -91,14 +92,15 @@ class Http2Connection(Owner):
             self.waiting.append(upstream)
             user.on_begun(upstream)
         else:
-            self.deadline = 0.0
             user.on_ready(upstream)
+            self._arm()
 
     # The connection.
 
     def on_connected(self, connection: Connection) -> None:
         """See :class:`~mesh_proxy.worker.connection.Owner`."""
         self.connecting = False
+        self._cluster.on_connected(self.host, self._context.loop.now)
         self._context.loop.watch(self, 0.0)
         self._context.loop.watch_slowly(self)
         self.local_address = address_text(connection.sock.getsockname())
@@ -124,17 +126,29 @@ class Http2Connection(Owner):
         """See :class:`~mesh_proxy.worker.connection.Owner`."""
         connecting = self.connecting
         if connecting:
+            self.host.connect_failures += 1
             self._cluster.counters.add("upstream_cx_connect_fail")
         self._forget(reason if connecting else "connection termination", False)
 
     def on_deadline(self, now: float) -> None:
         """Connecting took too long, or nobody needed the connection for long."""
         if self.connecting:
+            self.host.connect_failures += 1
             self._cluster.counters.add("upstream_cx_connect_timeout")
             self.connection.close()
             self._forget("connection timeout", True)
+        elif self.session.deadline and now >= self.session.deadline:
+            self.session.on_timer(now, self._context.random())
+            self.wake()
+            self._arm()
         elif not self.session.streams:
             self.close("")
+
+    def _arm(self) -> None:
+        """Wait for the end of an unused connection, or for the next probe of one that is used."""
+        idle = 0.0 if self.session.streams else self._idle_until
+        probe = self.session.deadline
+        self.deadline = min(idle, probe) if idle and probe else idle or probe
 
     def wake(self) -> None:
         """There may be something to send: when the handler that runs now has returned."""
@@ -159,7 +173,8 @@ class Http2Connection(Owner):
             if self.leaving:
                 self.close("")
                 return
-            self.deadline = self._context.loop.now + (self._cluster.config.http.idle_timeout or _IDLE)
+            self._idle_until = self._context.loop.now + (self._cluster.config.http.idle_timeout or _IDLE)
+        self._arm()
         if self.host.pending and self.free:
             self._cluster.pending_requests -= 1
             self.assign(self.host.pending.pop(0))
@@ -198,6 +213,17 @@ class Http2Connection(Owner):
         if self.host.pending:
             self._cluster.pending_requests -= 1
             begin(self._context, self._cluster, self.host, self.host.pending.pop(0))
+
+
+def _settings(cluster: ClusterRuntime) -> Settings:
+    options = cluster.config.http
+    interval, timeout = options.keepalive or (None, None)
+    usual = Settings()
+    return Settings(
+        max_concurrent_streams=options.max_concurrent_streams or usual.max_concurrent_streams,
+        keepalive_interval=interval or 0.0,
+        keepalive_timeout=timeout or 0.0,
+    )
 
 
 class _Answers(Handler):

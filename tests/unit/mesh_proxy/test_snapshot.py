@@ -15,7 +15,7 @@ from mesh_api.config import (
     FilterChain,
     FilterChainMatch,
     HttpConnectionManager,
-    LbPolicy,
+    HttpProtocolOptions,
     Listener,
     ListenerFilter,
     OutlierDetection,
@@ -226,7 +226,11 @@ REFUSED: list[tuple[ProxyConfig, str, str]] = [
         "route configuration 80",
         "virtual host v: '(' is not a regular expression of RE2",
     ),
-    (of(clusters=(cluster(lb_policy=LbPolicy.MAGLEV),)), "cluster c", "lb_policy MAGLEV is not supported yet"),
+    (
+        of(clusters=(cluster(http=HttpProtocolOptions("auto")),)),
+        "cluster c",
+        "upstream protocol auto is not supported yet",
+    ),
 ]
 
 

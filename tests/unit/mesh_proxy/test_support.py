@@ -29,6 +29,7 @@ from mesh_api.config import (
     UpstreamTls,
     VirtualHost,
 )
+from mesh_api.config.tls import UpstreamProxyProtocol
 from mesh_proxy.snapshot import Builder, Snapshot, SnapshotError
 from mesh_proxy.support import PASSED_OVER, REFUSED, REFUSED_PARTS
 from tests.unit.mesh_proxy.making import match
@@ -92,8 +93,10 @@ def listener(
     ("config", "told"),
     [
         (
-            ProxyConfig(clusters=(Cluster("c", ClusterType.ORIGINAL_DST, use_http_header=True),)),
-            "cluster c: use_http_header = True is not supported yet",
+            ProxyConfig(
+                clusters=(Cluster("c", ClusterType.ORIGINAL_DST, extra_bind_addresses=(SocketAddress("::1", 0),)),)
+            ),
+            "cluster c: extra_bind_addresses is not supported yet",
         ),
         (
             listener({"path_with_escaped_slashes_action": "REJECT_REQUEST"}),
@@ -102,6 +105,10 @@ def listener(
         (
             ProxyConfig(clusters=(Cluster("c", ClusterType.STATIC, tls=UpstreamTls(auto_host_sni=True)),)),
             "cluster c: auto_host_sni = True is not supported yet",
+        ),
+        (
+            ProxyConfig(clusters=(Cluster("c", ClusterType.STATIC, tls=UpstreamProxyProtocol("V1")),)),
+            "cluster c: a header of the PROXY protocol to hosts is not supported yet",
         ),
         (
             ProxyConfig(

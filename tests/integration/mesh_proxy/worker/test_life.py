@@ -17,7 +17,7 @@ from mesh_api.config import (
     FilterChain,
     HeaderEdits,
     HeaderValue,
-    LbPolicy,
+    HttpProtocolOptions,
     Listener,
     ListenerFilter,
     PathMatchKind,
@@ -223,8 +223,8 @@ REFUSED = {
         ProxyConfig((dataclasses.replace(http_listener(), listener_filters=(ListenerFilter.PROXY_PROTOCOL,)),)),
         "listener http",
     ),
-    "a balancer that is not there": (
-        ProxyConfig(clusters=(cluster("backend", 1, lb_policy=LbPolicy.MAGLEV),)),
+    "a protocol that is not there": (
+        ProxyConfig(clusters=(cluster("backend", 1, http=HttpProtocolOptions("auto")),)),
         "cluster backend",
     ),
     "hosts that are not there": (ProxyConfig(clusters=(Cluster("backend", ClusterType.EDS),)), "endpoints backend"),
@@ -368,9 +368,9 @@ def test_a_worker_ends_with_its_supervisor_and_not_by_its_signals(proxy: Proxy) 
 
 
 def test_a_worker_says_why_it_refuses(proxy: Proxy) -> None:
-    config, _ = REFUSED["a balancer that is not there"]
+    config, _ = REFUSED["a protocol that is not there"]
     answered = proxy.worker.apply(config)
-    assert answered == ipc.Rejected(1, "cluster backend", "lb_policy MAGLEV is not supported yet")
+    assert answered == ipc.Rejected(1, "cluster backend", "upstream protocol auto is not supported yet")
 
 
 def test_hosts_that_names_stand_for_are_found(proxy: Proxy, servers: Servers) -> None:
