@@ -40,7 +40,7 @@ class ClusterError(ValueError):
     """A cluster that this proxy cannot run."""
 
 
-def check(config: Cluster, assignment: ClusterLoadAssignment | None = None) -> None:
+def check(config: Cluster) -> None:
     """Raises :class:`ClusterError` for what cannot be run. Costs nothing, so that a snapshot can ask for all at first."""
     if config.http.protocol not in ("http1", "http2", "downstream"):
         raise ClusterError(f"upstream protocol {config.http.protocol} is not supported yet")

@@ -231,8 +231,7 @@ class Builder:
         assignments = {assignment.cluster_name: assignment for assignment in config.endpoints}
         transports: dict[str, Transports] = {}
         for cluster in config.clusters:
-            assignment = assignments.get(cluster.assignment_name)
-            _guard(f"cluster {cluster.name}", partial(check, cluster, assignment))
+            _guard(f"cluster {cluster.name}", partial(check, cluster))
             transports[cluster.name] = _guard(f"cluster {cluster.name}", partial(self._transports, cluster))
         for cluster in config.clusters:
             assignment = assignments.get(cluster.assignment_name)

@@ -156,23 +156,6 @@ def _words(value: bytes | None) -> list[str]:
     return [] if value is None else [word.strip() for word in value.decode("latin-1").split(",") if word.strip()]
 
 
-def on_failure(policy: RetryPolicy, failure: Failure) -> bool:
-    """Whether the policy covers a failure."""
-    return not _ON_FAILURE[failure].isdisjoint(policy.retry_on)
-
-
-def on_status(policy: RetryPolicy, status: int) -> bool:
-    """Whether the policy covers an answer by its status alone."""
-    conditions = policy.retry_on
-    if status >= 500 and "5xx" in conditions:
-        return True
-    if status in (502, 503, 504) and "gateway-error" in conditions:
-        return True
-    if status == 409 and "retriable-4xx" in conditions:
-        return True
-    return status in policy.retriable_status_codes and "retriable-status-codes" in conditions
-
-
 def back_off(policy: RetryPolicy, attempt: int, random: Callable[[], float]) -> float:
     """Seconds before retry number ``attempt`` (from 1): fully jittered, doubling from the base up to ten times of it.
 

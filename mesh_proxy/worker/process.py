@@ -96,6 +96,7 @@ class Worker(Waiter):
             self._say(ipc.Rejected(message.version, error.resource, error.reason))
             return
         self.context.snapshot = snapshot
+        gc.unfreeze()  # what was frozen before may be garbage now: connections that have ended, the configuration before
         gc.collect()
         gc.freeze()  # a configuration of thousands of objects is not looked through again while requests wait
         self.listeners.commit(snapshot, made)

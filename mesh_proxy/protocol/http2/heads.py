@@ -74,20 +74,13 @@ class HeadReader:
 
     def request(self, block: bytes) -> Head | None:
         """A request's head."""
-        known = self._heads.get(block)
-        if known is not None:
-            self._hits += 1
-            return _copy(known)
-        fields = self._fields(block)
-        if fields is None:
-            return None
-        head = self._request(fields)
-        if head is not None and self._remembers(block):
-            self._heads[block] = _copy(head)
-        return head
+        return self._head(block, True)
 
     def response(self, block: bytes) -> Head | None:
         """The head of an answer, or of an interim one."""
+        return self._head(block, False)
+
+    def _head(self, block: bytes, asks: bool) -> Head | None:
         known = self._heads.get(block)
         if known is not None:
             self._hits += 1
@@ -95,7 +88,7 @@ class HeadReader:
         fields = self._fields(block)
         if fields is None:
             return None
-        head = self._response(fields)
+        head = self._request(fields) if asks else self._response(fields)
         if head is not None and self._remembers(block):
             self._heads[block] = _copy(head)
         return head

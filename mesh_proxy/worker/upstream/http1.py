@@ -12,6 +12,7 @@ from mesh_proxy.worker.connection import HIGH, Connection, address_text
 from mesh_proxy.worker.context import Context
 from mesh_proxy.worker.dialling import dial
 from mesh_proxy.worker.upstream.seam import Upstream, User
+from mesh_proxy.worker.upstream.waiting import may_connect, refuse, wait
 
 _MAX_HEAD = 96 * 1024
 _IDLE = 3600.0
@@ -330,14 +331,8 @@ def acquire(context: Context, cluster: ClusterRuntime, host: Host, user: User) -
         if not upstream.connection.closed:
             upstream.assign(user)
             return True
-    # One connection to a host is always allowed, or a limit of 0 would stop everything (Envoy does the same).
-    if cluster.active_connections >= cluster.thresholds.max_connections and host.active_connections:
-        if cluster.pending_requests >= cluster.thresholds.max_pending_requests:
-            cluster.counters.add("upstream_rq_pending_overflow")
-            return False
-        cluster.pending_requests += 1
-        host.pending.append(user)
-        return True
+    if not may_connect(cluster, host):
+        return wait(cluster, host, user)
     begin(context, cluster, host, user)
     return True
 
@@ -347,7 +342,6 @@ def begin(context: Context, cluster: ClusterRuntime, host: Host, user: User) -> 
     try:
         upstream = Http1Upstream(context, cluster, host, user)
     except OSError as error:
-        cluster.counters.add("upstream_cx_connect_fail")
-        user.on_failure(Failure.REFUSED, error.strerror or str(error), False)
+        refuse(cluster, user, error)
     else:
         user.on_begun(upstream)

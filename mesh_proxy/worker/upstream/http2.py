@@ -16,6 +16,7 @@ from mesh_proxy.worker.connection import HIGH, Connection, Owner, address_text
 from mesh_proxy.worker.context import Context
 from mesh_proxy.worker.dialling import dial
 from mesh_proxy.worker.upstream.seam import Upstream, User
+from mesh_proxy.worker.upstream.waiting import may_connect, refuse, wait
 
 _IDLE: Final = 3600.0
 """Seconds that an unused connection is kept (Envoy's default)."""
@@ -407,37 +408,33 @@ class Http2Upstream(Upstream):
 
     def on_reset(self, code: int, details: str) -> None:
         """The host gives it up."""
-        user, self._user = self._user, None
-        if user is None:
-            return
-        self._connection.rest()
-        if self._head is not None:
-            user.on_aborted()
-        elif details.startswith("http2.remote"):
+        if self._user is not None:
+            self._connection.rest()
+        if not details.startswith("http2.remote"):
+            self.broken(details)
+        elif (user := self._unanswered()) is not None:
             refused = code == frames.REFUSED_STREAM
             user.on_failure(Failure.UNSENT if refused else Failure.RESET, "remote reset", False)
-        else:
-            user.on_malformed(details)
 
     def broken(self, details: str) -> None:
         """The connection breaks the protocol."""
-        user, self._user = self._user, None
-        if user is None:
-            return
-        if self._head is not None:
-            user.on_aborted()
-        else:
+        user = self._unanswered()
+        if user is not None:
             user.on_malformed(details)
 
     def lost(self, reason: str) -> None:
         """The connection is gone."""
-        user, self._user = self._user, None
-        if user is None:
-            return
-        if self._head is not None:
-            user.on_aborted()
-        else:
+        user = self._unanswered()
+        if user is not None:
             user.on_failure(Failure.RESET, reason, False)
+
+    def _unanswered(self) -> User | None:
+        """Lets the user go: who has had the head of an answer is told here that the rest will not come."""
+        user, self._user = self._user, None
+        if user is not None and self._head is not None:
+            user.on_aborted()
+            return None
+        return user
 
     def drained(self) -> None:
         """Everything sent has gone out."""
@@ -451,14 +448,8 @@ def acquire(context: Context, cluster: ClusterRuntime, host: Host, user: User) -
         if connection.free:
             connection.assign(user)
             return True
-    # One connection to a host is always allowed, or a limit of 0 would stop everything (Envoy does the same).
-    if cluster.active_connections >= cluster.thresholds.max_connections and host.active_connections:
-        if cluster.pending_requests >= cluster.thresholds.max_pending_requests:
-            cluster.counters.add("upstream_rq_pending_overflow")
-            return False
-        cluster.pending_requests += 1
-        host.pending.append(user)
-        return True
+    if not may_connect(cluster, host):
+        return wait(cluster, host, user)
     begin(context, cluster, host, user)
     return True
 
@@ -468,7 +459,6 @@ def begin(context: Context, cluster: ClusterRuntime, host: Host, user: User) -> 
     try:
         connection = Http2Connection(context, cluster, host)
     except OSError as error:
-        cluster.counters.add("upstream_cx_connect_fail")
-        user.on_failure(Failure.REFUSED, error.strerror or str(error), False)
+        refuse(cluster, user, error)
     else:
         connection.assign(user)

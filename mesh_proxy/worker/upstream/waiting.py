@@ -1,0 +1,27 @@
+"""Requests that wait for a connection to a host, within the cluster's limits; whatever protocol the host speaks."""
+
+from mesh_proxy.balancing.host import Host
+from mesh_proxy.cluster import ClusterRuntime
+from mesh_proxy.resilience.retry import Failure
+from mesh_proxy.worker.upstream.seam import User
+
+
+def may_connect(cluster: ClusterRuntime, host: Host) -> bool:
+    """Whether one more connection is allowed. One to a host always is, or a limit of 0 would stop everything (Envoy)."""
+    return cluster.active_connections < cluster.thresholds.max_connections or not host.active_connections
+
+
+def wait(cluster: ClusterRuntime, host: Host, user: User) -> bool:
+    """Lets the request wait for its turn; ``False`` when the cluster's limits forbid that, too."""
+    if cluster.pending_requests >= cluster.thresholds.max_pending_requests:
+        cluster.counters.add("upstream_rq_pending_overflow")
+        return False
+    cluster.pending_requests += 1
+    host.pending.append(user)
+    return True
+
+
+def refuse(cluster: ClusterRuntime, user: User, error: OSError) -> None:
+    """A connection failed at once."""
+    cluster.counters.add("upstream_cx_connect_fail")
+    user.on_failure(Failure.REFUSED, error.strerror or str(error), False)
