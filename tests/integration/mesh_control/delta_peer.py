@@ -1,10 +1,8 @@
 """A proxy of the delta protocol that keeps what it is sent, as Envoy does."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
-
-import grpc
 
 from mesh_api.config import ClusterType, HttpConnectionManager
 from mesh_api.config.proxy_config import filter_chains
@@ -13,7 +11,7 @@ from mesh_api.xds import grpc as wire
 from mesh_api.xds.decode import decode_resource
 from mesh_api.xds.session import DeltaClient, DeltaRequest, DeltaResponse
 from mesh_api.xds.type_urls import CLUSTER, ENDPOINT, LISTENER, ROUTE
-from tests.integration.mesh_control.harness import LIMIT
+from tests.integration.mesh_control.harness import LIMIT, connection, written
 
 
 class DeltaPeer:
@@ -39,23 +37,18 @@ class DeltaPeer:
         """One connection, until it ends."""
         metadata = (("authorization", f"Bearer {token}"),) if token is not None else ()
         self.received = []
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        self.outbox = asyncio.Queue()
+        async with connection(port) as channel:
             call = channel.stream_stream(
                 wire.DELTA_METHOD,
                 request_serializer=wire.delta_request_to_bytes,
                 response_deserializer=wire.delta_response_from_bytes,
-            )(self._requests(), metadata=metadata, wait_for_ready=True)
-            async for response in call:
-                self._take(response)
-                async with self.taken:
-                    self.taken.notify_all()
-
-    async def _requests(self) -> AsyncIterator[DeltaRequest]:
-        self.outbox = asyncio.Queue()
-        for request in self.session.start():
-            yield request
-        while True:
-            yield await self.outbox.get()
+            )(metadata=metadata, wait_for_ready=True)
+            async with written(call, self.session.start(), self.outbox):
+                async for response in call:
+                    self._take(response)
+                    async with self.taken:
+                        self.taken.notify_all()
 
     def _take(self, response: DeltaResponse) -> None:
         self.received.append(response)

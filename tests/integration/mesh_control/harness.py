@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -135,6 +135,30 @@ def control_plane(folder: Path, **settings: Any) -> Iterator[ControlPlane]:
             plane.end(signal.SIGKILL)
 
 
+def connection(port: int) -> grpc.aio.Channel:
+    """To a control plane, shared with nobody: what fails to connect elsewhere in this process delays nothing here."""
+    options = (("grpc.use_local_subchannel_pool", 1), ("grpc.max_reconnect_backoff_ms", 1000))
+    return grpc.aio.insecure_channel(f"127.0.0.1:{port}", options)
+
+
+@contextlib.asynccontextmanager
+async def written(call: Any, first: Iterable[Any], outbox: asyncio.Queue[Any]) -> AsyncIterator[None]:
+    """Meanwhile a stream is sent its first requests and then whatever is put into the outbox."""
+
+    async def write() -> None:
+        for request in first:
+            await call.write(request)
+        while True:
+            await call.write(await outbox.get())
+
+    writer = asyncio.create_task(write())
+    try:
+        yield
+    finally:
+        writer.cancel()
+        await asyncio.gather(writer, return_exceptions=True)  # its stream may have ended first
+
+
 Judge = Callable[[str, str, Any], str | None]
 """Type (CDS ...), name and resource to the reason of a refusal."""
 
@@ -164,7 +188,7 @@ class Peer:
     async def run(self, port: int, token: str | None) -> None:
         """One connection, until it ends."""
         metadata = (("authorization", f"Bearer {token}"),) if token is not None else ()
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        async with connection(port) as channel:
             await self.run_on(channel, metadata, wait_for_ready=True)
 
     async def run_on(self, channel: Any, metadata: Any = (), *, wait_for_ready: bool = False) -> None:
@@ -173,19 +197,14 @@ class Peer:
             wire.METHOD,
             request_serializer=wire.request_to_bytes,
             response_deserializer=wire.response_from_bytes,
-        )(self._requests(), metadata=metadata, wait_for_ready=wait_for_ready)
-        async for response in call:
-            self.connected.set()
-            self._take(response)
-            async with self.taken:
-                self.taken.notify_all()
-
-    async def _requests(self) -> AsyncIterator[Request]:
+        )(metadata=metadata, wait_for_ready=wait_for_ready)
         self.outbox = asyncio.Queue()
-        for request in self.session.start():
-            yield request
-        while True:
-            yield await self.outbox.get()
+        async with written(call, self.session.start(), self.outbox):
+            async for response in call:
+                self.connected.set()
+                self._take(response)
+                async with self.taken:
+                    self.taken.notify_all()
 
     def _take(self, response: Response) -> None:
         update = self.session.on_response(response)
