@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SCENARIO ?= timeout
 
-.PHONY: help up down demo test lint doctor secrets setup setup-python setup-tests lock wheel bench-policy bench-control istioctl istiod clean
+.PHONY: help up down demo test parity test-compiled lint doctor secrets setup setup-python setup-tests lock wheel bench bench-policy bench-control istioctl istiod clean
 
 help: ## print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,13 @@ secrets: setup-python ## make .vault_pass, the vault and the SSH key of an envir
 test: setup-tests ## run the whole test suite
 	@$(BIN)/python -m pytest -n 2 --dist loadscope $(PYTEST_ARGS)
 
+test-compiled: setup-python ## run every test of the proxy on its compiled wheel
+	@tools/compiled test $(PYTEST_ARGS)
+
+parity: setup-tests ## compare the proxy with a real Envoy, case by case, and write docs/parity.md
+	@$(BIN)/python -m tests.parity.page
+	@$(BIN)/python -m pytest -n 0 tests/parity $(PYTEST_ARGS)
+
 lint: setup-python ## formatting, rules, types, import contracts, roles, locks
 	@tools/lint
 
@@ -43,8 +50,12 @@ setup-tests:
 lock: setup-python ## make the hash locks in requirements/ anew
 	@tools/lock $(LOCK_ARGS)
 
-wheel: setup-python ## build our wheels into dist/ and the archive of wheels for hosts
+wheel: setup-python ## build our wheels into dist/, plain and compiled, and the archive of wheels for hosts
 	@tools/wheelhouse
+	@tools/compiled wheel
+
+bench: setup-python ## CPU time per request of our proxy beside a real Envoy, interpreted and compiled
+	@tools/bench proxy $(BENCH_ARGS)
 
 bench-policy: setup-python ## how long `mesh` takes for 3,000 objects and 10,000 requests, beside istioctl (ISTIOCTL)
 	@tools/bench policy $(BENCH_ARGS)

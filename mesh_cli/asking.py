@@ -12,7 +12,7 @@ from mesh_cli import output, reading
 from mesh_policy.errors import PolicyError
 
 if TYPE_CHECKING:
-    from mesh_policy.mesh_config import MeshConfig
+    from mesh_policy.mesh_config import MeshConfig, MeshNetworks
     from mesh_simulation import Decision, Mesh, Request
 
 _NAMESPACE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
@@ -37,6 +37,12 @@ Namespace = Annotated[
     typer.Option("--namespace", "-n", callback=_namespace, help="Namespace of objects and names that have none."),
 ]
 MeshSettings = Annotated[Path | None, typer.Option("--mesh-config", help="Settings of the mesh: a MeshConfig as YAML.")]
+Networks = Annotated[
+    Path | None,
+    typer.Option(
+        "--mesh-networks", help="Networks of the mesh: MeshNetworks as YAML. Unset: those beside the settings."
+    ),
+]
 Form = Annotated[output.Form, typer.Option("--output", "-o", help="Form of the result.")]
 Method = Annotated[str, typer.Option("--method", "-X", help="Method.")]
 Header = Annotated[list[str] | None, typer.Option("--header", "-H", help="Field of the request, as 'name: value'.")]
@@ -52,23 +58,35 @@ UNREADABLE = 2
 
 
 def load(
-    files: Sequence[Path], inventory: Path | None, namespace: str, mesh_config: "MeshConfig | None" = None
+    files: Sequence[Path],
+    inventory: Path | None,
+    namespace: str,
+    mesh_config: "MeshConfig | None" = None,
+    networks: "MeshNetworks | None" = None,
+    *,
+    as_given: bool = False,
 ) -> "Mesh":
     """The mesh of the files, and a line about what of folders was passed over; one that cannot be read ends the command
     with 2."""
-    mesh = read(files, inventory, namespace, mesh_config)
+    mesh = read(files, inventory, namespace, mesh_config, networks, as_given=as_given)
     reading.say_passed_over(mesh.passed_over)
     return mesh
 
 
 def read(
-    files: Sequence[Path], inventory: Path | None, namespace: str, mesh_config: "MeshConfig | None" = None
+    files: Sequence[Path],
+    inventory: Path | None,
+    namespace: str,
+    mesh_config: "MeshConfig | None" = None,
+    networks: "MeshNetworks | None" = None,
+    *,
+    as_given: bool = False,
 ) -> "Mesh":
     """As :func:`load`, and says nothing."""
     from mesh_simulation import Mesh, MeshError  # here, for the help of a verb is not to wait for them
 
     try:
-        return Mesh.read(reading.texts(files), inventory, namespace, mesh_config)
+        return Mesh.read(reading.texts(files), inventory, namespace, mesh_config, networks, as_given=as_given)
     except (MeshError, PolicyError) as error:
         output.fail(str(error), UNREADABLE)
 
@@ -92,6 +110,21 @@ def settings_of(file: Path | None) -> "MeshConfig | None":
 
     try:
         return read_mesh_config(reading.text(file), str(file))
+    except PolicyError as error:
+        output.fail(str(error), UNREADABLE)
+
+
+def networks_of(file: Path | None, mesh_config: Path | None) -> "MeshNetworks | None":
+    """The networks of a file, else those that stand in the ConfigMap with the settings; one that cannot be read ends the
+    command with 2."""
+    from mesh_policy.mesh_config import read_mesh_networks
+    from mesh_policy.mesh_config.reading import has_networks
+
+    try:
+        if file is not None:
+            return read_mesh_networks(reading.text(file), str(file))
+        beside = reading.text(mesh_config) if mesh_config is not None and str(mesh_config) != "-" else ""
+        return read_mesh_networks(beside, str(mesh_config)) if has_networks(beside) else None
     except PolicyError as error:
         output.fail(str(error), UNREADABLE)
 

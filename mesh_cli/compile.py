@@ -6,7 +6,17 @@ from typing import Annotated
 import typer
 
 from mesh_cli import output
-from mesh_cli.asking import UNREADABLE, Inventory, MeshSettings, Namespace, load, metadata_of, settings_of
+from mesh_cli.asking import (
+    UNREADABLE,
+    Inventory,
+    MeshSettings,
+    Namespace,
+    Networks,
+    load,
+    metadata_of,
+    networks_of,
+    settings_of,
+)
 
 SECTIONS = {"cds": "clusters", "eds": "endpoints", "lds": "listeners", "rds": "routes"}
 """Discovery service to the resources that it carries."""
@@ -24,6 +34,7 @@ def compile_(
         str, typer.Option(help='What it says of itself, as JSON: {"LABELS": {"app": "books"}}.')
     ] = "{}",
     mesh_config: MeshSettings = None,
+    mesh_networks: Networks = None,
     inventory: Inventory = None,
     namespace: Namespace = "default",
     form: Annotated[
@@ -49,7 +60,8 @@ def compile_(
         proxy = proxy_of(Node(node, metadata=metadata_of(metadata)))
     except ProxyError as error:
         output.fail(str(error), UNREADABLE)
-    world = load(paths, inventory, namespace, settings_of(mesh_config)).world
+    networks = networks_of(mesh_networks, mesh_config)
+    world = load(paths, inventory, namespace, settings_of(mesh_config), networks, as_given=True).world
     found = resources_to_json(compile_proxy(world, proxy))
     if form is output.Form.JSON:
         output.result({service: found[section] for service, section in SECTIONS.items()})

@@ -38,7 +38,7 @@ ENDING_SECONDS = 5.0
 
 def control_of(settings: Settings) -> Control:
     """The control plane's state, read from disk."""
-    state = State(PolicyDirectory(settings.state_dir, _refuse), sources(settings))
+    state = State(PolicyDirectory(settings.state_dir, _refuse), sources(settings), certified=settings.ca is not None)
     return Control(state, rollback_share=settings.rollback_share)
 
 

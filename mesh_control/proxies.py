@@ -1,9 +1,11 @@
 """A proxy as the compiler sees it: who it is and how traffic reaches it, read from its node."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mesh_api.config import SocketAddress
 from mesh_api.node import Node, NodeKind
 from mesh_control.proxy_settings import TraceNames, read_settings, trace_names
 from mesh_policy.durations import parse_duration
@@ -66,10 +68,23 @@ class Proxy:
     trace_names: TraceNames = field(default_factory=TraceNames)
     locality: str = ""
     """Where it says that it is (``REGION/ZONE/SUBZONE``), which counts where nothing else is known."""
+    pod_ports: Mapping[str, int] = field(default_factory=dict)
+    """Ports of its pod's containers by their names (``POD_PORTS``)."""
+    captures_dns: bool = False
+    """Whether questions of the application for names come to the agent beside the proxy (``DNS_CAPTURE``)."""
+    dns_server: SocketAddress | None = None
+    """Where that agent answers them (``DNS_PROXY_ADDR``); ``None``: where it usually does."""
+    network: str = ""
+    """The network that it is in (``NETWORK``)."""
+    network_view: tuple[str, ...] = ()
+    """The networks whose hosts it asks for (``REQUESTED_NETWORK_VIEW``); without any, all."""
     cluster: str = ""
     """The cluster that it says it is in (``CLUSTER_ID``)."""
     limited: bool = False
-    """Whether it speaks HTTP/1.1 only and cannot look into connections (for HTTP, for the server name of TLS)."""
+    """Whether it is of our own, which does not do everything as yet: verify tokens, ask authorizers, trace."""
+    plain: bool = False
+    """Whether it has no certificate of the mesh, as one of our own says that was not told where to keep one: it can neither
+    show who it is nor find out who others are."""
 
     @property
     def families(self) -> tuple[int, ...]:
@@ -84,6 +99,12 @@ class Proxy:
 
 
 _FILES = "TLS_SERVER_CERT_CHAIN", "TLS_SERVER_KEY", "TLS_SERVER_ROOT_CERT"
+_OWN_PORTS = (
+    "ENVOY_STATUS_PORT",
+    "ENVOY_PROMETHEUS_PORT",
+    "ENVOY_SECURE_METRICS_PORT",
+    "ENVOY_SECURE_MERGED_METRICS_PORT",
+)
 _CLIENT_FILES = "TLS_CLIENT_CERT_CHAIN", "TLS_CLIENT_KEY", "TLS_CLIENT_ROOT_CERT"
 
 
@@ -128,18 +149,20 @@ def proxy_of(node: Node) -> Proxy:
         transparent=mode == "TPROXY",
         unprivileged=_flag(metadata, "UNPRIVILEGED_POD"),
         idle_timeout=_duration(str(metadata.get("IDLE_TIMEOUT", ""))),
-        reserved=tuple(
-            port
-            for name in ("ENVOY_STATUS_PORT", "ENVOY_PROMETHEUS_PORT")
-            if (port := _port_or_none(metadata.get(name))) is not None
-        ),
+        reserved=tuple(port for name in _OWN_PORTS if (port := _port_or_none(metadata.get(name))) is not None),
         http_proxy_port=_port_or_none(metadata.get("HTTP_PROXY_PORT")),
         settings=_settings(metadata.get("PROXY_CONFIG")),
         takes_http_10=str(metadata.get("HTTP10", "")) == "1",
         trace_names=trace_names(node.cluster, metadata),
         locality="/".join((node.region, node.zone, node.sub_zone)).rstrip("/"),
+        pod_ports=_pod_ports(metadata.get("POD_PORTS")),
+        captures_dns=_flag(metadata, "DNS_CAPTURE"),
+        dns_server=_socket(str(metadata.get("DNS_PROXY_ADDR", ""))),
+        network=str(metadata.get("NETWORK", "")),
+        network_view=_texts(metadata.get("REQUESTED_NETWORK_VIEW")),
         cluster=str(metadata.get("CLUSTER_ID", "")),
         limited=node.user_agent.startswith(LIMITED),
+        plain=node.user_agent.startswith(LIMITED) and not _flag(metadata, "HAS_IDENTITY"),
     )
 
 
@@ -151,10 +174,13 @@ def _settings(value: Any) -> ProxyConfig | None:
 
 
 def _addresses(metadata: Mapping[str, Any]) -> tuple[str, ...]:
-    """``INSTANCE_IPS`` is a list, or text with commas, as Istio's agent writes it."""
-    value = metadata.get("INSTANCE_IPS") or ()
-    found = value.split(",") if isinstance(value, str) else value
-    return tuple(address for address in (str(item).strip() for item in found) if is_address(address))
+    return tuple(address for address in _texts(metadata.get("INSTANCE_IPS")) if is_address(address))
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    """A list, or text with commas, as Istio's agent writes it."""
+    found = value.split(",") if isinstance(value, str) else value or ()
+    return tuple(text for item in found if (text := str(item).strip()))
 
 
 def _duration(text: str) -> float | None:
@@ -167,6 +193,23 @@ def _duration(text: str) -> float | None:
 
 def _flag(metadata: Mapping[str, Any], name: str) -> bool:
     return str(metadata.get(name, "")).lower() in ("true", "1", "t")
+
+
+def _pod_ports(value: Any) -> dict[str, int]:
+    """JSON as Istio's injector writes it, a list of ports of containers; what cannot be read counts as not there."""
+    try:
+        listed = json.loads(value) if isinstance(value, str) else value or []
+        return {str(port["name"]): int(port["containerPort"]) for port in listed if port.get("name")}
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return {}
+
+
+def _socket(text: str) -> SocketAddress | None:
+    """``HOST:PORT``; what cannot be read counts as not there (Istio)."""
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit():
+        return None
+    return SocketAddress("127.0.0.1" if host == "localhost" else host.strip("[]"), int(port))
 
 
 def _port_or_none(value: Any) -> int | None:

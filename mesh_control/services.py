@@ -78,12 +78,15 @@ def declared_protocol(declared: str) -> Protocol:
 
 
 class Resolution(Enum):
-    """How the hosts of a service are found: known here, by DNS in the proxy, or by the address that was dialled."""
+    """How the hosts of a service are found: known here, by DNS in the proxy, by the address that was dialled, or by DNS of
+    the name that each request or connection is for. ``ALIAS`` has none: it is another name of a service."""
 
     STATIC = "STATIC"
     DNS = "DNS"
     LOGICAL_DNS = "LOGICAL_DNS"
     NONE = "NONE"
+    DYNAMIC_DNS = "DYNAMIC_DNS"
+    ALIAS = "ALIAS"
 
     @property
     def by_name(self) -> bool:
@@ -104,6 +107,8 @@ class ServicePort:
     protocol: Protocol
     target: int
     target_name: str | None = None
+    override: int = 0
+    """The port in place of the one that was dialled, where hosts are addresses that are; 0: that one."""
 
     @property
     def tcp(self) -> bool:
@@ -156,6 +161,8 @@ class Workload:
     health: Health = Health.HEALTHY
     owner: str = ""
     node: str = ""
+    network: str = ""
+    """The network that it says it is in; empty: it does not say."""
 
     @property
     def account(self) -> str:
@@ -180,7 +187,8 @@ class Service:
     ``addresses`` may have networks (``10.0.0.0/8``). ``export_to`` without entries: as the mesh says.
     ``name`` is what telemetry calls it (``destination_service_name``): the host name where nothing else is given.
     ``listed``: the cluster lists its pods, so that ``selector`` chooses only what is none. ``headless``: its name stands for
-    the addresses of its workloads. ``aliases`` are further host names (ExternalName), each with its namespace.
+    the addresses of its workloads. ``aliases`` are further host names (ExternalName), each with its namespace;
+    ``stands_for`` is the host name that such an alias itself leads to.
     ``node_local``: clients reach only what runs on their node. ``near`` is the part of the network that clients prefer
     (``zone``, ``node``).
     """
@@ -198,12 +206,22 @@ class Service:
     listed: bool = False
     headless: bool = False
     aliases: tuple[tuple[str, str], ...] = ()
+    stands_for: str = ""
     node_local: bool = False
     near: str = ""
     created: float = float("inf")
     """Seconds since 1970, by which services are ranked; one without is made now."""
     subject_alt_names: tuple[str, ...] = ()
-    """Names that a ServiceEntry gives to the certificates of its hosts."""
+    """Names that a ServiceEntry, or an annotation, gives to the certificates of its hosts."""
+    races: bool = False
+    """Whether names of its hosts are resolved to addresses of both versions of IP, whatever the client has."""
+    accounts: tuple[str, ...] = ()
+    """Service accounts of its namespace that its hosts may run as besides their own (an old annotation)."""
+    outside: tuple[str, ...] = ()
+    """Addresses and names at which it is reached from outside of its cluster."""
+    network: str = ""
+    """The network to which it is the gateway, on :attr:`network_port`; empty: it is none."""
+    network_port: int = 0
     with_datagrams: tuple[ServicePort, ...] = ()
     """Where it has ports for UDP: every port, in the order in which they are listed; these are none of :attr:`ports`."""
 

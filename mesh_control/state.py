@@ -36,6 +36,8 @@ class State:
     world: World = field(default_factory=World)
     unsynced: list[str] = field(default_factory=list)
     """The names of the sources that had not said everything when the world was made."""
+    certified: bool = True
+    """Whether workloads have certificates of the mesh."""
     _parts: dict[str, Said] = field(default_factory=dict)
     """By the source's name, what it last said."""
     _made: Parts = field(default_factory=Parts)
@@ -99,7 +101,7 @@ class State:
         return [*waiting, *settings, *told, *self._doubles(), *errors]
 
     def _findings(self) -> list[Finding]:
-        return self.world.once("findings", lambda: validate.findings(self.world))
+        return self.world.once("findings", lambda: validate.findings(self.world, certified=self.certified))
 
     def _doubles(self) -> list[str]:
         """Objects of two sources: one of them has no effect."""
@@ -133,7 +135,7 @@ class State:
         known = self._findings()
         return [
             finding
-            for finding in validate.findings(world)
+            for finding in validate.findings(world, certified=self.certified)
             if finding.subject in mine or (finding.level is Level.ERROR and finding not in known)
         ]
 

@@ -1,12 +1,13 @@
 """What is refused before it comes into force: findings between objects, and what this mesh cannot honour yet."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 
 from mesh_control import validate_gateway_api, validate_networking
 from mesh_control.services import Resolution
 from mesh_control.validate_authorization import unenforceable
+from mesh_control.validate_identity import unproven
 from mesh_control.world import World
 from mesh_policy import (
     DestinationRule,
@@ -15,8 +16,10 @@ from mesh_policy import (
     KnownService,
     KnownWorkload,
     Level,
+    PeerAuthentication,
     Policy,
     ServiceEntry,
+    Sidecar,
     VirtualService,
     WorkloadEntry,
     WorkloadGroup,
@@ -31,7 +34,9 @@ COMPILED: tuple[type[Policy], ...] = (
     AuthorizationPolicy,
     DestinationRule,
     Gateway,
+    PeerAuthentication,
     ServiceEntry,
+    Sidecar,
     VirtualService,
     WorkloadEntry,
     WorkloadGroup,
@@ -42,9 +47,11 @@ COMPILED: tuple[type[Policy], ...] = (
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
-def findings(world: World) -> list[Finding]:
-    """Everything found about the policies of a world, errors first."""
-    services = [KnownService(s.hostname, tuple(port.number for port in s.ports)) for s in world.services]
+def findings(world: World, *, certified: bool = True) -> list[Finding]:
+    """Everything found about the policies of a world, errors first. ``certified``: its workloads have certificates."""
+    services = [
+        KnownService(s.hostname, tuple(port.number for port in s.ports)) for s in (*world.services, *world.aliases)
+    ]
     workloads = [
         KnownWorkload(workload.namespace, workload.labels, hostname)
         for hostname, members in world.members.items()
@@ -53,6 +60,8 @@ def findings(world: World) -> list[Finding]:
     found = check(world.policies, services, workloads)
     for policy in world.policies:
         found += world.parts.get("unsupported", (policy,), partial(unsupported, policy))
+        if not certified:
+            found += _told(policy, unproven(policy))
     found += [*_hosts_of_others(world), *_names_for_addresses(world)]
     return sorted(found, key=lambda finding: -finding.level)
 
@@ -102,7 +111,11 @@ def _annotations(policy: Policy) -> Iterator[tuple[str, str]]:
 
 def unsupported(policy: Policy) -> list[Finding]:
     """Fields that are valid and that this mesh does not honour: refused, for passing them over would open doors."""
-    return [Finding("MESH0006", Level.ERROR, subject(policy), field, why) for field, why in _unsupported(policy)]
+    return _told(policy, _unsupported(policy))
+
+
+def _told(policy: Policy, refusals: Iterable[tuple[str, str]]) -> list[Finding]:
+    return [Finding("MESH0006", Level.ERROR, subject(policy), field, why) for field, why in refusals]
 
 
 def _unsupported(policy: Policy) -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""What of an AuthorizationPolicy cannot be enforced yet: this mesh verifies neither certificates nor tokens, and asks nobody.
+"""What of an AuthorizationPolicy cannot be enforced yet: this mesh verifies no tokens, and asks nobody.
 
 Passing such a condition over would open a door, or shut one for everybody.
 """
@@ -7,24 +7,12 @@ from collections.abc import Iterator
 
 from mesh_policy.security.authorization_policy import AuthorizationPolicy, Rule
 
-_TLS = "needs the identity of mutual TLS, not supported yet; use ipBlocks"
 _TOKEN = "needs a verified token, not supported yet; remove it"  # noqa: S105 (a message)
-_IDENTITY_FIELDS = {
-    "principals": _TLS,
-    "requestPrincipals": _TOKEN,
-    "namespaces": _TLS,
-    "serviceAccounts": _TLS,
-    "trustDomains": _TLS,
-}
+_IDENTITY_FIELDS = {"requestPrincipals": _TOKEN}
 """Fields of a source, and of their negations, that need an identity."""
 
 _ATTRIBUTES = {
-    "source.principal": _TLS,
-    "source.namespace": _TLS,
-    "source.serviceAccount": _TLS,
-    "source.trustDomain": _TLS,
     "request.auth.": _TOKEN,
-    "connection.sni": "needs a look into TLS, not supported yet; remove it",
     "experimental.envoy.filters.": "needs what another filter leaves behind, and there is none that does; remove it",
 }
 """Attributes, by the beginning of their names."""

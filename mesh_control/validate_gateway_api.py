@@ -7,18 +7,20 @@ from mesh_policy.gateway_api.backend_refs import WeightedBackend
 from mesh_policy.gateway_api.filters import RequestMirrorFilter
 from mesh_policy.gateway_api.gateway import Gateway
 from mesh_policy.gateway_api.gateway_class import GatewayClass
+from mesh_policy.gateway_api.grpc_route import GrpcBackend, GRPCRoute, GrpcRule
 from mesh_policy.gateway_api.http_route import HttpBackend, HTTPRoute, HttpRule
 from mesh_policy.gateway_api.listeners import Listener
 from mesh_policy.gateway_api.reference_grant import ReferenceGrant
 from mesh_policy.gateway_api.tcp_route import TCPRoute
+from mesh_policy.gateway_api.tls_route import TLSRoute
 
 Refusal = tuple[str, str]
 """Field and why."""
 REMOVE = "is not supported yet; remove it"
 
-KINDS = (Gateway, GatewayClass, HTTPRoute, ReferenceGrant, TCPRoute)
-"""Kinds that come into force. Calls of gRPC need HTTP/2, TLSRoutes a look into TLS."""
-OPENED = ("HTTP", "TCP")
+KINDS = (Gateway, GatewayClass, GRPCRoute, HTTPRoute, ReferenceGrant, TCPRoute, TLSRoute)
+"""Kinds that come into force."""
+OPENED = ("HTTP", "HTTPS", "TLS", "TCP")
 """Protocols of listeners."""
 UNKNOWN_TO_ISTIO = ("ExtensionRef", "ExternalAuth")
 """Filters with which nothing of a route comes into force."""
@@ -35,7 +37,11 @@ def unenforceable(policy: Policy) -> Iterator[Refusal]:
         yield from _default_gateways(policy)
         for place, rule in enumerate(policy.spec.rules or ()):
             yield from _http_rule(f"spec.rules[{place}]", rule)
-    elif isinstance(policy, TCPRoute):
+    elif isinstance(policy, GRPCRoute):
+        yield from _default_gateways(policy)
+        for place, calls in enumerate(policy.spec.rules or ()):
+            yield from _http_rule(f"spec.rules[{place}]", calls)
+    elif isinstance(policy, TCPRoute | TLSRoute):
         yield from _default_gateways(policy)
         for place, stream in enumerate(policy.spec.rules or ()):
             yield from _backends(f"spec.rules[{place}].backendRefs", stream.backend_refs or ())
@@ -60,18 +66,18 @@ def _gateway(policy: Gateway) -> Iterator[Refusal]:
 
 def _listener(path: str, listener: Listener) -> Iterator[Refusal]:
     if listener.protocol not in OPENED:
-        yield f"{path}.protocol", f"{listener.protocol} is not supported yet; use HTTP or TCP"
+        yield f"{path}.protocol", f"{listener.protocol} is not supported yet; use HTTP, HTTPS, TLS or TCP"
     allowed = listener.allowed_routes.namespaces if listener.allowed_routes is not None else None
     if allowed is not None and allowed.from_ == "Selector":
         yield f"{path}.allowedRoutes.namespaces.from", "labels of namespaces are not known here; use Same or All"
 
 
-def _default_gateways(policy: HTTPRoute | TCPRoute) -> Iterator[Refusal]:
+def _default_gateways(policy: HTTPRoute | GRPCRoute | TCPRoute | TLSRoute) -> Iterator[Refusal]:
     if policy.spec.use_default_gateways == "All":
         yield "spec.useDefaultGateways", "Istio does not look at it; name the Gateway in parentRefs"
 
 
-def _http_rule(path: str, rule: HttpRule) -> Iterator[Refusal]:
+def _http_rule(path: str, rule: HttpRule | GrpcRule) -> Iterator[Refusal]:
     if rule.session_persistence is not None:
         yield f"{path}.sessionPersistence", "Istio does not look at it; remove it"
     for place, item in enumerate(rule.filters or ()):
@@ -93,7 +99,9 @@ def _backends(path: str, backends: Sequence[WeightedBackend]) -> Iterator[Refusa
             yield f"{path}[{place}].kind", f"{backend.kind} is not supported; name a Service"
         elif "." in backend.name:
             yield f"{path}[{place}].name", f"{backend.name}: write the Service's name, not its host name"
-        for filters, item in enumerate((backend.filters or ()) if isinstance(backend, HttpBackend) else ()):
+        for filters, item in enumerate(
+            (backend.filters or ()) if isinstance(backend, HttpBackend | GrpcBackend) else ()
+        ):
             if item.type not in ("RequestHeaderModifier", "ResponseHeaderModifier"):
                 yield (
                     f"{path}[{place}].filters[{filters}]",

@@ -61,8 +61,8 @@ def host(path: str, name: str) -> Iterator[Refusal]:
 
 def _server(path: str, server: Server) -> Iterator[Refusal]:
     protocol = server.port.protocol.upper()
-    if protocol not in ("HTTP", "HTTP2", "GRPC", "TCP"):
-        yield f"{path}.port.protocol", f"{server.port.protocol} is not supported yet; use HTTP or TCP"
+    if protocol not in ("HTTP", "HTTP2", "GRPC", "HTTPS", "TLS", "TCP"):
+        yield f"{path}.port.protocol", f"{server.port.protocol} is not supported yet; use HTTP, HTTPS, TLS or TCP"
     elif server.bind and not is_address(server.bind):
         yield f"{path}.bind", f"{server.bind} is no IP address, and Unix sockets are not supported"
     elif server.default_endpoint is not None:
@@ -82,9 +82,6 @@ def _service_entry(policy: ServiceEntry) -> Iterator[Refusal]:
         yield "spec.workloadSelector.labels", "without labels nobody is selected here; give some"
     if sum(endpoint.weight or 1 for endpoint in spec.endpoints or ()) >= 2**32:
         yield "spec.endpoints", "the weights sum to more than Envoy can hold; write smaller ones"
-    for place, address in enumerate(spec.addresses or ()):
-        if "/" in address:
-            yield f"spec.addresses[{place}]", f"{address} is a network, not supported yet; list addresses"
     for place, endpoint in enumerate(spec.endpoints or ()):
         yield from _workload(f"spec.endpoints[{place}]", endpoint)
 
@@ -109,11 +106,7 @@ def _rule(policy: DestinationRule) -> Iterator[Refusal]:
 
 
 def _traffic(path: str, traffic: TrafficPolicy) -> Iterator[Refusal]:
-    for name, value in (
-        ("tunnel", traffic.tunnel),
-        ("proxyProtocol", traffic.proxy_protocol),
-        ("retryBudget", traffic.retry_budget),
-    ):
+    for name, value in (("tunnel", traffic.tunnel), ("proxyProtocol", traffic.proxy_protocol)):
         if value is not None:
             yield f"{path}.{name}", REMOVE
     yield from _settings(path, traffic)
@@ -134,21 +127,14 @@ def _ports(path: str, numbers: Iterable[int | None]) -> Iterator[Refusal]:
 
 def _settings(path: str, settings: TrafficPolicy | PortTrafficPolicy) -> Iterator[Refusal]:
     """What a port may have as well as the whole."""
-    if settings.tls is not None and settings.tls.mode not in (None, "DISABLE"):
-        yield f"{path}.tls.mode", f"{settings.tls.mode} is not supported yet; use DISABLE"
     outliers = settings.outlier_detection
     if outliers is not None and outliers.outlier_detection_http_error_codes:
         yield f"{path}.outlierDetection.outlierDetectionHttpErrorCodes", REMOVE
     if outliers is not None and (outliers.consecutive_errors or 0) < 0:
         yield f"{path}.outlierDetection.consecutiveErrors", "cannot be below 0; remove it"
-    http = settings.connection_pool.http if settings.connection_pool is not None else None
-    if http is not None and http.http2_keep_alive is not None:
-        yield f"{path}.connectionPool.http.http2KeepAlive", REMOVE
     tcp = settings.connection_pool.tcp if settings.connection_pool is not None else None
     if tcp is not None and tcp.idle_timeout is not None and tcp.idle_timeout < timedelta():
         yield f"{path}.connectionPool.tcp.idleTimeout", "cannot be below 0; write 0s for no limit"
     balancer = settings.load_balancer
-    if balancer is not None and balancer.consistent_hash is not None:
-        yield f"{path}.loadBalancer.consistentHash", "is not supported yet; use simple"
-    if balancer is not None and (balancer.locality_lb_setting or balancer.zone_aware_lb_setting):
-        yield f"{path}.loadBalancer", "balancing by locality is not supported yet; remove it"
+    if balancer is not None and balancer.zone_aware_lb_setting:
+        yield f"{path}.loadBalancer", "balancing by zones is not supported yet; use localityLbSetting"

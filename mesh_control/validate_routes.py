@@ -22,10 +22,6 @@ LAST_STATUS = 599
 
 def unenforceable(spec: VirtualServiceSpec) -> Iterator[Refusal]:
     """The fields of a VirtualService that this mesh does not honour."""
-    if not spec.hosts:
-        yield "spec.hosts", "without hosts this is a delegate, which is not supported yet; name the hosts"
-    if spec.tls:
-        yield "spec.tls", "is not supported yet; use http or tcp"
     for place, rule in enumerate(spec.http or ()):
         yield from _rule(f"spec.http[{place}]", rule)
     for place, tcp in enumerate(spec.tcp or ()):
@@ -35,8 +31,6 @@ def unenforceable(spec: VirtualServiceSpec) -> Iterator[Refusal]:
 
 
 def _rule(path: str, rule: HttpRoute) -> Iterator[Refusal]:
-    if rule.delegate is not None:
-        yield f"{path}.delegate", "is not supported yet; write the rules here"
     if rule.retries is not None and rule.retries.retry_remote_localities:
         yield f"{path}.retries.retryRemoteLocalities", REMOVE
     for index, match in enumerate(rule.match or ()):
@@ -76,9 +70,8 @@ def _match(path: str, match: HttpMatch) -> Iterator[Refusal]:
 
 
 def _connection(path: str, match: TcpMatch) -> Iterator[Refusal]:
-    for name, value in (("destinationSubnets", match.destination_subnets), ("sourceSubnet", match.source_subnet)):
-        if value:
-            yield f"{path}.{name}", REMOVE
+    if match.source_subnet:
+        yield f"{path}.sourceSubnet", REMOVE
     if match.port == 0:
         yield f"{path}.port", "0 is no port; remove it"
 

@@ -1,11 +1,13 @@
 """The world: everything that configuration is compiled from, as one immutable value."""
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any, TypeVar
 
+from mesh_control.aliases import resolved
 from mesh_control.gateway_api import Converted, Surroundings, convert
+from mesh_control.networks import LABEL, NetworkGateway, Networks, Places, gateways, internal_ranges
 from mesh_control.parts import Parts
 from mesh_control.services import Origin, Service, Workload
 from mesh_policy import (
@@ -18,7 +20,7 @@ from mesh_policy import (
     WorkloadGroup,
 )
 from mesh_policy.hosts import CLUSTER_DOMAIN
-from mesh_policy.mesh_config import MeshConfig
+from mesh_policy.mesh_config import MeshConfig, MeshNetworks
 
 P = TypeVar("P", bound=Policy)
 T = TypeVar("T")
@@ -49,6 +51,9 @@ class World:
     """Keys of issuers of tokens as JSON (JWKS), by where they were found: their URI, or the issuer where there is none."""
     rivals: tuple[Service, ...] = ()
     """Services of a host name that one of :attr:`services` has as well: for some clients, or on some ports, they count."""
+    aliases: tuple[Service, ...] = ()
+    """Those that are other names of services (ExternalName), which know of them (:attr:`Service.aliases`)."""
+    networks: MeshNetworks = field(default_factory=MeshNetworks)
     parts: Parts = field(default_factory=Parts, init=False, compare=False, repr=False)
     """What configurations are put together from; worlds that follow each other may have it together."""
 
@@ -61,9 +66,11 @@ class World:
         mesh: MeshConfig | None = None,
         surroundings: Surroundings | None = None,
         key_sets: Mapping[str, str] | None = None,
+        networks: MeshNetworks | None = None,
     ) -> "World":
         """A world with everything in its order: policies by age, then by name, as Istio ranks them."""
-        first, rivals = _one_for_each_host(services)
+        known, aliases = resolved(services)
+        first, rivals = _one_for_each_host(known)
         return cls(
             tuple(sorted(first, key=_place)),
             tuple(sorted(workloads, key=_called)),
@@ -72,6 +79,8 @@ class World:
             surroundings if surroundings is not None else Surroundings(),
             dict(sorted((key_sets or {}).items())),
             tuple(sorted(rivals, key=_place)),
+            tuple(sorted(aliases, key=_place)),
+            networks if networks is not None else MeshNetworks(),
         )
 
     @property
@@ -93,6 +102,7 @@ class World:
             services=_same_where_equal(self.services, former.services, _place),
             workloads=_same_where_equal(self.workloads, former.workloads, _called),
             rivals=former.rivals,
+            aliases=former.aliases,
         )
         object.__setattr__(found, "parts", former.parts)  # which a mere copy of a world must never have
         return found
@@ -109,7 +119,8 @@ class World:
     def members(self) -> Mapping[str, tuple[Workload, ...]]:
         """Host name of a service to its workloads: those that it lists, in its order, then those that it selects, by name and
         address; those of equal workloads are one object."""
-        found = {service.hostname: self._ordered_members(service) for service in self.services}
+        found: dict[str, tuple[Workload, ...]] = {alias.hostname: () for alias in self.aliases}
+        found |= {service.hostname: self._ordered_members(service) for service in self.services}
         return {host: self.parts.get(("members", host), made, partial(tuple, made)) for host, made in found.items()}
 
     def members_of(self, service: Service) -> tuple[Workload, ...]:
@@ -134,15 +145,20 @@ class World:
 
     @cached_property
     def _entries_of_one_name(self) -> Mapping[tuple[str, str], list[Service]]:
-        """Host name and namespace to the services that have both, of several ServiceEntries: whoever asks for one of these
-        gets the workloads of all that serve a port of that name (Istio)."""
+        """Host name and namespace to the services that have both, of several ServiceEntries, or of these and a Service of
+        Kubernetes, which comes last: whoever asks for one of these gets the workloads of all that serve a port of that name
+        (Istio)."""
         found: dict[tuple[str, str], list[Service]] = {}
+        for host in dict.fromkeys(rival.hostname for rival in self.rivals):
+            first = self.service_by_host[host]
+            found[host, first.namespace] = [first]
         for rival in self.rivals:
-            first = self.service_by_host[rival.hostname]
-            alike = (rival.of_kubernetes or rival.name, first.of_kubernetes or first.name) == ("", "")
-            if alike and first.namespace == rival.namespace:
-                found.setdefault((rival.hostname, rival.namespace), [first]).append(rival)
-        return found
+            found.setdefault((rival.hostname, rival.namespace), []).append(rival)
+        return {
+            key: sorted(same, key=lambda service: service.of_kubernetes)
+            for key, same in found.items()
+            if len(same) > 1 and all(service.of_kubernetes or not service.name for service in same)
+        }
 
     def _members(self, service: Service) -> list[Workload]:
         if not service.selector:
@@ -150,7 +166,7 @@ class World:
         # Those with the label that the fewest have: a namespace may have thousands of services and of workloads.
         labelled = (self._by_label.get((service.namespace, *label), ()) for label in service.selector.items())
         chosen = (w for w in min(labelled, key=len) if service.chooses(w))
-        return [*service.endpoints, *sorted(chosen, key=lambda workload: (workload.name, workload.address))]
+        return [*service.endpoints, *sorted(chosen, key=_told)]
 
     @cached_property
     def _by_label(self) -> Mapping[tuple[str, str, str], list[Workload]]:
@@ -161,6 +177,35 @@ class World:
                 found.setdefault((workload.namespace, name, value), []).append(workload)
         return found
 
+    @cached_property
+    def network_gateways(self) -> tuple[NetworkGateway, ...]:
+        """Where traffic from one network to another comes in."""
+        return gateways(self.networks, self.services, self.policies)
+
+    @cached_property
+    def internal_networks(self) -> tuple[str, ...]:
+        """Addresses whose requests count as the mesh's own where gateways take them."""
+        return internal_ranges(self.networks)
+
+    @cached_property
+    def gateways_between(self) -> Networks:
+        """The same by network."""
+        return Networks(self.network_gateways)
+
+    def network_of(self, workload: Workload) -> str:
+        """The network that a workload is in; empty: none is known."""
+        return self._places.of(workload)
+
+    def placed(self, workload: Workload) -> Workload:
+        """A workload with the network that it is in."""
+        network = self.network_of(workload)
+        return workload if network == workload.network else replace(workload, network=network)
+
+    @cached_property
+    def _places(self) -> Places:
+        home = self.surroundings.namespaces.get(self.mesh.root_namespace, {})
+        return Places(self.networks, home.get(LABEL, ""))
+
     def services_of(self, workload: Workload) -> list[Service]:
         """The services that a workload belongs to. A pod belongs to those that select it, however ready it is; one that none
         selects, to those that list its address (Istio)."""
@@ -170,12 +215,16 @@ class World:
         return [service for service in near if workload in self.members[service.hostname]]
 
     def _services_of_pod(self, pod: Workload) -> list[Service]:
-        near = self._services_by_namespace.get(pod.namespace, ())
+        near = self.services_in(pod.namespace)
         chosen = [s for s in near if s.selector and s.selector.items() <= pod.labels.items()]
         if any(service.listed for service in chosen):
             return chosen
         listing = [s for s in near if s.listed and any(w.address == pod.address for w in self.members[s.hostname])]
         return [*chosen, *listing]
+
+    def services_in(self, namespace: str) -> Sequence[Service]:
+        """The services of a namespace, by host name."""
+        return self._services_by_namespace.get(namespace, ())
 
     @cached_property
     def _services_by_namespace(self) -> Mapping[str, list[Service]]:
@@ -238,10 +287,9 @@ class World:
     @cached_property
     def around(self) -> Surroundings:
         """What the objects of the Gateway API find around them."""
-        named = (
-            f"{s.namespace}/{s.name}" for s in self.services if s.name and s.hostname.endswith(f".{CLUSTER_DOMAIN}")
-        )
-        hosts = frozenset(service.hostname for service in self.services)
+        known = (*self.services, *self.aliases)
+        named = (f"{s.namespace}/{s.name}" for s in known if s.name and s.hostname.endswith(f".{CLUSTER_DOMAIN}"))
+        hosts = frozenset(service.hostname for service in known)
         return replace(self.surroundings, services=frozenset(named), hosts=hosts)
 
     @cached_property
@@ -298,7 +346,8 @@ def _alike(world: World, former: World) -> bool:
     """Whether worlds are the same but for what parts are given: settings, policies for all, and which services there are."""
     return (
         (world.mesh, world.surroundings, world.key_sets) == (former.mesh, former.surroundings, former.key_sets)
-        and world.rivals == former.rivals
+        and (world.rivals, world.aliases) == (former.rivals, former.aliases)
+        and (world.networks, world.network_gateways) == (former.networks, former.network_gateways)
         and list(map(_place, world.services)) == list(map(_place, former.services))
         and _for_all(world.policies) == _for_all(former.policies)
     )
@@ -318,12 +367,17 @@ def _called(workload: Workload) -> tuple[str, str]:
     return workload.namespace, workload.name
 
 
+def _told(workload: Workload) -> tuple[bool, str, str]:
+    """Pods come before what only an entry tells of (Istio)."""
+    return workload.origin is Origin.ENTRY, workload.name, workload.address
+
+
 def _place(service: Service) -> tuple[str, str]:
     return service.namespace, service.hostname
 
 
-def _rank(service: Service) -> tuple[bool, str, str]:
-    return not service.name, service.namespace, repr(service)
+def _rank(service: Service) -> tuple[bool, str, float]:
+    return not service.name, service.namespace, service.created
 
 
 def _age(policy: Policy) -> tuple[float, str, str, str]:

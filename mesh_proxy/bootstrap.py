@@ -11,11 +11,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from mesh_api.config import Cluster, ClusterType, PipeAddress, ProxyConfig, SocketAddress
+from mesh_api.config import Cluster, ClusterType, PipeAddress, ProxyConfig, Secret, SocketAddress
+from mesh_api.config.proxy_config import secret_sources
 from mesh_api.node import Node
 from mesh_api.xds.errors import DecodeError
 from mesh_api.xds.json import resource_from_json
 from mesh_proxy.document import DocumentError, Section, load_document
+from mesh_proxy.static_secrets import static_secrets
 
 PORT: Final = (1, 65535)
 EVERYWHERE: Final = "0.0.0.0"  # noqa: S104 - probes and scrapers come from other machines
@@ -132,6 +134,8 @@ class ProxySettings:
     drain_seconds: float = 5.0
     ready_port: int | None = None
     stats_port: int | None = None
+    merged_port: int | None = None
+    """Where the application's metrics stand beside ours (Istio's agent: 15020)."""
     monitoring_address: str = EVERYWHERE
     token_file: Path | None = None
     control_tls: ControlTls | None = None
@@ -142,12 +146,14 @@ class ProxySettings:
 
 @dataclass(frozen=True, slots=True)
 class ControlPlane:
-    """Where the configuration comes from: a gRPC ``target``, its call's ``metadata``, seconds to connect."""
+    """Where the configuration comes from: a gRPC ``target``, its call's ``metadata``, seconds to connect; ``delta``: what
+    changes is told, rather than the state of the world."""
 
     name: str
     target: str
     metadata: tuple[tuple[str, str], ...] = ()
     connect_timeout: float = 5.0
+    delta: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +165,7 @@ class Bootstrap:
     admin: SocketAddress | None = None
     control_plane: ControlPlane | None = None
     static: ProxyConfig = field(default_factory=ProxyConfig)
+    secrets: tuple[Secret, ...] = ()
     document: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -171,7 +178,7 @@ def load_bootstrap(file: Path, cores: int | None = None) -> Bootstrap:
     root.ignore(IGNORED[""])
     node, settings = _node(root.section("node"), cores or len(os.sched_getaffinity(0)))
     admin = _admin(root.section("admin"))
-    static = _static(root.section("static_resources"))
+    static, secrets = _static(root.section("static_resources"))
     control_plane = None
     dynamic = root.section("dynamic_resources")
     if dynamic is not None:
@@ -182,7 +189,11 @@ def load_bootstrap(file: Path, cores: int | None = None) -> Bootstrap:
     missing = static.missing()
     if missing:
         raise root.error(f"refers to what is not there: {', '.join(missing)}", "static_resources")
-    return Bootstrap(node, settings, admin, control_plane, static, root.as_dict())
+    names = {secret.name for secret in secrets}
+    unknown = [source.name for source in secret_sources(static) if source.static and source.name not in names]
+    if unknown:
+        raise root.error(f"has no secret {', '.join(unknown)}", "static_resources", "secrets")
+    return Bootstrap(node, settings, admin, control_plane, static, secrets, root.as_dict())
 
 
 def _node(section: Section | None, cores: int) -> tuple[Node, ProxySettings]:
@@ -214,6 +225,7 @@ def _settings(section: Section, cores: int) -> ProxySettings:
         drain_seconds=section.number("drain_seconds", 0.0, 3600.0, 5.0),
         ready_port=_optional_port(section, "ready_port"),
         stats_port=_optional_port(section, "stats_port"),
+        merged_port=_optional_port(section, "merged_port"),
         monitoring_address=section.text("monitoring_address", EVERYWHERE),
         token_file=None if identity is not None else token_file,
         control_tls=tls if identity is None else identity.shown(),
@@ -287,13 +299,14 @@ def _admin(section: Section | None) -> SocketAddress | None:
     return found
 
 
-def _static(section: Section | None) -> ProxyConfig:
+def _static(section: Section | None) -> tuple[ProxyConfig, tuple[Secret, ...]]:
     if section is None:
-        return ProxyConfig()
+        return ProxyConfig(), ()
     listeners = _resources(section, "listeners")
     clusters = _resources(section, "clusters")
+    secrets = static_secrets(section)
     section.close()
-    return ProxyConfig(listeners=tuple(listeners), clusters=tuple(clusters))
+    return ProxyConfig(listeners=tuple(listeners), clusters=tuple(clusters)), secrets
 
 
 def _resources(section: Section, kind: str) -> list[Any]:
@@ -326,14 +339,14 @@ def _dynamic(section: Section, static: ProxyConfig) -> tuple[ControlPlane | None
     if ads is None:
         return None, static
     ads.ignore(IGNORED["ads_config"])
-    if ads.text("api_type") != "GRPC":
-        raise ads.error("only GRPC (state of the world) is supported", "api_type")
+    delta = ads.text("api_type", among=("GRPC", "DELTA_GRPC")) == "DELTA_GRPC"
     ads.only("transport_api_version", "V3")
     services = ads.sections("grpc_services")
     if len(services) != 1:
         raise ads.error(f"expected one service, found {len(services)}", "grpc_services")
     ads.close()
-    return _grpc_service(services[0], static)
+    control_plane, static = _grpc_service(services[0], static)
+    return replace(control_plane, delta=delta), static
 
 
 def _ads_source(source: Section) -> None:

@@ -27,6 +27,7 @@ from mesh_proxy.balancing.policies import balancer_of, same_kind
 from mesh_proxy.places import Place, places_of, target_of
 from mesh_proxy.resilience.circuit_breakers import Resources
 from mesh_proxy.resilience.outlier import Outliers
+from mesh_proxy.telemetry.facts import ClusterFacts
 from mesh_proxy.telemetry.stats import Counters, Timing
 from mesh_proxy.tls.transports import PLAIN, Transports
 
@@ -72,6 +73,7 @@ class ClusterRuntime:
         self.high = Resources()
         self.outliers: Outliers | None = None
         self.config = config
+        self.protocol: str = config.http.protocol
         self.assignment: ClusterLoadAssignment | None = None
         self.places: tuple[Place, ...] = ()
         """Of clusters by DNS: what is to be resolved."""
@@ -103,7 +105,9 @@ class ClusterRuntime:
         return assignment if config.type is ClusterType.EDS else config.load_assignment
 
     def _take(self, config: Cluster, assignment: ClusterLoadAssignment | None) -> None:
-        before, self.config = self.config, config
+        before, self.config, self.protocol = self.config, config, config.http.protocol
+        known: dict[str, object] | None = {"istio": dict(config.metadata)} if config.metadata else None
+        self.facts = ClusterFacts(config.name, self.stat_name, known, config.services)
         self.resources.configure(config.thresholds)
         self.high.configure(config.high_thresholds)
         self.original_destination = config.type is ClusterType.ORIGINAL_DST

@@ -17,6 +17,10 @@ class LocalReply(NamedTuple):
     details: str
     body: bytes = b""
     overloaded: bool = False
+    grpc: int = -1
+    """Status of gRPC; -1: the one that stands for ``status``."""
+    location: bytes = b""
+    """Where else to ask."""
 
 
 ROUTE_NOT_FOUND: Final = LocalReply(404, "NR", "route_not_found")
@@ -26,6 +30,8 @@ RESPONSE_TIMEOUT: Final = LocalReply(504, "UT", "response_timeout", b"upstream r
 PER_TRY_TIMEOUT: Final = LocalReply(504, "UT", "upstream_per_try_timeout", b"upstream request timeout")
 DROP_OVERLOAD: Final = LocalReply(503, "DO", "drop_overload", b"drop overload")
 PER_TRY_IDLE_TIMEOUT: Final = LocalReply(504, "SI", "upstream_per_try_idle_timeout", b"upstream request timeout")
+REQUEST_TIMEOUT: Final = LocalReply(408, "", "request_overall_timeout", b"request timeout")
+HEADERS_TIMEOUT: Final = LocalReply(408, "", "request_header_timeout", b"request header timeout")
 OVERFLOW: Final = LocalReply(
     503,
     "UO",
@@ -33,10 +39,11 @@ OVERFLOW: Final = LocalReply(
     CONNECT_ERROR.format(retried="", reason="overflow").encode(),
     overloaded=True,
 )
-HEADERS_TOO_LARGE: Final = LocalReply(431, "DPE", "http1.headers_too_large", b"")
-TOO_MANY_HEADERS: Final = LocalReply(431, "DPE", "http1.too_many_headers", b"")
+HEADERS_TOO_LARGE: Final = LocalReply(431, "DPE", "http1.headers_too_large", b"Request Header Fields Too Large")
+TOO_MANY_HEADERS: Final = LocalReply(431, "DPE", "http1.too_many_headers", b"Request Header Fields Too Large")
 UPGRADE_REQUIRED: Final = LocalReply(426, "DPE", "low_version", b"")
 MISSING_HOST: Final = LocalReply(400, "DPE", "missing_host_header")
+BAD_PATH: Final = LocalReply(400, "", "path_normalization_failed")
 UPGRADE_FAILED: Final = LocalReply(403, "-", "upgrade_failed")
 TLS_REQUIRED: Final = LocalReply(301, "-", "direct_response")
 
@@ -48,7 +55,8 @@ _PRINTABLE: Final = "".join(chr(code) for code in range(32, 127) if code != 37)
 
 def as_grpc(reply: LocalReply) -> tuple[LocalReply, list[tuple[bytes, bytes]]]:
     """The answer to a call of gRPC, whose clients read no status of HTTP and no body: everything stands in its fields."""
-    fields = [(b"content-type", b"application/grpc"), (b"grpc-status", b"%d" % _GRPC.get(reply.status, 2))]
+    status = _GRPC.get(reply.status, 2) if reply.grpc < 0 else reply.grpc
+    fields = [(b"content-type", b"application/grpc"), (b"grpc-status", b"%d" % status)]
     if reply.body:
         fields.append((b"grpc-message", quote(reply.body, safe=_PRINTABLE).encode()))
     return reply._replace(status=200, body=b""), fields
@@ -59,25 +67,60 @@ def bad_request(details: str) -> LocalReply:
     return LocalReply(400, "DPE", details, b"Bad Request")
 
 
+def idle_timeout(complete: bool) -> LocalReply:
+    """Nothing came and nothing went for long; ``complete``: the client has said everything, so it is not to blame."""
+    return LocalReply(504 if complete else 408, "SI", "stream_idle_timeout", b"stream timeout")
+
+
+def duration_timeout(complete: bool) -> LocalReply:
+    """The longest time for a request is over."""
+    return LocalReply(504 if complete else 408, "", "max_duration_timeout", b"downstream duration timeout", grpc=4)
+
+
+def upstream_duration_timeout(complete: bool) -> LocalReply:
+    """The longest time for a request at its cluster is over."""
+    details = "upstream_max_stream_duration_reached"
+    return LocalReply(504 if complete else 408, "UMSDR", details, b"upstream max stream duration reached")
+
+
 def connect_failure(reason: str, retried: bool) -> LocalReply:
     """No connection to the host; ``reason`` is the system's own word."""
     detail = f"remote_connection_failure|delayed_connect_error:_{reason.replace(' ', '_')}"
-    body = CONNECT_ERROR.format(
-        retried="retried and the latest " if retried else "", reason="remote connection failure"
-    )
-    return LocalReply(503, "URX,UF" if retried else "UF", _before_headers(detail), body.encode())
+    return LocalReply(503, "UF", _before_headers(detail), _told("remote connection failure", retried))
 
 
 def connection_timeout(retried: bool) -> LocalReply:
     """The host did not take the connection in time."""
-    body = CONNECT_ERROR.format(retried="retried and the latest " if retried else "", reason="connection timeout")
-    return LocalReply(503, "URX,UF" if retried else "UF", _before_headers("connection_timeout"), body.encode())
+    return LocalReply(503, "UF", _before_headers("connection_timeout"), _told("connection timeout", retried))
 
 
-def connection_termination(retried: bool) -> LocalReply:
-    """The host ended the connection before it answered."""
-    body = CONNECT_ERROR.format(retried="retried and the latest " if retried else "", reason="connection termination")
-    return LocalReply(503, "URX,UC" if retried else "UC", _before_headers("connection_termination"), body.encode())
+TERMINATION: Final = "connection termination"
+REMOTE_RESET: Final = "remote reset"
+REMOTE_REFUSED: Final = "remote refused stream reset"
+BROKEN: Final = "protocol error"
+"""Why a host's answer does not come, or not to its end, in Envoy's words."""
+_RESET_FLAGS: Final = {TERMINATION: "UC", REMOTE_RESET: "UR", REMOTE_REFUSED: "UR", BROKEN: "UPE"}
+
+
+def reset(reason: str, retried: bool) -> LocalReply:
+    """The host has ended the connection or the stream before it answered."""
+    details = _before_headers(reason.replace(" ", "_"))
+    return LocalReply(503, _RESET_FLAGS.get(reason, "UC"), details, _told(reason, retried))
+
+
+def broken_off(reason: str) -> LocalReply:
+    """The host's answer has begun and does not come to its end; only flags and details say so."""
+    details = f"upstream_reset_after_response_started{{{reason.replace(' ', '_')}}}"
+    return LocalReply(0, _RESET_FLAGS.get(reason, "UC"), details)
+
+
+ANSWER_ENDED: Final = broken_off(TERMINATION)
+ANSWER_RESET: Final = broken_off(REMOTE_RESET)
+ANSWER_BROKEN: Final = broken_off(BROKEN)
+
+
+def _told(reason: str, retried: bool) -> bytes:
+    return CONNECT_ERROR.format(retried="retried and the latest " if retried else "", reason=reason).encode()
 
 
 def protocol_error(details: str) -> LocalReply:

@@ -6,11 +6,12 @@ nothing from the network is ever read this way. The codec is fed bytes and does 
 
 import pickle
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from mesh_api.config import ProxyConfig
-from mesh_proxy.tls.secrets import Secret
+from mesh_api.config.secrets import Secret
 
 _LENGTH = struct.Struct(">I")
 LIMIT = 1 << 30
@@ -53,6 +54,19 @@ class Reopen:
 
 
 @dataclass(frozen=True, slots=True)
+class ResetCounters:
+    """To the worker: count from zero again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Introduce:
+    """To the worker: whose proxy it is (the node's id and metadata); once, before the first configuration."""
+
+    node_id: str
+    metadata: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Ready:
     """From the worker: it runs and awaits its first configuration."""
 
@@ -83,6 +97,10 @@ class Histogram:
     counts: tuple[int, ...]
     sum: float
     count: int
+
+
+Labels = tuple[tuple[str, str], ...]
+"""Names and values of labels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +143,8 @@ class Stats:
     hosts: dict[str, tuple[HostStats, ...]] = field(default_factory=dict)
     listeners: dict[str, str] = field(default_factory=dict)
     """Name of each bound listener to its address."""
+    labelled: dict[tuple[str, Labels], int | Histogram] = field(default_factory=dict)
+    """Numbers about services, by metric and labels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +160,29 @@ class Drained:
     """From the worker: no connection is left, or the time for it is over."""
 
 
-Message = Apply | StatsRequest | Drain | SetLogLevel | Reopen | Ready | Applied | Rejected | StatsReply | Drained
+@dataclass(frozen=True, slots=True)
+class Told:
+    """From the worker: entries for a service of telemetry, which is a part of the configuration (an access log, a tracer)."""
+
+    destination: object
+    entries: tuple[tuple[Any, ...], ...]
+
+
+Message = (
+    ResetCounters
+    | Introduce
+    | Told
+    | Apply
+    | StatsRequest
+    | Drain
+    | SetLogLevel
+    | Reopen
+    | Ready
+    | Applied
+    | Rejected
+    | StatsReply
+    | Drained
+)
 
 
 class ProtocolError(ValueError):

@@ -4,12 +4,11 @@ What has a life of its own (hosts with their connections, counters, ejections) i
 nothing.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Final, TypeVar
 
 from mesh_api.config import (
-    AccessLog,
     AnyAccessLog,
     Cluster,
     DownstreamTls,
@@ -23,27 +22,32 @@ from mesh_api.config import (
     PipeAddress,
     ProxyConfig,
     TcpProxy,
+    TrafficDirection,
     UpstreamTls,
 )
+from mesh_api.config.secrets import Secret
 from mesh_proxy.authorization import Access
 from mesh_proxy.authorization.enforcement import Enforcer
 from mesh_proxy.chains import Arrival, ChainError, Chains, Fit
 from mesh_proxy.cluster import ClusterError, ClusterRuntime, check
 from mesh_proxy.filters import Filter, FilterError, compile_filters
+from mesh_proxy.filters.rate_limit import RateLimiter
+from mesh_proxy.limits import Limits
 from mesh_proxy.protocol.http1 import field_of
 from mesh_proxy.protocol.http2.settings import Settings
+from mesh_proxy.resilience.rate_limit import RateLimit
 from mesh_proxy.routing.matchers import MatcherError
 from mesh_proxy.routing.table import CompiledRoute, RouteTable
 from mesh_proxy.support import refused
-from mesh_proxy.telemetry.access_log import FormatError, Operator, compile_log
+from mesh_proxy.telemetry.access_log import FormatError
+from mesh_proxy.telemetry.logs import Log, log_of
+from mesh_proxy.telemetry.service_metrics import Registry, Reporter
 from mesh_proxy.telemetry.stats import Counters
+from mesh_proxy.telemetry.tracing import Tracer
 from mesh_proxy.tls.contexts import Tls, TlsError, named
-from mesh_proxy.tls.secrets import Secret
 from mesh_proxy.tls.transports import Transports
 
 T = TypeVar("T")
-LogLine = tuple[str, Operator]
-"""File and the function that makes its line."""
 INSPECTORS: Final = (ListenerFilter.TLS_INSPECTOR, ListenerFilter.HTTP_INSPECTOR)
 _INSPECTION: Final = 15.0
 """Seconds in which a client must have said what it speaks (Envoy's default)."""
@@ -63,6 +67,10 @@ class _Guarded:
 
     guards: tuple[Enforcer, ...] = ()
     tls: Tls | None = None
+    metrics: Reporter | None = None
+    """Counts requests and connections for the mesh; ``None``: the listener is for neither direction."""
+    name: bytes = b""
+    """Of the filter chain."""
     handshake_seconds: float = 0.0
     """In which a client must be done with TLS; 0: whenever."""
 
@@ -76,18 +84,36 @@ class HttpChain(_Guarded):
     """What a connection manager needs at run time."""
 
     def __init__(
-        self, config: HttpConnectionManager, table: RouteTable, logs: tuple[LogLine, ...], stats: Counters
+        self, config: HttpConnectionManager, table: RouteTable, logs: tuple[Log, ...], stats: Counters
     ) -> None:
+        if "chain" in config.client_cert_details:
+            raise FilterError("the chain of a client's certificate in x-forwarded-client-cert is not supported yet")
         self.config = config
         self.table = table
         self.logs = logs
         self.stats = stats
+        self.tracer: Tracer | None = None
         self.filters = compile_filters(config.http_filters, stats)
         self._concerned: dict[CompiledRoute | None, tuple[Filter, ...]] = {}
         self.server_field = field_of(b"server", config.server_name.encode())
         self.upgrades = frozenset(name.lower().encode() for name in config.upgrades)
         self.max_head = config.max_request_headers_kb * 1024
+        self.limits = Limits(config)
+        self.strips_host = bool(config.strip_port or config.strip_trailing_host_dot)
+        self.via = config.via.encode()
+        self.overwrites_server = config.server_header_transformation == "OVERWRITE"
+        self.adds_server = config.server_header_transformation != "PASS_THROUGH"
+        self.escaped_slashes = config.path_with_escaped_slashes_action
+        """``KEEP_UNCHANGED`` or what is done about slashes that a path has as escapes."""
+        self.underscores = config.headers_with_underscores_action != "ALLOW"
         self.http2 = _http2(config)
+
+    def rate_limits(self) -> Iterator[RateLimit]:
+        """Those of its filters, virtual hosts and routes."""
+        for item in self.filters:
+            if isinstance(item, RateLimiter):
+                yield item.limit
+                yield from self.table.limits()
 
     def filters_for(self, route: CompiledRoute | None) -> tuple[Filter, ...]:
         """Those that have something to do with the route (``None``: with what no route takes), in their order."""
@@ -108,6 +134,8 @@ def _http2(config: HttpConnectionManager) -> Settings:
         initial_stream_window_size=usual.initial_stream_window_size if window is None else window,
         initial_connection_window_size=usual.initial_connection_window_size if whole is None else whole,
         max_headers=config.max_request_headers_kb * 1024,
+        allow_connect=config.allow_connect,
+        max_headers_count=100 if config.max_headers_count is None else config.max_headers_count,
         headers_with_underscores_action=config.headers_with_underscores_action,
     )
 
@@ -115,7 +143,7 @@ def _http2(config: HttpConnectionManager) -> Settings:
 class TcpChain(_Guarded):
     """What a TCP proxy needs at run time."""
 
-    def __init__(self, config: TcpProxy, logs: tuple[LogLine, ...], stats: Counters) -> None:
+    def __init__(self, config: TcpProxy, logs: tuple[Log, ...], stats: Counters) -> None:
         self.config = config
         self.logs = logs
         self.stats = stats
@@ -138,9 +166,7 @@ Chain = HttpChain | TcpChain
 class ListenerRuntime:
     """A listener: what looks into its connections, and its chains."""
 
-    def __init__(
-        self, config: Listener, compile_chain: Callable[[FilterChain], Chain], logs: tuple[LogLine, ...]
-    ) -> None:
+    def __init__(self, config: Listener, compile_chain: Callable[[FilterChain], Chain], logs: tuple[Log, ...]) -> None:
         self.config = config
         self.name = config.name
         self.logs = logs
@@ -184,6 +210,9 @@ class Snapshot:
         self.by_destination: dict[tuple[str, int], ListenerRuntime] = {}
         """Listeners that are not bound, by the address that connections are handed over for."""
         self.counters: dict[str, Counters] = {}
+        self.registry = Registry()
+        """Numbers about services."""
+        self.reporters: list[Reporter] = []
         self.tls: dict[DownstreamTls | UpstreamTls, tuple[tuple[Secret | None, ...], Tls]] = {}
         """What was made of each setting of TLS, with the secrets that it was made of."""
 
@@ -201,6 +230,9 @@ class Builder:
         self._random = random
         self._secrets = {secret.name: secret for secret in secrets}
         self._made = Snapshot()
+        self._made.registry = before.registry
+        self._reporter: Reporter | None = None
+        self._direction = TrafficDirection.UNSPECIFIED
         self._tables: dict[str, RouteTable] = {}
 
     def build(self, config: ProxyConfig) -> Snapshot:
@@ -261,6 +293,11 @@ class Builder:
         for wanted in listener.listener_filters:
             if wanted in (ListenerFilter.PROXY_PROTOCOL, ListenerFilter.ORIGINAL_SRC):
                 raise SnapshotError(name, f"the listener filter {wanted.value} is not supported yet")
+        self._reporter, self._direction = None, listener.traffic_direction
+        if listener.traffic_direction is not TrafficDirection.UNSPECIFIED:
+            inbound = listener.traffic_direction is TrafficDirection.INBOUND
+            self._reporter = Reporter(self._made.registry, inbound)
+            self._made.reporters.append(self._reporter)
         made = _guard(name, lambda: ListenerRuntime(listener, self._chain, _logs(listener.access_logs)))
         self._made.listeners[listener.name] = made
         if not listener.bind_to_port and not isinstance(listener.address, PipeAddress):
@@ -270,6 +307,8 @@ class Builder:
         made = self._terminal(chain)
         made.guards = tuple(map(self._enforcer, chain.guards))
         made.tls = None if chain.tls is None else self._tls(chain.tls)
+        made.name = chain.name.encode()
+        made.metrics = self._reporter
         made.handshake_seconds = chain.connect_timeout or 0.0
         return made
 
@@ -283,7 +322,12 @@ class Builder:
         logs = _logs(config.access_logs)
         if isinstance(config, TcpProxy):
             return TcpChain(config, logs, self._counters(f"tcp.{config.stat_prefix}"))
-        return HttpChain(config, self._table(config), logs, self._counters(f"http.{config.stat_prefix}"))
+        made = HttpChain(config, self._table(config), logs, self._counters(f"http.{config.stat_prefix}"))
+        for limit in made.rate_limits():
+            limit.counters = self._counters(limit.counters.scope)
+        if config.tracing is not None:
+            made.tracer = Tracer(config.tracing, config.request_id_samples is not False, self._direction)
+        return made
 
     def _table(self, config: HttpConnectionManager) -> RouteTable:
         return self._tables[config.rds_name] if config.route_config is None else RouteTable(config.route_config)
@@ -298,9 +342,8 @@ def _guard_scope(guard: NetworkRbac) -> str:
     return f"{guard.stat_prefix.removesuffix('.')}.rbac"
 
 
-def _logs(configs: tuple[AnyAccessLog, ...]) -> tuple[LogLine, ...]:
-    """Those into files; others are refused before (:mod:`mesh_proxy.support`)."""
-    return tuple((config.path, compile_log(config)) for config in configs if isinstance(config, AccessLog))
+def _logs(configs: tuple[AnyAccessLog, ...]) -> tuple[Log, ...]:
+    return tuple(map(log_of, configs))
 
 
 def _guard(resource: str, make: Callable[[], T]) -> T:

@@ -168,5 +168,7 @@ def _request(
     route = walked.route
     assert route is not None  # noqa: S101 (what has no route has an answer)
     target = rewritten(route, head) or head.target
-    host, fields = composition.request(head, route, route.destinations[0], None, walked.record, 1, head.upgrade != b"")
+    host, fields = composition.request(
+        head, route, route.destinations[0], None, walked.record, 1, head.upgrade != b"", route.timeout_field
+    )
     return _Result(200, "", "via_upstream", said, message(head.method, target, host, fields))

@@ -14,6 +14,7 @@ from mesh_api.config import (
     ClusterType,
     ExtAuthzFilter,
     FilterChain,
+    ForwardProxyFilter,
     GrpcWebFilter,
     HeaderEdits,
     HttpConnectionManager,
@@ -40,7 +41,7 @@ NEVER = 0.999_999_9
 """The random number with which only what is certain happens: every share below 100 % is missed."""
 
 
-_ELSEWHERE = (JwtAuthnFilter, ExtAuthzFilter, GrpcWebFilter)
+_ELSEWHERE = (JwtAuthnFilter, ExtAuthzFilter, ForwardProxyFilter, GrpcWebFilter)
 """Filters that are not run here: tokens are told (:mod:`mesh_simulation.identity`), the rest is named in
 :mod:`mesh_simulation.limits`."""
 
@@ -201,8 +202,10 @@ class Proxied:
 
 def _runtime(config: Cluster, assignment: ClusterLoadAssignment | None, random: Callable[[], float]) -> ClusterRuntime:
     """How a host is spoken to and which of several is taken does not decide whether there is one."""
-    policy = LbPolicy.CLUSTER_PROVIDED if config.type is ClusterType.ORIGINAL_DST else LbPolicy.ROUND_ROBIN
     static = config
+    if config.type is ClusterType.FORWARD_PROXY:  # whose host is whichever is asked for
+        static = replace(config, type=ClusterType.ORIGINAL_DST, dns_cache=None)
+    policy = LbPolicy.CLUSTER_PROVIDED if static.type is ClusterType.ORIGINAL_DST else LbPolicy.ROUND_ROBIN
     if config.type in (ClusterType.STRICT_DNS, ClusterType.LOGICAL_DNS):
         static = replace(config, type=ClusterType.STATIC)  # names stand for what they resolve to
     return ClusterRuntime(replace(static, http=_PLAIN, lb_policy=policy), assignment, random)

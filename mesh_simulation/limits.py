@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from mesh_control import validate_authorization, validate_gateway_api, validate_networking
-from mesh_policy import AuthorizationPolicy, DestinationRule, Gateway, Policy, RequestAuthentication, Sidecar
+from mesh_policy import AuthorizationPolicy, Gateway, Policy, RequestAuthentication, Sidecar
 from mesh_simulation.mesh import Mesh
 from mesh_simulation.parties import Party
 
@@ -12,8 +12,6 @@ NOT_COMPILED: dict[str, str] = {}
 
 UNKNOWN_ATTRIBUTES = ("connection.sni", "experimental.")
 """Attributes of conditions that no request here has; identities and tokens are simulated."""
-TAKEN_INTO_ACCOUNT = (".tls.mode", ".loadBalancer.consistentHash", ".http.http2KeepAlive")
-"""Fields of DestinationRules that are simulated, or that change no answer: all endpoints are told."""
 
 _WRITTEN = ("output_claim_to_headers", "output_payload_to_header")
 
@@ -28,7 +26,7 @@ def not_simulated(mesh: Mesh, party: Party) -> tuple[str, ...]:
 
 
 def _found(mesh: Mesh, party: Party) -> list[str]:
-    found = list(mesh.left_out)
+    found: list[str] = []
     if party.gateway and party.workload not in mesh.world.workloads:
         found.append(f"no workload has the labels of Gateway {party.gateway}: its identity and service are not known")
     found += [text for policy, text in _left_out(mesh) if policy is None or _concerns(policy, party)]
@@ -69,18 +67,20 @@ def _parts(policy: Policy) -> Iterator[tuple[str, str]]:
     """Fields that the control plane refuses, and why, except those that do not matter here."""
     if isinstance(policy, AuthorizationPolicy):
         for field, why in validate_authorization.unenforceable(policy):
-            if field == "spec.action" or why.startswith(UNKNOWN_ATTRIBUTES):
+            if field == "spec.action":
                 yield field, why
+        for place, rule in enumerate(policy.spec.rules or ()):
+            for index, condition in enumerate(rule.when or ()):
+                if condition.key.startswith(UNKNOWN_ATTRIBUTES):
+                    yield f"spec.rules[{place}].when[{index}].key", f"{condition.key} is of no request here"
         return
     if isinstance(policy, RequestAuthentication):
-        for place, rule in enumerate(policy.spec.jwt_rules or ()):
+        for place, tokens in enumerate(policy.spec.jwt_rules or ()):
             for name in _WRITTEN:
-                if getattr(rule, name):
+                if getattr(tokens, name):
                     yield f"spec.jwtRules[{place}]", f"{name} is not written into the request that is shown"
         return
     for field, why in validate_gateway_api.unenforceable(policy):
         if not field.endswith(".namespaces.from"):  # files may tell the labels of namespaces
             yield field, why
-    for field, why in validate_networking.unenforceable(policy):
-        if not (isinstance(policy, DestinationRule) and field.endswith(TAKEN_INTO_ACCOUNT)):
-            yield field, why
+    yield from validate_networking.unenforceable(policy)

@@ -3,22 +3,21 @@
 import gc
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from mesh_control.gateway_api import Surroundings
 from mesh_control.services import Service, Workload
 from mesh_control.sources import entries
 from mesh_control.sources import inventory as static_inventory
 from mesh_control.sources.kubernetes import manifests
 from mesh_control.sources.kubernetes.surroundings import surroundings
-from mesh_control.world import World
+from mesh_control.world import World, own_settings
 from mesh_policy import Policy, PolicyError, Problem, load_everything
 from mesh_policy.files import read_files
 from mesh_policy.load import Loaded
-from mesh_policy.mesh_config import MeshConfig
+from mesh_policy.mesh_config import MeshConfig, MeshNetworks
 from mesh_policy.objects import ObjectError
 from mesh_policy.positions import Path as FieldPath
 
@@ -51,14 +50,13 @@ def made_to_stay() -> Iterator[None]:
 class Mesh:
     """A mesh that does not change. Two requests to it are answered alike, whatever is asked between them.
 
-    ``namespace`` is that of names without one. ``left_out`` names objects that were read and are no part of the world,
-    ``passed_over`` the documents of folders that are no objects (:func:`mesh_policy.load.objects`), as ``FILE:LINE``.
+    ``namespace`` is that of names without one, ``passed_over`` the documents of folders that are no objects
+    (:func:`mesh_policy.load.objects`), as ``FILE:LINE``.
     """
 
     world: World
     places: Mapping[Key, Loaded] = field(default_factory=dict)
     namespace: str = "default"
-    left_out: tuple[str, ...] = ()
     passed_over: tuple[str, ...] = ()
 
     @classmethod
@@ -72,8 +70,8 @@ class Mesh:
     ) -> "Mesh":
         """A mesh of typed policies and of the control plane's services and workloads; ServiceEntries and WorkloadEntries
         among the policies bring theirs. ``mesh_config`` ``None``: the control plane's own settings."""
-        held = list(policies)
-        return cls(_world(held, services, workloads, mesh_config), namespace=namespace)
+        found = World(mesh=mesh_config or own_settings())
+        return cls(_world(found, list(policies), services, workloads), namespace=namespace)
 
     @classmethod
     def load(
@@ -99,44 +97,50 @@ class Mesh:
         inventory: Path | str | None = None,
         namespace: str = "default",
         mesh_config: MeshConfig | None = None,
+        networks: MeshNetworks | None = None,
+        *,
+        as_given: bool = False,
     ) -> "Mesh":
-        """As :meth:`load`, of pairs of source and YAML. Raises :class:`MeshError`."""
+        """As :meth:`load`, of pairs of source and YAML. ``as_given``: without the addresses and endpoints that a cluster
+        would add to Kubernetes' objects. Raises :class:`MeshError`."""
         try:
             with made_to_stay():
                 everything = load_everything(texts)
                 _each_once(everything.policies)
                 others = [_plain(item) for item in everything.others]
-                found = manifests.parts(others)
+                found = manifests.parts(others, as_given=as_given)
                 services, workloads = ((), ()) if inventory is None else static_inventory.read(Path(inventory)).parts()
         except (PolicyError, ObjectError, static_inventory.InventoryError) as error:
             raise MeshError(str(error)) from None
+        around = World(
+            mesh=mesh_config or own_settings(),
+            surroundings=surroundings(others),
+            networks=networks or MeshNetworks(),
+        )
         world = _world(
+            around,
             [item.policy for item in everything.policies],
             (*services, *found.services),
             (*workloads, *found.workloads),
-            mesh_config,
-            surroundings(others),
         )
         places = {item.policy.key: item for item in everything.policies}
-        return cls(world, places, namespace, found.left_out, everything.passed_over)
+        return cls(world, places, namespace, everything.passed_over)
 
     def with_policies(self, *policies: Policy) -> "Mesh":
         """The mesh with further policies; one of a kind and name that is there replaces it."""
         new = {policy.key for policy in policies}
         kept = [policy for policy in self.world.policies if policy.key not in new]
-        own = self.world
-        world = _world([*kept, *policies], self._own_services, self._own_workloads, own.mesh, own.surroundings)
+        world = _world(self.world, [*kept, *policies], self._own_services, self._own_workloads)
         places = {key: place for key, place in self.places.items() if key not in new}
-        return Mesh(world, places, self.namespace, self.left_out, self.passed_over)
+        return Mesh(world, places, self.namespace, self.passed_over)
 
     def with_services(self, services: Iterable[Service], workloads: Iterable[Workload]) -> "Mesh":
         """The mesh with further services and workloads; those of a name that is there are left out."""
         known = {(w.name, w.namespace) for w in self.world.workloads}
         new = [w for w in workloads if (w.name, w.namespace) not in known]
-        own = self.world
         found = (*self._own_services, *services), (*self._own_workloads, *new)
-        world = _world(list(own.policies), *found, own.mesh, own.surroundings)
-        return Mesh(world, self.places, self.namespace, self.left_out, self.passed_over)
+        world = _world(self.world, list(self.world.policies), *found)
+        return Mesh(world, self.places, self.namespace, self.passed_over)
 
     def place(self, key: Key, path: FieldPath = ()) -> str:
         """``FILE:LINE`` of a field of a policy, by its path in YAML's names; empty where it was not read from a file."""
@@ -151,8 +155,11 @@ class Mesh:
 
     @property
     def _own_services(self) -> tuple[Service, ...]:
-        made = list(entries.services(self.world.policies))
-        return tuple(service for service in (*self.world.services, *self.world.rivals) if service not in made)
+        made, world = list(entries.services(self.world.policies)), self.world
+        known = [
+            replace(service, aliases=()) for service in (*world.services, *world.rivals)
+        ]  # the world finds them again
+        return (*(service for service in known if service not in made), *world.aliases)
 
     @property
     def _own_workloads(self) -> tuple[Workload, ...]:
@@ -165,15 +172,17 @@ class Mesh:
         return {}
 
 
-def _world(
-    policies: list[Policy],
-    services: Iterable[Service],
-    workloads: Iterable[Workload],
-    mesh: MeshConfig | None,
-    around: Surroundings | None = None,
-) -> World:
+def _world(around: World, policies: list[Policy], services: Iterable[Service], workloads: Iterable[Workload]) -> World:
+    """A world with the settings, surroundings and networks of another."""
     made = entries.services(policies), entries.workloads(policies)
-    return World.of((*services, *made[0]), (*workloads, *made[1]), policies, mesh, around)
+    return World.of(
+        (*services, *made[0]),
+        (*workloads, *made[1]),
+        policies,
+        around.mesh,
+        around.surroundings,
+        networks=around.networks,
+    )
 
 
 def _plain(item: Any) -> Mapping[str, Any]:

@@ -213,7 +213,7 @@ def _head(walked: Walk, route: CompiledRoute, item: Target, first: Host | None) 
     head, record = walked.head, walked.record
     target = rewritten(route, head)
     record.original_path = head.target if target is not None else b""
-    host, fields = composition.request(head, route, item, first, record, 1, head.upgrade != b"")
+    host, fields = composition.request(head, route, item, first, record, 1, head.upgrade != b"", route.timeout_field)
     path = target if target is not None else head.target
     return message(head.method, path, host, fields), sent_bytes(head, path, host, fields)
 

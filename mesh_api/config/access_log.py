@@ -1,15 +1,17 @@
 """Access logs (Envoy ``accesslog.v3.AccessLog``): into a file, to a service by gRPC, or by OpenTelemetry's protocol.
 
-All of them have two conditions, of which each that is set must hold: ``response_flags``, not empty, asks for one of these
-flags (Istio's listener log asks for ``NR``), ``expression`` is one of CEL over Envoy's attributes.
+All of them have conditions, of which each that is set must hold: ``response_flags``, not empty, asks for one of these flags
+(Istio's listener log asks for ``NR``), ``expression`` is one of CEL over Envoy's attributes, ``filter`` is any other.
 """
 
 from dataclasses import dataclass
 
+from mesh_api.config.access_log_filters import LogFilter
+
 
 @dataclass(frozen=True, slots=True)
 class AccessLog:
-    """Lines appended to ``path`` (``/dev/stdout`` for the process's own output).
+    """Lines appended to ``path`` (``/dev/stdout`` and ``/dev/stderr`` for the process's own output).
 
     At most one of ``text_format`` (with Envoy's command operators and its own line end), ``json_format`` (pairs of key
     and format) and ``json_object`` (the same as the text of a JSON object, compact and sorted, where not all values are
@@ -25,6 +27,7 @@ class AccessLog:
     omit_empty_values: bool = False
     formatters: tuple[str, ...] = ()
     expression: str = ""
+    filter: LogFilter | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,7 @@ class GrpcAccessLog:
     response_trailers: tuple[str, ...] = ()
     response_flags: tuple[str, ...] = ()
     expression: str = ""
+    filter: LogFilter | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,7 @@ class OpenTelemetryAccessLog:
     formatters: tuple[str, ...] = ()
     response_flags: tuple[str, ...] = ()
     expression: str = ""
+    filter: LogFilter | None = None
 
 
 AnyAccessLog = AccessLog | GrpcAccessLog | OpenTelemetryAccessLog

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from mesh_api.config.endpoints import ClusterLoadAssignment
+from mesh_api.config.forward_proxy import DnsCache
 from mesh_api.config.health_checks import HealthCheck
 from mesh_api.config.load_balancing import Subsets
 from mesh_api.config.sockets import SocketAddress
@@ -18,10 +19,12 @@ class ClusterType(Enum):
     LOGICAL_DNS = "LOGICAL_DNS"
     EDS = "EDS"
     ORIGINAL_DST = "ORIGINAL_DST"
+    FORWARD_PROXY = "envoy.clusters.dynamic_forward_proxy"
+    """By the name that the request or the connection gives, which its filter has looked up."""
 
 
 class LbPolicy(Enum):
-    """How one of the hosts is chosen. ``CLUSTER_PROVIDED`` goes with ``ORIGINAL_DST``."""
+    """How one of the hosts is chosen. ``CLUSTER_PROVIDED`` goes with ``ORIGINAL_DST`` and ``FORWARD_PROXY``."""
 
     ROUND_ROBIN = "ROUND_ROBIN"
     LEAST_REQUEST = "LEAST_REQUEST"
@@ -145,6 +148,8 @@ class HttpProtocolOptions:
     """With TLS: the host of the request is the server name that is asked for."""
     auto_san_validation: bool = False
     """With TLS: the certificate must be for the host of the request."""
+    max_stream_duration: float | None = None
+    """Seconds that an attempt may take, from its beginning to the end of its answer; 0 or ``None``: no limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +231,10 @@ class Cluster:
     """Seconds until a name that was not found is asked for again, at first and at most; ``None``: ``dns_refresh_rate``."""
     dns_resolvers: tuple[SocketAddress, ...] = ()
     """Servers of names that are asked in place of the system's."""
+    dns_cache: DnsCache | None = None
+    """``FORWARD_PROXY``: where the addresses of names are kept."""
+    allow_insecure_options: bool = False
+    """``FORWARD_PROXY``: whether TLS to hosts may do without their names being asked for and checked."""
 
     @property
     def assignment_name(self) -> str:

@@ -1,6 +1,7 @@
 """HTTP filters in the order in which the control plane lists them (Envoy ``http_connection_manager.v3.HttpFilter``).
 
-One class for one filter (those of authorization and of tokens stand in modules of their own). To add one: a class here, a
+One class for one filter (those of authorization, of tokens and of hosts that requests
+name stand in modules of their own). To add one: a class here, a
 row in :mod:`mesh_api.xds.filters`, its implementation in :mod:`mesh_proxy.filters`. The router is always the last.
 """
 
@@ -8,6 +9,8 @@ from dataclasses import dataclass
 
 from mesh_api.config.authorization import RbacFilter
 from mesh_api.config.external_authorization import ExtAuthzFilter
+from mesh_api.config.forward_proxy import ForwardProxyFilter
+from mesh_api.config.routes import LocalRateLimit
 from mesh_api.config.tokens import JwtAuthnFilter
 
 
@@ -41,6 +44,13 @@ class GrpcWebFilter:
     """``envoy.filters.http.grpc_web``: calls of gRPC from browsers become calls of gRPC."""
 
 
+@dataclass(frozen=True, slots=True)
+class LocalRateLimitFilter:
+    """``envoy.filters.http.local_ratelimit``: ``limit`` holds for every request whose route has no limit of its own."""
+
+    limit: LocalRateLimit
+
+
 HttpFilter = (
     RouterFilter
     | FaultFilter
@@ -50,5 +60,7 @@ HttpFilter = (
     | RbacFilter
     | JwtAuthnFilter
     | ExtAuthzFilter
+    | ForwardProxyFilter
+    | LocalRateLimitFilter
 )
 """Any HTTP filter."""

@@ -7,6 +7,7 @@ from mesh_api.config.access_log import AnyAccessLog
 from mesh_api.config.authorization import NetworkRbac
 from mesh_api.config.external_authorization import NetworkExtAuthz
 from mesh_api.config.filters import HttpFilter
+from mesh_api.config.forward_proxy import SniForwardProxy
 from mesh_api.config.routes import RouteConfiguration, WeightedCluster
 from mesh_api.config.sockets import PipeAddress, SocketAddress
 from mesh_api.config.tls import DownstreamTls
@@ -80,6 +81,13 @@ class HttpConnectionManager:
     server_header_transformation: str = "OVERWRITE"
     use_remote_address: bool = False
     xff_num_trusted_hops: int = 0
+    skip_xff_append: bool = False
+    """Whether the client's address is not added to ``x-forwarded-for``."""
+    via: str = ""
+    """What is added to ``via`` of requests and of answers."""
+    strip_port: str = ""
+    """The port in a request's host is dropped: ``MATCHING`` where it is the listener's, ``ANY`` in any case."""
+    strip_trailing_host_dot: bool = False
     generate_request_id: bool = True
     request_id_samples: bool | None = None
     """Whether the id of a request tells which ones are traced (``UuidRequestIdConfig``); ``None``: Envoy's default, yes."""
@@ -94,6 +102,8 @@ class HttpConnectionManager:
     request_headers_timeout: float | None = None
     max_request_headers_kb: int = 60
     upgrades: tuple[str, ...] = ()
+    allow_connect: bool = False
+    """Whether clients of HTTP/2 are told that they may ask for other protocols (RFC 8441)."""
     forward_client_cert: str = "SANITIZE"
     client_cert_details: tuple[str, ...] = ()
     proxy_100_continue: bool = False
@@ -105,8 +115,14 @@ class HttpConnectionManager:
     append_x_forwarded_port: bool = False
     preserve_header_case: bool = False
     """Whether names of headers keep their case over HTTP/1."""
+    internal_networks: tuple[str, ...] = ()
+    """Addresses (CIDR) whose requests count as the mesh's own; none: Envoy's choice."""
     max_connection_duration: float | None = None
     max_stream_duration: float | None = None
+    max_requests_per_connection: int = 0
+    """After so many requests a connection is ended; 0: never."""
+    max_headers_count: int | None = None
+    """Fields that a request may have; ``None`` is Envoy's default, 100."""
     drain_timeout: float | None = None
     """Between the announcement of a connection's end and the end."""
     headers_with_underscores_action: str = "ALLOW"
@@ -148,8 +164,8 @@ NetworkFilter = HttpConnectionManager | TcpProxy
 """The terminal filter of a chain; others that istiod lists (statistics, metadata exchange) are ignored by name."""
 
 
-Guard = NetworkRbac | NetworkExtAuthz
-"""What decides whether a connection may go on."""
+Guard = NetworkRbac | NetworkExtAuthz | SniForwardProxy
+"""What decides whether a connection may go on, or finds out where to."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,14 @@ from mesh_api.config.clusters import Cluster, ClusterType
 from mesh_api.config.endpoints import ClusterLoadAssignment
 from mesh_api.config.listeners import FilterChain, HttpConnectionManager, Listener
 from mesh_api.config.routes import RouteConfiguration
+from mesh_api.config.tls import (
+    CommonTls,
+    DownstreamTls,
+    SecretSource,
+    UpstreamProxyProtocol,
+    UpstreamSocket,
+    UpstreamTls,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +53,27 @@ def filter_chains(listener: Listener) -> tuple[FilterChain, ...]:
     if listener.default_filter_chain is None:
         return listener.filter_chains
     return (*listener.filter_chains, listener.default_filter_chain)
+
+
+def secret_sources(config: ProxyConfig) -> tuple[SecretSource, ...]:
+    """The secrets that a configuration names, each once, sorted by name."""
+    found: set[SecretSource] = set()
+    for listener in config.listeners:
+        for chain in filter_chains(listener):
+            found |= _named(chain.tls)
+    for cluster in config.clusters:
+        for socket in (cluster.tls, *(match.socket for match in cluster.tls_matches)):
+            found |= _named(socket)
+    return tuple(sorted(found, key=lambda source: (source.name, source.cluster)))
+
+
+def _named(socket: DownstreamTls | UpstreamSocket | None) -> set[SecretSource]:
+    if isinstance(socket, UpstreamProxyProtocol):
+        socket = socket.socket
+    return set(secrets_of(socket.common)) if isinstance(socket, DownstreamTls | UpstreamTls) else set()
+
+
+def secrets_of(common: CommonTls) -> tuple[SecretSource, ...]:
+    """The secrets that one end's settings name."""
+    roots = common.validation.roots if common.validation is not None else None
+    return (*common.certificates, roots) if roots is not None else common.certificates

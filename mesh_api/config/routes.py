@@ -18,6 +18,8 @@ class PathMatchKind(Enum):
     PREFIX = "prefix"
     PATH_SEPARATED_PREFIX = "path_separated_prefix"
     REGEX = "safe_regex"
+    CONNECT = "connect_matcher"
+    """Requests that ask for a tunnel, which have no path; other conditions on paths hold for none of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +48,17 @@ class RouteMatch:
 
 @dataclass(frozen=True, slots=True)
 class HeaderValue:
-    """A header to write; ``append`` adds to an existing one, otherwise it is replaced (or added when absent)."""
+    """A header to write; ``append`` adds to an existing one, otherwise it is replaced (or added when absent).
+
+    ``only`` writes it where there is none (``ABSENT``), or where there is one to be replaced (``PRESENT``).
+    """
 
     name: str
     value: str
     append: bool = False
+    only: str = ""
+    keep_empty: bool = False
+    """Whether it is written without a value, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +160,24 @@ class RegexRewrite:
 
 
 @dataclass(frozen=True, slots=True)
+class InternalRedirects:
+    """Redirects of hosts that the proxy follows by itself: so many in a row, of answers with these codes.
+
+    A redirect is followed to another route than those that were taken before (``previous_routes``), to those named in
+    ``allowed_routes`` (``None``: to any), from HTTPS to HTTP and back (``cross_scheme``), or at least not from HTTPS to HTTP
+    (``safe_cross_scheme`` with it). ``copied_headers`` go from the redirecting answer into the next request.
+    """
+
+    most: int = 1
+    codes: tuple[int, ...] = (302,)
+    previous_routes: bool = False
+    allowed_routes: tuple[str, ...] | None = None
+    cross_scheme: bool = False
+    safe_cross_scheme: bool = False
+    copied_headers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class RouteAction:
     """Sends the request to one cluster or to one of several by weight (then ``cluster`` is empty).
 
@@ -168,6 +194,8 @@ class RouteAction:
     max_stream_duration: float | None = None
     max_grpc_timeout: float | None = None
     grpc_timeout_header_max: float | None = None
+    grpc_timeout_header_offset: float | None = None
+    """Seconds that are taken from what the client gives itself, so that it hears of the end rather than gives up."""
     retry: RetryPolicy | None = None
     prefix_rewrite: str = ""
     regex_rewrite: RegexRewrite | None = None
@@ -180,8 +208,13 @@ class RouteAction:
     mirrors: tuple[Mirror, ...] = ()
     cluster_not_found_code: int = 503
     upgrades: tuple[str, ...] = ()
+    upgrades_off: tuple[str, ...] = ()
+    """Upgrades that the connection manager allows, and not here. ``CONNECT`` counts as one."""
+    ends_connect: bool = False
+    """Whether what comes within the tunnel of CONNECT goes to the host as it is, and not the request for the tunnel."""
     metadata_match: Labels = ()
     """Which of the cluster's ``subsets`` is meant."""
+    internal_redirects: InternalRedirects | None = None
     high_priority: bool = False
     """Whether the cluster's ``high_thresholds`` count."""
 
@@ -234,6 +267,30 @@ class CorsPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class LocalRateLimit:
+    """How many requests pass: a bucket of ``most`` tokens, to which ``fill`` are added every ``interval`` seconds.
+
+    ``enabled`` parts per million of the requests are looked at; ``enforced`` parts of those that find no token are answered
+    with ``status`` (of gRPC: ``RESOURCE_EXHAUSTED`` with ``resource_exhausted``, else ``UNAVAILABLE``). ``answer_headers``
+    are added to that answer, ``request_headers`` to a request that goes on all the same. ``tells``: answers say what is left
+    (``x-ratelimit-limit`` and the like). Without a bucket (``most`` 0) every request passes.
+    """
+
+    name: str
+    most: int = 0
+    fill: int = 1
+    interval: float = 1.0
+    status: int = 429
+    enabled: int = 0
+    enforced: int = 0
+    answer_headers: tuple[HeaderValue, ...] = ()
+    request_headers: tuple[HeaderValue, ...] = ()
+    per_connection: bool = False
+    tells: bool = False
+    resource_exhausted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """One rule: the first whose ``match`` holds decides. ``metadata`` is the ``istio`` filter metadata as pairs."""
 
@@ -243,6 +300,7 @@ class Route:
     edits: HeaderEdits = NO_EDITS
     fault: FaultPolicy | None = None
     cors: CorsPolicy | None = None
+    rate_limit: LocalRateLimit | None = None
     operation: str = ""
     metadata: tuple[tuple[str, str], ...] = ()
     stat_prefix: str = ""
@@ -260,6 +318,7 @@ class VirtualHost:
     require_tls: bool = False
     edits: HeaderEdits = NO_EDITS
     cors: CorsPolicy | None = None
+    rate_limit: LocalRateLimit | None = None
 
 
 @dataclass(frozen=True, slots=True)

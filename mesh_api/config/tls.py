@@ -1,7 +1,7 @@
 """TLS of connections (Envoy ``transport_sockets.tls.v3``): who shows which certificate, and who is believed.
 
-Certificates and trusted roots are secrets: a proxy asks a server of secrets (SDS) for them by name, so no key stands in the
-configuration.
+Certificates and trusted roots are secrets: a proxy asks a server of secrets (SDS) for them by name, so no key stands in what
+our control plane sends. A bootstrap, or another control plane, may have them in files or in the configuration itself.
 """
 
 from dataclasses import dataclass, field
@@ -15,12 +15,30 @@ class SecretSource:
 
     ``authority`` is the server's name where it is not the cluster's. ``wait``: whoever needs the secret waits for it without
     end (``initial_fetch_timeout`` 0); otherwise Envoy gives up after its 15 s and refuses connections until it has come.
+    ``static``: it is one of the bootstrap's own.
     """
 
     name: str
     cluster: str = ""
     authority: str = ""
     wait: bool = False
+    static: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DataSource:
+    """A file, or what it would hold."""
+
+    filename: str = ""
+    inline: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateSource:
+    """A certificate (with those above it) and its key, said without a name."""
+
+    chain: DataSource
+    key: DataSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,29 +53,33 @@ class TlsParameters:
 
 @dataclass(frozen=True, slots=True)
 class CertificateValidation:
-    """What the peer's certificate must be: signed by ``roots`` or by those in the file ``trusted_ca``; and with one of the
-    names, of the public keys (``spki``, base64 of SHA-256) and of the ``hashes`` (hex of SHA-256), where any are given.
+    """What the peer's certificate must be: signed by ``roots`` or by those of ``trusted_ca``; and with one of the names, of
+    the public keys (``spki``, base64 of SHA-256) and of the ``hashes`` (hex of SHA-256), where any are given.
 
-    ``accept_untrusted``: one that nobody known has signed passes as well. ``crl`` is the file of what was revoked.
+    ``accept_untrusted``: one that nobody known has signed passes as well. ``crl`` lists what was revoked.
     """
 
     roots: SecretSource | None = None
-    trusted_ca: str = ""
+    trusted_ca: DataSource | None = None
     subject_alt_names: tuple[StringMatch, ...] = ()
     spki: tuple[str, ...] = ()
     hashes: tuple[str, ...] = ()
-    crl: str = ""
+    crl: DataSource | None = None
     accept_untrusted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class CommonTls:
-    """What both ends say. ``validation`` ``None``: whoever the peer is, it is not looked at."""
+    """What both ends say. ``validation`` ``None``: whoever the peer is, it is not looked at.
+
+    The certificates to show are ``certificates``, or ``tls_certificates`` where they are said without a name.
+    """
 
     certificates: tuple[SecretSource, ...] = ()
     validation: CertificateValidation | None = None
     alpn: tuple[str, ...] = ()
     parameters: TlsParameters = TlsParameters()
+    tls_certificates: tuple[CertificateSource, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,9 @@
 """Access logs (``accesslog.v3.AccessLog``) and where they go."""
 
 import json
+import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from envoy.config.accesslog.v3 import accesslog_pb2
@@ -9,6 +11,8 @@ from envoy.config.core.v3 import config_source_pb2, extension_pb2
 from envoy.extensions.access_loggers.file.v3 import file_pb2
 from envoy.extensions.access_loggers.grpc.v3 import als_pb2
 from envoy.extensions.access_loggers.open_telemetry.v3 import logs_service_pb2
+from envoy.extensions.access_loggers.stream.v3 import stream_pb2
+from envoy.extensions.formatter.metadata.v3 import metadata_pb2
 from envoy.extensions.formatter.req_without_query.v3 import req_without_query_pb2
 from google.protobuf.json_format import MessageToDict
 
@@ -24,15 +28,20 @@ FILE: Final = "envoy.access_loggers.file"
 HTTP_GRPC: Final = "envoy.access_loggers.http_grpc"
 TCP_GRPC: Final = "envoy.tcp_grpc_access_log"
 OPEN_TELEMETRY: Final = "envoy.access_loggers.open_telemetry"
-_FORMATTERS: Final = {"envoy.formatter.req_without_query": req_without_query_pb2.ReqWithoutQuery}
+_FORMATTERS: Final = {
+    "envoy.formatter.req_without_query": req_without_query_pb2.ReqWithoutQuery,
+    "envoy.formatter.metadata": metadata_pb2.Metadata,
+}
 """Extensions with command operators of their own, by name."""
+Conditions = dict[str, Any]
+"""The fields of a log that say what it tells of."""
 
 
 def encode_access_log(log: AnyAccessLog) -> Any:
     """``AccessLog``. JSON pairs travel as a map: their order is lost."""
     name, sink = _encode_sink(log)
     return accesslog_pb2.AccessLog(
-        name=name, typed_config=pack(sink), filter=encode_filter(log.response_flags, log.expression)
+        name=name, typed_config=pack(sink), filter=encode_filter(log.response_flags, log.expression, log.filter)
     )
 
 
@@ -40,9 +49,9 @@ def decode_access_log(fields: Fields) -> AnyAccessLog:
     """From ``AccessLog``; a file without a format has Envoy's own."""
     with fields as f:
         f.text("name")
-        flags, expression = decode_filter(f.optional("filter"))
+        flags, expression, other = decode_filter(f.optional("filter"))
         message, sink = unpack(f.child("typed_config"), _DECODERS)
-        return _DECODERS[message](sink, flags, expression)
+        return _DECODERS[message](sink, {"response_flags": flags, "expression": expression, "filter": other})
 
 
 def _encode_sink(log: AnyAccessLog) -> tuple[str, Any]:
@@ -86,28 +95,55 @@ def _encode_file(log: AccessLog) -> Any:
     return sink
 
 
-def _decode_file(fields: Fields, flags: tuple[str, ...], expression: str) -> AccessLog:
+def _decode_file(fields: Fields, conditions: Conditions) -> AccessLog:
     with fields as f:
         path, form = f.text("path"), f.optional("log_format")
-        found = {} if form is None else _decode_format(form)
-        return AccessLog(path, response_flags=flags, expression=expression, **found)
+        old = {"text_format": f.text("format")} if f.has("format") else {}
+        for name in ("json_format", "typed_json_format"):
+            old |= _json_format(f.take(name)) if f.has(name) else {}
+        found = old if form is None else _decode_format(form)
+        return AccessLog(path, **conditions, **found)
 
 
 def _decode_format(fields: Fields) -> dict[str, Any]:
     with fields as f:
         kind = f.oneof("format")
         rest = {"omit_empty_values": f.flag("omit_empty_values"), "formatters": _decode_formatters(f)}
+        if kind == "text_format":
+            return {"text_format": f.text(kind)} | rest
         if kind == "text_format_source":
-            with f.child(kind) as source:
-                if source.oneof("specifier") != "inline_string":
-                    raise source.error("", "only inline_string is supported")
-                return {"text_format": source.text("inline_string")} | rest
+            return {"text_format": _source(f.child(kind))} | rest
         if kind != "json_format":
             raise f.error("", f"{kind or 'a missing format'} is not supported")
         with f.child("json_format_options") as options:
-            if options.flag("sort_properties"):
-                raise options.error("sort_properties", "not supported")
+            options.flag("sort_properties")  # they are in any case
         return _json_format(f.take("json_format")) | rest
+
+
+def _source(fields: Fields) -> str:
+    """A text that may stand elsewhere."""
+    with fields as f:
+        kind = f.oneof("specifier")
+        if kind == "inline_string":
+            return f.text(kind)
+        if kind == "inline_bytes":
+            return bytes(f.take(kind)).decode()
+        name = f.text(kind) if kind else ""
+        try:
+            return os.environ[name] if kind == "environment_variable" else Path(name).read_text()
+        except (KeyError, OSError) as error:
+            raise f.error(kind or "", f"cannot be read: {error}") from None
+
+
+def _stream(path: str) -> Callable[[Fields, Conditions], AccessLog]:
+    """What reads a log on a standard stream."""
+
+    def decode(fields: Fields, conditions: Conditions) -> AccessLog:
+        with fields as f:
+            form = f.optional("log_format")
+            return AccessLog(path, **conditions, **({} if form is None else _decode_format(form)))
+
+    return decode
 
 
 def _json_format(struct: Any) -> dict[str, Any]:
@@ -163,21 +199,20 @@ def _decode_common(fields: Fields) -> dict[str, Any]:
         }
 
 
-def _decode_tcp(fields: Fields, flags: tuple[str, ...], expression: str) -> GrpcAccessLog:
+def _decode_tcp(fields: Fields, conditions: Conditions) -> GrpcAccessLog:
     with fields as f:
         common = _decode_common(f.child("common_config"))
-        return GrpcAccessLog(**common, tcp=True, response_flags=flags, expression=expression)
+        return GrpcAccessLog(**common, tcp=True, **conditions)
 
 
-def _decode_http(fields: Fields, flags: tuple[str, ...], expression: str) -> GrpcAccessLog:
+def _decode_http(fields: Fields, conditions: Conditions) -> GrpcAccessLog:
     with fields as f:
         return GrpcAccessLog(
             **_decode_common(f.child("common_config")),
             request_headers=f.texts("additional_request_headers_to_log"),
             response_headers=f.texts("additional_response_headers_to_log"),
             response_trailers=f.texts("additional_response_trailers_to_log"),
-            response_flags=flags,
-            expression=expression,
+            **conditions,
         )
 
 
@@ -194,7 +229,7 @@ def _encode_open_telemetry(log: OpenTelemetryAccessLog) -> Any:
     return sink
 
 
-def _decode_open_telemetry(fields: Fields, flags: tuple[str, ...], expression: str) -> OpenTelemetryAccessLog:
+def _decode_open_telemetry(fields: Fields, conditions: Conditions) -> OpenTelemetryAccessLog:
     with fields as f:
         with f.child("attributes") as attributes:
             pairs = tuple(_decode_attribute(pair) for pair in attributes.children("values"))
@@ -204,8 +239,7 @@ def _decode_open_telemetry(fields: Fields, flags: tuple[str, ...], expression: s
             attributes=pairs,
             builtin_labels=not f.flag("disable_builtin_labels"),
             formatters=_decode_formatters(f),
-            response_flags=flags,
-            expression=expression,
+            **conditions,
         )
 
 
@@ -221,8 +255,10 @@ def _decode_string(fields: Fields) -> str:
         return f.text("string_value")
 
 
-_DECODERS: Final[Mapping[Any, Callable[[Fields, tuple[str, ...], str], AnyAccessLog]]] = {
+_DECODERS: Final[Mapping[Any, Callable[[Fields, Conditions], AnyAccessLog]]] = {
     file_pb2.FileAccessLog: _decode_file,
+    stream_pb2.StdoutAccessLog: _stream("/dev/stdout"),
+    stream_pb2.StderrAccessLog: _stream("/dev/stderr"),
     als_pb2.HttpGrpcAccessLogConfig: _decode_http,
     als_pb2.TcpGrpcAccessLogConfig: _decode_tcp,
     logs_service_pb2.OpenTelemetryAccessLogConfig: _decode_open_telemetry,

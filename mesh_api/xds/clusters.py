@@ -3,8 +3,7 @@
 from typing import Any, Final
 
 from envoy.config.cluster.v3 import cluster_pb2
-from envoy.config.core.v3 import address_pb2, config_source_pb2, extension_pb2
-from envoy.extensions.network.dns_resolver.cares.v3 import cares_dns_resolver_pb2 as cares_pb2
+from envoy.config.core.v3 import address_pb2, config_source_pb2
 from envoy.type.v3 import percent_pb2
 
 from mesh_api.config.clusters import (
@@ -14,11 +13,11 @@ from mesh_api.config.clusters import (
     ServiceName,
     ZoneAware,
 )
-from mesh_api.config.sockets import SocketAddress
-from mesh_api.xds.addresses import decode_address, encode_address
+from mesh_api.config.forward_proxy import DnsCache
 from mesh_api.xds.endpoints import decode_assignment, encode_assignment
 from mesh_api.xds.errors import EncodeError
 from mesh_api.xds.fields import Fields
+from mesh_api.xds.forward_proxy import decode_cluster_type, encode_cluster_type
 from mesh_api.xds.health_checks import decode_health_check, encode_health_check
 from mesh_api.xds.http_protocol import decode_http_protocol, encode_http_protocol
 from mesh_api.xds.ignored import IGNORED_TYPES
@@ -30,24 +29,24 @@ from mesh_api.xds.resilience import (
     encode_outlier_detection,
     encode_thresholds,
 )
+from mesh_api.xds.resolvers import decode_resolver, encode_resolver
 from mesh_api.xds.tls import decode_socket_match, decode_upstream, encode_socket, encode_socket_match
 from mesh_api.xds.values import (
     as_texts,
     duration,
     metadata,
-    pack,
     percent_of,
     read_values,
     seconds,
     type_name,
     uint32,
-    unpack,
 )
 
-CARES: Final = "envoy.network.dns_resolver.cares"
 PANIC_THRESHOLD: Final = 50.0
 """Envoy's default, in percent."""
 
+WITHOUT_HOSTS: Final = (ClusterType.EDS, ClusterType.ORIGINAL_DST, ClusterType.FORWARD_PROXY)
+"""Whose hosts are nothing that the cluster lists."""
 DNS_TYPES: Final = frozenset({ClusterType.STRICT_DNS, ClusterType.LOGICAL_DNS})
 CONNECT_TIMEOUT, CLEANUP_INTERVAL, DNS_REFRESH_RATE = 5.0, 5.0, 5.0
 """Envoy's defaults, in seconds."""
@@ -61,12 +60,16 @@ def encode_cluster(cluster: Cluster) -> Any:
     message = cluster_pb2.Cluster(
         name=cluster.name,
         alt_stat_name=cluster.alt_stat_name,
-        type=cluster_pb2.Cluster.DiscoveryType.Value(cluster.type.value),
         connect_timeout=duration(cluster.connect_timeout),
         metadata=_encode_metadata(cluster),
         transport_socket_matches=[encode_socket_match(match) for match in cluster.tls_matches],
         typed_extension_protocol_options=encode_http_protocol(cluster.http),
     )
+    if cluster.dns_cache is not None:
+        insecure = cluster.allow_insecure_options
+        message.cluster_type.CopyFrom(encode_cluster_type(cluster.dns_cache, insecure=insecure))
+    else:
+        message.type = cluster_pb2.Cluster.DiscoveryType.Value(cluster.type.value)
     encode_load_balancing(cluster, message)
     _encode_hosts(cluster, message)
     if cluster.thresholds is not None:
@@ -151,11 +154,13 @@ def _check(cluster: Cluster) -> None:
     """Refuses what would be lost on the wire."""
     foreign = {
         "eds_service_name": cluster.eds_service_name and cluster.type is not ClusterType.EDS,
-        "load_assignment": cluster.load_assignment and cluster.type in (ClusterType.EDS, ClusterType.ORIGINAL_DST),
+        "load_assignment": cluster.load_assignment and cluster.type in WITHOUT_HOSTS,
         "respect_dns_ttl": not cluster.respect_dns_ttl and cluster.type not in DNS_TYPES,
         "dns_lookup_family": cluster.dns_lookup_family != _DEFAULT.dns_lookup_family and cluster.type not in DNS_TYPES,
         "locality_weighted": cluster.locality_weighted and cluster.zone_aware is not None,
         "use_http_header": cluster.use_http_header and cluster.type is not ClusterType.ORIGINAL_DST,
+        "dns_cache": (cluster.dns_cache is not None) != (cluster.type is ClusterType.FORWARD_PROXY),
+        "allow_insecure_options": cluster.allow_insecure_options and cluster.type is not ClusterType.FORWARD_PROXY,
     }
     for field, wrong in foreign.items():
         if wrong:
@@ -178,13 +183,8 @@ def _encode_hosts(cluster: Cluster, message: Any) -> None:
         message.dns_failure_refresh_rate.base_interval.CopyFrom(duration(base))
         message.dns_failure_refresh_rate.max_interval.CopyFrom(duration(longest))
     if cluster.dns_max_queries is not None or cluster.dns_resolvers:
-        resolver = cares_pb2.CaresDnsResolverConfig(
-            udp_max_queries=uint32(cluster.dns_max_queries),
-            resolvers=[encode_address(address) for address in cluster.dns_resolvers],
-        )
-        message.typed_dns_resolver_config.CopyFrom(
-            extension_pb2.TypedExtensionConfig(name=CARES, typed_config=pack(resolver))
-        )
+        resolver = encode_resolver(cluster.dns_resolvers, cluster.dns_max_queries)
+        message.typed_dns_resolver_config.CopyFrom(resolver)
     if cluster.type in DNS_TYPES or cluster.dns_refresh_rate != _DEFAULT.dns_refresh_rate:
         message.dns_refresh_rate.CopyFrom(duration(cluster.dns_refresh_rate))
     if cluster.type is ClusterType.ORIGINAL_DST or cluster.cleanup_interval != _DEFAULT.cleanup_interval:
@@ -234,14 +234,15 @@ def _encode_connections(cluster: Cluster, message: Any) -> None:
 def decode_cluster(fields: Fields) -> Cluster:
     """From ``Cluster``."""
     with fields as f:
-        if f.oneof("cluster_discovery_type") == "cluster_type":
-            raise f.error("cluster_type", "not supported")
+        cluster_type, cache, insecure = _decode_type(f)
         _refuse_filters(f)
-        cluster_type = ClusterType(f.enum("type"))
         bind_addresses = _decode_bind_addresses(f)
+        resolvers, max_queries = decode_resolver(f.optional("typed_dns_resolver_config"))
         return Cluster(
             name=f.text("name"),
             type=cluster_type,
+            dns_cache=cache,
+            allow_insecure_options=insecure,
             connect_timeout=seconds(f, "connect_timeout", CONNECT_TIMEOUT),
             lb_policy=LbPolicy(f.enum("lb_policy", *(policy.value for policy in LbPolicy))),
             eds_service_name=_decode_eds(f, cluster_type),
@@ -261,12 +262,20 @@ def decode_cluster(fields: Fields) -> Cluster:
             tls_matches=tuple(decode_socket_match(match) for match in f.children("transport_socket_matches")),
             dns_jitter=f.duration("dns_jitter"),
             dns_failure_refresh_rate=_decode_failure_rate(f.optional("dns_failure_refresh_rate")),
-            **_decode_resolver(f.optional("typed_dns_resolver_config")),
+            dns_resolvers=resolvers,
+            dns_max_queries=max_queries,
             **_decode_metadata(f.optional("metadata")),
             alt_stat_name=f.text("alt_stat_name"),
             **_decode_resolution(f, cluster_type),
             **decode_load_balancing(f),
         )
+
+
+def _decode_type(fields: Fields) -> tuple[ClusterType, DnsCache | None, bool]:
+    if fields.oneof("cluster_discovery_type") != "cluster_type":
+        return ClusterType(fields.enum("type")), None, False
+    cache, insecure = decode_cluster_type(fields.child("cluster_type"))
+    return ClusterType.FORWARD_PROXY, cache, insecure
 
 
 def _refuse_filters(fields: Fields) -> None:
@@ -282,23 +291,6 @@ def _decode_failure_rate(fields: Fields | None) -> tuple[float, float] | None:
     with fields as f:
         base = seconds(f, "base_interval", DNS_REFRESH_RATE)
         return base, seconds(f, "max_interval", base * 10)
-
-
-def _decode_resolver(fields: Fields | None) -> dict[str, Any]:
-    """Of another resolver nothing is asked: the system's is used."""
-    if fields is None:
-        return {}
-    with fields as f:
-        f.text("name")
-        if type_name(f.message.typed_config) != cares_pb2.CaresDnsResolverConfig.DESCRIPTOR.full_name:
-            f.take("typed_config")
-            return {}
-        _, resolver = unpack(f.child("typed_config"), (cares_pb2.CaresDnsResolverConfig,))
-        with resolver as r:
-            servers = tuple(decode_address(address) for address in r.children("resolvers"))
-            if not all(isinstance(server, SocketAddress) for server in servers):
-                raise r.error("resolvers", "a pipe is not supported")
-            return {"dns_max_queries": r.wrapped("udp_max_queries"), "dns_resolvers": servers}
 
 
 def _decode_eds(fields: Fields, cluster_type: ClusterType) -> str:

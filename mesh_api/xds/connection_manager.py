@@ -8,6 +8,7 @@ from envoy.extensions.request_id.uuid.v3 import uuid_pb2
 
 from mesh_api.config.listeners import HttpConnectionManager
 from mesh_api.xds.access_logs import decode_access_log, encode_access_log
+from mesh_api.xds.addresses import decode_cidr, encode_cidr
 from mesh_api.xds.clusters import ads_source, read_ads_source
 from mesh_api.xds.errors import EncodeError
 from mesh_api.xds.fields import Fields
@@ -31,6 +32,8 @@ _PLAIN_FLAGS: Final = (
     "merge_slashes",
     "proxy_100_continue",
     "append_x_forwarded_port",
+    "skip_xff_append",
+    "strip_trailing_host_dot",
 )
 _TIMEOUTS: Final = ("stream_idle_timeout", "request_timeout", "request_headers_timeout", "drain_timeout")
 _COMMON_TIMEOUTS: Final = ("idle_timeout", "max_connection_duration", "max_stream_duration")
@@ -54,6 +57,7 @@ def encode_connection_manager(manager: HttpConnectionManager) -> Any:
         server_header_transformation=transformations.Value(manager.server_header_transformation),
         use_remote_address=boolean(manager.use_remote_address),
         xff_num_trusted_hops=manager.xff_num_trusted_hops,
+        via=manager.via,
         generate_request_id=boolean(manager.generate_request_id, unless=True),
         normalize_path=boolean(manager.normalize_path),
         path_with_escaped_slashes_action=slashes.Value(manager.path_with_escaped_slashes_action),
@@ -77,11 +81,17 @@ def _encode_nested(manager: HttpConnectionManager, message: Any) -> None:
     else:
         message.rds.route_config_name = manager.rds_name
         message.rds.config_source.CopyFrom(ads_source())
+    if manager.strip_port == "ANY":
+        message.strip_any_host_port = True
+    elif manager.strip_port:
+        message.strip_matching_host_port = True
     if manager.tracing is not None:
         message.tracing.CopyFrom(encode_tracing(manager.tracing))
     if manager.request_id_samples is not None:
         extension = uuid_pb2.UuidRequestIdConfig(use_request_id_for_trace_sampling=boolean(manager.request_id_samples))
         message.request_id_extension.typed_config.CopyFrom(pack(extension))
+    for network in manager.internal_networks:
+        message.internal_address_config.cidr_ranges.append(encode_cidr(network))
     _encode_protocols(manager, message)
     for detail in manager.client_cert_details:
         if detail not in _CERT_DETAILS:
@@ -100,15 +110,26 @@ def _encode_protocols(manager: HttpConnectionManager, message: Any) -> None:
     if manager.headers_with_underscores_action != "ALLOW":
         actions = protocol_pb2.HttpProtocolOptions.HeadersWithUnderscoresAction
         common.headers_with_underscores_action = actions.Value(manager.headers_with_underscores_action)
+    if manager.max_requests_per_connection:
+        common.max_requests_per_connection.value = manager.max_requests_per_connection
+    if manager.max_headers_count is not None:
+        common.max_headers_count.value = manager.max_headers_count
     for name in _HTTP2:
         if getattr(manager, name) is not None:
             getattr(message.http2_protocol_options, name).value = getattr(manager, name)
+    if manager.allow_connect:
+        message.http2_protocol_options.allow_connect = True
     if manager.accept_http_10:
         message.http_protocol_options.accept_http_10 = True
     if manager.allow_absolute_url is not None:
         message.http_protocol_options.allow_absolute_url.value = manager.allow_absolute_url
     if manager.preserve_header_case:
         message.http_protocol_options.header_key_format.CopyFrom(encode_case())
+
+
+def _decode_internal(fields: Fields) -> tuple[str, ...]:
+    with fields as f:
+        return tuple(decode_cidr(network) for network in f.children("cidr_ranges"))
 
 
 def decode_connection_manager(fields: Fields) -> HttpConnectionManager:
@@ -124,6 +145,9 @@ def decode_connection_manager(fields: Fields) -> HttpConnectionManager:
             server_header_transformation=f.enum("server_header_transformation"),
             use_remote_address=f.wrapped_flag("use_remote_address", default=False),
             xff_num_trusted_hops=f.number("xff_num_trusted_hops"),
+            via=f.text("via"),
+            strip_port=_decode_strip(f),
+            internal_networks=_decode_internal(f.child("internal_address_config")),
             generate_request_id=f.wrapped_flag("generate_request_id", default=True),
             request_id_samples=_decode_request_id(f.optional("request_id_extension")),
             normalize_path=f.wrapped_flag("normalize_path", default=False),
@@ -138,6 +162,13 @@ def decode_connection_manager(fields: Fields) -> HttpConnectionManager:
             **_decode_plain(f),
             **_decode_protocols(f),
         )
+
+
+def _decode_strip(fields: Fields) -> str:
+    kind = fields.oneof("strip_port_mode")
+    every = kind is not None and fields.flag(kind)
+    matching = fields.flag("strip_matching_host_port")
+    return "ANY" if every else "MATCHING" if matching else ""
 
 
 def _decode_routes(fields: Fields) -> dict[str, Any]:
@@ -172,8 +203,11 @@ def _decode_protocols(fields: Fields) -> dict[str, Any]:
     with fields.child("common_http_protocol_options") as common:
         found: dict[str, Any] = {name: common.duration(name) for name in _COMMON_TIMEOUTS}
         found["headers_with_underscores_action"] = common.enum("headers_with_underscores_action")
+        found["max_requests_per_connection"] = common.wrapped_number("max_requests_per_connection", 0)
+        found["max_headers_count"] = common.wrapped("max_headers_count")
     with fields.child("http2_protocol_options") as http2:
         found |= {name: http2.wrapped(name) for name in _HTTP2}
+        found["allow_connect"] = http2.flag("allow_connect")
     with fields.child("http_protocol_options") as http1:
         found["accept_http_10"] = http1.flag("accept_http_10")
         found["allow_absolute_url"] = http1.wrapped("allow_absolute_url")

@@ -13,10 +13,19 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 
 from mesh_api.config.authorization import RbacFilter
 from mesh_api.config.external_authorization import ExtAuthzFilter
-from mesh_api.config.filters import CorsFilter, FaultFilter, GrpcStatsFilter, GrpcWebFilter, HttpFilter, RouterFilter
-from mesh_api.config.routes import MILLION, CorsPolicy, FaultPolicy
+from mesh_api.config.filters import (
+    CorsFilter,
+    FaultFilter,
+    GrpcStatsFilter,
+    GrpcWebFilter,
+    HttpFilter,
+    LocalRateLimitFilter,
+    RouterFilter,
+)
+from mesh_api.config.forward_proxy import ForwardProxyFilter
+from mesh_api.config.routes import MILLION, CorsPolicy, FaultPolicy, LocalRateLimit
 from mesh_api.config.tokens import JwtAuthnFilter
-from mesh_api.xds import external_authorization, tokens
+from mesh_api.xds import external_authorization, forward_proxy, local_rate_limits, tokens
 from mesh_api.xds.authorization import HTTP_MESSAGE, decode_http_rbac, encode_http_rbac
 from mesh_api.xds.errors import EncodeError
 from mesh_api.xds.fields import Fields
@@ -117,12 +126,27 @@ HTTP_FILTERS: Final = (
         external_authorization.encode_http_ext_authz,
         external_authorization.decode_http_ext_authz,
     ),
+    FilterRow(
+        ForwardProxyFilter,
+        "envoy.filters.http.dynamic_forward_proxy",
+        forward_proxy.HTTP_MESSAGE,
+        forward_proxy.encode_http_forward_proxy,
+        forward_proxy.decode_http_forward_proxy,
+    ),
     FilterRow(RbacFilter, "envoy.filters.http.rbac", HTTP_MESSAGE, encode_http_rbac, decode_http_rbac),
+    FilterRow(
+        LocalRateLimitFilter,
+        "envoy.filters.http.local_ratelimit",
+        local_rate_limits.MESSAGE,
+        lambda filter_: local_rate_limits.encode_rate_limit(filter_.limit),
+        lambda fields: LocalRateLimitFilter(local_rate_limits.decode_rate_limit(fields)),
+    ),
     FilterRow(RouterFilter, "envoy.filters.http.router", router_pb2.Router, _encode_router, _decode_router),
 )
 """Every HTTP filter that the mesh knows."""
 
 FAULT, CORS = HTTP_FILTERS[0].name, HTTP_FILTERS[1].name
+RATE_LIMIT: Final = "envoy.filters.http.local_ratelimit"
 
 
 def encode_http_filter(http_filter: HttpFilter) -> Any:
@@ -146,28 +170,34 @@ def decode_http_filters(fields: Fields, field: str) -> tuple[HttpFilter, ...]:
     return tuple(found)
 
 
-def encode_overrides(fault: FaultPolicy | None, cors: CorsPolicy | None) -> dict[str, Any]:
+def encode_overrides(
+    fault: FaultPolicy | None, cors: CorsPolicy | None, limit: LocalRateLimit | None = None
+) -> dict[str, Any]:
     """``typed_per_filter_config`` of a route or a virtual host."""
     overrides = {}
     if fault is not None:
         overrides[FAULT] = pack(_encode_fault(fault))
     if cors is not None:
         overrides[CORS] = pack(_encode_cors(cors))
+    if limit is not None:
+        overrides[RATE_LIMIT] = pack(local_rate_limits.encode_rate_limit(limit))
     return overrides
 
 
-def decode_overrides(fields: Fields) -> tuple[FaultPolicy | None, CorsPolicy | None]:
+def decode_overrides(fields: Fields) -> tuple[FaultPolicy | None, CorsPolicy | None, LocalRateLimit | None]:
     """From ``typed_per_filter_config`` of a route or a virtual host; other filters' entries are errors."""
     entries = fields.take("typed_per_filter_config")
-    fault, cors = None, None
+    fault, cors, limit = None, None, None
     for key in sorted(entries):
         packed = fields.nested(entries[key], f'typed_per_filter_config["{key}"]')
-        message, config = unpack(packed, (fault_pb2.HTTPFault, cors_pb2.CorsPolicy))
+        message, config = unpack(packed, (fault_pb2.HTTPFault, cors_pb2.CorsPolicy, local_rate_limits.MESSAGE))
         if message is fault_pb2.HTTPFault:
             fault = _decode_fault(config)
-        else:
+        elif message is cors_pb2.CorsPolicy:
             cors = _decode_cors(config)
-    return fault, cors
+        else:
+            limit = local_rate_limits.decode_rate_limit(config)
+    return fault, cors, limit
 
 
 def _encode_fault(policy: FaultPolicy) -> Any:

@@ -12,6 +12,7 @@ from collections import OrderedDict
 from typing import Any, Final
 
 from envoy.config.core.v3 import base_pb2
+from envoy.extensions.transport_sockets.tls.v3 import secret_pb2
 from envoy.service.discovery.v3 import discovery_pb2
 from google.protobuf import any_pb2, json_format, struct_pb2
 from google.protobuf.message import DecodeError as ProtobufDecodeError
@@ -19,8 +20,9 @@ from google.rpc import code_pb2, status_pb2
 
 from mesh_api.node import Node
 from mesh_api.xds.errors import DecodeError
-from mesh_api.xds.resources import BY_TYPE_URL
+from mesh_api.xds.resources import KINDS
 from mesh_api.xds.session.messages import DeltaRequest, DeltaResponse, Request, Response
+from mesh_api.xds.type_urls import SECRET
 
 SERVICE: Final = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 METHOD_NAME: Final = "StreamAggregatedResources"
@@ -31,6 +33,10 @@ DELTA_METHOD: Final = f"/{SERVICE}/{DELTA_METHOD_NAME}"
 """What changed, aggregated."""
 
 _RESOURCE: Final = "envoy.service.discovery.v3.Resource"
+_NAMES: Final[dict[str, tuple[Any, str]]] = {kind.type_url: (kind.message, kind.name_field) for kind in KINDS} | {
+    SECRET: (secret_pb2.Secret, "name")
+}
+"""Message and field in which a resource's name stands."""
 
 
 def node_to_proto(node: Node) -> Any:
@@ -148,8 +154,8 @@ def _named(type_url: str, packed: Any, index: int) -> tuple[str, bytes]:
             packed = discovery_pb2.Resource.FromString(packed.value).resource
         if packed.type_url != type_url:
             raise DecodeError(f"{where}: {packed.type_url or 'a missing type'} in a response of {type_url}")
-        kind = BY_TYPE_URL.get(type_url)
-        name = "" if kind is None else getattr(kind.message.FromString(packed.value), kind.name_field)
+        message, field = _NAMES.get(type_url, (None, ""))
+        name = "" if message is None else getattr(message.FromString(packed.value), field)
     except ProtobufDecodeError as error:
         raise DecodeError(f"{where}: malformed: {error}") from None
     return str(name) or f"#{index}", bytes(packed.value)

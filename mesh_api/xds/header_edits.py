@@ -10,6 +10,7 @@ from mesh_api.xds.fields import Fields
 
 _APPEND = "APPEND_IF_EXISTS_OR_ADD"
 _OVERWRITE = "OVERWRITE_IF_EXISTS_OR_ADD"
+_ONLY = {"ABSENT": "ADD_IF_ABSENT", "PRESENT": "OVERWRITE_IF_EXISTS"}
 
 
 def encode_edits(edits: HeaderEdits) -> dict[str, Any]:
@@ -28,9 +29,12 @@ def encode_headers(headers: Iterable[HeaderValue]) -> list[Any]:
 
 
 def _encode(header: HeaderValue) -> Any:
-    action = base_pb2.HeaderValueOption.HeaderAppendAction.Value(_APPEND if header.append else _OVERWRITE)
+    wanted = _ONLY[header.only] if header.only else _APPEND if header.append else _OVERWRITE
+    action = base_pb2.HeaderValueOption.HeaderAppendAction.Value(wanted)
     return base_pb2.HeaderValueOption(
-        header=base_pb2.HeaderValue(key=header.name, value=header.value), append_action=action
+        header=base_pb2.HeaderValue(key=header.name, value=header.value),
+        append_action=action,
+        keep_empty_value=header.keep_empty,
     )
 
 
@@ -51,8 +55,10 @@ def decode_headers(options: Iterable[Fields]) -> tuple[HeaderValue, ...]:
 
 def _decode(fields: Fields) -> HeaderValue:
     with fields as f:
-        action = f.enum("append_action", _APPEND, _OVERWRITE)
+        action = f.enum("append_action", _APPEND, _OVERWRITE, *_ONLY.values())
+        only = next((name for name, wire in _ONLY.items() if wire == action), "")
         # The deprecated ``append`` is what control planes older than Envoy 1.20 send; unset it means "append".
         append = f.wrapped_flag("append", action == _APPEND)
+        keep = f.flag("keep_empty_value")
         with f.child("header") as header:
-            return HeaderValue(header.text("key"), header.text("value"), append)
+            return HeaderValue(header.text("key"), header.text("value"), append and not only, only, keep)

@@ -23,6 +23,8 @@ def encode_http_protocol(options: HttpProtocolOptions) -> dict[str, Any]:
         common.idle_timeout.CopyFrom(duration(options.idle_timeout))
     if options.max_connection_duration is not None:
         common.max_connection_duration.CopyFrom(duration(options.max_connection_duration))
+    if options.max_stream_duration is not None:
+        common.max_stream_duration.CopyFrom(duration(options.max_stream_duration))
     if options.max_requests_per_connection:
         common.max_requests_per_connection.value = options.max_requests_per_connection
     if options.auto_sni or options.auto_san_validation:
@@ -96,10 +98,11 @@ def _decode(fields: Fields) -> HttpProtocolOptions:
         with f.child("common_http_protocol_options") as common:
             idle, longest = common.duration("idle_timeout"), common.duration("max_connection_duration")
             requests = common.wrapped_number("max_requests_per_connection", 0)
+            stream = common.duration("max_stream_duration")
         with f.child("upstream_http_protocol_options") as names:
             sni, san = names.flag("auto_sni"), names.flag("auto_san_validation")
         protocol, streams, case, keepalive = _decode_protocol(f)
-        return HttpProtocolOptions(protocol, idle, longest, requests, streams, case, keepalive, sni, san)
+        return HttpProtocolOptions(protocol, idle, longest, requests, streams, case, keepalive, sni, san, stream)
 
 
 def _decode_protocol(fields: Fields) -> tuple[str, int | None, bool, tuple[float | None, float | None] | None]:

@@ -10,6 +10,7 @@ from envoy.config.listener.v3 import listener_pb2
 from envoy.extensions.filters.network.mongo_proxy.v3 import mongo_proxy_pb2
 
 from mesh_api.config.authorization import NetworkRbac
+from mesh_api.config.external_authorization import NetworkExtAuthz
 from mesh_api.config.listeners import (
     FilterChain,
     FilterChainMatch,
@@ -21,7 +22,7 @@ from mesh_api.config.listeners import (
     TrafficDirection,
 )
 from mesh_api.config.sockets import SocketAddress
-from mesh_api.xds import connection_manager, external_authorization, tcp_proxy
+from mesh_api.xds import connection_manager, external_authorization, forward_proxy, tcp_proxy
 from mesh_api.xds.access_logs import decode_access_log, encode_access_log
 from mesh_api.xds.addresses import decode_address, decode_cidr, encode_address, encode_cidr
 from mesh_api.xds.authorization import NETWORK_MESSAGE, decode_network_rbac, encode_network_rbac
@@ -39,6 +40,7 @@ TCP: Final = "envoy.filters.network.tcp_proxy"
 RBAC: Final = "envoy.filters.network.rbac"
 MONGO: Final = "envoy.filters.network.mongo_proxy"
 EXT_AUTHZ: Final = "envoy.filters.network.ext_authz"
+SNI_LOOKUP: Final = "envoy.extensions.filters.network.sni_dynamic_forward_proxy"
 
 
 def encode_listener(listener: Listener) -> Any:
@@ -87,7 +89,10 @@ def _encode_chain(chain: FilterChain) -> Any:
 def _encode_guard(guard: Guard) -> Any:
     if isinstance(guard, NetworkRbac):
         return components_pb2.Filter(name=RBAC, typed_config=pack(encode_network_rbac(guard)))
-    return components_pb2.Filter(name=EXT_AUTHZ, typed_config=pack(encode_network_ext_authz(guard)))
+    if isinstance(guard, NetworkExtAuthz):
+        return components_pb2.Filter(name=EXT_AUTHZ, typed_config=pack(encode_network_ext_authz(guard)))
+    config = forward_proxy.encode_sni_forward_proxy(guard)
+    return components_pb2.Filter(name=SNI_LOOKUP, typed_config=pack(config))
 
 
 def _encode_counting(terminal: NetworkFilter) -> list[Any]:
@@ -188,6 +193,7 @@ def _decode_match(fields: Fields) -> FilterChainMatch:
 _GUARDS: Final[dict[Any, Callable[[Fields], Guard]]] = {
     NETWORK_MESSAGE: decode_network_rbac,
     external_authorization.NETWORK_MESSAGE: decode_network_ext_authz,
+    forward_proxy.SNI_MESSAGE: forward_proxy.decode_sni_forward_proxy,
 }
 """Message of a guard to what reads it."""
 

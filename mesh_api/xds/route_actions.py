@@ -19,11 +19,13 @@ from mesh_api.config.routes import (
 from mesh_api.xds.errors import EncodeError
 from mesh_api.xds.fields import Fields
 from mesh_api.xds.header_edits import decode_edits, encode_edits
+from mesh_api.xds.internal_redirects import decode_redirects, encode_redirects
 from mesh_api.xds.labels import encode_labels, read_match
 from mesh_api.xds.matchers import decode_regex, encode_regex
 from mesh_api.xds.retries import decode_retry, encode_retry
 from mesh_api.xds.values import boolean, duration, read_runtime_fraction, runtime_fraction, uint32
 
+CONNECT: Final = "CONNECT"
 _NOT_FOUND_CODES: Final = {503: "SERVICE_UNAVAILABLE", 404: "NOT_FOUND", 500: "INTERNAL_SERVER_ERROR"}
 _REDIRECT_CODES: Final = {
     301: "MOVED_PERMANENTLY",
@@ -54,8 +56,9 @@ def encode_route_action(action: RouteAction) -> Any:
         append_x_forwarded_host=action.append_x_forwarded_host,
         hash_policy=[_encode_hash_policy(policy) for policy in action.hash_policies],
         request_mirror_policies=[_encode_mirror(mirror) for mirror in action.mirrors],
-        upgrade_configs=[route_pb2.RouteAction.UpgradeConfig(upgrade_type=upgrade) for upgrade in action.upgrades],
+        upgrade_configs=_encode_upgrades(action),
         metadata_match=encode_labels(action.metadata_match),
+        internal_redirect_policy=encode_redirects(action.internal_redirects),
         priority=base_pb2.RoutingPriority.Value("HIGH" if action.high_priority else "DEFAULT"),
     )
     _encode_destination(action, message)
@@ -73,13 +76,23 @@ def _encode_destination(action: RouteAction, message: Any) -> None:
         message.host_rewrite_literal = action.host_rewrite
     if action.auto_host_rewrite:
         message.auto_host_rewrite.CopyFrom(boolean(True))
-    if action.max_stream_duration is not None or action.grpc_timeout_header_max is not None:
+    durations = (action.max_stream_duration, action.grpc_timeout_header_max, action.grpc_timeout_header_offset)
+    if any(one is not None for one in durations):
         message.max_stream_duration.CopyFrom(
             route_pb2.RouteAction.MaxStreamDuration(
                 max_stream_duration=duration(action.max_stream_duration),
                 grpc_timeout_header_max=duration(action.grpc_timeout_header_max),
+                grpc_timeout_header_offset=duration(action.grpc_timeout_header_offset),
             )
         )
+
+
+def _encode_upgrades(action: RouteAction) -> list[Any]:
+    config = route_pb2.RouteAction.UpgradeConfig
+    made = [config(upgrade_type=upgrade) for upgrade in action.upgrades]
+    if action.ends_connect:
+        made.append(config(upgrade_type=CONNECT, connect_config=config.ConnectConfig()))
+    return made + [config(upgrade_type=upgrade, enabled=boolean(False, unless=True)) for upgrade in action.upgrades_off]
 
 
 def _encode_weighted(cluster: WeightedCluster) -> Any:
@@ -142,6 +155,7 @@ def decode_route_action(fields: Fields) -> RouteAction:
             raise f.error("", f"{kind or 'a missing destination'} is not supported")
         with f.child("max_stream_duration") as stream:
             longest, header_max = stream.duration("max_stream_duration"), stream.duration("grpc_timeout_header_max")
+            header_offset = stream.duration("grpc_timeout_header_offset")
         clusters, hashed = decode_weighted_clusters(f) if kind == "weighted_clusters" else ((), False)
         code = f.enum("cluster_not_found_response_code", *_NOT_FOUND_CODES.values())
         return RouteAction(
@@ -153,6 +167,7 @@ def decode_route_action(fields: Fields) -> RouteAction:
             max_stream_duration=longest,
             max_grpc_timeout=f.duration("max_grpc_timeout"),
             grpc_timeout_header_max=header_max,
+            grpc_timeout_header_offset=header_offset,
             retry=None if (retry := f.optional("retry_policy")) is None else decode_retry(retry),
             prefix_rewrite=f.text("prefix_rewrite"),
             regex_rewrite=_decode_rewrite(f.optional("regex_rewrite")),
@@ -162,8 +177,9 @@ def decode_route_action(fields: Fields) -> RouteAction:
             hash_policies=tuple(_decode_hash_policy(policy) for policy in f.children("hash_policy")),
             mirrors=tuple(_decode_mirror(mirror) for mirror in f.children("request_mirror_policies")),
             cluster_not_found_code=next(number for number, name in _NOT_FOUND_CODES.items() if name == code),
-            upgrades=decode_upgrades(f),
+            **_decode_route_upgrades(f),
             metadata_match=read_match(f.optional("metadata_match")),
+            internal_redirects=decode_redirects(f.optional("internal_redirect_policy")),
             high_priority=f.enum("priority") == "HIGH",
         )
 
@@ -187,14 +203,32 @@ def _decode_weighted(fields: Fields) -> WeightedCluster:
 
 
 def decode_upgrades(fields: Fields) -> tuple[str, ...]:
-    """The types in ``upgrade_configs`` of a route action or a connection manager; a switched off one is an error."""
+    """The types in ``upgrade_configs`` of a connection manager that are on."""
     upgrades = []
     for config in fields.children("upgrade_configs"):
         with config as c:
-            if not c.wrapped_flag("enabled", default=True):
-                raise c.error("enabled", "false is not supported")
-            upgrades.append(c.text("upgrade_type"))
+            kind = c.text("upgrade_type")
+            if c.wrapped_flag("enabled", default=True):
+                upgrades.append(kind)
     return tuple(upgrades)
+
+
+def _decode_route_upgrades(fields: Fields) -> dict[str, Any]:
+    """Those of a route action: what is on, what is off, and whether tunnels end here."""
+    on, off, ends = [], [], False
+    for config in fields.children("upgrade_configs"):
+        with config as c:
+            kind, enabled = c.text("upgrade_type"), c.wrapped_flag("enabled", default=True)
+            if c.has("connect_config"):
+                if kind != CONNECT:
+                    raise c.error("connect_config", f"is for {CONNECT}, not for {kind}")
+                c.nothing_in("connect_config")
+                ends = enabled
+            if not enabled:
+                off.append(kind)
+            elif not ends or kind != CONNECT:
+                on.append(kind)
+    return {"upgrades": tuple(on), "upgrades_off": tuple(off), "ends_connect": ends}
 
 
 def _decode_rewrite(fields: Fields | None) -> RegexRewrite | None:

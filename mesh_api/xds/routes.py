@@ -69,7 +69,7 @@ def encode_virtual_host(host: VirtualHost) -> Any:
         routes=[_encode_route(route) for route in host.routes],
         include_request_attempt_count=host.include_request_attempt_count,
         require_tls=route_components_pb2.VirtualHost.TlsRequirementType.Value(requirement),
-        typed_per_filter_config=encode_overrides(None, host.cors),
+        typed_per_filter_config=encode_overrides(None, host.cors, host.rate_limit),
         **encode_edits(host.edits),
     )
 
@@ -80,7 +80,7 @@ def _encode_route(route: Route) -> Any:
         match=_encode_match(route.match),
         metadata=metadata(route.metadata),
         stat_prefix=route.stat_prefix,
-        typed_per_filter_config=encode_overrides(route.fault, route.cors),
+        typed_per_filter_config=encode_overrides(route.fault, route.cors, route.rate_limit),
         **encode_edits(route.edits),
     )
     if route.operation:
@@ -97,7 +97,11 @@ def _encode_route(route: Route) -> Any:
 
 def _encode_match(match: RouteMatch) -> Any:
     path = match.path
-    value = encode_regex(path.value) if path.kind is PathMatchKind.REGEX else path.value
+    value: Any = path.value
+    if path.kind is PathMatchKind.REGEX:
+        value = encode_regex(path.value)
+    elif path.kind is PathMatchKind.CONNECT:
+        value = route_components_pb2.RouteMatch.ConnectMatcher()
     message = route_components_pb2.RouteMatch(
         **{path.kind.value: value},
         case_sensitive=boolean(path.case_sensitive, unless=True),
@@ -126,7 +130,7 @@ def decode_route_configuration(fields: Fields, *, inline: bool = False) -> Route
 
 def _decode_virtual_host(fields: Fields) -> VirtualHost:
     with fields as f:
-        fault, cors = decode_overrides(f)
+        fault, cors, limit = decode_overrides(f)
         if fault is not None:
             raise f.error("typed_per_filter_config", "a fault is supported on routes only")
         return VirtualHost(
@@ -137,12 +141,13 @@ def _decode_virtual_host(fields: Fields) -> VirtualHost:
             require_tls=f.enum("require_tls", "NONE", "ALL") == "ALL",
             edits=decode_edits(f),
             cors=cors,
+            rate_limit=limit,
         )
 
 
 def _decode_route(fields: Fields) -> Route:
     with fields as f:
-        fault, cors = decode_overrides(f)
+        fault, cors, limit = decode_overrides(f)
         with f.child("decorator") as decorator:
             operation = decorator.text("operation")
         return Route(
@@ -152,6 +157,7 @@ def _decode_route(fields: Fields) -> Route:
             edits=decode_edits(f),
             fault=fault,
             cors=cors,
+            rate_limit=limit,
             operation=operation,
             metadata=read_metadata(f.optional("metadata")),
             stat_prefix=f.text("stat_prefix"),
@@ -187,7 +193,10 @@ def _decode_match(fields: Fields) -> RouteMatch:
 def _decode_path(fields: Fields) -> PathMatch:
     kind = fields.oneof("path_specifier")
     case_sensitive = fields.wrapped_flag("case_sensitive", default=True)
-    if kind is None or kind in ("connect_matcher", "path_match_policy"):
+    if kind is None or kind == "path_match_policy":
         raise fields.error("", f"{kind or 'a missing path'} is not supported")
+    if kind == "connect_matcher":
+        fields.nothing_in(kind)
+        return PathMatch(PathMatchKind.CONNECT, "", case_sensitive)
     value = decode_regex(fields.child(kind)) if kind == "safe_regex" else fields.text(kind)
     return PathMatch(PathMatchKind(kind), value, case_sensitive)

@@ -10,8 +10,10 @@ from envoy.extensions.transport_sockets.tls.v3 import common_pb2, secret_pb2, tl
 from google.protobuf import struct_pb2
 
 from mesh_api.config.tls import (
+    CertificateSource,
     CertificateValidation,
     CommonTls,
+    DataSource,
     DownstreamTls,
     RawBuffer,
     SecretSource,
@@ -70,6 +72,7 @@ def _encode_common(common: CommonTls) -> Any:
     message = tls_pb2.CommonTlsContext(
         tls_certificate_sds_secret_configs=[_encode_secret(secret) for secret in common.certificates],
         alpn_protocols=common.alpn,
+        tls_certificates=[_encode_certificate(source) for source in common.tls_certificates],
     )
     if common.parameters != TlsParameters():
         message.tls_params.CopyFrom(_encode_parameters(common.parameters))
@@ -101,14 +104,26 @@ def _encode_validation(validation: CertificateValidation) -> Any:
             "ACCEPT_UNTRUSTED" if validation.accept_untrusted else "VERIFY_TRUST_CHAIN"
         ),
     )
-    if validation.trusted_ca:
-        message.trusted_ca.filename = validation.trusted_ca
-    if validation.crl:
-        message.crl.filename = validation.crl
+    if validation.trusted_ca is not None:
+        message.trusted_ca.CopyFrom(_encode_data(validation.trusted_ca))
+    if validation.crl is not None:
+        message.crl.CopyFrom(_encode_data(validation.crl))
     return message
 
 
+def _encode_certificate(source: CertificateSource) -> Any:
+    return common_pb2.TlsCertificate(certificate_chain=_encode_data(source.chain), private_key=_encode_data(source.key))
+
+
+def _encode_data(source: DataSource) -> Any:
+    if source.filename:
+        return base_pb2.DataSource(filename=source.filename)
+    return base_pb2.DataSource(inline_bytes=source.inline)
+
+
 def _encode_secret(secret: SecretSource) -> Any:
+    if secret.static:
+        return secret_pb2.SdsSecretConfig(name=secret.name)
     source = config_source_pb2.ConfigSource(resource_api_version=config_source_pb2.ApiVersion.V3)
     if secret.cluster:
         target = grpc_service_pb2.GrpcService.EnvoyGrpc(cluster_name=secret.cluster, authority=secret.authority)
@@ -209,7 +224,16 @@ def _decode_common(fields: Fields) -> CommonTls:
             validation,
             f.texts("alpn_protocols"),
             _decode_parameters(f.child("tls_params")),
+            tuple(_decode_certificate(source) for source in f.children("tls_certificates")),
         )
+
+
+def _decode_certificate(fields: Fields) -> CertificateSource:
+    with fields as f:
+        for name in ("certificate_chain", "private_key"):
+            if not f.has(name):
+                raise f.error(name, "is missing")
+        return CertificateSource(_decode_data(f.child("certificate_chain")), _decode_data(f.child("private_key")))
 
 
 def _decode_parameters(fields: Fields) -> TlsParameters:
@@ -223,25 +247,42 @@ def _decode_validation(fields: Fields, roots: SecretSource | None) -> Certificat
     with fields as f:
         return CertificateValidation(
             roots,
-            _decode_file(f.optional("trusted_ca")),
+            _optional_data(f.optional("trusted_ca")),
             tuple(decode_string(name) for name in f.children("match_subject_alt_names")),
             f.texts("verify_certificate_spki"),
             f.texts("verify_certificate_hash"),
-            _decode_file(f.optional("crl")),
+            _optional_data(f.optional("crl")),
             f.enum("trust_chain_verification") == "ACCEPT_UNTRUSTED",
         )
 
 
-def _decode_file(fields: Fields | None) -> str:
-    if fields is None:
-        return ""
+def _optional_data(fields: Fields | None) -> DataSource | None:
+    return None if fields is None else _decode_data(fields)
+
+
+def _decode_data(fields: Fields) -> DataSource:
+    """A file's name must not be empty, and what stands inline is never the empty file."""
     with fields as f:
-        if f.oneof("specifier") != "filename":
-            raise f.error("", "only filename is supported")
-        return f.text("filename")
+        kind = f.oneof("specifier")
+        if kind == "inline_string":
+            found = DataSource(inline=f.text(kind).encode())
+        elif kind == "inline_bytes":
+            found = DataSource(inline=bytes(f.take(kind)))
+        elif kind == "filename":
+            found = DataSource(f.text(kind))
+        else:
+            raise f.error(
+                "", f"{kind or 'a missing source'} is not supported: use filename, inline_bytes or inline_string"
+            )
+        if found == DataSource():
+            raise f.error(kind, "is empty")
+        return found
 
 
 def _decode_secret(fields: Fields) -> SecretSource:
+    if not fields.has("sds_config"):
+        with fields as f:
+            return SecretSource(f.text("name"), static=True)
     with fields as f, f.child("sds_config") as source:
         wait = source.duration("initial_fetch_timeout") == 0
         kind = source.oneof("config_source_specifier")

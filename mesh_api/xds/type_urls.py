@@ -18,5 +18,5 @@ protocol, "Eventual consistency considerations")."""
 WILDCARD: Final = frozenset({CLUSTER, LISTENER})
 """Types of which a proxy takes every resource; a response carries the complete set and absence means removal."""
 
-SHORT_NAMES: Final = {CLUSTER: "CDS", ENDPOINT: "EDS", LISTENER: "LDS", ROUTE: "RDS"}
+SHORT_NAMES: Final = {CLUSTER: "CDS", ENDPOINT: "EDS", LISTENER: "LDS", ROUTE: "RDS", SECRET: "SDS"}
 """For people: logs, status, metrics."""

@@ -15,6 +15,7 @@ from mesh_control.compiler import (
     defaults,
     endpoints,
     explicit,
+    forward_proxies,
     gateways,
     header_case,
     inbound,
@@ -90,7 +91,7 @@ def _gateway(scope: Scope) -> _Made:
 
 def _sidecar(scope: Scope) -> _Made:
     proxy = scope.proxy
-    if not proxy.intercepted and (proxy.limited or proxy.egress_ports or proxy.ingress_ports):
+    if not proxy.intercepted and (proxy.egress_ports or proxy.ingress_ports):
         listeners = [*explicit.egress_listeners(scope), *explicit.ingress_listeners(scope)]
         own = [clusters.black_hole(scope), *explicit.inbound_clusters(scope)]
         return ((), listeners), ((), explicit.routes(scope)), own
@@ -100,6 +101,7 @@ def _sidecar(scope: Scope) -> _Made:
     own = [
         clusters.black_hole(scope),
         clusters.passthrough(scope),
+        *([forward_proxies.unknown(scope)] if outbound_policy.looks_up_unknown(scope) else []),
         clusters.inbound_passthrough(scope),
         *inbound.clusters(scope),
     ]

@@ -21,16 +21,16 @@ def http_filters(scope: Scope) -> tuple[HttpFilter, ...]:
     return (*asked, *tokens.http_filters(scope), *authorization.http_filters(scope))
 
 
-def network_filters(scope: Scope) -> tuple[Guard, ...]:
-    """For connections that carry bytes, which have no tokens."""
-    policies = authorization.policies_of(scope)
+def network_filters(scope: Scope, beside: str = "") -> tuple[Guard, ...]:
+    """For connections that carry bytes, which have no tokens; ``beside`` as in :func:`authorization.policies_of`."""
+    policies = authorization.policies_of(scope, beside)
 
     def made() -> tuple[Guard, ...]:
         return tuple(external_authorization.network_filters(scope, policies))
 
     key = ("asked about connections", scope.proxy.limited)
     asked = scope.shared(key, policies, made) if policies else ()
-    return (*asked, *authorization.guards(scope))
+    return (*asked, *authorization.guards(scope, beside))
 
 
 def policies_of(scope: Scope) -> tuple[Policy, ...]:

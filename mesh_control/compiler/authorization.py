@@ -38,9 +38,9 @@ def http_filters(scope: Scope) -> tuple[RbacFilter, ...]:
     return scope.shared("HTTP authorization", policies, made) if policies else ()
 
 
-def guards(scope: Scope) -> tuple[NetworkRbac, ...]:
-    """For connections to the proxy's workload that carry bytes."""
-    policies = policies_of(scope)
+def guards(scope: Scope, beside: str = "") -> tuple[NetworkRbac, ...]:
+    """For connections to the proxy's workload that carry bytes; ``beside`` as in :func:`policies_of`."""
+    policies = policies_of(scope, beside)
 
     def made() -> tuple[NetworkRbac, ...]:
         found = _filters(scope.world, policies, tcp=True)
@@ -49,14 +49,16 @@ def guards(scope: Scope) -> tuple[NetworkRbac, ...]:
     return scope.shared("TCP authorization", policies, made) if policies else ()
 
 
-def policies_of(scope: Scope) -> tuple[AuthorizationPolicy, ...]:
-    """The policies that rule the proxy's workload: the root namespace's first, each namespace's oldest first."""
+def policies_of(scope: Scope, beside: str = "") -> tuple[AuthorizationPolicy, ...]:
+    """The policies that rule the proxy's workload: the root namespace's first, each namespace's oldest first. ``beside``:
+    another namespace whose policies for such workloads count as well."""
     near = by_namespace(scope.world)
-    namespaces = [name for name in dict.fromkeys((scope.root_namespace, scope.proxy.namespace)) if name in near]
+    wanted = dict.fromkeys((scope.root_namespace, scope.proxy.namespace, beside))
+    namespaces = [name for name in wanted if name in near]
     if not namespaces:
         return ()
     return scope.shared(
-        ("authorization policies", scope.proxy.namespace, scope.label_pairs),
+        ("authorization policies", scope.proxy.namespace, beside, scope.label_pairs),
         (),
         lambda: tuple(p for name in namespaces for p in near[name] if attached(p, p.spec, scope)),
     )

@@ -7,6 +7,7 @@ from mesh_api.config import (
     CertificateValidation,
     Cluster,
     CommonTls,
+    DataSource,
     SecretSource,
     StringMatch,
     StringMatchKind,
@@ -73,7 +74,7 @@ def _validation(world: World, asked: ClientTls, names: Sequence[str]) -> Certifi
     return CertificateValidation(
         roots=credential(world, f"{by_secret}{ROOTS_OF}") if by_secret else SecretSource(file, tls.SECRETS),
         subject_alt_names=tuple(StringMatch(StringMatchKind.EXACT, name) for name in names),
-        crl="" if by_secret else asked.ca_crl or "",
+        crl=DataSource(asked.ca_crl) if asked.ca_crl and not by_secret else None,
     )
 
 

@@ -22,8 +22,10 @@ ALWAYS = (
 
 def is_hidden(scope: Scope, service: Service) -> bool:
     """Whether the proxy must not see the hosts of a service."""
-    if scope.proxy.limited or scope.proxy.cluster == defaults.CLUSTER:
+    if scope.proxy.cluster == defaults.CLUSTER:
         return False
+    if service.node_local:
+        return True
     hosts, wildcards = scope.world.once("cluster-local hosts", lambda: _known(scope.world.mesh))
     return bool(most_specific(service.hostname, hosts, wildcards))
 

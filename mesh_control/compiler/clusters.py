@@ -1,5 +1,6 @@
 """Clusters: one for each port of each visible service, and one for each subset of it."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -26,6 +27,7 @@ from mesh_control.compiler import (
     connection_pools,
     defaults,
     endpoints,
+    forward_proxies,
     locality,
     names,
     outbound_policy,
@@ -34,6 +36,7 @@ from mesh_control.compiler import (
     traffic_policies,
 )
 from mesh_control.compiler.peer_authentication import TlsMode, mtls_of_namespace
+from mesh_control.compiler.proxy_headers import keeps_header_case
 from mesh_control.compiler.scope import Scope
 from mesh_control.compiler.traffic_policies import Settings
 from mesh_control.services import Protocol, Resolution, Service, ServicePort
@@ -44,6 +47,7 @@ from mesh_policy.networking.destination_rule import Subset, ZoneAwareLbSetting
 
 T = TypeVar("T")
 
+_IDENTITY = re.compile(r"spiffe://[^/]+/(ns/[^/]+/sa/[^/]+)")
 _NO_NAMES = Cluster("", ClusterType.ORIGINAL_DST)
 """A cluster that asks for no names."""
 
@@ -65,11 +69,14 @@ def outbound(scope: Scope) -> list[Cluster]:
 
 def surroundings(scope: Scope) -> tuple[object, ...]:
     """What besides the view of the mesh decides about these clusters."""
-    return outbound_policy.looked_up(scope.proxy), () if scope.proxy.limited else scope.proxy.client_files
+    files = scope.proxy.client_files, scope.proxy.plain
+    return outbound_policy.looked_up(scope.proxy), files, keeps_header_case(scope)
 
 
 def of_service(scope: Scope, service: Service) -> tuple[Cluster, ...]:
     """Those of its ports, each with those of its subsets."""
+    if service.resolution is Resolution.ALIAS:
+        return ()
     rules = scope.destination_rules(service)
     located = service.resolution.by_name and locality.looks(scope.world, service, rules) and scope.client
     what = (
@@ -77,6 +84,7 @@ def of_service(scope: Scope, service: Service) -> tuple[Cluster, ...]:
         scope.proxy.is_gateway,
         located,
         surroundings(scope),
+        scope.network if service.resolution.by_name else None,
     )  # which may have secrets, and is told the hosts of headless services
     inputs = service, scope.world.members_of(service), *rules
     return scope.shared(what, inputs, partial(_of_service, scope, service, rules))
@@ -86,12 +94,16 @@ def _of_service(scope: Scope, service: Service, rules: Sequence[DestinationRule]
     made = []
     selected = any(rule.spec.workload_selector is not None for rule in rules)
     for port in service.ports:
-        dialled = False
-        for subset in (None, *traffic_policies.subsets(rules)):
+        dialled, named = False, forward_proxies.is_named(service)
+        if named and port.protocol not in forward_proxies.CARRIED:
+            continue
+        for subset in (None, *(() if named else traffic_policies.subsets(rules))):
             cluster = _cluster(scope, service, port, subset, dialled=dialled)
-            if _lacks_hosts(cluster) and subset is not None and not scope.proxy.limited:
+            if _lacks_hosts(cluster) and subset is not None:
                 continue  # routes to it answer that there is no such cluster (Istio)
             cluster = replace(cluster, **described(service, rules, subset))
+            if named:
+                cluster = replace(cluster, services=())  # names its host alone (Istio)
             settings = traffic_policies.settings(rules, port.number, subset, scope.world.mesh)
             cluster = connection_pools.with_pool(scope, cluster, settings.connection_pool, port.protocol)
             cluster = connection_pools.with_budget(cluster, settings.retry_budget)
@@ -99,13 +111,12 @@ def _of_service(scope: Scope, service: Service, rules: Sequence[DestinationRule]
             cluster = _with_localities(scope, cluster, service, port, subset, settings)
             cluster = _with_balancer(cluster, settings.load_balancer)
             dialled = cluster.type is ClusterType.ORIGINAL_DST if subset is None else dialled
-            told = scope.proxy.limited or (
-                settings.tls is not None and client_tls.is_withheld(scope, settings.tls, selected=selected)
-            )
-            if not told:
+            withheld = settings.tls is not None and client_tls.is_withheld(scope, settings.tls, selected=selected)
+            if not withheld:
                 cluster = _with_tls(scope, cluster, service, port, subset, settings)
-            elif settings.tls is not None and settings.tls.mode in TO_HOSTS and not scope.proxy.limited:
+            elif settings.tls is not None and settings.tls.mode in TO_HOSTS:
                 cluster = replace(cluster, metadata=client_tls.without_mesh_alpn(cluster))
+            cluster = forward_proxies.checked(cluster, settings.tls) if named else cluster
             made.append(cluster if scope.proxy.limited else _announcing(cluster, settings.proxy_protocol))
     return tuple(made)
 
@@ -127,11 +138,14 @@ def _cluster(
         http=HttpProtocolOptions(spoken(port.protocol, looks=not scope.proxy.is_gateway)),
         alt_stat_name=names.statistics(_counted_as(scope, service, port, subset) or name),
     )
+    if forward_proxies.is_named(service):
+        return forward_proxies.hosts(scope.proxy, service, cluster)
     if dialled or _dials(subset):
-        return _original_destination(cluster)
+        return _original_destination(cluster, port)
     if service.resolution.by_name:
         hosts = endpoints.assignment(scope, service, port, subset)
-        single = service.resolution is Resolution.LOGICAL_DNS and sum(len(x.endpoints) for x in hosts.localities) == 1
+        logical = service.races or service.resolution is Resolution.LOGICAL_DNS
+        single = logical and sum(len(x.endpoints) for x in hosts.localities) == 1
         kind = (
             ClusterType.LOGICAL_DNS if single else ClusterType.STRICT_DNS
         )  # Envoy wants exactly one name for the former
@@ -141,10 +155,10 @@ def _cluster(
             dns_jitter=defaults.DNS_JITTER,
             dns_max_queries=defaults.DNS_MAX_QUERIES,
             dns_refresh_rate=scope.world.mesh.dns_refresh_rate.total_seconds(),
-            dns_lookup_family=outbound_policy.looked_up(scope.proxy),
+            dns_lookup_family="ALL" if service.races else outbound_policy.looked_up(scope.proxy),
         )
     elif not endpoints.known_here(scope, service):
-        cluster = _original_destination(cluster)
+        cluster = _original_destination(cluster, port)
     return cluster
 
 
@@ -197,7 +211,9 @@ def _with_tls(
     scope: Scope, cluster: Cluster, service: Service, port: ServicePort, subset: Subset | None, settings: Settings
 ) -> Cluster:
     """As the DestinationRule says; where it says nothing, mutual TLS to whoever takes it (Istio's auto mTLS)."""
-    sni = names.sni(port.number, subset.name if subset else "", service.hostname)
+    named = forward_proxies.is_named(service)
+    sni = "" if named else names.sni(port.number, subset.name if subset else "", service.hostname)
+    accounts = () if named else identities(scope, service)
     http2 = cluster.http.protocol == "http2"
     asked = settings.tls
     files = _client_files(scope, service, asked)
@@ -205,13 +221,17 @@ def _with_tls(
         dialled = cluster.type is ClusterType.ORIGINAL_DST
         own = traffic_policies.general(scope.destination_rules(service)) if subset is None else subset.traffic_policy
         alike = _passes(own) or service.headless or service.resolution is Resolution.NONE
-        off = not scope.world.mesh.enable_auto_mtls or (alike and not _all_mutual(scope, service, port))
+        off = (
+            scope.proxy.plain
+            or not scope.world.mesh.enable_auto_mtls
+            or (alike and not _all_mutual(scope, service, port))
+        )
         if off or service.external or mtls_of_namespace(scope.world, service.namespace) is TlsMode.DISABLE:
             return cluster
         if files is not None:
             files = files.model_copy(update={"sni": sni})
-            return client_tls.to_host(scope, cluster, files, identities(scope, service))
-        mutual = tls.mutual_client(sni, identities(scope, service), http2=http2)
+            return client_tls.to_host(scope, cluster, files, accounts)
+        mutual = tls.mutual_client(sni, accounts, http2=http2)
         if dialled:
             return replace(cluster, tls=mutual)
         matches = (
@@ -220,7 +240,7 @@ def _with_tls(
         )
         return replace(cluster, tls_matches=matches)
     if asked.mode == "ISTIO_MUTUAL" and files is None:
-        names_ = asked.subject_alt_names or identities(scope, service)
+        names_ = asked.subject_alt_names or accounts
         return replace(cluster, tls=tls.mutual_client(asked.sni or sni, names_, http2=http2))
     marked = cluster
     if asked.mode in TO_HOSTS:
@@ -228,7 +248,7 @@ def _with_tls(
     if files is not None:
         return client_tls.to_host(scope, marked, files, ())
     if asked.mode in TO_HOSTS:
-        known = () if service.of_kubernetes else identities(scope, service)
+        known = () if service.of_kubernetes else accounts
         return client_tls.to_host(scope, marked, asked, known)
     return cluster
 
@@ -275,13 +295,16 @@ def identities(scope: Scope, service: Service) -> tuple[str, ...]:
 
 
 def _identities(world: World, service: Service) -> tuple[str, ...]:
-    domains = world.trust_domains
     accounts = {(w.namespace, w.service_account) for w in world.members_of(service) if w.service_account}
-    found = {f"spiffe://{domain}/ns/{namespace}/sa/{account}" for namespace, account in accounts for domain in domains}
-    return tuple(sorted(found | set(service.subject_alt_names)))
+    accounts |= {(service.namespace, account) for account in service.accounts}
+    own, *aliases = world.trust_domains
+    found = {f"spiffe://{own}/ns/{namespace}/sa/{account}" for namespace, account in accounts}
+    found |= set(service.subject_alt_names)
+    paths = [match[1] for name in found if (match := _IDENTITY.fullmatch(name)) is not None]
+    return tuple(sorted(found | {f"spiffe://{domain}/{path}" for path in paths for domain in aliases}))
 
 
-def _original_destination(cluster: Cluster) -> Cluster:
+def _original_destination(cluster: Cluster, port: ServicePort | None = None) -> Cluster:
     cluster = replace(cluster, type=ClusterType.ORIGINAL_DST, lb_policy=LbPolicy.CLUSTER_PROVIDED, eds_service_name="")
     cluster = replace(
         cluster,
@@ -290,11 +313,12 @@ def _original_destination(cluster: Cluster) -> Cluster:
         dns_refresh_rate=_NO_NAMES.dns_refresh_rate,
         dns_lookup_family=_NO_NAMES.dns_lookup_family,
     )
-    return replace(cluster, cleanup_interval=defaults.IDLE_ENDPOINT_TTL)
+    override = port.override or None if port is not None else None
+    return replace(cluster, cleanup_interval=defaults.IDLE_ENDPOINT_TTL, original_dst_port=override)
 
 
 def _with_balancer(cluster: Cluster, balancer: policy.LoadBalancer | None) -> Cluster:
-    if balancer is None or cluster.type is ClusterType.ORIGINAL_DST:
+    if balancer is None or cluster.lb_policy is LbPolicy.CLUSTER_PROVIDED:
         return cluster
     if balancer.simple == "PASSTHROUGH":
         return replace(_original_destination(cluster), load_assignment=None)
@@ -311,7 +335,7 @@ def _with_localities(
 ) -> Cluster:
     """Whether localities have weights of their own, and, where the cluster has its hosts within, these in their order."""
     found = locality.rule(scope.world.mesh, settings.load_balancer, service)
-    if found is None or scope.proxy.limited:
+    if found is None or cluster.type is ClusterType.FORWARD_PROXY:
         return cluster
     watched, setting = settings.outlier_detection is not None, found.setting
     if cluster.load_assignment is not None:
@@ -374,6 +398,8 @@ def _with_outliers(cluster: Cluster, service: Service, outliers: policy.OutlierD
         max_ejection_percent=outliers.max_ejection_percent or 10,
         split_external_local_origin_errors=bool(outliers.split_external_local_origin_errors),
     )
+    if cluster.type is ClusterType.FORWARD_PROXY:
+        return replace(cluster, outlier_detection=detection)
     panic = 0.0 if service.near else float(outliers.min_health_percent or 0)
     return replace(cluster, outlier_detection=detection, healthy_panic_threshold=panic)
 
@@ -396,20 +422,19 @@ def passthrough(scope: Scope) -> Cluster:
     """Whatever address was dialled."""
 
     def made() -> Cluster:
-        protocol = "http1" if scope.proxy.limited else "downstream"
         cluster = Cluster(
             defaults.PASSTHROUGH,
             ClusterType.ORIGINAL_DST,
             defaults.CONNECT_TIMEOUT,
             LbPolicy.CLUSTER_PROVIDED,
             thresholds=defaults.THRESHOLDS,
-            http=HttpProtocolOptions(protocol, idle_timeout=defaults.IDLE_CONNECTION_TTL),
+            http=HttpProtocolOptions("downstream", idle_timeout=defaults.IDLE_CONNECTION_TTL),
             cleanup_interval=defaults.IDLE_ENDPOINT_TTL,
             alt_stat_name=names.statistics(defaults.PASSTHROUGH),
         )
         return connection_pools.of_the_mesh(scope.world.mesh, cluster)
 
-    return scope.shared(("passthrough", scope.proxy.limited), (), made)
+    return scope.shared("passthrough", (), made)
 
 
 def inbound_passthrough(scope: Scope) -> Cluster:

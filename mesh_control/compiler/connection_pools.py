@@ -5,11 +5,13 @@ from datetime import timedelta
 
 from mesh_api.config import CircuitBreakerThresholds, Cluster, HttpProtocolOptions, RetryBudget
 from mesh_control.compiler import defaults
+from mesh_control.compiler.proxy_headers import keeps_header_case
 from mesh_control.compiler.scope import Scope
 from mesh_control.services import Protocol
 from mesh_policy.mesh_config import MeshConfig
 from mesh_policy.networking import destination_rule as policy
 
+MAY_BE_HTTP1 = Protocol.HTTP, Protocol.HTTP_PROXY, Protocol.AUTO
 Keepalive = tuple[int | None, int | None, int | None]
 
 
@@ -24,6 +26,8 @@ def with_pool(
     tcp = (pool.tcp if pool is not None else None) or policy.TcpSettings()
     http = (pool.http if pool is not None else None) or policy.HttpSettings()
     undecided = cluster.http.protocol == "downstream"  # and stays so: nobody knows whether it is HTTP at all
+    if protocol in MAY_BE_HTTP1 and keeps_header_case(scope):
+        undecided = True  # HTTP/2 has no case
     if protocol is not None and not undecided and _is_upgraded(scope, http, protocol):
         cluster = replace(cluster, http=replace(cluster.http, protocol="http2"))
     return replace(
@@ -89,15 +93,13 @@ def _probes(found: policy.Http2KeepAlive | None) -> tuple[float | None, float | 
 
 
 def _is_upgraded(scope: Scope, http: policy.HttpSettings, protocol: Protocol) -> bool:
-    """A rule's own word holds for every port, the mesh's for those that are declared as HTTP/1.1 or HTTP/2. A proxy that
-    cannot speak HTTP/2 is not made to by the mesh."""
+    """A rule's own word holds for every port, the mesh's for those that are declared as HTTP/1.1 or HTTP/2."""
     if http.use_client_protocol:
         return False
     asked = http.h2_upgrade_policy or "DEFAULT"
     if asked != "DEFAULT":
         return asked == "UPGRADE"
-    by_mesh = scope.world.mesh.h2_upgrade_policy == "UPGRADE" and not scope.proxy.limited
-    return by_mesh and protocol.is_http
+    return scope.world.mesh.h2_upgrade_policy == "UPGRADE" and protocol.is_http
 
 
 def _keepalive(mesh: MeshConfig, tcp: policy.TcpSettings) -> Keepalive | None:

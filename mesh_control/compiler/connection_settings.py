@@ -54,6 +54,7 @@ def manager(scope: Scope, side: Side, settings: ProxyConfig) -> dict[str, Any]:
     topology = settings.gateway_topology
     if side is Side.GATEWAY:
         fields["xff_num_trusted_hops"] = topology.num_trusted_proxies if topology is not None else 0
+        fields["internal_networks"] = scope.world.internal_networks
     found = connection_settings(scope, settings)
     if found is not None:
         fields |= _limits(found)

@@ -26,9 +26,10 @@ from mesh_control.compiler.proxy_headers import ProxyHeaders, proxy_config, prox
 from mesh_control.compiler.scope import Scope
 from mesh_control.compiler.telemetry import Side, side_of
 from mesh_control.compiler.tracing import Traces
+from mesh_control.compiler.virtual_hosts import LOOKED_UP
 
-UNDECLARED: Final = "allow_any"
-"""The route of hosts that nobody declares."""
+UNDECLARED: Final = "allow_any", LOOKED_UP
+"""The routes of hosts that nobody declares."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +136,10 @@ def _filter(setup: Setup, terminal: NetworkFilter) -> NetworkFilter:
     filters = tuple(
         replace(f, suppress_envoy_headers=suppress) if isinstance(f, RouterFilter) else f for f in terminal.http_filters
     )
+    table = terminal.route_config
+    if table is not None:
+        hosts = tuple(_host(setup.headers, host) for host in table.virtual_hosts)
+        fields["route_config"] = replace(table, virtual_hosts=hosts)
     return replace(terminal, http_filters=filters, access_logs=setup.logs.http, **fields)
 
 
@@ -169,7 +174,7 @@ def _host(headers: ProxyHeaders, host: VirtualHost) -> VirtualHost:
 
 def _rewrites(route: Route, action: RouteAction) -> bool:
     """Requests that come with another path or host, and those to hosts that nobody declares (Istio)."""
-    return bool(action.prefix_rewrite or action.regex_rewrite or action.host_rewrite or route.name == UNDECLARED)
+    return bool(action.prefix_rewrite or action.regex_rewrite or action.host_rewrite or route.name in UNDECLARED)
 
 
 def _route(route: Route) -> Route:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from mesh_api.config import HashPolicy
 from mesh_control.compiler import names
 from mesh_control.compiler.scope import MESH, Scope
-from mesh_control.services import Service
+from mesh_control.services import Resolution, Service
 from mesh_policy import VirtualService
 from mesh_policy.hosts import qualify
 from mesh_policy.networking.destination_rule import ConsistentHash, TrafficPolicy
@@ -33,13 +33,26 @@ def service_of(scope: Scope, owner: VirtualService, destination: Destination) ->
 
 
 def cluster_of(scope: Scope, owner: VirtualService, destination: Destination, place: Place) -> str:
-    """Name of the destination's cluster; an alias leads to what it stands for. Backends that a route of the Gateway API may
-    not use have no host: there is no such cluster (Istio)."""
+    """Name of the destination's cluster; an alias leads to the host that it is for, which may be another alias, of which
+    there is no cluster. Backends that a route of the Gateway API may not use have no host: there is none either (Istio)."""
     if not destination.host:
         return UNKNOWN
     host = qualify(destination.host, owner.metadata.namespace)
-    target = scope.aliases.get(host, host)
-    return names.outbound(_port(scope, target, destination, place), destination.subset or "", target)
+    target = led_to(scope, host, place)
+    return names.outbound(_port(scope, host, destination, place), destination.subset or "", target)
+
+
+def led_to(scope: Scope, host: str, place: Place) -> str:
+    """The host that an alias is for. For requests in sidecars only one that the listener has, with its port, is known
+    (Istio)."""
+    known = scope.by_host.get(host)
+    if known is None or known.resolution is not Resolution.ALIAS:
+        return host
+    if place.gateway != MESH or place.stream or not place.port:
+        return known.stands_for
+    listed = (s for item in scope.egress if item.port in (None, place.port) for s in item.services)
+    seen = any(port.number == place.port for s in listed if s.hostname == host for port in s.ports)
+    return known.stands_for if seen else host
 
 
 def _port(scope: Scope, host: str, destination: Destination, place: Place) -> int:

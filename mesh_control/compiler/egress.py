@@ -125,6 +125,14 @@ class _Hosts:
         return any(within(host, pattern) for pattern in listed)
 
 
+def exact_hosts(policy: EgressListener, home: str) -> frozenset[tuple[str, str]] | None:
+    """Namespaces and host names that a listener of a Sidecar takes, where it names each of them; else ``None``."""
+    named = [host.partition("/") for host in policy.hosts if not host.startswith(NOT)]
+    if any(namespace == ANYWHERE or host.startswith("*") for namespace, _, host in named):
+        return None
+    return frozenset((home if namespace == HERE else namespace, host) for namespace, _, host in named)
+
+
 def listener(
     policy: EgressListener,
     home: str,
@@ -203,9 +211,9 @@ def _part(service: Service, only: int | None, ports: set[int], trimmed: Trimmed)
     """A service as far as an egress listener with one port, or the rule that leads to it, has use for it."""
     wanted = {only} if only else ports if 0 not in ports else {port.number for port in service.ports}
     numbers = tuple(port.number for port in service.ports if port.number in wanted)
-    if len(numbers) == len(service.ports):
-        return service
-    return trimmed(service, numbers) if numbers else None
+    if not numbers and (only or 0 not in ports):
+        return None
+    return service if len(numbers) == len(service.ports) else trimmed(service, numbers)
 
 
 def _add(found: dict[str, Service], service: Service) -> None:

@@ -7,11 +7,12 @@ from functools import partial
 from mesh_api.config import ClusterLoadAssignment, Endpoint, LocalityEndpoints, PipeAddress, SocketAddress
 from mesh_api.config.clusters import UNLIMITED
 from mesh_api.config.endpoints import HealthStatus
-from mesh_control.compiler import cluster_local, defaults, locality, names, traffic_policies
+from mesh_control.compiler import cluster_local, defaults, locality, names, split_horizon, traffic_policies
 from mesh_control.compiler.peer_authentication import takes_tls
 from mesh_control.compiler.scope import Scope
 from mesh_control.services import Health, Origin, Resolution, Service, ServicePort, Workload
 from mesh_policy import DestinationRule
+from mesh_policy.hosts import is_address
 from mesh_policy.networking.destination_rule import Subset
 from mesh_policy.networking.workload_entry import UNIX
 
@@ -41,6 +42,7 @@ def of_service(scope: Scope, service: Service) -> tuple[ClusterLoadAssignment, .
         scope.proxy.node if service.node_local else "",
         locality.looks(scope.world, service, rules) and scope.client,
         cluster_local.is_hidden(scope, service),
+        scope.network,
     )
     inputs = service, scope.world.members_of(service), *rules
     return scope.shared(what, inputs, partial(_of_service, scope, service, rules))
@@ -66,11 +68,14 @@ def assignment(
     wanted = (subset.labels or {}) if subset is not None else {}
     members = [
         workload
-        for workload in scope.world.members_of(service)
+        for workload in map(scope.world.placed, scope.world.members_of(service))
         if wanted.items() <= workload.labels.items()
         and workload.port(port)
         and (not service.node_local or workload.node == scope.proxy.node)
+        and split_horizon.is_seen(scope, workload)
     ]
+    if not service.resolution.by_name:  # nobody would look names up
+        members = [w for w in members if not w.address or w.address.startswith(UNIX) or is_address(w.address)]
     if cluster_local.is_hidden(scope, service):
         members = []
     if any(workload.health is Health.UNHEALTHY for workload in members) and _panics(scope, service, port, subset):
@@ -80,6 +85,8 @@ def assignment(
     tls = traffic_policies.tls_mode(scope.destination_rules(service), port.number, subset)
     places = sorted({workload.locality for workload in members})
     hosts = [_locality(scope, place, members, port, tls) for place in places]
+    if not service.resolution.by_name:  # whose names istiod 1.31 does not send through gateways
+        hosts = split_horizon.through_gateways(scope, hosts)
     seen = settings.outlier_detection is not None if watched is None else watched
     client = scope.client
     if client is not None and service.resolution.by_name and subset is not None:

@@ -14,7 +14,7 @@ from mesh_api.config import (
 )
 from mesh_control.compiler import admission, defaults, filter_chains, inbound, names, outbound, virtual_hosts
 from mesh_control.compiler.scope import Scope
-from mesh_control.services import Service, ServicePort
+from mesh_control.services import Resolution, Service, ServicePort
 
 Reached = tuple[str, int, Service, ServicePort]
 
@@ -23,7 +23,10 @@ def _reached(scope: Scope) -> list[Reached]:
     """``HOST:PORT``, the loopback port, the service and its port, for every egress port that names a known service."""
     found = []
     known = {
-        f"{service.hostname}:{port.number}": (service, port) for service in scope.services for port in service.ports
+        f"{service.hostname}:{port.number}": (service, port)
+        for service in scope.services
+        if service.resolution is not Resolution.ALIAS
+        for port in service.ports
     }
     for target, number in scope.proxy.egress_ports.items():
         if target in known:

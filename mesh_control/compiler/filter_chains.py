@@ -11,11 +11,14 @@ from mesh_api.config import (
 from mesh_control.compiler import defaults, names
 
 
-def outbound_http(stat_prefix: str, rds_name: str) -> HttpConnectionManager:
-    """HTTP from the application, routes by discovery."""
+def outbound_http(
+    stat_prefix: str, rds_name: str, before: tuple[HttpFilter, ...] = (), behind: tuple[HttpFilter, ...] = ()
+) -> HttpConnectionManager:
+    """HTTP from the application, routes by discovery; with filters ``before`` all else, and ``behind`` all but the router."""
+    *usual, router = defaults.HTTP_FILTERS
     return HttpConnectionManager(
         stat_prefix=names.statistics(stat_prefix),
-        http_filters=defaults.HTTP_FILTERS,
+        http_filters=(*before, *usual, *behind, router),
         rds_name=rds_name,
         access_logs=defaults.ACCESS_LOGS,
         normalize_path=True,

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from mesh_api.config import Cluster
-from mesh_control.compiler import defaults
-from mesh_control.compiler.proxy_headers import proxy_config
+from mesh_control.compiler import defaults, ingress
+from mesh_control.compiler.proxy_headers import keeps_header_case
 from mesh_control.compiler.scope import Scope
 from mesh_control.services import Protocol, Service
 
@@ -14,19 +14,14 @@ _MAY_BE_HTTP = (Protocol.HTTP, Protocol.AUTO)
 
 def kept(scope: Scope, clusters: Iterable[Cluster]) -> list[Cluster]:
     """The clusters, those for HTTP with it where the proxy's settings ask for it."""
-    return [_kept(scope, cluster) for cluster in clusters] if _is_wanted(scope) else list(clusters)
+    return [_kept(scope, cluster) for cluster in clusters] if keeps_header_case(scope) else list(clusters)
 
 
 def kept_together(scope: Scope, clusters: tuple[Cluster, ...]) -> tuple[Cluster, ...]:
     """The same for clusters that many proxies have together, which they keep together."""
-    if not _is_wanted(scope):
+    if not keeps_header_case(scope):
         return clusters
     return scope.shared("header case together", (clusters,), lambda: tuple(kept(scope, clusters)))
-
-
-def _is_wanted(scope: Scope) -> bool:
-    headers = proxy_config(scope).proxy_headers
-    return not scope.proxy.limited and headers is not None and bool(headers.preserve_http1_header_case)
 
 
 def _kept(scope: Scope, cluster: Cluster) -> Cluster:
@@ -43,10 +38,14 @@ def _is_http(scope: Scope, name: str) -> bool:
     direction, _, rest = name.partition("|")
     port, _, rest = rest.partition("|")
     if direction == "outbound":
-        service = scope.world.service_by_host.get(rest.rpartition("|")[2])
+        service = scope.by_host.get(rest.rpartition("|")[2])
         return service is not None and _speaks_http(service, int(port))
     if direction != "inbound":
         return False
+    sidecar = ingress.rules(scope)
+    if sidecar is not None:
+        listed = (item.port for item in ingress.ports(sidecar) if item.port.number == int(port))
+        return next((own.protocol in _MAY_BE_HTTP for own in listed), False)
     ports = (own for service, member in scope.own_instances for own in service.ports if member.port(own) == int(port))
     return next((own.protocol in _MAY_BE_HTTP for own in ports), False)
 

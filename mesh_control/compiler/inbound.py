@@ -13,7 +13,6 @@ from mesh_api.config import (
     LbPolicy,
     Listener,
     ListenerFilter,
-    ListenerFilterExemption,
     Route,
     RouteAction,
     RouteConfiguration,
@@ -37,7 +36,7 @@ from mesh_control.compiler import (
 )
 from mesh_control.compiler import clusters as all_clusters
 from mesh_control.compiler.inbound_chains import ChainKind
-from mesh_control.compiler.peer_authentication import PeerMode, effective
+from mesh_control.compiler.peer_authentication import PeerMode, TlsMode, effective
 from mesh_control.compiler.route_matches import EVERYTHING
 from mesh_control.compiler.scope import Scope
 from mesh_control.proxies import INBOUND_PORT
@@ -58,11 +57,11 @@ def served(scope: Scope) -> list[Served]:
             for item in ingress.ports(sidecar)
             if ingress.is_redirected(scope, item)
         ]
-    if not (scope.proxy.intercepted or scope.proxy.limited or scope.proxy.ingress_ports):
+    if not (scope.proxy.intercepted or scope.proxy.ingress_ports):
         return []  # without redirection the application itself listens on its ports (Istio)
     found: dict[int, Served] = {}
     for service, member in scope.own_instances:
-        for port in service.ports if scope.proxy.limited else service.served_ports:
+        for port in service.served_ports:
             if number := member.port(port):
                 found.setdefault(number, (number, service, port))
     return [found[number] for number in sorted(found)]
@@ -71,8 +70,6 @@ def served(scope: Scope) -> list[Served]:
 def _caught(scope: Scope) -> list[Served]:
     """The ports for which connections that are redirected have ways of their own: the proxy's own ports have none."""
     sidecar, proxy, mesh = ingress.rules(scope), scope.proxy, scope.world.mesh
-    if proxy.limited:
-        return served(scope)
     if sidecar is not None:
         refused = {item.port.number for item in ingress.ports(sidecar) if not ingress.may_listen(scope, item)}
     else:
@@ -83,7 +80,7 @@ def _caught(scope: Scope) -> list[Served]:
 def _port(scope: Scope) -> int:
     """Where connections are redirected to: as the proxy says, else as the mesh does."""
     proxy = scope.proxy
-    if proxy.limited or proxy.inbound_port != INBOUND_PORT:
+    if proxy.inbound_port != INBOUND_PORT:
         return proxy.inbound_port
     return scope.world.mesh.proxy_inbound_listen_port
 
@@ -95,12 +92,12 @@ def listeners(scope: Scope) -> tuple[Listener, ...]:
     modes = mode.mode, tuple(sorted(mode.ports.items()))
     binds = ingress.wildcard(scope), tuple(ingress.bind(scope, number) for number, _, _ in found)
     numbers = tuple(number for number, _, _ in found)
-    asked = proxy.transparent, proxy.exact_balance, proxy.certificate_files, proxy.limited
+    asked = proxy.transparent, proxy.exact_balance, proxy.certificate_files, proxy.limited, proxy.plain
     what = ("inbound listener", port, numbers, tuple(sorted(_named(scope))), binds, modes, asked)
     sidecar = ingress.rules(scope)
     inputs = tuple(part for _, service, own in found for part in (service, own)) if sidecar is None else (sidecar,)
     caught: tuple[Listener, ...] = ()
-    if proxy.intercepted or proxy.limited:
+    if proxy.intercepted:
         caught = scope.shared(
             what, (*inputs, *admission.policies_of(scope)), lambda: (_listener(scope, found, port, mode),)
         )
@@ -118,7 +115,7 @@ def _opened(scope: Scope, item: ingress.Ingress, mode: PeerMode) -> Listener:
     """A port on which the proxy itself listens, for connections that are not redirected."""
     number = item.port.number
     own = number, item.service, item.port
-    kinds = inbound_chains.kinds(mode.of_port(number), _declared(item.port))
+    kinds = _kinds(scope, mode.of_port(number), _declared(item.port))
     chains = tuple(_made(scope, own, kind) for kind in kinds)
     inspectors, exempt = inbound_chains.inspectors(chains)
     address = ingress.bind(scope, number)
@@ -133,33 +130,22 @@ def _opened(scope: Scope, item: ingress.Ingress, mode: PeerMode) -> Listener:
         listener_filters_timeout=scope.world.mesh.protocol_detection_timeout.total_seconds(),
         continue_on_listener_filters_timeout=True,
         max_connections_per_event=defaults.CONNECTIONS_PER_EVENT,
-        exact_balance=scope.proxy.exact_balance and not scope.proxy.limited,
+        exact_balance=scope.proxy.exact_balance,
     )
 
 
 def _listener(scope: Scope, found: list[Served], port: int, mode: PeerMode) -> Listener:
     sink = filter_chains.black_hole("virtualInbound-blackhole", port)
-    if scope.proxy.limited:
-        chains = (sink, *(_plain(scope, item) for item in found), _rest(scope, FilterChainMatch()))
-        inspectors: tuple[ListenerFilter, ...] = ()
-        exempt: tuple[ListenerFilterExemption, ...] = ()
-    else:
-        named = _named(scope)
-        others = {None: mode.mode} | {
-            number: mode.ports[number] for number in sorted(mode.ports) if number not in named
-        }
-        rest = [
-            _made(scope, None, kind, number)
-            for number, of_port in others.items()
-            for kind in inbound_chains.kinds(of_port, None)
-        ]
-        made = [
-            _made(scope, item, kind)
-            for item in found
-            for kind in inbound_chains.kinds(mode.of_port(item[0]), _declared(item[2]))
-        ]
-        chains = (sink, *rest, *made)
-        inspectors, exempt = inbound_chains.inspectors(chains)
+    named = _named(scope)
+    others = {None: mode.mode} | {number: mode.ports[number] for number in sorted(mode.ports) if number not in named}
+    rest = [
+        _made(scope, None, kind, number) for number, of_port in others.items() for kind in _kinds(scope, of_port, None)
+    ]
+    made = [
+        _made(scope, item, kind) for item in found for kind in _kinds(scope, mode.of_port(item[0]), _declared(item[2]))
+    ]
+    chains = (sink, *rest, *made)
+    inspectors, exempt = inbound_chains.inspectors(chains)
     return Listener(
         name="virtualInbound",
         address=SocketAddress(ingress.wildcard(scope), port),
@@ -169,12 +155,10 @@ def _listener(scope: Scope, found: list[Served], port: int, mode: PeerMode) -> L
         listener_filter_exemptions=exempt,
         traffic_direction=TrafficDirection.INBOUND,
         access_logs=defaults.LISTENER_ACCESS_LOGS,
-        listener_filters_timeout=0.0
-        if scope.proxy.limited
-        else scope.world.mesh.protocol_detection_timeout.total_seconds(),
+        listener_filters_timeout=scope.world.mesh.protocol_detection_timeout.total_seconds(),
         continue_on_listener_filters_timeout=True,
         max_connections_per_event=defaults.CONNECTIONS_PER_EVENT,
-        exact_balance=scope.proxy.exact_balance and not scope.proxy.limited,
+        exact_balance=scope.proxy.exact_balance,
     )
 
 
@@ -191,6 +175,14 @@ def _origins(scope: Scope) -> tuple[ListenerFilter, ...]:
     if scope.proxy.transparent and not scope.proxy.limited:
         return ListenerFilter.ORIGINAL_DST, ListenerFilter.ORIGINAL_SRC
     return (ListenerFilter.ORIGINAL_DST,)
+
+
+def _kinds(scope: Scope, mode: TlsMode, protocol: Protocol | None) -> tuple[inbound_chains.ChainKind, ...]:
+    """The ways to a port. A proxy without a certificate ends no TLS; where nothing else is let in, nothing comes in."""
+    found = inbound_chains.kinds(mode, protocol)
+    if not scope.proxy.plain or mode is TlsMode.STRICT:
+        return found
+    return tuple(kind for kind in found if not kind.terminates)
 
 
 def _declared(port: ServicePort) -> Protocol | None:
@@ -232,7 +224,7 @@ def _plain(
     name = f"{ingress.bind(scope, number)}_{number}"
     if port.tcp if http is None else not http:
         bytes_ = _counted(scope, filter_chains.tcp(names.inbound(number)), service, port)
-        if port.protocol is Protocol.MONGO and not scope.proxy.limited:
+        if port.protocol is Protocol.MONGO:
             bytes_ = replace(bytes_, mongo_statistics=bytes_.stat_prefix)
         return FilterChain(bytes_, name, match, admission.network_filters(scope))
     table = routes(number, service, port)
@@ -243,7 +235,7 @@ def _plain(
 def _counted(scope: Scope, proxy: TcpProxy, service: Service, port: ServicePort) -> TcpProxy:
     """With the name in statistics that the mesh asks for, if it does."""
     pattern = scope.world.mesh.inbound_cluster_stat_name
-    if not pattern or scope.proxy.limited:
+    if not pattern:
         return proxy
     return replace(proxy, stat_prefix=statistics.named(pattern, service, port))
 
@@ -279,7 +271,7 @@ def clusters(scope: Scope) -> list[Cluster]:
     sidecar = ingress.rules(scope)
     if sidecar is None:
         own = [_cluster(scope, number, _services(scope, number, port), port) for number, _, port in served(scope)]
-        if scope.proxy.limited or scope.world.mesh.inbound_traffic_policy.mode != "LOCALHOST":
+        if scope.world.mesh.inbound_traffic_policy.mode != "LOCALHOST":
             return own
         ports = [number for number, _, _ in served(scope)]
         return [
@@ -322,7 +314,7 @@ def _cluster(
         defaults.CONNECT_TIMEOUT,
         LbPolicy.CLUSTER_PROVIDED,
         thresholds=defaults.THRESHOLDS,
-        http=HttpProtocolOptions("http1" if scope.proxy.limited else all_clusters.spoken(port.protocol)),
+        http=HttpProtocolOptions(all_clusters.spoken(port.protocol)),
         bind_address=outbound_policy.loop_breaker(scope.proxy),
         cleanup_interval=defaults.NEVER,
         alt_stat_name=names.statistics(counted or names.inbound(number)),

@@ -35,9 +35,9 @@ class Ingress:
 
 
 def rules(scope: Scope) -> Sidecar | None:
-    """The Sidecar that says on which ports the application is reached; our own proxy has none yet."""
+    """The Sidecar that says on which ports the application is reached."""
     found = scope.sidecar
-    return found if found is not None and found.spec.ingress and not scope.proxy.limited else None
+    return found if found is not None and found.spec.ingress else None
 
 
 def ports(sidecar: Sidecar) -> tuple[Ingress, ...]:
@@ -94,7 +94,7 @@ def may_listen(scope: Scope, item: Ingress) -> bool:
 
 def pool(scope: Scope, number: int) -> ConnectionPool | None:
     """The limits that a Sidecar sets towards the application, those of the very port first."""
-    sidecar = None if scope.proxy.limited else scope.sidecar
+    sidecar = scope.sidecar
     if sidecar is None:
         return None
     own = (item.connection_pool for item in sidecar.spec.ingress or () if item.port.number == number)

@@ -74,18 +74,19 @@ def _rule(localities: LocalityLbSetting | None, zones: ZoneAwareLbSetting | None
 def client(world: World, proxy: Proxy, labels: Mapping[str, str], workload: Workload | None) -> Client | None:
     """The client that a proxy is to rules about localities; ``None`` where no service's hosts depend on that."""
     asked = _asked(world)
-    if asked is None or proxy.limited:
+    if asked is None:
         return None
     place = _told(labels) or (_split(workload.locality) if workload is not None and workload.locality else None)
     at = place or _split(proxy.locality)
-    known = labels_at(labels, at, proxy.node, proxy.cluster)
+    known = labels_at(labels, at, proxy.node, proxy.cluster, proxy.network)
     return Client(at, tuple((name, known[name]) for name in sorted(asked) if name in known), bool(known))
 
 
-def labels_at(labels: Mapping[str, str], place: Place, node: str, cluster: str) -> Mapping[str, str]:
-    """Labels with those that say where their bearer is."""
+def labels_at(labels: Mapping[str, str], place: Place, node: str, cluster: str, network: str) -> Mapping[str, str]:
+    """Labels with those that say where their bearer is; one that names its network itself knows better."""
     told = {**dict(zip(TOPOLOGY, place, strict=True)), HOSTNAME: node, CLUSTER: cluster}
-    return {**labels, **{name: value for name, value in told.items() if value}}
+    found = {**labels, **{name: value for name, value in told.items() if value}}
+    return {**found, NETWORK: network} if network and not found.get(NETWORK) else found
 
 
 def _told(labels: Mapping[str, str]) -> Place | None:
@@ -259,7 +260,7 @@ def _by_labels(hosts: Hosts, client: Client, keys: Sequence[str]) -> Iterable[Lo
 def _label_rank(workload: Workload, client: Client, keys: Sequence[str]) -> int:
     """0 if all are shared; else the more, the earlier the first one stands that is not. Another network, if asked for first,
     only puts behind all of one's own."""
-    own = labels_at(workload.labels, _split(workload.locality), workload.node, THIS_CLUSTER)
+    own = labels_at(workload.labels, _split(workload.locality), workload.node, THIS_CLUSTER, workload.network)
     known, fixed = dict(client.labels), dict(key.split("=") for key in keys if key.count("=") == 1)
     behind = 0
     for number, key in enumerate(keys):

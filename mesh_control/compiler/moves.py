@@ -45,10 +45,9 @@ class Moves:
         before, now = Scope(self.former, proxy), Scope(self.world, proxy)
         found: dict[str, ClusterLoadAssignment] = {}
         for old, new in self.services:
-            served = now.served(new)
-            if clusters.of_service(before, before.served(old)) != clusters.of_service(now, served):
+            if clusters.of_service(before, old) != clusters.of_service(now, new):
                 return None
-            found |= {assignment.cluster_name: assignment for assignment in endpoints.of_service(now, served)}
+            found |= {assignment.cluster_name: assignment for assignment in endpoints.of_service(now, new)}
         return found
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from mesh_api.config import (
     FilterChain,
+    FilterChainMatch,
     GrpcWebFilter,
     HttpConnectionManager,
     Listener,
@@ -19,11 +20,10 @@ from mesh_api.config import (
     TrafficDirection,
 )
 from mesh_api.config.proxy_config import filter_chains as config_chains
-from mesh_control.compiler import defaults, filter_chains, names, outbound_policy
+from mesh_control.compiler import defaults, filter_chains, forward_proxies, names, outbound_policy, virtual_hosts
 from mesh_control.compiler.egress import Egress
 from mesh_control.compiler.outbound_chains import Chain, Sent, chains
 from mesh_control.compiler.scope import Scope
-from mesh_control.compiler.virtual_hosts import PROXY_TABLE
 from mesh_control.proxies import OUTBOUND_PORT
 from mesh_control.services import Protocol, Resolution, Service, ServicePort, declared_protocol
 from mesh_policy.hosts import is_address
@@ -86,6 +86,7 @@ def surroundings(scope: Scope) -> Hashable:
         proxy.idle_timeout,
         proxy.http_proxy_port,
         _capture_port(scope),
+        forward_proxies.surroundings(scope),
         own if own in scope.addressed else "",
     )
 
@@ -111,15 +112,16 @@ def tables(made: Iterable[Listener]) -> Iterator[str]:
 def _reach(scope: Scope, item: Egress, found: Reached) -> None:
     """Adds what an egress listener brings; the last one, which has no port, leaves alone what the others have made."""
     listening = _listening(scope, item)
+    services = [service for service in item.services if service.resolution is not Resolution.ALIAS]
     if item.port is not None:
         port = ServicePort("", item.port, declared_protocol(item.protocol), item.port)
         if _may_bind(scope, listening, port):
-            for service in item.services:
+            for service in services:
                 _add(scope, item, service, port, listening, found)
         return
     for entry in found.values():
         entry.locked = True
-    for service in item.services:
+    for service in services:
         for port in service.ports:
             if not _may_bind(scope, listening, port):
                 continue
@@ -167,10 +169,11 @@ def _add(
         binds = listening.binds or wildcards
         entry = _Entry(binds, port.number, listening.bound, Protocol.HTTP, port.protocol)
         proxied = port.protocol is Protocol.HTTP_PROXY
-        looked_into = binds[0] == wildcards[0] and not proxied and not scope.proxy.limited
-        entry.chains = [_http(scope, binds[0], port, _table(port.number, binds[0]), looked_into=looked_into)]
+        looked_into = binds[0] == wildcards[0] and not proxied
+        table = _table(port.number, binds[0])
+        entry.chains = [_http(scope, binds[0], port, table, looked_into=looked_into, service=service)]
         entry.kind = Protocol.AUTO if looked_into else Protocol.HTTP
-        _put_http(found, entry, overriding=proxied, mixing=not scope.proxy.limited)
+        _put_http(found, entry, overriding=proxied)
         return
     for binds, networks in _places(scope, service, listening):
         entry = _Entry(binds, port.number, listening.bound, port.protocol, port.protocol)
@@ -179,14 +182,13 @@ def _add(
         current = found.get((binds[0], port.number))
         if current is not None and (current.locked or (current.kind is Protocol.AUTO and entry.kind is Protocol.AUTO)):
             continue
-        by_name = binds[0] == wildcards[0] and not service.addresses
-        if scope.proxy.limited and by_name and port.protocol is Protocol.TLS:
-            continue  # nothing tells the services on this port apart: all of it goes where it was dialled
+        network = bool(listening.binds) and "/" in (service.addresses or ("",))[0]
+        by_name = network or (binds[0] == wildcards[0] and not service.addresses)
         entry.chains = list(chains(scope, Sent(item, service, port, networks, by_name)))
         if entry.kind is Protocol.AUTO:
             alone = binds[0] != wildcards[0] and port.number
             table = names.authority(service.hostname, port.number) if alone else _table(port.number, binds[0])
-            entry.chains.append(_http(scope, binds[0], port, table, looked_into=True))
+            entry.chains.append(_http(scope, binds[0], port, table, looked_into=True, service=service))
         _put_stream(scope, found, entry)
 
 
@@ -210,15 +212,14 @@ def _places(scope: Scope, service: Service, listening: _Listening) -> Iterator[t
         yield wildcards, ()
 
 
-def _put_http(found: Reached, entry: _Entry, *, overriding: bool, mixing: bool) -> None:
-    """``mixing``: HTTP and bytes may come together on one port."""
+def _put_http(found: Reached, entry: _Entry, *, overriding: bool) -> None:
     key = entry.binds[0], entry.port
     current = found.get(key)
     if current is not None and current.locked:
         return
     if current is None or overriding:
         found[key] = entry
-    elif current.kind is Protocol.TCP and mixing and _go_together(entry, current):
+    elif current.kind is Protocol.TCP and _go_together(entry, current):
         current.merge(entry.chains)
         current.kind = Protocol.AUTO
 
@@ -228,7 +229,7 @@ def _put_stream(scope: Scope, found: Reached, entry: _Entry) -> None:
     current = found.get(key)
     if current is None or (entry.kind is Protocol.AUTO and current.kind is Protocol.HTTP):
         found[key] = entry
-    elif not (scope.proxy.limited and current.kind is not Protocol.TCP) and _go_together(entry, current):
+    elif _go_together(entry, current):
         current.merge(entry.chains)
         if entry.kind is not current.kind:
             current.kind = Protocol.AUTO
@@ -239,15 +240,19 @@ def _go_together(entry: _Entry, current: _Entry) -> bool:
     return entry.declared is current.declared or not (entry.declared.server_first or current.declared.server_first)
 
 
-def _http(scope: Scope, bind: str, port: ServicePort, table: str, *, looked_into: bool) -> Chain:
+def _http(
+    scope: Scope, bind: str, port: ServicePort, table: str, *, looked_into: bool, service: Service | None = None
+) -> Chain:
     """A chain for HTTP; what the first service of a port declares is what it takes."""
     name, web = f"{bind}_{port.number}", port.protocol is Protocol.GRPC_WEB
+    before = (GrpcWebFilter(),) if web else ()
+    behind = forward_proxies.http_filters(scope, service)
 
     def made() -> HttpConnectionManager:
-        manager = filter_chains.outbound_http(f"outbound_{name}", table)
-        return replace(manager, http_filters=(GrpcWebFilter(), *manager.http_filters)) if web else manager
+        return filter_chains.outbound_http(f"outbound_{name}", table, before, behind)
 
-    return scope.shared(("outbound HTTP", name, table, web, looked_into), (), lambda: Chain(made(), http=looked_into))
+    what = ("outbound HTTP", name, table, before, behind, looked_into)
+    return scope.shared(what, (), lambda: Chain(made(), http=looked_into))
 
 
 def _listener(scope: Scope, entry: _Entry) -> Listener:
@@ -266,9 +271,9 @@ def _made(scope: Scope, entry: _Entry, unknown: str) -> Listener:
     default = next((chain for known, chain in reversed(made) if known.takes_all), None)
     if default is not None and not chosen:
         chosen, default = (default,), None
-    elif default is None and not scope.proxy.limited:
+    elif default is None:
         default = filter_chains.pass_through(unknown, scope.proxy.idle_timeout)
-    named = any(known.server_names for known in entry.chains)
+    named = any(known.server_names or known.guards for known in entry.chains)
     inspectors = (ListenerFilter.TLS_INSPECTOR,) if named else ()
     spoken = any(known.http for known in entry.chains)
     if spoken:
@@ -285,13 +290,15 @@ def _made(scope: Scope, entry: _Entry, unknown: str) -> Listener:
         listener_filters_timeout=scope.world.mesh.protocol_detection_timeout.total_seconds() if spoken else 0.0,
         additional_addresses=tuple(SocketAddress(bind, entry.port) for bind in entry.binds[1:]),
         max_connections_per_event=defaults.CONNECTIONS_PER_EVENT if entry.bound else None,
-        exact_balance=scope.proxy.exact_balance_outbound and not scope.proxy.limited,
+        exact_balance=scope.proxy.exact_balance_outbound,
     )
 
 
 def _filter_chain(chain: Chain) -> FilterChain:
     timeout = defaults.TLS_CONNECT_TIMEOUT
-    return FilterChain(chain.filter, match=chain.match, connect_timeout=timeout, metadata=chain.metadata)
+    return FilterChain(
+        chain.filter, match=chain.match, guards=chain.guards, connect_timeout=timeout, metadata=chain.metadata
+    )
 
 
 def _address(bind: str, port: int) -> SocketAddress | PipeAddress:
@@ -306,7 +313,9 @@ def _http_proxy(scope: Scope) -> Listener | None:
         return None
     binds = outbound_policy.loopbacks(scope.proxy)
     entry = _Entry(binds, port, True, Protocol.HTTP, Protocol.HTTP_PROXY)
-    chain = _http(scope, binds[0], ServicePort("", port, Protocol.HTTP_PROXY, port), PROXY_TABLE, looked_into=False)
+    chain = _http(
+        scope, binds[0], ServicePort("", port, Protocol.HTTP_PROXY, port), virtual_hosts.PROXY_TABLE, looked_into=False
+    )
     if isinstance(chain.filter, HttpConnectionManager):
         chain = replace(chain, filter=replace(chain.filter, allow_absolute_url=True))
     entry.chains = [chain]
@@ -324,24 +333,43 @@ def virtual(scope: Scope) -> Listener:
     port, unknown = _capture_port(scope), outbound_policy.unknown_cluster(scope)
     what = ("virtual outbound", port, unknown, scope.proxy.families, scope.proxy.idle_timeout)
     transparent = scope.proxy.transparent and not scope.proxy.limited
-    return scope.shared((*what, transparent), (), lambda: _virtual(scope, port, unknown, transparent=transparent))
+    looked_up = forward_proxies.http_filters(scope, None)
+    return scope.shared(
+        (*what, transparent, looked_up), (), lambda: _virtual(scope, port, unknown, transparent=transparent)
+    )
 
 
 def _virtual(scope: Scope, port: int, unknown: str, *, transparent: bool) -> Listener:
     rest = filter_chains.pass_through(unknown, scope.proxy.idle_timeout)
+    looked_up = _looked_up(scope)
     return Listener(
         name="virtualOutbound",
         address=SocketAddress(outbound_policy.wildcards(scope.proxy)[0], port),
         filter_chains=(
             filter_chains.black_hole("virtualOutbound-blackhole", port),
+            *looked_up,
             replace(rest, name="virtualOutbound-catchall-tcp"),
         ),
+        listener_filters=(ListenerFilter.HTTP_INSPECTOR,) if looked_up else (),
         use_original_dst=True,
         transparent=transparent,
         traffic_direction=OUTBOUND,
         access_logs=defaults.LISTENER_ACCESS_LOGS,
         max_connections_per_event=defaults.CONNECTIONS_PER_EVENT,
     )
+
+
+def _looked_up(scope: Scope) -> tuple[FilterChain, ...]:
+    """Requests to hosts that nobody declares, where they go there by name."""
+    behind = forward_proxies.http_filters(scope, None)
+    if not behind:
+        return ()
+    name = virtual_hosts.LOOKED_UP
+    table = virtual_hosts.configuration(name, (virtual_hosts.catch_all(scope),))
+    manager = filter_chains.outbound_http(f"outbound_virtualOutbound_{name}", "", (), behind)
+    manager = replace(manager, route_config=replace(table, validate_clusters=False))
+    match = FilterChainMatch(application_protocols=defaults.HTTP_PROTOCOLS)
+    return (FilterChain(manager, "virtualOutbound-catchall-tcp-http", match),)
 
 
 def tcp_filter(scope: Scope, service: Service, port: ServicePort) -> TcpProxy:

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from ipaddress import ip_network
 
-from mesh_api.config import FilterChainMatch, NetworkFilter, TcpProxy
-from mesh_control.compiler import defaults, filter_chains, names
+from mesh_api.config import FilterChainMatch, Guard, NetworkFilter, TcpProxy
+from mesh_control.compiler import defaults, filter_chains, forward_proxies, names
 from mesh_control.compiler.destinations import Place
 from mesh_control.compiler.domains import short_forms
 from mesh_control.compiler.egress import Egress
@@ -30,6 +30,7 @@ class Chain:
     networks: tuple[str, ...] = ()
     http: bool = False
     metadata: tuple[tuple[str, str], ...] = ()
+    guards: tuple[Guard, ...] = ()
 
     @property
     def takes_all(self) -> bool:
@@ -85,7 +86,7 @@ def _prefix(address: str) -> str:
 
 def chains(scope: Scope, sent: Sent) -> tuple[Chain, ...]:
     """In the order in which the rules were written; the last one is the way to the service where no rule is for all."""
-    tls = sent.port.protocol is Protocol.TLS and not scope.proxy.limited
+    tls = sent.port.protocol is Protocol.TLS
 
     def make() -> tuple[Chain, ...]:
         made = (_by_tls_rules if tls else _by_tcp_rules)(scope, sent)
@@ -93,7 +94,17 @@ def chains(scope: Scope, sent: Sent) -> tuple[Chain, ...]:
 
     about = tuple(sent.egress.all_about(sent.service.hostname))
     near = scope.proxy.namespace if sent.service.aliases else ""  # by which aliases have short forms
-    what = ("outbound chains", tls, sent.networks, sent.by_name, scope.proxy.idle_timeout, near)
+    guards = _guards(scope, sent)
+    what = (
+        "outbound chains",
+        tls,
+        sent.networks,
+        sent.by_name,
+        scope.proxy.idle_timeout,
+        near,
+        guards,
+        scope.proxy.limited,
+    )
     if any(rule.spec.tls or rule.spec.tcp for rule in about):
         return scope.shared((*what, scope.view), (sent.egress, sent.service, sent.port), make)
     return scope.shared(what, (sent.service, sent.port, *scope.destination_rules(sent.service)), make)
@@ -123,8 +134,9 @@ def _by_tls_rules(scope: Scope, sent: Sent) -> Iterator[Chain]:
                     made = to_destinations(scope, owner, rule.route, place)
                     yield Chain(made, match.sni_hosts, networks, metadata=_written_in(owner))
     if not taken:
-        names_ = _server_names(scope, sent.service) if sent.by_name or sent.networks else ()
-        yield Chain(_plain(scope, sent), names_, sent.networks)
+        told = sent.by_name or sent.networks or forward_proxies.is_named(sent.service)
+        names_ = _server_names(scope, sent.service) if told else ()
+        yield Chain(_plain(scope, sent), names_, sent.networks, guards=_guards(scope, sent))
 
 
 def _server_names(scope: Scope, service: Service) -> tuple[str, ...]:
@@ -150,7 +162,7 @@ def _by_tcp_rules(scope: Scope, sent: Sent) -> Iterator[Chain]:
                 yield Chain(to_destinations(scope, owner, rule.route, place), networks=subnets)
                 reached = reached or sorted(subnets) == sorted(sent.networks)
     if not reached:
-        yield Chain(_plain(scope, sent), networks=sent.networks)
+        yield Chain(_plain(scope, sent), networks=sent.networks, guards=_guards(scope, sent))
 
 
 def _holds(scope: Scope, match: TcpMatch | TlsMatch, port: ServicePort) -> bool:
@@ -165,6 +177,10 @@ def _holds(scope: Scope, match: TcpMatch | TlsMatch, port: ServicePort) -> bool:
 
 def _written_in(owner: VirtualService) -> tuple[tuple[str, str], ...]:
     return (("config", names.config_path("virtual-service", owner.metadata)),)
+
+
+def _guards(scope: Scope, sent: Sent) -> tuple[Guard, ...]:
+    return forward_proxies.guards(scope, sent.service, sent.port.number)
 
 
 def _plain(scope: Scope, sent: Sent) -> TcpProxy:

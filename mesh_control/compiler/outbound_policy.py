@@ -77,11 +77,24 @@ def _family(address: str) -> int:
     return IPV6 if ":" in address else IPV4
 
 
+def _mode(scope: Scope) -> str:
+    """What happens to what nobody declared: as the Sidecar says, else the mesh."""
+    sidecar = scope.sidecar.spec.outbound_traffic_policy if scope.sidecar is not None else None
+    if sidecar is not None:
+        return sidecar.mode or "REGISTRY_ONLY"
+    return scope.world.mesh.outbound_traffic_policy.mode
+
+
+def looks_up_unknown(scope: Scope) -> bool:
+    """Whether requests to hosts that nobody declared go to these by name, not to the address that was dialled."""
+    return _mode(scope) == "ALLOW_ANY_DYNAMIC_DNS" and not scope.proxy.is_gateway and not scope.proxy.limited
+
+
 def unknown_cluster(scope: Scope) -> str:
     """Cluster of what nobody declared: as the Sidecar says, else the mesh."""
     sidecar = scope.sidecar.spec.outbound_traffic_policy if scope.sidecar is not None else None
-    mode = (sidecar.mode or "REGISTRY_ONLY") if sidecar is not None else scope.world.mesh.outbound_traffic_policy.mode
-    if mode == "REGISTRY_ONLY" or mode is None:
+    mode = _mode(scope)
+    if mode == "REGISTRY_ONLY":
         return defaults.BLACK_HOLE
     proxy = sidecar.egress_proxy if sidecar is not None else None
     if proxy is None:

@@ -78,3 +78,9 @@ def _details(wanted: ClientCertDetails | None) -> tuple[str, ...]:
         return CLIENT_CERT
     said = {name: getattr(wanted, name) for name in ("subject", "cert", "chain", "dns", "uri")}
     return tuple(name for name, value in said.items() if (name in CLIENT_CERT if value is None else value))
+
+
+def keeps_header_case(scope: Scope) -> bool:
+    """Whether names of headers keep their case on the way to hosts of HTTP/1."""
+    headers = proxy_config(scope).proxy_headers
+    return not scope.proxy.limited and headers is not None and bool(headers.preserve_http1_header_case)

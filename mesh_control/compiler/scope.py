@@ -1,16 +1,16 @@
 """What one proxy may see of the world, looked up once."""
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TypeVar
 
 from mesh_control.compiler import delegates, destination_rules, egress, locality
 from mesh_control.compiler.egress import Egress
-from mesh_control.compiler.exports import Reach, exported, reach
+from mesh_control.compiler.exports import Reach, exported, of_service, reach
 from mesh_control.gateway_api import AttachedRules
 from mesh_control.proxies import Proxy
-from mesh_control.services import Protocol, Resolution, Service, Workload
+from mesh_control.services import Origin, Resolution, Service, Workload
 from mesh_control.world import World
 from mesh_policy import DestinationRule, Sidecar, VirtualService
 
@@ -62,24 +62,50 @@ class Scope:
         if not listed:
             yield egress.everything(seen, rules, home)
         for policy in listed or ():
-            yield egress.listener(policy, home, seen, rules, self._trimmed)
+            exact = egress.exact_hosts(policy, home)
+            near = seen if exact is None else self._exactly(exact)
+            yield egress.listener(policy, home, near, rules, self._trimmed)
+
+    def _exactly(self, wanted: Iterable[tuple[str, str]]) -> list[Service]:
+        """The services of these namespaces and host names that are exported here, by age. Of several of one name and
+        namespace only the first is looked at (Istio)."""
+        world, home = self.world, self.proxy.namespace
+        named = (self._oldest.get(namespace, {}).get(host) for namespace, host in wanted)
+        found = [s for s in named if s is not None and exported(of_service(world, s), s.namespace, home)]
+        return sorted(found, key=lambda service: service.rank)
+
+    @property
+    def _oldest(self) -> Mapping[str, Mapping[str, Service]]:
+        """Namespace and host name to the oldest service of these; one of Kubernetes goes before others."""
+
+        def made() -> Mapping[str, Mapping[str, Service]]:
+            found: dict[str, dict[str, Service]] = {}
+            for service in self._services_by_age:
+                near = found.setdefault(service.namespace, {})
+                known = near.get(service.hostname)
+                if known is None or (service.of_kubernetes and not known.of_kubernetes):
+                    near[service.hostname] = service
+            return found
+
+        return self.world.once("oldest services", made)
 
     @cached_property
     def _exported_services(self) -> tuple[Service, ...]:
         """The services that are exported to the proxy's namespace, those for some namespaces first, then by age."""
-        home, default = self.proxy.namespace, self.world.mesh.default_service_export_to
+        home = self.proxy.namespace
         ranked = [
-            (reach(service.export_to or default, service.namespace, home) is Reach.EVERYWHERE, service)
+            (reach(said, service.namespace, home) is Reach.EVERYWHERE, service)
             for service in self._services_by_age
-            if exported(service.export_to or default, service.namespace, home)
+            if exported(said := of_service(self.world, service), service.namespace, home)
         ]
-        return tuple(self.served(s) for general in (False, True) for last, s in ranked if last is general)
+        return tuple(s for general in (False, True) for last, s in ranked if last is general)
 
     @property
     def _services_by_age(self) -> tuple[Service, ...]:
         world = self.world
         return world.once(
-            "services by age", lambda: tuple(sorted((*world.services, *world.rivals), key=lambda service: service.rank))
+            "services by age",
+            lambda: tuple(sorted((*world.services, *world.rivals, *world.aliases), key=lambda service: service.rank)),
         )
 
     def _trimmed(self, service: Service, numbers: tuple[int, ...]) -> Service:
@@ -101,10 +127,10 @@ class Scope:
 
     @cached_property
     def _led_to(self) -> Mapping[str, Service]:
-        """Host to the service that rules lead to: that of the proxy's own namespace, whoever sees it (Istio), else of those
-        that are seen one of Kubernetes, else the oldest."""
-        own = (service for service in self._services_by_age if service.namespace == self.proxy.namespace)
-        return self._seen | {service.hostname: self.served(service) for service in own}
+        """Host to the service that rules lead to: the oldest of the proxy's own namespace, whoever sees it (Istio), else the
+        oldest of those that are seen; one of Kubernetes goes before others."""
+        near = self._oldest.get(self.proxy.namespace, {})
+        return {**self._seen, **near}
 
     @cached_property
     def _seen(self) -> dict[str, Service]:
@@ -123,27 +149,33 @@ class Scope:
         return found
 
     @cached_property
-    def aliases(self) -> Mapping[str, str]:
-        """Further host names of the services to those that they stand for."""
-        (found,) = self.once("aliases", lambda: ({a: s.hostname for s in self.services for a, _ in s.aliases},))
-        return found
-
-    @cached_property
     def own_instances(self) -> tuple[tuple[Service, Workload], ...]:
         """The services that the proxy's workload belongs to, the oldest first, each with the member that it is there: itself,
         or whatever else a ServiceEntry of its namespace has at one of its addresses."""
         workload, proxy = self.workload, self.proxy
         own = [] if workload is None else [(service, workload) for service in self.world.services_of(workload)]
         if not (proxy.limited or proxy.ingress_ports):  # those may share an address
+            own = own if workload is not None else self._told_by_labels
             addresses = dict.fromkeys((*(proxy.addresses or (proxy.address,)), *(w.address for _, w in own[:1])))
             entries = self.world.entries_at(proxy.namespace, addresses)
             own = [*(found for found in own if found[0].of_kubernetes), *entries]
         ranked = sorted(own, key=lambda found: _age(found[0]))
-        return tuple((self.served(service), member) for service, member in ranked)
+        return tuple(ranked)
 
-    def served(self, service: Service) -> Service:
-        """A service as the proxy can serve it."""
-        return self.shared("limited", (service,), partial(_limited, service)) if self.proxy.limited else service
+    @property
+    def _told_by_labels(self) -> list[tuple[Service, Workload]]:
+        """The Services of Kubernetes that choose the proxy by what it says itself, where its pod is not known yet, or not at
+        all (Istio)."""
+        proxy = self.proxy
+        if not proxy.labels or proxy.cluster not in ("", locality.THIS_CLUSTER):
+            return []
+        itself = Workload(
+            proxy.name, proxy.namespace, proxy.address, proxy.labels, ports=proxy.pod_ports, origin=Origin.POD
+        )
+        near = self.world.services_in(proxy.namespace)
+        return [
+            (s, itself) for s in near if s.of_kubernetes and s.selector and s.selector.items() <= proxy.labels.items()
+        ]
 
     @cached_property
     def addressed(self) -> frozenset[str]:
@@ -171,12 +203,31 @@ class Scope:
     @cached_property
     def view(self) -> Hashable:
         """All that decides what a proxy sees of services, rules and hosts: its namespace, what it can read, whether it is a
-        gateway, its Sidecar, its labels, if any rule asks for them, its node, if any service has hosts for one alone, and
-        where it is, if hosts come in an order by that."""
+        gateway, its Sidecar, its labels, if any rule asks for them, its node, if any service has hosts for one alone,
+        where it is, if hosts come in an order by that, and in which network, if there are several."""
         proxy = self.proxy
         sidecar = self.sidecar.key if self.sidecar is not None else None
         labels, node = self.label_pairs if self._labels_matter else (), proxy.node if self._nodes_matter else ""
-        return proxy.namespace, proxy.limited, proxy.is_gateway, sidecar, labels, node, self.client
+        return (
+            proxy.namespace,
+            proxy.limited,
+            proxy.plain,
+            proxy.is_gateway,
+            sidecar,
+            labels,
+            node,
+            self.client,
+            self.network,
+        )
+
+    @cached_property
+    def network(self) -> Hashable:
+        """What decides by which way the proxy reaches hosts of networks, and which it asks for; ``None``: there is one
+        network."""
+        proxy = self.proxy
+        if proxy.limited or not (proxy.network_view or self.world.gateways_between):
+            return None
+        return proxy.network, proxy.families, proxy.network_view, proxy.is_gateway
 
     @cached_property
     def client(self) -> locality.Client | None:
@@ -286,18 +337,6 @@ def _age(service: Service) -> tuple[float, str]:
     """By this services of one workload are ranked. One of Kubernetes without a time, as in a file, is the oldest (Istio)."""
     made_now = service.created == float("inf")
     return 0.0 if made_now and service.of_kubernetes else service.created, service.hostname
-
-
-def _limited(service: Service) -> Service:
-    """For a proxy that cannot read HTTP/2, gRPC is what TLS is: bytes for somebody else to read; what is not declared it does
-    not find out."""
-
-    def carried(protocol: Protocol) -> Protocol:
-        if protocol.is_http2:
-            return Protocol.TLS
-        return protocol if protocol.is_http or protocol is Protocol.TLS else Protocol.TCP
-
-    return replace(service, ports=tuple(replace(port, protocol=carried(port.protocol)) for port in service.ports))
 
 
 def _asks_for_labels(service: VirtualService) -> bool:

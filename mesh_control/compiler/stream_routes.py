@@ -40,7 +40,7 @@ def counted_as(
     scope: Scope, proxy: TcpProxy, pattern: str, service: Service, port: ServicePort, subset: str = ""
 ) -> TcpProxy:
     """The proxy with the name in statistics that the mesh asks for, if it does."""
-    if not pattern or scope.proxy.limited:
+    if not pattern:
         return proxy
     return replace(proxy, stat_prefix=statistics.named(pattern, service, port, subset=subset, target=0))
 

@@ -5,14 +5,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from mesh_api.config import DirectResponse, Route, RouteAction, RouteConfiguration, VirtualHost
-from mesh_control.compiler import defaults, domains, names, outbound_policy, route_actions
+from mesh_control.compiler import defaults, domains, forward_proxies, names, outbound_policy, route_actions
 from mesh_control.compiler.destinations import Place, hash_of_service
 from mesh_control.compiler.egress import HTTP_PROXY, Egress
 from mesh_control.compiler.route_matches import EVERYTHING
 from mesh_control.compiler.scope import MESH, Scope
 from mesh_control.compiler.virtual_service import routes
 from mesh_control.gateway_api import AttachedRules
-from mesh_control.services import Service, ServicePort
+from mesh_control.services import Resolution, Service, ServicePort
 from mesh_policy import VirtualService
 from mesh_policy.hosts import overlap, qualify
 from mesh_policy.networking.workload_entry import UNIX
@@ -21,6 +21,8 @@ HTTP_PORT = 80
 """Where hosts are reached that only a VirtualService names, as nothing says which port they have (Istio)."""
 PROXY_TABLE = "http_proxy"
 """Name of the table for applications that use the sidecar as their HTTP proxy."""
+LOOKED_UP = "allow_any_dynamic_dns"
+"""Name of what becomes of hosts that nobody declares, where they are reached by name."""
 ANY_PORT = 0
 """The port of a table that serves the services of every port."""
 
@@ -59,11 +61,12 @@ def _table(scope: Scope, name: str, made: dict[int, _Port]) -> RouteConfiguratio
         known = made[port] = _Port(_hosts(scope, item, ANY_PORT if item.protocol == HTTP_PROXY else port))
     if sniffed:
         found = known.by_domain.get(name) or known.by_domain.get(host)
-        return scope.shared(("table", name), (found,), lambda: _configuration(name, _alone(found)))
-    return _configuration(name, (*known.hosts, catch_all(scope)))
+        return scope.shared(("table", name), (found,), lambda: configuration(name, _alone(found)))
+    return configuration(name, (*known.hosts, catch_all(scope)))
 
 
-def _configuration(name: str, hosts: tuple[VirtualHost, ...]) -> RouteConfiguration:
+def configuration(name: str, hosts: tuple[VirtualHost, ...]) -> RouteConfiguration:
+    """A table of these virtual hosts."""
     return RouteConfiguration(name, hosts, ignore_port_in_host_matching=True)
 
 
@@ -158,6 +161,8 @@ def _wrappers(scope: Scope, item: Egress, port: int) -> list[_Wrapper]:
             left.pop(service.hostname.lower(), None)
     for hostname in sorted(left):
         service = left[hostname]
+        if service.resolution is Resolution.ALIAS:
+            continue  # the service that it leads to has its names
         for own in service.ports:
             if own.routed and (not port or own.number == port):
                 found.append(_Wrapper(own.number, (service,), (), _plain_routes(scope, service, own)))
@@ -263,6 +268,9 @@ def _plain(scope: Scope, service: Service, port: ServicePort) -> tuple[Route, ..
 
 def catch_all(scope: Scope) -> VirtualHost:
     """Hosts that nobody declared: as the outbound policy says they go where they were dialled, or are refused."""
+    if outbound_policy.looks_up_unknown(scope):
+        action = RouteAction(cluster=forward_proxies.UNKNOWN_CLUSTER, timeout=0.0, max_grpc_timeout=0.0)
+        return _whole(LOOKED_UP, action)
     target = outbound_policy.unknown_cluster(scope)
     if target == defaults.BLACK_HOLE:
         return _whole("block_all", DirectResponse(outbound_policy.REFUSED))

@@ -15,12 +15,12 @@ from mesh_api.config import (
     WeightedCluster,
 )
 from mesh_control.compiler import delegates, names, route_actions
-from mesh_control.compiler.destinations import UNKNOWN, Place, cluster_of, hash_of_destination, service_of
+from mesh_control.compiler.destinations import UNKNOWN, Place, cluster_of, hash_of_destination, led_to, service_of
 from mesh_control.compiler.route_matches import catches_all, route_match
 from mesh_control.compiler.scope import Scope
 from mesh_control.gateway_api import AttachedRules
 from mesh_control.gateway_api.filters import quoted
-from mesh_control.services import Service
+from mesh_control.services import Resolution, Service
 from mesh_policy import VirtualService
 from mesh_policy.hosts import gateway_name
 from mesh_policy.networking.virtual_service import HttpMatch, HttpRoute, HttpRouteDestination
@@ -38,9 +38,10 @@ def routes(scope: Scope, owner: VirtualService, place: Place) -> tuple[Route, ..
     holding = tuple(_holding(scope, owner, place))
     where = tuple((rule, match) for rule, _, match, _ in holding)
     known = _destinations(scope, owner)
+    aliases = tuple(led_to(scope, s.hostname, place) for s in known if s.resolution is Resolution.ALIAS)
     decided = (part for service in known for part in (service, *scope.destination_rules(service)))
     return scope.shared(
-        ("routes", place, where, len(known), tuple(sorted(scope.aliases.items()))),
+        ("routes", place, where, len(known), aliases),
         (owner, *decided),
         lambda: tuple(_route(scope, owner, rule, match, place) for _, rule, _, match in holding),
     )

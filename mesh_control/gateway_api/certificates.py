@@ -41,7 +41,7 @@ def server_tls(
     options = tls.options or {}
     ciphers = tuple(part.strip() for part in options.get(CIPHERS, "").split(",") if part.strip()) or None
     if not tls.terminates:
-        mode = "AUTO_PASSTHROUGH" if _is_automatic(gateway, listener) else "PASSTHROUGH"
+        mode = "AUTO_PASSTHROUGH" if is_automatic(gateway, listener) else "PASSTHROUGH"
         return ServerTls.model_construct(mode=mode, cipher_suites=ciphers)
     asked = options.get(MODE)
     if asked == "ISTIO_SIMPLE":
@@ -66,7 +66,7 @@ def server_tls(
     return ServerTls.model_construct(cipher_suites=ciphers, **shown, **checked)
 
 
-def _is_automatic(gateway: Gateway, listener: Listener) -> bool:
+def is_automatic(gateway: Gateway, listener: Listener) -> bool:
     """Of a gateway between networks: the port is for any service by its name (Istio's own option, or its label)."""
     options = (listener.tls.options or {}) if listener.tls is not None else {}
     labels = gateway.metadata.labels or {}

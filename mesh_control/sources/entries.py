@@ -8,15 +8,30 @@ from mesh_control.parts import Parts
 from mesh_control.services import Health, Protocol, Resolution, Service, ServicePort, Workload, declared_protocol
 from mesh_control.sources.kubernetes.services import TRAFFIC_DISTRIBUTION, asked_near
 from mesh_policy import Policy, ServiceEntry, WorkloadEntry, WorkloadEntrySpec
+from mesh_policy.networking.service_entry import ServiceEntryPort
 
-RESOLUTIONS = {"STATIC": Resolution.STATIC, "DNS": Resolution.DNS, "DNS_ROUND_ROBIN": Resolution.LOGICAL_DNS}
+RESOLUTIONS = {
+    "STATIC": Resolution.STATIC,
+    "DNS": Resolution.DNS,
+    "DNS_ROUND_ROBIN": Resolution.LOGICAL_DNS,
+    "DYNAMIC_DNS": Resolution.DYNAMIC_DNS,
+}
+
+CONNECT_STRATEGY = "istio.io/connect-strategy"
+"""Annotation: with ``RACE_FIRST_TCP_CONNECT`` names are resolved to addresses of both versions of IP; the first that answers
+counts."""
 
 
 def services(policies: Sequence[Policy], made: Parts | None = None) -> tuple[Service, ...]:
     """One service for each host of each ServiceEntry; the same as before for an entry of which they are ``made`` already."""
     kept = made if made is not None else Parts()
-    entries = (policy for policy in policies if isinstance(policy, ServiceEntry))
+    entries = sorted((policy for policy in policies if isinstance(policy, ServiceEntry)), key=_name)
     return tuple(s for entry in entries for s in kept.get("services", (entry,), partial(_services, entry)))
+
+
+def _name(entry: ServiceEntry) -> tuple[str, str]:
+    """Of two of one host name and age the first one counts."""
+    return entry.metadata.namespace, entry.metadata.name
 
 
 def _services(entry: ServiceEntry) -> tuple[Service, ...]:
@@ -49,9 +64,8 @@ def _service(entry: ServiceEntry, host: str) -> Service:
         endpoints = (
             Workload(name, namespace, host, service_account="", sidecar=False),
         )  # the host itself is what is to be resolved
-    ports = tuple(
-        ServicePort(p.name, p.number, _protocol(p.protocol or ""), p.target_port or p.number) for p in spec.ports or ()
-    )
+    passed = resolution is Resolution.NONE
+    ports = tuple(_port(port, passed=passed) for port in spec.ports or ())
     sent = tuple(port for port in ports if port.protocol is not Protocol.UDP)
     return Service(
         hostname=host,
@@ -67,7 +81,15 @@ def _service(entry: ServiceEntry, host: str) -> Service:
         created=created.timestamp() if created is not None else float("inf"),
         subject_alt_names=spec.subject_alt_names or (),
         near=asked_near((entry.metadata.annotations or {}).get(TRAFFIC_DISTRIBUTION, "")),
+        races=(entry.metadata.annotations or {}).get(CONNECT_STRATEGY, "").upper() == "RACE_FIRST_TCP_CONNECT",
     )
+
+
+def _port(port: ServiceEntryPort, *, passed: bool) -> ServicePort:
+    """``passed``: connections go where they were dialled, but for the port."""
+    override = (port.target_port or 0) if passed else 0
+    target = port.target_port or port.number
+    return ServicePort(port.name, port.number, _protocol(port.protocol or ""), target, override=override)
 
 
 def _protocol(declared: str) -> Protocol:
@@ -102,4 +124,5 @@ def _workload(spec: WorkloadEntrySpec, name: str, namespace: str, *, sidecar: bo
         weight=spec.weight or 1,
         locality=spec.locality or "",
         mutual_tls=_takes_mutual_tls(spec),
+        network=spec.network or "",
     )

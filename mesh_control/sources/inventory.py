@@ -65,24 +65,29 @@ class Inventory(_Model):
     services: tuple[InventoryService, ...] = ()
     workloads: tuple[InventoryWorkload, ...] = ()
 
-    def parts(self) -> tuple[tuple[Service, ...], tuple[Workload, ...]]:
-        """The services and workloads of the world."""
-        return tuple(map(_service, self.services)), tuple(Workload(**dict(workload)) for workload in self.workloads)
+    def parts(self, *, certified: bool = False) -> tuple[tuple[Service, ...], tuple[Workload, ...]]:
+        """The services and workloads of the world; ``certified``: those with a sidecar take mutual TLS."""
+        workloads = (Workload(**dict(own), mutual_tls=certified and own.sidecar) for own in self.workloads)
+        return tuple(map(_service, self.services)), tuple(workloads)
 
 
 @dataclass(slots=True)
 class InventoryFile:
-    """The file at ``path`` as a :class:`~mesh_control.sources.source.Source`; a broken one keeps its last good content."""
+    """The file at ``path`` as a :class:`~mesh_control.sources.source.Source`; a broken one keeps its last good content.
+
+    ``certified``: sidecars get certificates of the mesh.
+    """
 
     name: ClassVar[str] = "inventory"
     synced: ClassVar[bool] = True
     path: Path
+    certified: bool = False
     _last: Parts = field(default_factory=Parts)
 
     def read(self) -> Parts:
         """The services and workloads of the file."""
         try:
-            services, workloads = read(self.path).parts()
+            services, workloads = read(self.path).parts(certified=self.certified)
             self._last = Parts(services, workloads)
         except InventoryError as error:
             self._last = replace(self._last, problems=tuple(str(error).splitlines()))

@@ -13,7 +13,9 @@ from mesh_control.sources.source import Source
 
 
 def _inventory(settings: Settings) -> Source | None:
-    return InventoryFile(settings.inventory) if settings.inventory is not None else None
+    if settings.inventory is None:
+        return None
+    return InventoryFile(settings.inventory, certified=settings.ca is not None)
 
 
 def _registrations(settings: Settings) -> Source | None:

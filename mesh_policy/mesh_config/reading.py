@@ -40,6 +40,14 @@ def read_mesh_networks(text: str, source: str = "mesh networks") -> MeshNetworks
     return _read(MeshNetworks, text, source, NETWORKS)
 
 
+def has_networks(text: str) -> bool:
+    """Whether a document is a ConfigMap that has networks beside the settings."""
+    try:
+        return any(_is_config_map(found.value, NETWORKS) for found in positions.documents(text, ""))
+    except PolicyError:
+        return False
+
+
 def read_proxy_config(text: str, source: str = ANNOTATION) -> ProxyConfig:
     """The settings of a proxy, as ``defaultConfig`` and the annotation hold them; :meth:`MeshConfig.proxy_config` puts
     them over the mesh's. Raises as :func:`read_mesh_config`."""

@@ -1,6 +1,6 @@
 """Service: a name, its ports and whom it selects (Kubernetes, ``v1``)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from mesh_policy.hosts import CLUSTER_DOMAIN
@@ -69,6 +69,8 @@ class Service:
     node_local: bool = False
     publish_not_ready: bool = False
     traffic_distribution: str = ""
+    outside: tuple[str, ...] = ()
+    """Where it is reached from outside of the cluster: its load balancer's addresses or names, and ``externalIPs``."""
 
     @property
     def host(self) -> str:
@@ -97,7 +99,22 @@ def read_service(fields: Fields) -> Service:
         spec.text("internalTrafficPolicy") == "Local",
         spec.flag("publishNotReadyAddresses"),
         spec.text("trafficDistribution"),
+        (*(_balancer(fields) if spec.text("type") == "LoadBalancer" else ()), *_listed(spec, "externalIPs")),
     )
+
+
+def _balancer(fields: Fields) -> Iterator[str]:
+    for ingress in fields.inner("status").inner("loadBalancer").items("ingress"):
+        found = ingress.text("ip") or ingress.text("hostname")
+        if found:
+            yield found
+
+
+def _listed(spec: Fields, name: str) -> tuple[str, ...]:
+    found = spec.values.get(name) or []
+    if not isinstance(found, list):
+        raise ObjectError((*spec.path, name), "must be a list")
+    return tuple(str(item) for item in found if item)
 
 
 def _port(port: Fields) -> ServicePort:

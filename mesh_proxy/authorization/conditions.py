@@ -4,7 +4,7 @@ import ipaddress
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from mesh_api.config import HeaderMatch, StringMatch
 from mesh_api.config.authorization import (
@@ -31,7 +31,7 @@ from mesh_proxy.authorization.access import NO_HEAD, Access, Address, destinatio
 from mesh_proxy.routing.matchers import HeaderTest, MatcherError, string_test
 
 Test = Callable[[Access], bool]
-ABSENT = object()
+ABSENT: Final = object()
 """Of metadata: no value at the path."""
 
 

@@ -1,11 +1,13 @@
 """Rules in force: asked for every request or connection, and counted as Envoy counts."""
 
+from typing import Final
+
 from mesh_api.config import NetworkRbac, Rbac, RbacFilter
 from mesh_proxy.authorization.access import Access
 from mesh_proxy.authorization.engine import Engine, compile_rules
 from mesh_proxy.telemetry.stats import Counters
 
-_SPACES = str.maketrans(dict.fromkeys(" \t\n\v\f\r", "_"))
+_SPACES: Final = str.maketrans(dict.fromkeys(" \t\n\v\f\r", "_"))
 
 
 class Enforcer:

@@ -5,7 +5,7 @@ On the hot path of every request, so that what is most asked for is put together
 """
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from mesh_api.config import HeaderMatch, StringMatch, StringMatchKind
 from mesh_api.config.authorization import (
@@ -138,7 +138,7 @@ def _plain(rule: Rule) -> tuple[str, StringMatchKind, bytes] | None:
     return what, match.kind, match.value.encode()
 
 
-_PUT_TOGETHER = (StringMatchKind.EXACT, StringMatchKind.PREFIX, StringMatchKind.SUFFIX)
+_PUT_TOGETHER: Final = (StringMatchKind.EXACT, StringMatchKind.PREFIX, StringMatchKind.SUFFIX)
 
 
 def _together(rules: tuple[Rule, ...]) -> Iterable[Test]:

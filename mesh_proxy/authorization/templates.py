@@ -6,7 +6,7 @@ from typing import Final
 from mesh_proxy.routing.matchers import MatcherError, Test, full_match
 
 _CHARACTERS: Final = r"a-zA-Z0-9\-._~%!$&'()+,;:@=*"
-_LITERAL = re.compile(rf"[{_CHARACTERS}]+")
+_LITERAL: Final = re.compile(rf"[{_CHARACTERS}]+")
 """Measured on Envoy 1.40, as is what the operators stand for."""
 _ONE: Final = rf"[{_CHARACTERS}]+"
 _ANY: Final = rf"[{_CHARACTERS}/]*"

@@ -1,6 +1,7 @@
 """What every way of choosing a host has in common: priorities, their loads, and panic (Envoy ``LoadBalancerBase``)."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 from mesh_api.config import Cluster, ClusterLoadAssignment, LbPolicy
 from mesh_proxy.balancing import priorities
@@ -10,7 +11,7 @@ from mesh_proxy.balancing.host_set import HostSet, Locality
 from mesh_proxy.telemetry.stats import Counters
 
 Random = Callable[[], float]
-_NO_ASSIGNMENT = ClusterLoadAssignment("")
+_NO_ASSIGNMENT: Final = ClusterLoadAssignment("")
 
 
 class Members:

@@ -1,12 +1,16 @@
 """What is known of a request when a host is chosen for it."""
 
+from typing import Final
+
 from mesh_api.config.load_balancing import Labels
 from mesh_proxy.balancing.host import Host
+from mesh_proxy.native import mypyc_attr
 
-CANARY = ("canary", "true")
+CANARY: Final = ("canary", "true")
 """The label of a canary (Envoy ``MetadataEnvoyLbKeys::CANARY``), as JSON."""
 
 
+@mypyc_attr(free_list_len=1)
 class PickContext:
     """One request's, filled by whoever routes it and used for all of its attempts; a plain one for those who ask nothing.
 

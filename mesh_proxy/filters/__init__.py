@@ -5,12 +5,21 @@ the router is not among them, it is what the worker does when all have passed.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
-from mesh_api.config import CorsFilter, FaultFilter, GrpcStatsFilter, HttpFilter, RbacFilter, RouterFilter
+from mesh_api.config import (
+    CorsFilter,
+    FaultFilter,
+    GrpcStatsFilter,
+    HttpFilter,
+    LocalRateLimitFilter,
+    RbacFilter,
+    RouterFilter,
+)
 from mesh_proxy.filters.base import Answer, Delay, Filter, Verdict
 from mesh_proxy.filters.cors import Cors
 from mesh_proxy.filters.fault import Fault
+from mesh_proxy.filters.rate_limit import RateLimiter
 from mesh_proxy.filters.rbac import RbacGate
 from mesh_proxy.telemetry.stats import Counters
 
@@ -21,10 +30,15 @@ class FilterError(ValueError):
     """A filter that this proxy cannot run."""
 
 
-FILTERS: dict[type, Callable[[Any, Counters], Filter]] = {CorsFilter: Cors, FaultFilter: Fault, RbacFilter: RbacGate}
+FILTERS: dict[type, Callable[[Any, Counters], Filter]] = {
+    CorsFilter: Cors,
+    FaultFilter: Fault,
+    LocalRateLimitFilter: RateLimiter,
+    RbacFilter: RbacGate,
+}
 """Configuration class to filter, which is made of one and of the counters of its connection manager."""
 
-PASSED_OVER = (GrpcStatsFilter,)
+PASSED_OVER: Final = (GrpcStatsFilter,)
 """Filters that change no traffic: what they count is not counted here yet."""
 
 

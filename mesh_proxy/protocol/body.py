@@ -4,9 +4,9 @@ from typing import Final
 
 from mesh_proxy.protocol.http1 import PASS, BadMessage, Field, parse_field
 
-_HEX = frozenset(b"0123456789abcdefABCDEF")
-_MAX_LINE = 4096
-_MAX_TRAILERS = 32 * 1024
+_HEX: Final = frozenset(b"0123456789abcdefABCDEF")
+_MAX_LINE: Final = 4096
+_MAX_TRAILERS: Final = 32 * 1024
 
 
 class Body:
@@ -94,7 +94,10 @@ class UntilClose(Body):
         return True
 
 
-_SIZE, _DATA, _DATA_END, _TRAILERS = range(4)
+_SIZE: Final = 0
+_DATA: Final = 1
+_DATA_END: Final = 2
+_TRAILERS: Final = 3
 
 
 class Chunked(Body):

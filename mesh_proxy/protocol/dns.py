@@ -14,7 +14,10 @@ _CNAME: Final = 5
 _INTERNET: Final = 1
 _HEADER: Final = struct.Struct(">HHHHHH")
 _RECORD: Final = struct.Struct(">HHIH")
-_RESPONSE, _TRUNCATED, _RECURSE, _OPCODE = 0x8000, 0x0200, 0x0100, 0x7800
+_RESPONSE: Final = 0x8000
+_TRUNCATED: Final = 0x0200
+_RECURSE: Final = 0x0100
+_OPCODE: Final = 0x7800
 _LONGEST_NAME: Final = 253
 _MOST_POINTERS: Final = 64
 

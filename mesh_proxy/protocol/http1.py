@@ -7,15 +7,44 @@ vary by request (ids, cookies, traces) are kept out of that table, so that it st
 import re
 from typing import Final
 
-(
-    PASS, REQUEST_ID, FORWARDED_FOR, FORWARDED_PROTO, CLIENT_CERT, LENGTH, EXPECT, DATE, REPLACED, INTERNAL, HOST,
-    CONNECTION, HOP, ENCODING, UPGRADE,
-) = range(15)  # fmt: skip
+from mesh_proxy.native import mypyc_attr
+
+PASS: Final = 0
+REQUEST_ID: Final = 1
+FORWARDED_FOR: Final = 2
+FORWARDED_PROTO: Final = 3
+CLIENT_CERT: Final = 4
+ATTEMPTS: Final = 5
+EXTERNAL: Final = 6
+LENGTH: Final = 7
+EXPECT: Final = 8
+DATE: Final = 9
+REPLACED: Final = 10
+INTERNAL: Final = 11
+PEER: Final = 12
+HOST: Final = 13
+CONNECTION: Final = 14
+HOP: Final = 15
+ENCODING: Final = 16
+UPGRADE: Final = 17
 """Kinds of fields: what the proxy has to do with one. Those before ``INTERNAL`` go on in requests; those from ``CONNECTION``
-on never do."""
+on never do. Each is written out, for then the compiled form has a number in its place and looks nothing up."""
 
 _SAYS_NOTHING: Final = tuple(
-    kind in (PASS, REQUEST_ID, FORWARDED_FOR, FORWARDED_PROTO, CLIENT_CERT, REPLACED, INTERNAL, HOP)
+    kind
+    in (
+        PASS,
+        REQUEST_ID,
+        FORWARDED_FOR,
+        FORWARDED_PROTO,
+        CLIENT_CERT,
+        ATTEMPTS,
+        EXTERNAL,
+        REPLACED,
+        INTERNAL,
+        PEER,
+        HOP,
+    )
     for kind in range(UPGRADE + 1)
 )
 """Whether a field of this kind says nothing about the message itself."""
@@ -38,7 +67,11 @@ KINDS: Final[dict[bytes, int]] = {
     b"x-forwarded-proto": FORWARDED_PROTO,
     b"x-forwarded-client-cert": CLIENT_CERT,
     b"x-envoy-internal": INTERNAL,
-    b"x-envoy-attempt-count": INTERNAL,
+    b"x-envoy-force-trace": INTERNAL,
+    b"x-envoy-peer-metadata": PEER,
+    b"x-envoy-peer-metadata-id": PEER,
+    b"x-envoy-attempt-count": ATTEMPTS,
+    b"x-envoy-external-address": EXTERNAL,
     b"x-envoy-expected-rq-timeout-ms": INTERNAL,
     b"x-envoy-original-path": INTERNAL,
     b"x-envoy-upstream-rq-timeout-ms": INTERNAL,
@@ -48,7 +81,7 @@ KINDS: Final[dict[bytes, int]] = {
     b"x-envoy-retriable-status-codes": INTERNAL,
     b"x-envoy-retriable-header-names": INTERNAL,
     b"x-envoy-hedge-on-per-try-timeout": INTERNAL,
-    b"x-envoy-decorator-operation": INTERNAL,
+    b"x-envoy-upstream-rq-per-try-timeout-ms": INTERNAL,
 }
 
 VARYING: Final = frozenset(
@@ -56,14 +89,16 @@ VARYING: Final = frozenset(
      b"last-modified", b"x-b3-traceid", b"x-b3-spanid", b"x-b3-parentspanid", b"b3", b"age", b"x-forwarded-for"}
 )  # fmt: skip
 
-_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
-_AUTHORITY = re.compile(rb"[-._~!$&'()*+,;=:@%\[\]0-9A-Za-z]*\Z")
-_ALLOWED = bytes(i for i in range(256) if i == 9 or 32 <= i < 127 or i > 127)
-_CACHE_LIMIT, _LINE_LIMIT = 8192, 192
-_NAME_LIMIT = 64
-_MAX_FIELDS = 100
+_TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
+_AUTHORITY: Final = re.compile(rb"[-._~!$&'()*+,;=:@%\[\]0-9A-Za-z]*\Z")
+_ALLOWED: Final = bytes(i for i in range(256) if i == 9 or 32 <= i < 127 or i > 127)
+_CACHE_LIMIT: Final = 8192
+_LINE_LIMIT: Final = 192
+_NAME_LIMIT: Final = 64
+_MAX_FIELDS: Final = 100
 """Envoy's ``max_headers_count``."""
-_LINE_ENDS: Final = tuple(b"\r\n" * (number - 1) for number in range(_MAX_FIELDS + 2))
+_KNOWN_ENDS: Final = _MAX_FIELDS + 2
+_LINE_ENDS: Final = tuple(b"\r\n" * (number - 1) for number in range(_KNOWN_ENDS))
 _VERSIONS: Final = frozenset({b"HTTP/1.1", b"HTTP/1.0"})
 _METHODS: Final = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"})
 _AFTER_STATUS: Final = (b" ", b"")
@@ -90,6 +125,7 @@ class BadMessage(Exception):  # noqa: N818 (said of the peer's message)
     """The message breaks the rules; the text is Envoy's ``%RESPONSE_CODE_DETAILS%``."""
 
 
+@mypyc_attr(acyclic=True, free_list_len=1)
 class Head:
     """A parsed head. For requests ``method`` and ``target`` are set, for responses ``status`` and ``reason``.
 
@@ -181,9 +217,9 @@ class Parser:
         self._known: dict[bytes, Field] = {}
         self._names: dict[bytes, tuple[int, bytes, bytes]] = {}
 
-    def request(self, data: bytes) -> Head:
-        """The request whose head (without the empty line) is ``data``."""
-        lines = _lines(data)
+    def request(self, data: bytes, most: int = _MAX_FIELDS) -> Head:
+        """The request whose head (without the empty line) is ``data``, with at most so many fields."""
+        lines = _lines(data, most)
         words = lines[0].split(b" ")
         if len(words) != 3 or words[2] not in _VERSIONS:
             raise BadMessage("http1.codec_error")
@@ -210,7 +246,7 @@ class Parser:
 
     def response(self, data: bytes) -> Head:
         """The response whose head (without the empty line) is ``data``."""
-        lines = _lines(data)
+        lines = _lines(data, _MAX_FIELDS)
         line = lines[0]
         version, status = line[:8], line[9:12]
         if version not in _VERSIONS or line[8:9] != b" " or line[12:13] not in _AFTER_STATUS or not status.isdigit():
@@ -263,6 +299,8 @@ class Parser:
             raise BadMessage("http1.codec_error")
         if kind == HOST and _AUTHORITY.match(value) is None:
             raise BadMessage("http.invalid_authority")
+        if lower == b"te" and b"trailers" in value.lower():
+            kind, value = PASS, b"trailers"  # the one that may go on, as calls of gRPC need it (Envoy)
         field = (kind, lower, value, b"%b%b\r\n" % (prefix, value))
         if len(line) <= _LINE_LIMIT and lower not in VARYING:
             if len(self._known) >= _CACHE_LIMIT:
@@ -283,12 +321,13 @@ class Parser:
         return found
 
 
-def _lines(data: bytes) -> list[bytes]:
+def _lines(data: bytes, most: int) -> list[bytes]:
     """The lines of a head, of which no character but those that end lines controls anything."""
     lines = data.split(b"\r\n")
-    if len(lines) > _MAX_FIELDS + 1:
+    number = len(lines)
+    if number > most + 1:
         raise BadMessage(TOO_MANY_FIELDS)
-    if data.translate(None, _ALLOWED) != _LINE_ENDS[len(lines)]:
+    if data.translate(None, _ALLOWED) != (_LINE_ENDS[number] if number < _KNOWN_ENDS else b"\r\n" * (number - 1)):
         raise BadMessage("http1.codec_error")
     return lines
 
@@ -345,6 +384,7 @@ def named_by_connection(head: Head) -> frozenset[bytes]:
     return _NO_OPTIONS if options <= _ABOUT_CONNECTION else options - _ABOUT_CONNECTION
 
 
+_GRPC_MOST: Final = 99_999_999
 _GRPC_UNITS: Final = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 
 
@@ -355,6 +395,16 @@ def grpc_timeout(head: Head) -> float:
     if unit is None or not digits.isdigit() or len(digits) > 8:
         return 0.0
     return int(digits) * unit
+
+
+def written_grpc_timeout(seconds: float) -> bytes:
+    """A time as calls of gRPC write it, in the smallest unit from milliseconds on that has no more than 8 digits."""
+    time, units = int(seconds * 1000 + 0.5), b"mSMH"
+    for place, divisor in enumerate((1, 1000, 60, 60)):
+        time //= divisor
+        if time <= _GRPC_MOST:
+            return b"%d%b" % (time, units[place : place + 1])
+    return b"%dH" % _GRPC_MOST
 
 
 def is_grpc(head: Head) -> bool:

@@ -11,8 +11,10 @@ PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 LIMIT: Final = 16384 + 5
 """Bytes in which it must be seen; Envoy's inspectors look at 16 KiB (``max_client_hello_size``) and 8 KiB."""
 
-_HANDSHAKE, _CLIENT_HELLO = 22, 1
-_SERVER_NAME, _ALPN = 0, 16
+_HANDSHAKE: Final = 22
+_CLIENT_HELLO: Final = 1
+_SERVER_NAME: Final = 0
+_ALPN: Final = 16
 _LONGEST_METHOD: Final = 17
 _TOKEN: Final = frozenset(b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 _METHODS: Final = frozenset(

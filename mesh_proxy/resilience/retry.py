@@ -20,7 +20,7 @@ class Failure(Enum):
     PER_TRY = "per_try"
 
 
-_ON_FAILURE = {
+_ON_FAILURE: Final = {
     Failure.REFUSED: frozenset({"connect-failure", "reset", "reset-before-request", "5xx", "gateway-error"}),
     Failure.UNSENT: frozenset({"reset", "reset-before-request", "refused-stream", "5xx", "gateway-error"}),
     Failure.RESET: frozenset({"reset", "5xx", "gateway-error"}),

@@ -11,13 +11,14 @@ Value = Callable[[Record], bytes]
 
 
 class Edits:
-    """Removes, then writes, the fields of one head."""
+    """Removes, then writes, the fields of one head. A field without a value is not written unless that is
+    asked for (Envoy)."""
 
     __slots__ = ("_remove", "_set")
 
     def __init__(self, values: tuple[HeaderValue, ...], remove: tuple[str, ...]) -> None:
-        self._set: list[tuple[bytes, Value, bool]] = [
-            (item.name.lower().encode(), _value(item.value), item.append) for item in values
+        self._set: list[tuple[bytes, Value, bool, str, bool]] = [
+            (item.name.lower().encode(), _value(item.value), item.append, item.only, item.keep_empty) for item in values
         ]
         self._remove = frozenset(name.lower().encode() for name in remove)
 
@@ -25,8 +26,12 @@ class Edits:
         """The fields after the edits."""
         if self._remove:
             fields = [field for field in fields if field[1] not in self._remove]
-        for name, make, append in self._set:
+        for name, make, append, only, keeps in self._set:
             value = make(record)
+            if (not value and not keeps) or (
+                only and (only == "PRESENT") is not any(field[1] == name for field in fields)
+            ):
+                continue
             if not append:
                 fields = [field for field in fields if field[1] != name]
             fields.append(field_of(name, value))
@@ -35,7 +40,7 @@ class Edits:
 
 def _value(text: str) -> Value:
     if "%" in text:
-        return compile_text(text)
+        return compile_text(text, True)
     constant = text.encode()
     return lambda record: constant
 

@@ -4,14 +4,18 @@ Pure Python on purpose: a request hashes one short value, in some microseconds, 
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 from mesh_api.config import HashPolicy
 from mesh_proxy.protocol.http1 import Head
 from mesh_proxy.routing.matchers import MatcherError, values_of
 
-_MASK = (1 << 64) - 1
-_P1, _P2, _P3 = 0x9E3779B185EBCA87, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9
-_P4, _P5 = 0x85EBCA77C2B2AE63, 0x27D4EB2F165667C5
+_MASK: Final = (1 << 64) - 1
+_P1: Final = 0x9E3779B185EBCA87
+_P2: Final = 0xC2B2AE3D27D4EB4F
+_P3: Final = 0x165667B19E3779F9
+_P4: Final = 0x85EBCA77C2B2AE63
+_P5: Final = 0x27D4EB2F165667C5
 
 
 class RequestHash:

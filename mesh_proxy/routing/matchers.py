@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import re2
 
@@ -11,7 +11,7 @@ from mesh_proxy.protocol.http1 import Head
 
 Test = Callable[[bytes], bool]
 # Bounded: a number of 64 bits has no more digits, and Python refuses to read very long ones.
-_WHOLE_NUMBER = re.compile(rb"[+-]?[0-9]{1,19}\Z")
+_WHOLE_NUMBER: Final = re.compile(rb"[+-]?[0-9]{1,19}\Z")
 
 
 class MatcherError(ValueError):

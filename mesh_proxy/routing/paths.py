@@ -7,11 +7,15 @@ from mesh_api.config import RegexRewrite
 from mesh_proxy.routing.matchers import MatcherError, compile_pattern
 
 _UNRESERVED: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
-_ESCAPE = re.compile(rb"%([0-9a-fA-F]{2})")
-_BAD_ESCAPE = re.compile(rb"%(?![0-9a-fA-F]{2})")
-_UNSAFE = re.compile(rb'["<>^`{|}]')
+_ESCAPE: Final = re.compile(rb"%([0-9a-fA-F]{2})")
+_BAD_ESCAPE: Final = re.compile(rb"%(?![0-9a-fA-F]{2})")
+_SLASH: Final = re.compile(rb"%2[fF]")
+_BACKSLASH: Final = re.compile(rb"%5[cC]")
+_UNSAFE: Final = re.compile(rb'["<>^`{|}]')
 """Characters that Envoy escapes (measured): RFC 3986 allows them nowhere."""
-_REFERENCE = re.compile(r"\\(.?)", re.DOTALL)
+_ORDINARY: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/!$&'()*+,;=:@"
+"""What stays as it is, wherever it stands but for dots after a slash."""
+_REFERENCE: Final = re.compile(r"\\(.?)", re.DOTALL)
 
 
 def normalize(path: bytes) -> bytes | None:
@@ -21,6 +25,8 @@ def normalize(path: bytes) -> bytes | None:
     parameters (``..;x``) is one: some servers drop them.
     ``None`` for a path that cannot be: a broken escape, or a NUL.
     """
+    if not path.translate(None, _ORDINARY) and b"/." not in path:
+        return path
     if b"%" in path:
         if _BAD_ESCAPE.search(path) is not None or b"%00" in path:
             return None
@@ -51,6 +57,11 @@ def normalize(path: bytes) -> bytes | None:
 def _unescape(found: "re.Match[bytes]") -> bytes:
     byte = int(found[1], 16)
     return bytes([byte]) if byte in _UNRESERVED else found[0]
+
+
+def unescape_slashes(path: bytes) -> bytes:
+    """Slashes and backslashes that are written as escapes, as they are."""
+    return _SLASH.sub(b"/", _BACKSLASH.sub(b"\\\\", path))
 
 
 def merge_slashes(path: bytes) -> bytes:

@@ -1,8 +1,9 @@
 """A route configuration, compiled: virtual host by host, route by path, headers and query, first match wins."""
 
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import accumulate
+from typing import Final
 
 from mesh_api.config import (
     CorsPolicy,
@@ -17,8 +18,9 @@ from mesh_api.config import (
     VirtualHost,
 )
 from mesh_api.config.load_balancing import Labels
-from mesh_api.config.routes import MILLION
+from mesh_api.config.routes import MILLION, InternalRedirects
 from mesh_proxy.protocol.http1 import Field, Head, field_of, is_grpc
+from mesh_proxy.resilience.rate_limit import RateLimit
 from mesh_proxy.resilience.retry import RetryRules
 from mesh_proxy.routing.edits import request_edits, response_edits
 from mesh_proxy.routing.hash_policies import HashPolicies
@@ -35,16 +37,18 @@ from mesh_proxy.routing.paths import RegexReplacement
 from mesh_proxy.telemetry.access_log import FormatError
 
 PathTest = Callable[[bytes], bool]
-_CACHE_LIMIT, _CACHED_PATH = 4096, 512
+_CACHE_LIMIT: Final = 4096
+_CACHED_PATH: Final = 512
 
 
 class CompiledRoute:
     """One rule with everything that can be prepared."""
 
     __slots__ = (
-        "action", "attempt_count", "config", "cors", "cumulative", "destinations", "direct", "hashed", "headers", "high",
-        "keys", "name", "origins", "parameters", "path", "prefix", "prefix_rewrite", "redirect", "regex_rewrite",
-        "reply_edits", "retry", "timeout", "timeout_field", "total",
+        "action", "attempt_count", "config", "connects", "cors", "cumulative", "destinations", "direct", "ends_connect",
+        "fraction", "grpc_only", "hashed", "headers", "high", "keys", "limit", "name", "origins", "parameters", "path",
+        "prefix", "prefix_rewrite", "redirect", "redirects", "regex_rewrite", "reply_edits", "retry",
+        "tells_grpc_timeout", "timed", "timeout", "timeout_field", "total", "upgrades", "upgrades_off", "whole_rewrite",
     )  # fmt: skip
 
     def __init__(self, route: Route, host: VirtualHost, table_edits: HeaderEdits) -> None:
@@ -53,6 +57,8 @@ class CompiledRoute:
         self.path = path_test(route.match.path)
         self.prefix = route.match.path.value.encode() if route.match.path.kind is not PathMatchKind.REGEX else b""
         self.headers = tuple(HeaderTest(match) for match in route.match.headers)
+        self.grpc_only: bool = route.match.grpc_only
+        self.fraction: int | None = route.match.runtime_fraction
         self.parameters = tuple(ParameterTest(match) for match in route.match.query_parameters)
         edits = (route.edits, host.edits, table_edits)
         self.reply_edits = response_edits(*edits)
@@ -64,6 +70,22 @@ class CompiledRoute:
         self.cors: CorsPolicy | None = host.cors if route.cors is None else route.cors
         self.origins = () if self.cors is None else tuple(origin_test(match) for match in self.cors.allow_origins)
         self.timeout: float = 0.0
+        self.tells_grpc_timeout: bool = False
+        """Whether calls of gRPC are told in ``grpc-timeout`` how much time they have."""
+        self.redirects: InternalRedirects | None = None
+        """Which redirects of hosts are followed here."""
+        self.limit: RateLimit | None = None
+        """How often it may be taken; of its own, or its virtual host's."""
+        self.connects: bool = route.match.path.kind is PathMatchKind.CONNECT
+        """Whether it takes requests for tunnels, and no others."""
+        self.ends_connect: bool = False
+        self.upgrades: frozenset[bytes] = frozenset()
+        self.upgrades_off: frozenset[bytes] = frozenset()
+        """What may be upgraded to on this route, whatever holds elsewhere."""
+        self.whole_rewrite: bool = route.match.path.kind is PathMatchKind.REGEX
+        """Whether a new prefix takes the place of the whole path, all of which was compared."""
+        self.timed: bool = False
+        """Whether it has limits of time of its own, beside the timeout."""
         self.retry: RetryRules | None = None
         self.keys: HashPolicies | None = None
         """What consistent hashing is by."""
@@ -83,11 +105,18 @@ class CompiledRoute:
 
     def _action(self, action: RouteAction, edits: tuple[HeaderEdits, ...]) -> None:
         self.timeout = 15.0 if action.timeout is None else action.timeout  # Envoy's own default
-        if self.timeout:
-            self.timeout_field = field_of(b"x-envoy-expected-rq-timeout-ms", b"%d" % int(self.timeout * 1000))
+        own = (action.idle_timeout, action.max_stream_duration, action.grpc_timeout_header_max)
+        self.timed = any(limit is not None for limit in own)
+        self.timeout_field = timeout_field(self.timeout)
+        self.tells_grpc_timeout = action.max_grpc_timeout is not None and action.max_stream_duration is None
         self.retry = None if action.retry is None else RetryRules(action.retry)
         self.keys = HashPolicies(action.hash_policies) if action.hash_policies else None
         self.high = action.high_priority
+        self.redirects = action.internal_redirects
+        self.ends_connect = action.ends_connect
+        on = (*action.upgrades, "connect") if action.ends_connect else action.upgrades
+        self.upgrades = frozenset(name.lower().encode() for name in on)
+        self.upgrades_off = frozenset(name.lower().encode() for name in action.upgrades_off)
         if action.regex_rewrite is not None:
             self.regex_rewrite = RegexReplacement(action.regex_rewrite)
         self.prefix_rewrite = action.prefix_rewrite.encode()
@@ -97,6 +126,7 @@ class CompiledRoute:
                 item.host_rewrite or action.host_rewrite,
                 (item.edits, *edits),
                 tuple(sorted({**dict(action.metadata_match), **dict(item.metadata_match)}.items())),
+                bool(item.host_rewrite),
             )
             for item in action.weighted_clusters
         ) or (Destination(action.cluster, action.host_rewrite, edits, tuple(sorted(action.metadata_match))),)
@@ -121,16 +151,30 @@ class Destination:
     Edits are applied from the most to the least specific (Envoy): destination, route, virtual host, route configuration.
     """
 
-    __slots__ = ("cluster", "host_rewrite", "label", "labels", "request_edits", "response_edits")
+    __slots__ = ("cluster", "host_rewrite", "label", "labels", "own_host", "request_edits", "response_edits")
 
-    def __init__(self, cluster: str, host_rewrite: str, edits: tuple[HeaderEdits, ...], labels: Labels = ()) -> None:
-        """``labels`` are those of the subset of the cluster's hosts that is meant."""
+    def __init__(
+        self,
+        cluster: str,
+        host_rewrite: str,
+        edits: tuple[HeaderEdits, ...],
+        labels: Labels = (),
+        own_host: bool = False,
+    ) -> None:
+        """``labels`` are those of the subset of the cluster's hosts that is meant. ``own_host``: the host that is written is
+        not the route's, and of the client's nothing is told (Envoy)."""
         self.labels = labels
+        self.own_host = own_host
         self.cluster = cluster
         self.label = cluster.encode()
         self.host_rewrite = host_rewrite.encode()
         self.request_edits = request_edits(*edits)
         self.response_edits = response_edits(*edits)
+
+
+def timeout_field(seconds: float) -> Field | None:
+    """How a host is told how long it has; ``None``: as long as it takes."""
+    return field_of(b"x-envoy-expected-rq-timeout-ms", b"%d" % int(seconds * 1000 + 1e-6)) if seconds else None
 
 
 def path_test(match: PathMatch) -> PathTest:
@@ -145,7 +189,7 @@ def path_test(match: PathMatch) -> PathTest:
 
 
 def _plain(kind: PathMatchKind, expected: bytes) -> PathTest:
-    if kind is PathMatchKind.EXACT:
+    if kind is PathMatchKind.EXACT or kind is PathMatchKind.CONNECT:
         return expected.__eq__
     if kind is PathMatchKind.PREFIX:
         return lambda path: path.startswith(expected)
@@ -161,13 +205,17 @@ class CompiledHost:
     def __init__(self, config: VirtualHost, table_edits: HeaderEdits) -> None:
         self.config = config
         self.routes = tuple(CompiledRoute(route, config, table_edits) for route in config.routes)
+        shared = None if config.rate_limit is None else RateLimit(config.rate_limit)
+        for route in self.routes:
+            own = route.config.rate_limit
+            route.limit = shared if own is None else RateLimit(own)
         self._by_path: dict[bytes, tuple[CompiledRoute, ...]] = {}
 
     def find(self, head: Head, path: bytes, query: bytes, random: Callable[[], float]) -> CompiledRoute | None:
         """The first route that holds; ``path`` is normalised and without its query."""
         candidates = self._by_path.get(path)
         if candidates is None:
-            candidates = tuple(route for route in self.routes if route.path(path))
+            candidates = tuple(route for route in self.routes if route.connects is not bool(path) and route.path(path))
             if len(path) <= _CACHED_PATH:
                 if len(self._by_path) >= _CACHE_LIMIT:
                     self._by_path.clear()
@@ -187,16 +235,15 @@ def _holds(route: CompiledRoute, head: Head, query: bytes, random: Callable[[], 
         for parameter in route.parameters:
             if not parameter.holds(parameters):
                 return False
-    match = route.config.match
-    if match.grpc_only and not is_grpc(head):
+    if route.grpc_only and not is_grpc(head):
         return False
-    return match.runtime_fraction is None or random() * MILLION < match.runtime_fraction
+    return route.fraction is None or random() * MILLION < route.fraction
 
 
 class RouteTable:
     """Virtual hosts by domain: exact, then the longest ``*.suffix``, then the longest ``prefix.*``, then ``*`` (Envoy)."""
 
-    __slots__ = ("_any", "_domains", "_exact", "_ignore_port", "_prefixes", "_suffixes", "config")
+    __slots__ = ("_any", "_domains", "_exact", "_hosts", "_ignore_port", "_prefixes", "_suffixes", "config")
 
     def __init__(
         self,
@@ -210,6 +257,7 @@ class RouteTable:
         self._prefixes: list[tuple[bytes, CompiledHost]] = []
         self._any: CompiledHost | None = None
         self._domains: set[bytes] = set()
+        self._hosts: list[CompiledHost] = []
         self._ignore_port = config.ignore_port_in_host_matching
         for host in config.virtual_hosts:
             try:
@@ -220,6 +268,7 @@ class RouteTable:
         self._prefixes.sort(key=lambda item: -len(item[0]))
 
     def _add(self, host: CompiledHost) -> None:
+        self._hosts.append(host)
         for domain in host.config.domains:
             name = domain.lower().encode()
             if name in self._domains or b"*" in name.removeprefix(b"*").removesuffix(b"*"):
@@ -235,13 +284,19 @@ class RouteTable:
             else:
                 self._exact[name] = host
 
+    def limits(self) -> Iterator[RateLimit]:
+        """The rate limits of its routes and virtual hosts."""
+        for host in self._hosts:
+            for route in host.routes:
+                if route.limit is not None:
+                    yield route.limit
+
     def host(self, authority: bytes) -> CompiledHost | None:
         """The virtual host for a ``Host`` field."""
         name = authority.lower()
-        found = self._exact.get(name)
-        if found is None and self._ignore_port:
+        if self._ignore_port:
             name = without_port(name)
-            found = self._exact.get(name)
+        found = self._exact.get(name)
         if found is not None:
             return found
         for suffix, host in self._suffixes:

@@ -12,8 +12,8 @@ from typing import Any, Final, Protocol
 import grpc
 import grpc.aio
 
-from mesh_api.xds.grpc import METHOD, request_to_bytes, response_from_bytes
-from mesh_api.xds.session import Request, Response
+from mesh_api.xds import grpc as wire
+from mesh_api.xds.session import DeltaRequest, DeltaResponse, Request, Response
 from mesh_proxy.bootstrap import ControlPlane, ControlTls
 
 log = logging.getLogger(__name__)
@@ -36,13 +36,17 @@ OPTIONS: Final = (
 )
 
 
+Asked = Request | DeltaRequest
+Answer = Response | DeltaResponse
+
+
 class Listener(Protocol):
     """Who is told what happens on the stream; what it returns is sent."""
 
-    def on_connect(self) -> Iterable[Request]:
+    def on_connect(self) -> Iterable[Asked]:
         """A new stream is open; returns its first requests."""
 
-    def on_response(self, response: Response) -> Iterable[Request]:
+    def on_response(self, response: Answer) -> Iterable[Asked]:
         """A response arrived."""
 
     def on_disconnect(self, reason: str) -> None:
@@ -73,10 +77,10 @@ class AdsStream:
         self._token_file = token_file
         self._jitter = jitter
         self._tls = tls
-        self._outgoing: asyncio.Queue[Request] | None = None
+        self._outgoing: asyncio.Queue[Asked] | None = None
         self._answered = False
 
-    def send(self, requests: Iterable[Request]) -> None:
+    def send(self, requests: Iterable[Asked]) -> None:
         """Sends on the present stream; without one they are dropped, since a new stream begins from what is accepted."""
         if self._outgoing is not None:
             for request in requests:
@@ -118,15 +122,17 @@ class AdsStream:
         return "the control plane ended the stream"
 
     async def _converse(self, channel: Any, metadata: tuple[tuple[str, str], ...]) -> None:
-        call = channel.stream_stream(METHOD)(metadata=metadata)
-        outgoing: asyncio.Queue[Request] = asyncio.Queue()
+        delta = self._control_plane.delta
+        call = channel.stream_stream(wire.DELTA_METHOD if delta else wire.METHOD)(metadata=metadata)
+        read = wire.delta_response_from_bytes if delta else wire.response_from_bytes
+        outgoing: asyncio.Queue[Asked] = asyncio.Queue()
         self._outgoing = outgoing
         self.send(self._listener.on_connect())
         writer = asyncio.create_task(_write(call, outgoing), name="ads-writer")
         try:
             while (data := await call.read()) is not grpc.aio.EOF:
                 self._answered = True
-                self.send(self._listener.on_response(response_from_bytes(data)))
+                self.send(self._listener.on_response(read(data)))
             # A stream that ends with an error status raises it here.
             if await call.code() is not grpc.StatusCode.OK:
                 raise ValueError(f"{(await call.code()).name}: {await call.details()}")
@@ -185,11 +191,15 @@ def read_token(file: Path) -> str:
     return token
 
 
-async def _write(call: Any, outgoing: asyncio.Queue[Request]) -> None:
+async def _write(call: Any, outgoing: asyncio.Queue[Asked]) -> None:
     while True:
         request = await outgoing.get()
         try:
-            await call.write(request_to_bytes(request))
+            await call.write(_encoded(request))
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
             # The reader sees the same end with its reason.
             return
+
+
+def _encoded(request: Asked) -> bytes:
+    return wire.request_to_bytes(request) if isinstance(request, Request) else wire.delta_request_to_bytes(request)

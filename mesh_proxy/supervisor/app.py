@@ -3,20 +3,23 @@
 import asyncio
 import importlib.metadata
 import logging
+import os
 import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import web
 
-from mesh_api.config import ProxyConfig
+from mesh_api.config import ProxyConfig, Secret
 from mesh_api.notify import notify
 from mesh_proxy.bootstrap import Bootstrap
-from mesh_proxy.ipc import Reopen, SetLogLevel, Stats
-from mesh_proxy.supervisor.admin import admin_app, health_app, stats_app
+from mesh_proxy.ipc import Introduce, Reopen, SetLogLevel, Stats
+from mesh_proxy.supervisor.admin import admin_app, health_app, merged_app, stats_app
+from mesh_proxy.supervisor.application import Application, scrape_of
 from mesh_proxy.supervisor.delivery import Delivery
+from mesh_proxy.supervisor.export import Exporter
 from mesh_proxy.supervisor.logs import Log
 from mesh_proxy.supervisor.stats import merge
 from mesh_proxy.supervisor.status import Standing, Status
@@ -56,7 +59,8 @@ async def _run(bootstrap: Bootstrap, output: Log, command: Sequence[str]) -> int
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, supervisor.quit)
-    loop.add_signal_handler(signal.SIGHUP, supervisor.reopen_logs)
+    for number in (signal.SIGHUP, signal.SIGUSR1):
+        loop.add_signal_handler(number, supervisor.reopen_logs)
     return await supervisor.run()
 
 
@@ -70,12 +74,17 @@ class Supervisor:
         self._output = output
         self._workers = Workers(bootstrap.settings.concurrency, self._on_change, command)
         self._delivery = Delivery(self.bootstrap, self._workers, self._on_change)
+        self._exporter = Exporter(self.bootstrap.node, lambda: self.config)
+        self._workers.on_told = self._exporter.take
+        node = self.bootstrap.node
+        self._workers.introduction = Introduce(node.id, dict(node.metadata))
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
         self._draining: asyncio.Task[None] | None = None
         self._told: Status | None = None
+        self._unhealthy = False
         self._told_state = "PRE_INITIALIZING"
 
     async def run(self) -> int:
@@ -96,6 +105,7 @@ class Supervisor:
         finally:
             delivery.cancel()
             await self._workers.stop()
+            await self._exporter.close()
             await asyncio.gather(delivery, return_exceptions=True)
             self._delivery.save_the_rest()
             for runner in runners:
@@ -105,7 +115,7 @@ class Supervisor:
     @property
     def state(self) -> str:
         """``PRE_INITIALIZING`` before the control plane was heard of, ``INITIALIZING`` before a configuration is in force."""
-        if self._draining is not None:
+        if self._draining is not None or self._unhealthy:
             return "DRAINING"
         if self._delivery.ready:
             return "LIVE"
@@ -144,7 +154,7 @@ class Supervisor:
                 "server.workers_up": len(self._workers.up),
             },
         )
-        return merge([await self._workers.stats(), self._delivery.stats(), own])
+        return merge([await self._workers.stats(), self._delivery.stats(), self._exporter.stats(), own])
 
     def set_log_level(self, level: str) -> None:
         """Of the supervisor and of every worker."""
@@ -155,6 +165,25 @@ class Supervisor:
         """After a rotation."""
         self._output.reopen()
         self._workers.broadcast(Reopen())
+
+    @property
+    def secrets(self) -> tuple[Secret, ...]:
+        """What the workers have."""
+        return self._delivery.secrets
+
+    @property
+    def memory(self) -> int:
+        """Bytes that the supervisor and the workers have in memory."""
+        return sum(map(_resident, (os.getpid(), *(worker.pid for worker in self._workers.up))))
+
+    def reset_counters(self) -> None:
+        """Has every counter begin anew."""
+        self._workers.reset_counters()
+
+    def fail_health(self, failed: bool) -> None:
+        """Has the proxy say that it is not ready, or be as it is again."""
+        self._unhealthy = failed
+        self._on_change()
 
     def drain_listeners(self) -> None:
         """Has the workers take nothing new, and finish what is under way within ``drain_seconds``."""
@@ -200,6 +229,7 @@ class Supervisor:
             ("admin", None if admin is None else admin.address, None if admin is None else admin.port, admin_app),
             ("ready_port", settings.monitoring_address, settings.ready_port, health_app),
             ("stats_port", settings.monitoring_address, settings.stats_port, stats_app),
+            ("merged_port", settings.monitoring_address, settings.merged_port, self._merged),
         ]
         runners: list[web.AppRunner] = []
         for name, address, port, make in wanted:
@@ -216,6 +246,11 @@ class Supervisor:
                 raise OSError(f"{name}: {address}:{port} cannot be opened: {error.strerror}") from None
         return runners
 
+    def _merged(self, proxy: "Supervisor") -> web.Application:
+        settings = self.bootstrap.settings
+        own = frozenset(filter(None, (settings.merged_port, settings.stats_port, settings.ready_port)))
+        return merged_app(proxy, Application(scrape_of(self.bootstrap.node.metadata, os.environ, own)))
+
     def _on_change(self) -> None:
         """Tells the log and the service manager what is new."""
         state, status = self.state, self._delivery.status
@@ -231,12 +266,24 @@ class Supervisor:
         self._told, self._told_state = status, state
 
 
-def _own_metadata(bootstrap: Bootstrap) -> dict[str, str]:
-    """What the control plane is told besides the bootstrap's metadata: where it finds our statistics."""
+def _resident(pid: int) -> int:
+    try:
+        with open(f"/proc/{pid}/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
+
+
+def _own_metadata(bootstrap: Bootstrap) -> dict[str, Any]:
+    """What the control plane is told besides the bootstrap's metadata: where it finds our statistics, and whether we can
+    show who we are."""
     settings = bootstrap.settings
-    if settings.stats_port is None:
-        return {}
-    return {"STATS_ADDRESS": f"{settings.monitoring_address}:{settings.stats_port}"}
+    found: dict[str, Any] = {}
+    if settings.stats_port is not None:
+        found["STATS_ADDRESS"] = f"{settings.monitoring_address}:{settings.stats_port}"
+    if settings.identity is not None:
+        found["HAS_IDENTITY"] = True
+    return found
 
 
 def _level(status: Status, before: Status | None) -> int:

@@ -5,23 +5,44 @@ should run next. A snapshot is complete or it is not made: until every endpoint 
 refers to has arrived, what was in force stays so, and the answer to the control plane waits.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from mesh_api.config import Cluster, ClusterType, HttpConnectionManager, Listener, ProxyConfig
-from mesh_api.config.proxy_config import filter_chains
+from mesh_api.config import (
+    Cluster,
+    ClusterType,
+    HttpConnectionManager,
+    Listener,
+    ProxyConfig,
+    Secret,
+    SecretSource,
+)
+from mesh_api.config.proxy_config import filter_chains, secret_sources
 from mesh_api.node import Node
 from mesh_api.xds.decode import decode_resource
 from mesh_api.xds.errors import DecodeError
 from mesh_api.xds.resources import BY_TYPE_URL, KINDS, Resource, resource_name
-from mesh_api.xds.session import AdsClient, Known, Request, Response
-from mesh_api.xds.type_urls import ADS_ORDER, CLUSTER, ENDPOINT, LISTENER, ROUTE, WILDCARD
+from mesh_api.xds.secrets import secret_from_bytes
+from mesh_api.xds.session import (
+    AdsClient,
+    Conversation,
+    DeltaConversation,
+    DeltaRequest,
+    DeltaResponse,
+    Known,
+    Request,
+    Response,
+    Update,
+)
+from mesh_api.xds.type_urls import ADS_ORDER, CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, WILDCARD
 
 MAX_REASON: Final = 4096
 """Characters of a NACK: gRPC metadata and logs on the way have limits, and the first findings matter most."""
 
 Decoded = Mapping[str, Resource]
+Asked = Request | DeltaRequest
+Answer = Response | DeltaResponse
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +55,28 @@ class Snapshot:
     versions: Mapping[str, str] = field(default_factory=dict)
 
 
+Judge = Callable[[Secret], None]
+"""Raises :class:`ValueError` for a secret that nothing can be made of; the text has nothing secret in it."""
+
+
+def _anything(secret: Secret) -> None:
+    """Every secret is good."""
+
+
 class ConfigStore:
     """One proxy's configuration: the bootstrap's static resources and what the control plane sent."""
 
-    def __init__(self, node: Node, static: ProxyConfig, *, controlled: bool = True) -> None:
+    def __init__(
+        self, node: Node, static: ProxyConfig, *, controlled: bool = True, judge: Judge = _anything, delta: bool = False
+    ) -> None:
         self._static = static
+        self._judge = judge
         self._controlled = controlled
         self._static_names = {
             CLUSTER: {cluster.name for cluster in static.clusters},
             LISTENER: {listener.name for listener in static.listeners},
         }
-        self._client = AdsClient(node)
+        self._client: Conversation[Any, Any] = DeltaConversation(node) if delta else AdsClient(node)
         self._decoded: dict[str, dict[bytes, Resource]] = {type_url: {} for type_url in ADS_ORDER}
         self._counter = 0
         self._settled: set[str] = set()
@@ -53,6 +85,8 @@ class ConfigStore:
         """What every worker runs."""
         self.errors: dict[str, str] = {}
         """By type, why its latest update was refused; gone when a later one is accepted."""
+        self.streamed: dict[str, Secret] = {}
+        """Secrets of the control plane that are accepted. Each counts by itself, and at once: nothing waits for another."""
 
     def restore(self, known: Mapping[str, Known]) -> None:
         """Starts from what an earlier run accepted. Raises :class:`DecodeError` when this software cannot read it."""
@@ -62,21 +96,29 @@ class ConfigStore:
         self._client.start(known)
         self._settled.update(type_url for type_url in known if known[type_url].version)
 
-    def connect(self) -> list[Request]:
+    def connect(self) -> list[Asked]:
         """The first requests of a new stream."""
         return self._client.start() + self._subscriptions()
 
-    def on_response(self, response: Response) -> list[Request]:
+    def on_response(self, response: Answer) -> list[Asked]:
         """Takes a response; answers a refusal at once, and asks for the names that it makes necessary."""
         update = self._client.on_response(response)
         if update is None:
             return []
-        requests = [] if update.resubscribe is None else [update.resubscribe]
+        requests: list[Asked] = [] if update.resubscribe is None else [update.resubscribe]
+        if update.type_url == SECRET:
+            return requests + self._take_secrets(update)
         try:
             self._decode(update.type_url, update.resources)
         except DecodeError as error:
             requests += self._refuse(update.type_url, str(error), update.nonce)
         return requests + self._subscriptions()
+
+    def again(self) -> Snapshot:
+        """What is in force, under a new number: to be run with other secrets."""
+        assert self.in_force is not None  # noqa: S101 - the caller has looked
+        self._counter += 1
+        return replace(self.in_force, number=self._counter, nonces={})
 
     def next_snapshot(self) -> Snapshot | None:
         """What the workers should run now: ``None`` when that is in force, or when nothing complete is there.
@@ -93,21 +135,20 @@ class ConfigStore:
             return self._snapshot(config, choice)
         return None
 
-    def applied(self, snapshot: Snapshot) -> list[Request]:
+    def applied(self, snapshot: Snapshot) -> list[Asked]:
         """All workers run ``snapshot``: accepts the updates in it."""
         self.in_force = snapshot
         self._refused = None
-        requests = []
+        requests: list[Asked] = []
         for type_url, nonce in snapshot.nonces.items():
-            request = self._client.ack(type_url, nonce)
-            if request is not None:
-                requests.append(request)
+            if answers := self._client.accept(type_url, nonce):
+                requests += answers
                 self._settled.add(type_url)
                 self.errors.pop(type_url, None)
         self._forget()
         return requests + self._subscriptions()
 
-    def rejected(self, snapshot: Snapshot, reason: str, type_url: str | None = None) -> list[Request]:
+    def rejected(self, snapshot: Snapshot, reason: str, type_url: str | None = None) -> list[Asked]:
         """The workers refuse ``snapshot``. ``type_url`` tells whose resource is at fault, when that is known.
 
         Refuses the updates in it; what was accepted before counts again. With nothing to refuse (a configuration of the
@@ -115,7 +156,7 @@ class ConfigStore:
         """
         self._refused = snapshot.config
         blamed = {each: nonce for each, nonce in snapshot.nonces.items() if each == type_url} or snapshot.nonces
-        requests: list[Request] = []
+        requests: list[Asked] = []
         for each, nonce in blamed.items():
             requests += self._refuse(each, reason, nonce)
         return requests + self._subscriptions()
@@ -193,7 +234,7 @@ class ConfigStore:
         encoded = client.candidate(type_url) if candidate else client.accepted(type_url).resources
         return {name: self._decoded[type_url][data] for name, data in encoded.items()}
 
-    def _subscriptions(self) -> list[Request]:
+    def _subscriptions(self) -> list[Asked]:
         """Asks for the endpoints and routes that the accepted or the pending clusters and listeners need."""
         requests = []
         for parent, child, names in ((CLUSTER, ENDPOINT, _assignment_names), (LISTENER, ROUTE, _route_names)):
@@ -201,7 +242,34 @@ class ConfigStore:
             request = self._client.subscribe(child, wanted)
             if request is not None:
                 requests.append(request)
-        return requests
+        request = self._client.subscribe(SECRET, self._secret_names())
+        return requests if request is None else [*requests, request]
+
+    def _secret_names(self) -> set[str]:
+        """Of the secrets that come by the stream."""
+        found: list[SecretSource] = []
+        for candidate in (True, False):
+            clusters, listeners = (self._resources(url, candidate).values() for url in (CLUSTER, LISTENER))
+            found += secret_sources(ProxyConfig(listeners=tuple(listeners), clusters=tuple(clusters)))  # type: ignore[arg-type]
+        found += secret_sources(self._static)
+        return {source.name for source in found if not source.cluster and not source.static}
+
+    def _take_secrets(self, update: Update) -> list[Asked]:
+        """Takes those that are good. One that is not leaves the former of its name as it was, and refuses the update."""
+        names, findings = set(self._client.names(SECRET)), []
+        taken = {name: secret for name, secret in self.streamed.items() if name in names}
+        for name in sorted(update.resources):
+            try:
+                secret = secret_from_bytes(update.resources[name])
+                self._judge(secret)
+                taken[name] = secret
+            except ValueError as error:
+                findings.append(str(error))
+        self.streamed = taken
+        if findings:
+            return self._refuse(SECRET, "; ".join(findings), update.nonce)
+        self.errors.pop(SECRET, None)
+        return self._client.accept(SECRET, update.nonce)
 
     def _decode(self, type_url: str, resources: Mapping[str, bytes]) -> None:
         """Decodes what is new in ``resources``. Raises :class:`DecodeError` with every finding."""
@@ -220,11 +288,10 @@ class ConfigStore:
         if findings:
             raise DecodeError("; ".join(findings))
 
-    def _refuse(self, type_url: str, reason: str, nonce: str) -> list[Request]:
+    def _refuse(self, type_url: str, reason: str, nonce: str) -> list[Asked]:
         text = reason if len(reason) <= MAX_REASON else reason[: MAX_REASON - 4] + " ..."
-        request = self._client.nack(type_url, text, nonce)
         self.errors[type_url] = text
-        return [] if request is None else [request]
+        return self._client.refuse(type_url, text, nonce)
 
     def _forget(self) -> None:
         """Drops decoded resources that are neither accepted nor pending."""

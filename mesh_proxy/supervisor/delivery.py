@@ -5,20 +5,22 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from mesh_api.config import ProxyConfig
+from mesh_api.config import ProxyConfig, Secret
 from mesh_api.xds.errors import DecodeError
 from mesh_api.xds.resources import KINDS
-from mesh_api.xds.session import Known, Request, Response
-from mesh_api.xds.type_urls import ADS_ORDER, SHORT_NAMES
+from mesh_api.xds.session import Known
+from mesh_api.xds.type_urls import SHORT_NAMES
 from mesh_proxy.bootstrap import Bootstrap, ControlPlane, Identity
 from mesh_proxy.ipc import Rejected, Stats
 from mesh_proxy.supervisor import last_good
-from mesh_proxy.supervisor.ads import AdsStream
+from mesh_proxy.supervisor.ads import AdsStream, Answer, Asked
 from mesh_proxy.supervisor.config_store import ConfigStore, Snapshot
+from mesh_proxy.supervisor.secrets import SecretKeeper
 from mesh_proxy.supervisor.status import Facts, Status, status_of
 from mesh_proxy.supervisor.workers import Workers
+from mesh_proxy.tls.contexts import check
 
 if TYPE_CHECKING:
     from mesh_proxy.supervisor.identity import IdentityKeeper
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 NOTHING = Snapshot(0, ProxyConfig())
+_WATCH_SECONDS: Final = 1.0
+"""How often files with secrets are looked at."""
 
 
 class Delivery:
@@ -38,7 +42,12 @@ class Delivery:
         self._bootstrap = bootstrap
         self._workers = workers
         self._on_change = on_change
-        self._store = ConfigStore(bootstrap.node, bootstrap.static, controlled=bootstrap.control_plane is not None)
+        control_plane = bootstrap.control_plane
+        controlled, delta = control_plane is not None, control_plane is not None and control_plane.delta
+        self._store = ConfigStore(bootstrap.node, bootstrap.static, controlled=controlled, judge=check, delta=delta)
+        self._keeper = SecretKeeper(bootstrap.secrets, bootstrap.settings.identity)
+        self.secrets: tuple[Secret, ...] = ()
+        """What the workers have."""
         self._stream: AdsStream | None = None
         self._identity: IdentityKeeper | None = None
         self._wake = asyncio.Event()
@@ -46,7 +55,7 @@ class Delivery:
         self._connected = False
         self._lost = "not connected yet"
         self._refused = ""
-        self._updates = {type_url: {"update_success": 0, "update_rejected": 0} for type_url in ADS_ORDER}
+        self._updates = {type_url: {"update_success": 0, "update_rejected": 0} for type_url in SHORT_NAMES}
         self._started = False
         self._wake.set()
         if bootstrap.control_plane is not None:
@@ -124,6 +133,7 @@ class Delivery:
         """Applies, answers and saves, for ever."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._apply_for_ever(), name="delivery-apply")
+            tasks.create_task(self._watch_files(), name="delivery-secret-files")
             if self._stream is not None:
                 tasks.create_task(self._run_stream(self._stream), name="delivery-stream")
                 tasks.create_task(self._save_for_ever(), name="delivery-save")
@@ -147,11 +157,11 @@ class Delivery:
         if directory is not None and self._unsaved.is_set():
             self._save(directory, self._store.accepted())
 
-    def on_connect(self) -> Iterable[Request]:
+    def on_connect(self) -> Iterable[Asked]:
         """Part of :class:`~mesh_proxy.supervisor.ads.Listener`."""
         return self._store.connect()
 
-    def on_response(self, response: Response) -> Iterable[Request]:
+    def on_response(self, response: Answer) -> Iterable[Asked]:
         """Part of :class:`~mesh_proxy.supervisor.ads.Listener`."""
         # Only now: a server that refuses the stream lets it be opened first.
         self._connected = True
@@ -173,13 +183,37 @@ class Delivery:
             self._wake.clear()
             while (snapshot := self._store.next_snapshot()) is not None:
                 await self._apply(snapshot)
+            await self._apply_secrets()
             self._on_change()
+
+    async def _watch_files(self) -> None:
+        """Looks for other secrets in the files of the old ones; also the proxy's own certificate is renewed in its file."""
+        while True:
+            await asyncio.sleep(_WATCH_SECONDS)
+            if self._keeper.stale:
+                self._wake.set()
+
+    async def _apply_secrets(self) -> None:
+        """Gives the workers what is new among the secrets of the configuration in force."""
+        current = self._store.in_force
+        if current is None or (secrets := self._keeper.of(current.config, self._store.streamed)) == self.secrets:
+            return
+        changed = ", ".join(sorted({secret.name for secret in {*secrets} ^ {*self.secrets}}))
+        snapshot = self._store.again()
+        rejected = await self._workers.apply(snapshot.number, snapshot.config, secrets)
+        if rejected is not None:
+            log.error("the secrets %s are refused by the workers: %s", changed, describe(rejected))
+            return
+        self.secrets = secrets
+        self._store.applied(snapshot)
+        log.info("secrets are in force: %s", changed)
 
     async def _apply(self, snapshot: Snapshot) -> None:
         current = self._store.in_force
-        rejected = None
+        rejected, secrets = None, self._keeper.of(snapshot.config, self._store.streamed)
         if current is None or snapshot.config != current.config:
-            rejected = await self._workers.apply(snapshot.number, snapshot.config)
+            rejected = await self._workers.apply(snapshot.number, snapshot.config, secrets)
+            self.secrets = self.secrets if rejected else secrets
         if rejected is None:
             self._refused = ""
             requests = self._store.applied(snapshot)
@@ -219,7 +253,7 @@ class Delivery:
     def _directory(self) -> Path | None:
         return None if self._stream is None else self._bootstrap.settings.state_dir
 
-    def _count_refusals(self, requests: Iterable[Request]) -> None:
+    def _count_refusals(self, requests: Iterable[Asked]) -> None:
         """Counts the refusals among ``requests``."""
         for request in requests:
             if request.error_detail is not None:
@@ -242,6 +276,7 @@ _STAT_PREFIXES = {
     "EDS": "cluster_manager.eds",
     "LDS": "listener_manager.lds",
     "RDS": "listener_manager.rds",
+    "SDS": "sds",
 }
 
 

@@ -1,18 +1,29 @@
 """Configuration as Envoy's admin interface shows it (``envoy.admin.v3``). Pure: values in, JSON values out."""
 
+import base64
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from mesh_api.config import HttpConnectionManager, Listener, PipeAddress, ProxyConfig, SocketAddress
+from mesh_api.config import (
+    HttpConnectionManager,
+    Listener,
+    PipeAddress,
+    ProxyConfig,
+    Secret,
+    SocketAddress,
+    TlsCertificate,
+)
 from mesh_api.config.proxy_config import filter_chains
 from mesh_api.xds.json import resource_to_json
 from mesh_api.xds.resources import BY_CONFIG, Resource
-from mesh_api.xds.type_urls import CLUSTER, ENDPOINT, LISTENER, PREFIX, ROUTE
+from mesh_api.xds.type_urls import CLUSTER, ENDPOINT, LISTENER, PREFIX, ROUTE, SECRET
 from mesh_proxy.bootstrap import Bootstrap
+from mesh_proxy.supervisor.masks import masked, trimmed
 
 ADMIN: Final = PREFIX + "envoy.admin.v3."
 REDACTED: Final = "[redacted]"
+NOTHING: Final[Mapping[str, str]] = {}
 _SECRET_HEADERS: Final = frozenset({"authorization", "cookie", "proxy-authorization"})
 
 Json = dict[str, Any]
@@ -29,10 +40,16 @@ class Dumped:
     bootstrap: Bootstrap
     config: ProxyConfig
     versions: Mapping[str, str]
+    secrets: tuple[Secret, ...] = ()
 
 
-def config_dump(dumped: Dumped, *, include_endpoints: bool = False, keep: Callable[[str], bool] | None = None) -> Json:
-    """``GET /config_dump``; ``keep`` chooses resources by name (``?name_regex=``)."""
+def config_dump(
+    dumped: Dumped, *, include_endpoints: bool = False, keep: Callable[[str], bool] | None = None, mask: str = ""
+) -> Json:
+    """``GET /config_dump``; ``keep`` chooses resources by name (``?name_regex=``), ``mask`` parts of them.
+
+    Raises :class:`~mesh_proxy.supervisor.masks.MaskError`.
+    """
     chosen = keep or (lambda _: True)
     configs = [
         {"@type": ADMIN + "BootstrapConfigDump", "bootstrap": redacted(dumped.bootstrap.document)},
@@ -40,13 +57,16 @@ def config_dump(dumped: Dumped, *, include_endpoints: bool = False, keep: Callab
         *([_endpoints(dumped, chosen)] if include_endpoints else []),
         _listeners(dumped, chosen),
         _routes(dumped, chosen),
+        *([_secrets(dumped, chosen)] if dumped.secrets else []),
     ]
     # Protobuf's JSON leaves out what is empty.
-    return {"configs": [{name: value for name, value in config.items() if value} for config in configs]}
+    found = [{name: value for name, value in config.items() if value} for config in configs]
+    return {"configs": masked(found, mask) if mask else found}
 
 
-def config_dump_of(dumped: Dumped, resource: str, keep: Callable[[str], bool] | None = None) -> Json:
-    """``GET /config_dump?resource=dynamic_listeners``: one list of the dump, each item with its type.
+def config_dump_of(dumped: Dumped, resource: str, keep: Callable[[str], bool] | None = None, mask: str = "") -> Json:
+    """``GET /config_dump?resource=dynamic_listeners``: one list of the dump, each item with its type, and the parts of it
+    that ``mask`` names.
 
     Raises :class:`UnknownResourceError`.
     """
@@ -55,7 +75,8 @@ def config_dump_of(dumped: Dumped, resource: str, keep: Callable[[str], bool] | 
         raise UnknownResourceError(f"{resource} not found in config dump; there are {', '.join(_ITEM_TYPES)}")
     for config in config_dump(dumped, include_endpoints=True, keep=keep)["configs"]:
         if resource in config:
-            return {"configs": [{"@type": ADMIN + item_type, **item} for item in config[resource]]}
+            items = [{"@type": ADMIN + item_type, **item} for item in config[resource]]
+            return {"configs": [trimmed(item, mask) for item in items] if mask else items}
     return {"configs": []}
 
 
@@ -67,6 +88,7 @@ _ITEM_TYPES: Final = {
     "static_route_configs": "RoutesConfigDump.StaticRouteConfig",
     "dynamic_route_configs": "RoutesConfigDump.DynamicRouteConfig",
     "dynamic_endpoint_configs": "EndpointsConfigDump.DynamicEndpointConfig",
+    "dynamic_active_secrets": "SecretsConfigDump.DynamicSecret",
 }
 
 
@@ -75,26 +97,43 @@ def redacted(value: Any) -> Any:
     if isinstance(value, Mapping):
         if str(value.get("key", "")).lower() in _SECRET_HEADERS and "value" in value:
             return {**value, "value": REDACTED}
-        return {name: redacted(each) for name, each in value.items()}
+        return {name: _key(each) if name == "private_key" else redacted(each) for name, each in value.items()}
     if isinstance(value, list):
         return [redacted(each) for each in value]
     return value
 
 
-def listeners_json(listeners: Iterable[Listener]) -> Json:
-    """``GET /listeners?format=json``: the ones that are bound."""
+def _key(value: Any) -> Any:
+    """Of a certificate: the name of its file, but not what is in it."""
+    if not isinstance(value, Mapping):
+        return REDACTED
+    return {name: REDACTED if name.startswith("inline") else each for name, each in value.items()}
+
+
+def listeners_json(listeners: Iterable[Listener], bound: Mapping[str, str] = NOTHING) -> Json:
+    """``GET /listeners?format=json``: the ones that are bound; ``bound`` has the addresses that they got, by name."""
     return {
         "listener_statuses": [
-            {"name": listener.name, "local_address": address_json(listener.address)}
+            {"name": listener.name, "local_address": address_json(_got(listener, bound))}
             for listener in listeners
             if listener.bind_to_port
         ]
     }
 
 
-def listeners_text(listeners: Iterable[Listener]) -> str:
+def listeners_text(listeners: Iterable[Listener], bound: Mapping[str, str] = NOTHING) -> str:
     """``GET /listeners``: ``name::address:port`` lines."""
-    return "".join(f"{listener.name}::{listener.address}\n" for listener in listeners if listener.bind_to_port)
+    lines = (f"{listener.name}::{_got(listener, bound)}\n" for listener in listeners if listener.bind_to_port)
+    return "".join(lines)
+
+
+def _got(listener: Listener, bound: Mapping[str, str]) -> SocketAddress | PipeAddress:
+    """The address of a listener with the port that it has."""
+    address = listener.address
+    port = bound.get(listener.name, "").rpartition(":")[2]
+    if isinstance(address, PipeAddress) or address.port or not port.isdigit():
+        return address
+    return SocketAddress(address.address, int(port))
 
 
 def address_json(address: SocketAddress | PipeAddress) -> Json:
@@ -157,6 +196,31 @@ def _routes(dumped: Dumped, keep: Callable[[str], bool]) -> Json:
             if keep(each.name)
         ],
     }
+
+
+def _secrets(dumped: Dumped, keep: Callable[[str], bool]) -> Json:
+    """Certificates for everybody to see, and nothing of their keys."""
+    version = dumped.versions.get(SECRET, "")
+    return {
+        "@type": ADMIN + "SecretsConfigDump",
+        "dynamic_active_secrets": [
+            {"name": secret.name, "version_info": version, "secret": _secret(secret)}
+            for secret in dumped.secrets
+            if keep(secret.name)
+        ],
+    }
+
+
+def _secret(secret: Secret) -> Json:
+    made: Json = {"@type": SECRET, "name": secret.name}
+    if isinstance(secret, TlsCertificate):
+        made["tls_certificate"] = {
+            "certificate_chain": {"inline_bytes": base64.b64encode(secret.chain).decode()},
+            "private_key": {"inline_bytes": base64.b64encode(REDACTED.encode()).decode()},
+        }
+    else:
+        made["validation_context"] = {"trusted_ca": {"inline_bytes": base64.b64encode(secret.roots).decode()}}
+    return made
 
 
 def _endpoints(dumped: Dumped, keep: Callable[[str], bool]) -> Json:

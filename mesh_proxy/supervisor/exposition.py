@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any, Final
 
 from mesh_proxy.ipc import Histogram, Stats
@@ -31,6 +32,16 @@ _RESPONSE_CLASS: Final = re.compile(r"(.*_rq)_(\d)xx")
 _NOT_ALLOWED: Final = re.compile(r"[^a-zA-Z0-9_]")
 
 Keep = Callable[[str], bool]
+
+
+def used(stats: Stats) -> Stats:
+    """Without what is zero, which is as good as never used (``?usedonly``)."""
+    return replace(
+        stats,
+        counters={name: value for name, value in stats.counters.items() if value},
+        gauges={name: value for name, value in stats.gauges.items() if value},
+        histograms={name: value for name, value in stats.histograms.items() if value.count},
+    )
 
 
 def everything(_: str) -> bool:
@@ -80,7 +91,24 @@ def prometheus(stats: Stats, keep: Keep = everything) -> str:
             lines.append(f"# TYPE {family} {kind}")
             lines += sorted(f"{family}{_braces(labels)} {value}" for labels, value in samples)
     lines += _histograms(stats.histograms, keep)
+    lines += _labelled(stats, keep)
     return "".join(line + "\n" for line in lines)
+
+
+def _labelled(stats: Stats, keep: Keep) -> Iterator[str]:
+    """Numbers about services, which come with their labels."""
+    families: dict[str, list[tuple[dict[str, str], int | Histogram]]] = {}
+    for (family, labels), value in stats.labelled.items():
+        if keep(family):
+            families.setdefault(family, []).append((dict(labels), value))
+    for family, samples in sorted(families.items()):
+        kind = "histogram" if isinstance(samples[0][1], Histogram) else "counter"
+        yield f"# TYPE {family} {kind}"
+        for each, number in samples:
+            if isinstance(number, Histogram):
+                yield from _histogram(family, each, number)
+            else:
+                yield f"{family}{_braces(each)} {number}"
 
 
 def family_of(name: str) -> tuple[str, dict[str, str]]:
@@ -128,14 +156,18 @@ def _histograms(histograms: dict[str, Histogram], keep: Keep) -> Iterable[str]:
     for family, samples in sorted(families.items()):
         yield f"# TYPE {family} histogram"
         for labels, histogram in samples:
-            seen = 0
-            for bound, count in zip(histogram.bounds, histogram.counts, strict=True):
-                seen += count
-                if not math.isinf(bound):
-                    yield f"{family}_bucket{_braces({**labels, 'le': _text(bound)})} {seen}"
-            yield f"{family}_bucket{_braces({**labels, 'le': '+Inf'})} {histogram.count}"
-            yield f"{family}_sum{_braces(labels)} {_text(histogram.sum)}"
-            yield f"{family}_count{_braces(labels)} {histogram.count}"
+            yield from _histogram(family, labels, histogram)
+
+
+def _histogram(family: str, labels: dict[str, str], histogram: Histogram) -> Iterator[str]:
+    seen = 0
+    for bound, count in zip(histogram.bounds, histogram.counts, strict=True):
+        seen += count
+        if not math.isinf(bound):
+            yield f"{family}_bucket{_braces({**labels, 'le': _text(bound)})} {seen}"
+    yield f"{family}_bucket{_braces({**labels, 'le': '+Inf'})} {histogram.count}"
+    yield f"{family}_sum{_braces(labels)} {_text(histogram.sum)}"
+    yield f"{family}_count{_braces(labels)} {histogram.count}"
 
 
 def _braces(labels: dict[str, str]) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
-from mesh_proxy.ipc import Histogram, HostStats, Stats
+from mesh_proxy.ipc import Histogram, HostStats, Labels, Stats
 
 ALIKE: Final = (
     ".membership_total", ".membership_healthy", ".membership_degraded", ".membership_excluded", "_open",
@@ -20,6 +20,7 @@ def merge(parts: Iterable[Stats]) -> Stats:
     histograms: dict[str, Histogram] = {}
     hosts: dict[str, dict[str, HostStats]] = {}
     listeners: dict[str, str] = {}
+    labelled: dict[tuple[str, Labels], int | Histogram] = {}
     for part in parts:
         for name, value in part.counters.items():
             counters[name] = counters.get(name, 0) + value
@@ -28,13 +29,19 @@ def merge(parts: Iterable[Stats]) -> Stats:
             gauges[name] = max(known_value, value) if name.endswith(ALIKE) else known_value + value
         for name, histogram in part.histograms.items():
             histograms[name] = _add(histograms.get(name), histogram)
+        for key, number in part.labelled.items():
+            before = labelled.get(key)
+            if isinstance(number, Histogram):
+                labelled[key] = _add(before if isinstance(before, Histogram) else None, number)
+            else:
+                labelled[key] = (before if isinstance(before, int) else 0) + number
         for cluster, seen in part.hosts.items():
             known = hosts.setdefault(cluster, {})
             for host in seen:
                 known[host.address] = _join(known.get(host.address), host)
         listeners.update(part.listeners)
     joined = {cluster: tuple(known[address] for address in sorted(known)) for cluster, known in hosts.items()}
-    return Stats(counters, gauges, histograms, joined, listeners)
+    return Stats(counters, gauges, histograms, joined, listeners, labelled)
 
 
 def _add(left: Histogram | None, right: Histogram) -> Histogram:

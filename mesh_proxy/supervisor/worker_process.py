@@ -5,7 +5,7 @@ import contextlib
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from mesh_proxy import ipc
@@ -32,6 +32,8 @@ class WorkerProcess:
         self._loop = asyncio.get_running_loop()
         self._waiting: dict[object, asyncio.Future[Any]] = {}
         self._report_id = 0
+        self.on_told: Callable[[ipc.Told], None] = lambda told: None
+        """Takes entries for services of telemetry."""
         self.running: int | None = None
         """Number of the configuration that it runs."""
         self.last_stats: ipc.Stats | None = None
@@ -151,6 +153,8 @@ class WorkerProcess:
             case ipc.StatsReply(number, stats):
                 self.last_stats = stats
                 self._resolve((ipc.StatsReply, number), stats)
+            case ipc.Told():
+                self.on_told(message)
             case ipc.Drained():
                 self._resolve(ipc.Drained, None)
             case _:

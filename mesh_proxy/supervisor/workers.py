@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from mesh_api.config import ProxyConfig
+from mesh_api.config import ProxyConfig, Secret
 from mesh_proxy import ipc
 from mesh_proxy.supervisor.stats import merge
 from mesh_proxy.supervisor.worker_process import COMMAND, WorkerGoneError, WorkerProcess
@@ -46,6 +46,10 @@ class Workers:
         self._log_level = "info"
         self._ending = False
         self._retired: list[ipc.Stats] = []
+        self.introduction: ipc.Introduce | None = None
+        """Whose proxy it is."""
+        self.on_told: Callable[[ipc.Told], None] = lambda told: None
+        """Takes what workers have for services of telemetry."""
         self.restarts = 0
         """Workers that were started again since the start."""
 
@@ -72,12 +76,12 @@ class Workers:
         wanted = None if self._current is None else self._current.version
         return sum(worker.running == wanted for worker in self.up) if wanted is not None else 0
 
-    async def apply(self, number: int, config: ProxyConfig) -> ipc.Rejected | None:
-        """Has every worker run ``config``; ``None`` when they do.
+    async def apply(self, number: int, config: ProxyConfig, secrets: tuple[Secret, ...] = ()) -> ipc.Rejected | None:
+        """Has every worker run ``config`` with ``secrets``; ``None`` when they do.
 
         Waits until each worker came up, or failed to, once; and then for one at least.
         """
-        wanted = ipc.Apply(number, config)
+        wanted = ipc.Apply(number, config, secrets)
         encoded = ipc.encode(wanted)
         async with self._applying:
             await self._arrived.wait()
@@ -107,6 +111,12 @@ class Workers:
             self._log_level = message.level
         for worker in self.up:
             worker.send(message)
+
+    def reset_counters(self) -> None:
+        """Has every counter begin anew, also those of workers that are gone."""
+        self._retired = []
+        for worker in self.up:
+            worker.send(ipc.ResetCounters())
 
     async def drain(self, seconds: float) -> None:
         """Has every worker take nothing new and finish what is under way, for at most ``seconds``."""
@@ -154,6 +164,7 @@ class Workers:
         """One worker's life."""
         worker = await WorkerProcess.spawn(index, self._command)
         self._started.add(worker)
+        worker.on_told = self.on_told
         if self._ending:
             worker.kill()
         welcome = asyncio.create_task(self._welcome(worker), name=f"worker-{index}-welcome")
@@ -171,7 +182,7 @@ class Workers:
                 self._arrived.clear()
             if worker.last_stats is not None:
                 # Counters go on from where it left; what it held is gone with it.
-                self._retired = [merge([*self._retired, ipc.Stats(counters=worker.last_stats.counters)])]
+                self._retired = [merge([*self._retired, _lasting(worker.last_stats)])]
             self._on_change()
 
     async def _welcome(self, worker: WorkerProcess) -> None:
@@ -185,6 +196,8 @@ class Workers:
             worker.kill()
             return
         worker.send(ipc.SetLogLevel(self._log_level))
+        if self.introduction is not None:
+            worker.send(self.introduction)
         await self._catch_up(worker)
         self._slots[worker.index] = worker
         # What was applied while it caught up, it did not get.
@@ -226,6 +239,11 @@ class Workers:
             return await asyncio.wait_for(worker.stats(), STATS_TIMEOUT)
         except (WorkerGoneError, TimeoutError):
             return worker.last_stats if worker in self.up else None
+
+
+def _lasting(stats: ipc.Stats) -> ipc.Stats:
+    """What goes on counting."""
+    return ipc.Stats(counters=stats.counters, labelled=stats.labelled)
 
 
 async def _drained(worker: WorkerProcess, seconds: float) -> None:

@@ -1,40 +1,63 @@
 """What is known of one request (or connection) when it is over."""
 
-from mesh_proxy.protocol.http1 import Head
+from typing import Final
+
+from mesh_proxy.balancing.host import Host
+from mesh_proxy.native import mypyc_attr
+from mesh_proxy.protocol.http1 import Field, Head
+from mesh_proxy.telemetry.facts import ClusterFacts, ConnectionFacts
+
+NO_FIELDS: Final[list[Field]] = []
+"""Of what has no trailers; never to be changed."""
 
 
+@mypyc_attr(free_list_len=1)
 class Record:
-    """Filled along the way, read once by the access log. Times are seconds of the loop's clock, ``started`` wall time."""
+    """Filled along the way, read once by the access log. Times are seconds of the loop's clock (0: it did not come to that),
+    ``started`` wall time.
+
+    ``heard``: the request was complete; ``passed``: its head was handed to a host; ``answered``: the head of the answer came.
+    ``connection``, ``upstream``, ``destination`` and ``host`` are what it came by and went to, as far as it went.
+    """
 
     __slots__ = (
-        "began", "bytes_received", "bytes_sent", "cluster", "details", "downstream_local", "downstream_remote", "ended",
-        "failure", "flags", "original_path", "path", "protocol", "request", "response", "route", "sni", "started", "status",
-        "termination", "upstream_host", "upstream_local",
+        "answered", "attempts", "began", "bytes_received", "bytes_sent", "cluster", "connection", "destination",
+        "details", "downstream_local", "downstream_remote", "ended", "failure", "flags", "head_received", "head_sent",
+        "heard", "host", "kind", "metadata", "original_path", "parent_id", "passed", "path", "peer", "protocol",
+        "request", "response", "route", "sampled", "sni", "span_id", "started", "status", "termination", "trace_id",
+        "traced", "trailers", "upstream", "upstream_host", "upstream_local",
     )  # fmt: skip
 
     def __init__(self, began: float, started: float) -> None:
         self.began = began
         self.started = started
         self.ended = began
+        self.heard = self.passed = self.answered = 0.0
         self.request: Head | None = None
         self.response: Head | None = None
-        self.path = b""
-        self.original_path = b""
+        self.trailers: list[Field] = NO_FIELDS
+        self.path = self.original_path = self.route = self.cluster = b""
+        self.upstream_host = self.upstream_local = self.downstream_local = self.downstream_remote = self.sni = b""
         self.protocol = b"HTTP/1.1"
-        self.status = 0
-        self.flags = ""
-        self.details = ""
-        self.termination = ""
-        self.failure = ""
-        self.bytes_received = 0
-        self.bytes_sent = 0
-        self.route = b""
-        self.cluster = b""
-        self.upstream_host = b""
-        self.upstream_local = b""
-        self.downstream_local = b""
-        self.downstream_remote = b""
-        self.sni = b""
+        self.flags = self.details = self.termination = self.failure = ""
+        self.status = self.bytes_received = self.bytes_sent = self.attempts = self.head_received = self.head_sent = 0
+        self.connection: ConnectionFacts | None = None
+        self.upstream: ConnectionFacts | None = None
+        self.destination: ClusterFacts | None = None
+        self.host: Host | None = None
+        self.kind = b"DownstreamEnd"
+        """What the log tells of (Envoy ``AccessLogType``)."""
+        self.peer = b""
+        """What the proxy at the other end says of itself (:mod:`mesh_proxy.telemetry.workload`)."""
+        self.trace_id = self.span_id = self.parent_id = b""
+        self.traced = self.sampled = False
+        """Whether the request is to be traced, and whether its span is kept: who asks may have decided otherwise."""
+        self.metadata: dict[str, object] | None = None
+        """What filters left behind, by namespace."""
+
+    def chose(self, host: Host, attempts: int) -> None:
+        """It goes to this host, for the time number ``attempts``."""
+        self.host, self.upstream_host, self.attempts = host, host.address, attempts
 
     def flag(self, name: str) -> None:
         """Add a response flag."""

@@ -4,16 +4,28 @@ OpenSSL reads a certificate's key from files only: they are given a file in memo
 stands on a disk.
 """
 
+import base64
+import hashlib
 import os
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
-from mesh_api.config import CommonTls, DownstreamTls, TlsParameters, UpstreamTls
+from mesh_api.config import (
+    CertificateValidation,
+    CommonTls,
+    DataSource,
+    DownstreamTls,
+    Secret,
+    TlsCertificate,
+    TlsParameters,
+    TrustedRoots,
+    UpstreamTls,
+)
+from mesh_api.config.proxy_config import secrets_of
 from mesh_proxy.routing.matchers import string_test
 from mesh_proxy.tls.peer import NOBODY, Peer
-from mesh_proxy.tls.secrets import Secret, TlsCertificate, TrustedRoots
 
 _VERSIONS: Final = {
     "": None,
@@ -23,6 +35,7 @@ _VERSIONS: Final = {
     "TLSv1_2": ssl.TLSVersion.TLSv1_2,
     "TLSv1_3": ssl.TLSVersion.TLSv1_3,
 }
+_HEX_DIGITS: Final = 64
 NOT_SUPPLIED: Final = "TLS_error:_Secret_is_not_supplied_by_SDS"
 
 
@@ -36,7 +49,7 @@ class Tls:
     ``waiting`` names the secrets that are not there yet: until they are, connections are refused.
     """
 
-    __slots__ = ("_context", "_names", "_server", "sni", "waiting")
+    __slots__ = ("_context", "_fingerprints", "_names", "_server", "own", "sni", "waiting")
 
     def __init__(self, config: DownstreamTls | UpstreamTls, secrets: Mapping[str, Secret]) -> None:
         """Raises :class:`TlsError`."""
@@ -44,7 +57,10 @@ class Tls:
         self.sni = config.sni if isinstance(config, UpstreamTls) else ""
         self.waiting = tuple(name for name in named(config.common) if name not in secrets)
         self._names: tuple[Callable[[bytes], bool], ...] = ()
+        self._fingerprints: Fingerprints | None = None
         self._context: ssl.SSLContext | None = None
+        self.own: Peer | None = None
+        """Who we are to the other end; ``None``: we show no certificate."""
         if self.waiting:
             return
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if self._server else ssl.PROTOCOL_TLS_CLIENT)
@@ -54,7 +70,9 @@ class Tls:
         if config.common.alpn:
             context.set_alpn_protocols(list(config.common.alpn))
         for source in config.common.certificates:
-            _show(context, secrets[source.name])
+            self.own = _show(context, secrets[source.name])
+        for each in config.common.tls_certificates:
+            self.own = _show(context, TlsCertificate("tls_certificates", _data(each.chain), _data(each.key)))
         self._believe(context, config, secrets)
         self._context = context
 
@@ -66,13 +84,10 @@ class Tls:
             if isinstance(config, DownstreamTls) and config.require_client_certificate:
                 raise TlsError("require_client_certificate: there is nothing to check certificates with")
             return
-        if validation.spki or validation.hashes:
-            raise TlsError("certificates known by their hash are not supported yet")
         if validation.accept_untrusted:
             raise TlsError("trust_chain_verification ACCEPT_UNTRUSTED is not supported yet")
-        roots = _roots(
-            validation.roots.name if validation.roots else "", validation.trusted_ca, validation.crl, secrets
-        )
+        self._fingerprints = Fingerprints.of(validation)
+        roots = _roots(validation, secrets)
         _trust(context, roots)
         optional = isinstance(config, DownstreamTls) and not config.require_client_certificate
         context.verify_mode = ssl.CERT_OPTIONAL if optional else ssl.CERT_REQUIRED
@@ -99,16 +114,63 @@ class Tls:
         return Peer(certificate, wrapped.getpeercert() or {})
 
     def accepts(self, peer: Peer) -> bool:
-        """Whether it has one of the names that are asked for."""
-        if not self._names or not peer.certificate:
+        """Whether it has one of the names, and is one of the certificates, that are asked for."""
+        if not peer.certificate:
             return True  # that there must be a certificate, the handshake has seen to
-        return any(test(name) for test in self._names for name in peer.names)
+        if self._fingerprints is not None and not self._fingerprints.fit(peer.certificate):
+            return False
+        return not self._names or any(test(name) for test in self._names for name in peer.names)
+
+
+class Fingerprints:
+    """Certificates that are known one by one: by their own SHA-256, or by that of their key. One of either is enough (Envoy
+    ``verify_certificate_hash``, ``verify_certificate_spki``)."""
+
+    __slots__ = ("_certificates", "_keys")
+
+    def __init__(self, certificates: frozenset[str], keys: frozenset[str]) -> None:
+        self._certificates = certificates
+        self._keys = keys
+
+    @classmethod
+    def of(cls, validation: CertificateValidation) -> "Fingerprints | None":
+        """``None``: any certificate will do. Raises :class:`TlsError`."""
+        if not validation.hashes and not validation.spki:
+            return None
+        hashes = frozenset(text.replace(":", "").lower() for text in validation.hashes)
+        if any(len(text) != _HEX_DIGITS or set(text) - set("0123456789abcdef") for text in hashes):
+            raise TlsError("verify_certificate_hash: a SHA-256 has 64 hexadecimal digits")
+        return cls(hashes, frozenset(validation.spki))
+
+    def fit(self, certificate: bytes) -> bool:
+        """Whether a certificate (DER) is one of them."""
+        if self._certificates and hashlib.sha256(certificate).hexdigest() in self._certificates:
+            return True
+        return bool(self._keys) and fingerprint_of_key(certificate) in self._keys
 
 
 def named(common: CommonTls) -> tuple[str, ...]:
     """Names of the secrets that are asked for."""
-    roots = common.validation.roots if common.validation is not None else None
-    return (*(source.name for source in common.certificates), *((roots.name,) if roots is not None else ()))
+    return tuple(source.name for source in secrets_of(common))
+
+
+def check(secret: Secret) -> None:
+    """Whether a context can be made of it. Raises :class:`TlsError`."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    if isinstance(secret, TlsCertificate):
+        _show(context, secret)
+    else:
+        _trust(context, secret)
+
+
+def fingerprint_of_key(certificate: bytes) -> str:
+    """The SHA-256 of the key of a certificate (DER), in base64: what pins are written in (RFC 7469, 2.4)."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    key = x509.load_der_x509_certificate(certificate).public_key()
+    digest = hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest()
+    return base64.b64encode(digest).decode()
 
 
 def _bound(context: ssl.SSLContext, parameters: TlsParameters) -> None:
@@ -130,15 +192,33 @@ def _bound(context: ssl.SSLContext, parameters: TlsParameters) -> None:
     context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE | ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
 
 
-def _show(context: ssl.SSLContext, secret: Secret) -> None:
+def _show(context: ssl.SSLContext, secret: Secret) -> Peer:
+    """Has others be shown a certificate; returns who it says we are."""
     if not isinstance(secret, TlsCertificate):
         raise TlsError(f"the secret {secret.name} is no certificate")
     try:
         with _file(secret.chain.rstrip() + b"\n" + secret.key) as path:
             context.load_cert_chain(path)
+            return Peer(ssl.PEM_cert_to_DER_cert(_first(secret.chain)), _decode(path))
     except (ssl.SSLError, OSError) as error:
         reason = getattr(error, "reason", None) or type(error).__name__
         raise TlsError(f"the secret {secret.name} is no certificate with its key: {reason}") from None
+
+
+_CERTIFICATE_END: Final = b"-----END CERTIFICATE-----"
+
+
+def _first(chain: bytes) -> str:
+    """The first certificate of a chain: the one that is shown."""
+    begin = max(chain.find(b"-----BEGIN CERTIFICATE-----"), 0)
+    return (chain[begin:].partition(_CERTIFICATE_END)[0] + _CERTIFICATE_END).decode()
+
+
+def _decode(path: str) -> Mapping[str, Any]:
+    """What a certificate in a file says, as the standard library has it of peers. It gives it of files by a private function
+    alone; reading certificates with a library would cost each worker 10 MB."""
+    decode = getattr(getattr(ssl, "_ssl", None), "_test_decode_cert", None)
+    return {} if decode is None else decode(path)
 
 
 @contextmanager
@@ -152,23 +232,26 @@ def _file(content: bytes) -> Iterator[str]:
         os.close(descriptor)
 
 
-def _roots(name: str, file: str, crl: str, secrets: Mapping[str, Secret]) -> TrustedRoots:
-    if name:
-        secret = secrets[name]
+def _roots(validation: CertificateValidation, secrets: Mapping[str, Secret]) -> TrustedRoots:
+    revoked = b"" if validation.crl is None else _data(validation.crl)
+    if validation.roots is not None:
+        secret = secrets[validation.roots.name]
         if not isinstance(secret, TrustedRoots):
-            raise TlsError(f"the secret {name} is no set of roots")
-        return secret
-    if not file:
+            raise TlsError(f"the secret {secret.name} is no set of roots")
+        return TrustedRoots(secret.name, secret.roots, secret.revoked + revoked)
+    if validation.trusted_ca is None:
         raise TlsError("validation: there is nothing to check certificates with")
-    return TrustedRoots(file, _read(file), _read(crl) if crl else b"")
+    return TrustedRoots(validation.trusted_ca.filename or "trusted_ca", _data(validation.trusted_ca), revoked)
 
 
-def _read(file: str) -> bytes:
+def _data(source: DataSource) -> bytes:
+    if not source.filename:
+        return source.inline
     try:
-        with open(file, "rb") as opened:
+        with open(source.filename, "rb") as opened:
             return opened.read()
     except OSError as error:
-        raise TlsError(f"{file} cannot be read: {error.strerror}") from None
+        raise TlsError(f"{source.filename} cannot be read: {error.strerror}") from None
 
 
 def _trust(context: ssl.SSLContext, roots: TrustedRoots) -> None:

@@ -19,8 +19,10 @@ class Transports:
 
     def __init__(self, cluster: Cluster, make: Make, before: "Transports | None" = None) -> None:
         """``make`` makes what a setting of TLS says; raises what it raises."""
-        config = (cluster.tls, cluster.tls_matches)
-        self.config: object = before.config if before is not None and before.config == config else config
+        config: object = (cluster.tls, cluster.tls_matches)  # compiled, a tuple that is known as one has no identity
+        if before is not None and before.config == config:
+            config = before.config
+        self.config: object = config
         self._tls = make(cluster.tls) if isinstance(cluster.tls, UpstreamTls) else None
         self._matches = tuple(
             (match.match, make(match.socket) if isinstance(match.socket, UpstreamTls) else None)

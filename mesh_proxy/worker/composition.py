@@ -1,10 +1,14 @@
 """The fields of heads that go on, as the route wants them."""
 
+from typing import Final
+
 from mesh_proxy.balancing.host import Host
-from mesh_proxy.protocol.http1 import Field, Head, field_of
+from mesh_proxy.protocol.http1 import ATTEMPTS, Field, Head, field_of, is_grpc, written_grpc_timeout
 from mesh_proxy.routing.table import CompiledRoute, Destination
 from mesh_proxy.telemetry.record import Record
 from mesh_proxy.worker import heads
+
+_ATTEMPTS: Final = 1 << ATTEMPTS
 
 
 def request(
@@ -15,25 +19,40 @@ def request(
     record: Record,
     attempts: int,
     upgrade: bool,
+    told: Field | None = None,
+    grpc_timeout: float = 0.0,
 ) -> tuple[bytes, list[Field]]:
-    """Host and fields of a request that is sent to ``chosen`` (``None``: to a mirror), for the time number ``attempts``."""
+    """Host and fields of a request that is sent to ``chosen`` (``None``: to a mirror), for the time number ``attempts``.
+
+    ``told`` is how the host is told how long it has, ``grpc_timeout`` the same in seconds for a call of gRPC (0: what it says
+    by itself holds).
+    """
     fields = heads.forwarded_request(head, upgrade)
     if record.original_path:
         fields.append(field_of(b"x-envoy-original-path", record.original_path))
     if route is None or destination is None:
         return head.host, fields
-    if route.timeout_field is not None:
-        fields.append(route.timeout_field)
+    if told is not None:
+        fields.append(told)
+    if grpc_timeout and is_grpc(head):
+        fields = [field for field in fields if field[1] != b"grpc-timeout"]
+        fields.append(field_of(b"grpc-timeout", written_grpc_timeout(grpc_timeout)))
     if route.attempt_count:
+        if head.seen & _ATTEMPTS:
+            fields = [field for field in fields if field[0] != ATTEMPTS]
         fields.append(heads.attempt_count(attempts))
     for edit in destination.request_edits:
         fields = edit.apply(fields, record)
     host = _host(route, destination, chosen)
     if not host:
         return head.host, fields
-    fields.append(field_of(b"x-envoy-original-host", head.host))
-    if route.action is not None and route.action.append_x_forwarded_host:
-        fields.append(field_of(b"x-forwarded-host", head.host))
+    if not destination.own_host:
+        fields.append(field_of(b"x-envoy-original-host", head.host))
+        if route.action is not None and route.action.append_x_forwarded_host:
+            before = head.get(b"x-forwarded-host")
+            if before is not None:
+                fields = [field for field in fields if field[1] != b"x-forwarded-host"]
+            fields.append(field_of(b"x-forwarded-host", before + b"," + head.host if before else head.host))
     return host, fields
 
 

@@ -4,8 +4,10 @@ import contextlib
 import errno
 import os
 import socket
+import struct
 from typing import Any, Final
 
+from mesh_proxy.native import mypyc_attr
 from mesh_proxy.worker.loop import READ, WRITE, Loop, Waiter
 
 RECEIVE: Final = 65536
@@ -15,8 +17,10 @@ _JOIN: Final = 16384
 """Up to so many bytes pieces are joined before they are sent; above it the kernel gathers them."""
 _VECTOR: Final = 64
 _FAILED: Final = 0x008 | 0x010  # EPOLLERR | EPOLLHUP
+_NO_LINGER: Final = struct.pack("ii", 1, 0)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Owner(Waiter):
     """Who is told what happens on a connection; this one does nothing about it."""
 
@@ -110,6 +114,13 @@ class Connection(Waiter):
             self.sock.close()
             self._out.clear()
             self.queued = 0
+            self.owner = NOBODY  # they know each other, and the garbage collector is to have nothing to do
+
+    def reset(self) -> None:
+        """Close it so that the peer is told of no orderly end (RST)."""
+        if self.descriptor >= 0:
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+            self.close()
 
     def _shutdown(self) -> None:
         try:
@@ -208,8 +219,13 @@ class Connection(Waiter):
         self.owner.on_data(self, data)
 
     def _lose(self, error: OSError) -> None:
+        self._break_off(os.strerror(error.errno) if error.errno else str(error))
+
+    def _break_off(self, reason: str) -> None:
+        """Close it, and tell the owner why."""
+        owner = self.owner
         self.close()
-        self.owner.on_lost(self, os.strerror(error.errno) if error.errno else str(error))
+        owner.on_lost(self, reason)
 
 
 Keepalive = tuple[int | None, int | None, int | None]

@@ -2,26 +2,38 @@
 
 from mesh_proxy.authorization import Access
 from mesh_proxy.chains import Arrival
+from mesh_proxy.telemetry.facts import ConnectionFacts
 from mesh_proxy.telemetry.record import Record
-from mesh_proxy.tls.peer import Peer
+from mesh_proxy.tls.client_cert import client_certificate
 from mesh_proxy.worker.connection import address_text
 
 
-class ConnectionInfo:
+class ConnectionInfo(ConnectionFacts):
     """Where it came in (the listener's name), from where to where, and who is at the other end.
 
     ``peer`` is ``None`` for a connection without TLS.
     """
 
-    __slots__ = ("arrival", "listener", "local_address", "peer", "remote_address")
+    __slots__ = ("_vouched", "arrival")
 
-    def __init__(self, listener: str, remote: tuple[str, int], arrival: Arrival) -> None:
+    def __init__(self, listener: str, remote: tuple[str, int], arrival: Arrival, number: int = 0) -> None:
+        super().__init__(number)
         self.listener = listener
         self.arrival = arrival
-        self.peer: Peer | None = None
+        self._vouched: tuple[tuple[str, ...], bytes] | None = None
         self.remote_address = address_text(remote)
-        """``ADDRESS:PORT``, as the next one too."""
         self.local_address = address_text(arrival.destination)
+
+    def vouched(self, details: tuple[str, ...]) -> bytes:
+        """What is told of the client's certificate; empty: it has shown none."""
+        peer = self.peer
+        if peer is None or not peer.certificate:
+            return b""
+        known = self._vouched
+        if known is None or known[0] != details:
+            own = None if self.secured is None else self.secured.local
+            known = self._vouched = (details, client_certificate(details, peer, own))
+        return known[1]
 
     def access(self) -> Access:
         """For rules about connections."""
@@ -39,3 +51,4 @@ class ConnectionInfo:
         """What the access log tells of it."""
         record.downstream_remote, record.downstream_local = self.remote_address, self.local_address
         record.sni = self.arrival.server_name
+        record.connection = self

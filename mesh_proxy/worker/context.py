@@ -5,33 +5,43 @@ import sys
 import time
 from collections.abc import Callable
 from email.utils import formatdate
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 from mesh_proxy.protocol.http1 import Field, Parser, field_of
 from mesh_proxy.protocol.http2.receiving import Tables
-from mesh_proxy.snapshot import LogLine, Snapshot
+from mesh_proxy.snapshot import Snapshot
+from mesh_proxy.telemetry.logs import Log, Output
 from mesh_proxy.telemetry.record import Record
 from mesh_proxy.worker.loop import Loop
 
-_BATCH = 64 * 1024
+_BATCH: Final = 64 * 1024
+_STREAMS: Final[dict[str, BinaryIO]] = {"/dev/stdout": sys.stdout.buffer, "/dev/stderr": sys.stderr.buffer}
+"""The process's own, which are never closed."""
 
 
-class LogFiles:
-    """Access log files: lines are joined and written when there are many, at least once a second, and at the end."""
+class LogFiles(Output):
+    """Access logs. Lines are joined and written when there are many, at least once a second, and at the end."""
+
+    __slots__ = ("_files", "_pending")
 
     def __init__(self) -> None:
+        super().__init__()
         self._pending: dict[str, bytearray] = {}
         self._files: dict[str, BinaryIO] = {}
 
-    def write(self, logs: tuple[LogLine, ...], record: Record) -> None:
-        """The record's line in each log."""
-        for path, line in logs:
-            text = line(record)
-            if text:
-                pending = self._pending.setdefault(path, bytearray())
-                pending += text
-                if len(pending) > _BATCH:
-                    self._flush(path)
+    def write(self, logs: tuple[Log, ...], record: Record) -> None:
+        """Tell each log of a record."""
+        for log in logs:
+            log.tell(record, self)
+
+    def line(self, path: str, text: bytes) -> None:
+        """One more line of a file."""
+        pending = self._pending.get(path)
+        if pending is None:
+            pending = self._pending[path] = bytearray()
+        pending += text
+        if len(pending) > _BATCH:
+            self._flush(path)
 
     def flush(self, _now: float = 0.0) -> None:
         """Write what waits."""
@@ -44,7 +54,7 @@ class LogFiles:
         file = self._files.get(path)
         if file is None:
             try:
-                file = sys.stdout.buffer if path == "/dev/stdout" else open(path, "ab", buffering=0)  # noqa: SIM115 (kept)
+                file = _STREAMS.get(path) or open(path, "ab", buffering=0)  # noqa: SIM115 (kept)
             except OSError as error:
                 sys.stderr.write(f"access log {path}: {error}\n")
                 pending.clear()
@@ -58,9 +68,13 @@ class LogFiles:
         """Open the files again at the next line: they were rotated."""
         self.flush()
         for path, file in self._files.items():
-            if path != "/dev/stdout":
+            if path not in _STREAMS:
                 file.close()
         self._files.clear()
+
+
+_VARIANTS: Final = {digit: b"89ab"[value % 4 : value % 4 + 1] for value, digit in enumerate(b"0123456789abcdef")}
+"""The digit of a UUID that says how it is laid out (RFC 9562 4.1), by a random one."""
 
 
 class RequestIds:
@@ -80,8 +94,7 @@ class RequestIds:
             place = 0
         self._place = place + 32
         d = self._digits[place : place + 32]
-        variant = b"89ab"[int(d[16:17], 16) & 3 : (int(d[16:17], 16) & 3) + 1]
-        return b"%b-%b-4%b-%b%b-%b" % (d[:8], d[8:12], d[13:16], variant, d[17:20], d[20:])
+        return b"%b-%b-4%b-%b%b-%b" % (d[:8], d[8:12], d[13:16], _VARIANTS[d[16]], d[17:20], d[20:])
 
 
 class Context:
@@ -98,9 +111,17 @@ class Context:
         self.request_ids = RequestIds()
         self._dated_at = -1
         self._date: Field = field_of(b"date", b"")
+        self._number = 0
+        self.introduction: list[Field] = []
+        """What this proxy tells others of itself."""
         self.draining = False
         self.connections: dict[object, None] = {}
         """Connections from outside that are open, for draining."""
+
+    def number(self) -> int:
+        """For the next connection, unlike those of any before."""
+        self._number += 1
+        return self._number
 
     def date(self) -> Field:
         """The field ``Date`` of an answer that is made now (RFC 9110 6.6.1)."""

@@ -4,6 +4,7 @@ Pure: no socket, no time, the random number is an argument; so ``mesh_simulation
 """
 
 from collections.abc import Callable
+from typing import Final
 
 from mesh_proxy import errors
 from mesh_proxy.errors import LocalReply
@@ -12,7 +13,7 @@ from mesh_proxy.protocol.http1 import Head
 from mesh_proxy.routing.table import CompiledRoute, RouteTable
 from mesh_proxy.worker import redirects
 
-_NO_ROUTE = Answer(errors.ROUTE_NOT_FOUND)
+_NO_ROUTE: Final = Answer(errors.ROUTE_NOT_FOUND)
 
 
 def find_route(head: Head, table: RouteTable, random: Callable[[], float]) -> CompiledRoute | Answer:
@@ -46,7 +47,7 @@ def rewritten(route: CompiledRoute, head: Head) -> bytes | None:
     if route.regex_rewrite is not None:
         path = route.regex_rewrite.apply(head.path)
     elif route.prefix_rewrite:
-        path = route.prefix_rewrite + head.path[len(route.prefix) :]
+        path = route.prefix_rewrite + (b"" if route.whole_rewrite else head.path[len(route.prefix) :])
     else:
         return None
-    return path + (b"?" + head.query if head.query else b"")
+    return path + (b"?" + head.query if b"?" in head.target else b"")

@@ -2,7 +2,9 @@
 
 from mesh_proxy.balancing.host import Host
 from mesh_proxy.cluster import ClusterRuntime
-from mesh_proxy.worker.connection import Connection, Owner, connect
+from mesh_proxy.telemetry.facts import ConnectionFacts
+from mesh_proxy.worker.connection import Connection, Owner, address_text, connect
+from mesh_proxy.worker.context import Context
 from mesh_proxy.worker.loop import Loop
 from mesh_proxy.worker.tls_connection import TlsConnection
 
@@ -15,3 +17,14 @@ def dial(loop: Loop, cluster: ClusterRuntime, host: Host, owner: Owner) -> Conne
     if tls is None:
         return Connection(loop, sock, owner, connecting=True)
     return TlsConnection(loop, sock, owner, tls, connecting=True)
+
+
+def stands(context: Context, connection: Connection, protocol: bytes, began: float) -> ConnectionFacts:
+    """What is to be told of a connection to a host, now that it stands; ``protocol`` is its version of HTTP."""
+    facts = ConnectionFacts(context.number())
+    facts.protocol = protocol
+    facts.local_address = address_text(connection.sock.getsockname())
+    facts.began, facts.stood = began, context.loop.now
+    if isinstance(connection, TlsConnection):
+        facts.peer, facts.secured = connection.peer, connection.secured()
+    return facts

@@ -49,12 +49,13 @@ class Entrance(Owner):
         """It is known what can be known before it is read."""
         self._info.arrival = arrival
         self._chain = chain = self._runtime.chain(arrival)
+        self._info.chain = b"" if chain is None else chain.name
         if chain is None:
             self._counters.add("no_filter_chain_match")
             sock.close()
             record = self._record()
             record.flag("NR")
-            record.details = "filter_chain_not_found"
+            record.details, record.kind = "filter_chain_not_found", b"NotSet"
             self._context.logs.write(self._runtime.logs, record)
         elif chain.tls is None:
             self._admit(Connection(self._context.loop, sock), chain)
@@ -69,7 +70,7 @@ class Entrance(Owner):
         if chain.guards and (why := chain.refusal(info.access())):
             connection.close()
             record = self._record()
-            record.termination = why
+            record.termination, record.kind = why, b"TcpConnectionEnd"
             self._context.logs.write(chain.logs, record)
         elif isinstance(chain, HttpChain):
             self._speak(connection, chain, info)
@@ -99,7 +100,8 @@ class Entrance(Owner):
         """TLS stands: see :class:`~mesh_proxy.worker.connection.Owner`."""
         self._leave()
         if isinstance(connection, TlsConnection) and self._chain is not None:
-            self._info.peer = connection.peer
+            self._info.peer, self._info.secured = connection.peer, connection.secured()
+            self._info.stood = self._context.loop.now
             self._admit(connection, self._chain)
 
     def on_data(self, connection: Connection, data: bytes) -> None:
@@ -112,6 +114,7 @@ class Entrance(Owner):
         """TLS does not come about: see :class:`~mesh_proxy.worker.connection.Owner`."""
         self._leave()
         self._counters.add("ssl.connection_error")
+        self._info.failure = reason.encode()
         log.info("listener %s: %s: %s", self._runtime.name, self._info.remote_address.decode(), reason)
 
     def on_deadline(self, now: float) -> None:

@@ -6,28 +6,40 @@ It talks to the client through a :class:`~mesh_proxy.worker.downstream.client.Cl
 
 from typing import Final
 
+from mesh_api.config.routes import InternalRedirects
 from mesh_proxy import errors
 from mesh_proxy.errors import LocalReply
 from mesh_proxy.filters import Answer, Delay, Filter
-from mesh_proxy.protocol.http1 import Field, Head, field_of, is_grpc
+from mesh_proxy.limits import longest_of
+from mesh_proxy.native import mypyc_attr
+from mesh_proxy.protocol.http1 import PEER, Field, Head, field_of, is_grpc, written_grpc_timeout
 from mesh_proxy.routing.table import CompiledRoute
 from mesh_proxy.snapshot import HttpChain
 from mesh_proxy.telemetry.record import Record
+from mesh_proxy.telemetry.service_metrics import Reporter
+from mesh_proxy.telemetry.workload import METADATA
 from mesh_proxy.worker import heads
-from mesh_proxy.worker.admission import admit
+from mesh_proxy.worker.admission import CONNECT, admit, may_upgrade
 from mesh_proxy.worker.context import Context
 from mesh_proxy.worker.deciding import find_route, no_cluster, own_answer, rewritten
 from mesh_proxy.worker.downstream.client import Client
-from mesh_proxy.worker.router import Request, Router
+from mesh_proxy.worker.following import NOWHERE, Steps, follow, rewrite
+from mesh_proxy.worker.request import Request
+from mesh_proxy.worker.request_body import RequestBody
+from mesh_proxy.worker.router import Router
+from mesh_proxy.worker.stream_clock import StreamClock
 
+_PEER: Final = 1 << PEER
+_BY_FLAGS: Final = {"NR": "no_route", "NC": "no_cluster"}
 _CLASSES: Final = tuple(f"downstream_rq_{digit}xx" for digit in range(10))
 
 
+@mypyc_attr(free_list_len=1)
 class Exchange(Request):
     """See the module's docstring."""
 
     __slots__ = (
-        "_asked", "_chain", "_context", "_delayed", "_done", "_filters", "_route", "_router",
+        "_asked", "_chain", "_clock", "_context", "_delayed", "_done", "_filters", "_route", "_router", "_steps",
     )  # fmt: skip
 
     def __init__(self, context: Context, chain: HttpChain, client: Client, head: Head, record: Record) -> None:
@@ -35,6 +47,7 @@ class Exchange(Request):
         self._context = context
         self._chain = chain
         record.request = head
+        chain.stats.active += 1
         record.path = head.target
         self._route: CompiledRoute | None = None
         self._router: Router | None = None
@@ -42,6 +55,8 @@ class Exchange(Request):
         self._filters: tuple[Filter, ...] = ()
         """What has something to do with the request; and of those so many have been asked."""
         self._asked = 0
+        self._clock: StreamClock | None = None
+        self._steps: Steps | None = None
         self._done = False
 
     # The way there.
@@ -49,17 +64,35 @@ class Exchange(Request):
     def start(self, complete: bool) -> None:
         """Route the request and send it on, or answer it; ``complete``: it has no body."""
         self.body.complete = complete
+        if complete:
+            self.record.heard = self._context.loop.now
         head, chain, context, info = self.head, self._chain, self._context, self.client.info
         refused = admit(
-            head, chain, info.remote_address, context.request_ids, self.record, secure=info.peer is not None
+            head,
+            chain,
+            info.remote_address,
+            context.request_ids,
+            self.record,
+            secure=info.peer is not None,
+            port=info.arrival.destination[1],
+            vouched=info.vouched(chain.config.client_cert_details) if info.peer is not None else b"",
         )
         if refused is not None:
             self.reply(refused)
             return
+        if chain.tracer is not None:
+            chain.tracer.begin(head, self.record, context.random)
+        if head.seen & _PEER:
+            self.record.peer = head.get(METADATA) or b""
         found = find_route(head, chain.table, context.random)
         if not isinstance(found, Answer):
             self._route = found
             self.record.route = found.name
+            if head.upgrade and not may_upgrade(head, found, chain):
+                self.reply(errors.UPGRADE_FAILED)
+                return
+        if chain.limits.timed or (self._route is not None and self._route.timed):
+            self._keep_time(self._route)
         self._filters = chain.filters_for(self._route)
         if self._filters:
             self._ask(found)
@@ -67,6 +100,22 @@ class Exchange(Request):
             self._heed(found)
         else:
             self._act(found)
+
+    def _keep_time(self, route: CompiledRoute | None) -> None:
+        """The request has limits of time: those of its route, else of the connection manager."""
+        limits = self._chain.limits
+        idle, longest = limits.idle, limits.longest
+        action = None if route is None else route.action
+        if action is not None:
+            longest = longest_of(action, self.head, longest)
+            if action.grpc_timeout_header_max is not None and self.head.get(b"grpc-timeout") is not None:
+                self.head.drop(b"grpc-timeout")
+                self.head.add(field_of(b"grpc-timeout", written_grpc_timeout(longest)))
+            if action.idle_timeout is not None:
+                idle = action.idle_timeout
+        whole = 0.0 if self.body.complete else limits.whole
+        if idle or longest or whole:
+            self._clock = StreamClock(self._context.loop, self, idle, whole, longest)
 
     def _ask(self, found: CompiledRoute | Answer) -> None:
         """Asks the filters that are left; what was found is done when all have passed."""
@@ -87,11 +136,20 @@ class Exchange(Request):
     def _heed(self, verdict: Answer | Delay) -> None:
         """A filter answers by itself, or lets the request wait."""
         if isinstance(verdict, Answer):
+            self._name_cluster()
             self.reply(verdict.reply, [field_of(name, value) for name, value in verdict.fields])
             return
         self._delayed = verdict
         self.record.flag(verdict.flag)
         self._context.loop.watch(self, self._context.loop.now + verdict.seconds)
+
+    def _name_cluster(self) -> None:
+        """For the log: where the request would have gone that is answered here."""
+        route = self._route
+        if route is not None and route.action is not None and not self.record.cluster:
+            destination = route.choose(self._context.random(), self.head)
+            if destination.cluster in self.snapshot.clusters:
+                self.record.cluster = destination.label
 
     def on_deadline(self, now: float) -> None:
         """A delay is over."""
@@ -114,14 +172,19 @@ class Exchange(Request):
     def _forward(self, route: CompiledRoute) -> None:
         head, record = self.head, self.record
         destination = route.choose(self._context.random(), head)
-        record.cluster = destination.label
         cluster = self.snapshot.clusters.get(destination.cluster)
         if cluster is None:
             self.reply(no_cluster(route))
             return
+        record.cluster = destination.label
         target = rewritten(route, head)
         if target is not None:
             record.original_path = head.target
+        record.destination = cluster.facts
+        metrics = self._chain.metrics
+        if metrics is not None and not metrics.inbound:
+            for field in self._context.introduction:
+                head.add(field)
         self._router = router = Router(self._context, self, route, destination, cluster, target or head.target)
         router.start()
 
@@ -132,6 +195,8 @@ class Exchange(Request):
         if self._done:
             return
         self.record.bytes_received += len(content)
+        if self._clock is not None:
+            self._clock.active = self._context.loop.now
         if self._router is not None and self._router.send(content):
             return
         self.body.keep(content, False)
@@ -141,6 +206,9 @@ class Exchange(Request):
     def on_request_end(self, trailers: list[Field]) -> None:
         """The request is complete."""
         self.body.complete, self.body.trailers = True, trailers
+        self.record.heard = self._context.loop.now
+        if self._clock is not None:
+            self._clock.complete()
         if not self._done and self._router is not None:
             self._router.on_request_end()
 
@@ -159,6 +227,9 @@ class Exchange(Request):
 
     def on_interim(self, head: Head) -> None:
         """An interim answer (1xx) came from the host."""
+        if self._clock is not None:
+            self._clock.active = self._context.loop.now
+        self._count(head.status)
         # Envoy invites the body by itself and drops these, unless it is told to leave them to the upstream.
         if self._chain.config.proxy_100_continue:
             self.client.interim(head, heads.forwarded_response(head, False))
@@ -166,18 +237,92 @@ class Exchange(Request):
     def on_switched(self, head: Head, destination_fields: list[Field]) -> None:
         """The host takes the other protocol."""
         self.answered = self.tunnel = True
-        fields = self._filtered(destination_fields)
-        fields += self._signature(head.dated)
+        if self._clock is not None:
+            self._clock.complete()
+        # HTTP/2 says 200 to every other protocol, HTTP/1.1 only to a tunnel.
+        head.status = 200 if self.head.upgrade == CONNECT else 101
+        self.record.status = head.status
+        fields = self._signed(self._filtered(destination_fields), head)
         head.replace(fields)
+        self._count(head.status)
         self.client.switch(head, fields)
+
+    def on_redirect(self, head: Head, policy: InternalRedirects, target: bytes) -> bool:
+        """See :class:`~mesh_proxy.worker.request.Request`."""
+        route, router, asked = self._route, self._router, self.head
+        if route is None or router is None or not self.body.complete or not self.body.replayable:
+            return False
+        if self._steps is None:
+            self._steps = Steps()
+        before = b"%b://%b%b" % (asked.scheme, asked.host, target)
+        had_body = asked.method
+        found = follow(asked, head, route, policy, self._chain.table, self._steps, self._context.random)
+        if isinstance(found, str):
+            if found != NOWHERE:
+                self._chain.stats.add(f"passthrough_internal_redirect_{found}")
+            return False
+        host = asked.host
+        router.stop()
+        router.end()
+        asked.host = host
+        bodiless = asked.method != had_body
+        rewrite(asked, head, policy, before, bodiless)
+        if bodiless:
+            self.body = RequestBody()
+            self.body.complete = True
+        self._begin_again(found, head.status)
+        return True
+
+    def _begin_again(self, route: CompiledRoute, status: int) -> None:
+        """The request takes another route, as if it were a new one; the log tells of both."""
+        loop, before = self._context.loop, self.record
+        before.status, before.details, before.route, before.path = (
+            status,
+            "internal_redirect",
+            route.name,
+            self.head.target,
+        )
+        before.ended = loop.now
+        self._context.logs.write(self._chain.logs, before)
+        self._chain.stats.add("downstream_rq_total")
+        self._route, self._router, self._asked = route, None, 0
+        self.record = record = Record(loop.now, self._context.wall())
+        record.protocol, record.request, record.path = before.protocol, self.head, self.head.target
+        record.original_path, record.route, record.heard = before.original_path, route.name, loop.now
+        self.client.info.describe(record)
+        if self._clock is not None:
+            loop.forget(self._clock)
+            self._clock = None
+        if self._chain.limits.timed or route.timed:
+            self._keep_time(route)
+        self._filters = self._chain.filters_for(route)
+        self._ask(route)
 
     def on_response(self, head: Head, routed: list[Field], end: bool) -> None:
         """The answer's head came, its fields as the route wants them; ``end``: no content follows."""
         self.answered = True
-        fields = self._filtered(routed)
-        fields += self._signature(head.dated)
+        if self._clock is not None:
+            self._clock.complete()
+        fields = self._signed(self._filtered(routed), head)
+        if self._chain.metrics is not None:
+            fields = self._acquaint(self._chain.metrics, head, fields)
         self.client.answer(head, fields, end)
         head.replace(fields)  # what the access log is to tell
+
+    def _acquaint(self, metrics: Reporter, head: Head, fields: list[Field]) -> list[Field]:
+        """Proxies tell each other who they are, and nobody else (Istio's metadata exchange)."""
+        if head.seen & _PEER:
+            if not metrics.inbound:
+                self.record.peer = head.get(METADATA) or b""
+            fields = [field for field in fields if field[0] != PEER]
+        if metrics.inbound and self.record.peer:
+            fields += self._context.introduction
+        return fields
+
+    def _count(self, status: int) -> None:
+        """An answer by its class; interim ones count as well (Envoy)."""
+        self._chain.stats.add(_CLASSES[status // 100])
+        self._chain.stats.add("downstream_rq_completed")
 
     def _filtered(self, fields: list[Field]) -> list[Field]:
         route = self._route
@@ -186,18 +331,37 @@ class Exchange(Request):
                 fields = item.on_response(self.head, route, fields)
         return fields
 
-    def _signature(self, dated: bool) -> list[Field]:
-        """Who answers, and when."""
+    def _signature(self, head: Head | None = None) -> list[Field]:
+        """Who answers, and when; ``head`` is a host's answer."""
         chain = self._chain
-        fields = [chain.server_field] if dated else [self._context.date(), chain.server_field]
+        fields = [] if head is not None and head.dated else [self._context.date()]
+        if chain.overwrites_server:
+            fields.append(chain.server_field)
+        else:
+            own = None if head is None else head.get(b"server")
+            if own is not None:
+                fields.append(field_of(b"server", own))
+            elif chain.adds_server:
+                fields.append(chain.server_field)
         identity = self.head.get(b"x-request-id") if chain.config.always_set_request_id_in_response else None
         if identity is not None:
             fields.append(field_of(b"x-request-id", identity))
         return fields
 
+    def _signed(self, fields: list[Field], head: Head | None) -> list[Field]:
+        """The fields of an answer with what every answer has."""
+        via = self._chain.via
+        if via:
+            before = [field[2] for field in fields if field[1] == b"via"]
+            fields = [field for field in fields if field[1] != b"via"]
+            fields.append(field_of(b"via", b", ".join([*before, via])))
+        return fields + self._signature(head)
+
     def on_response_data(self, content: bytes) -> None:
         """A part of the answer's body came."""
         self.record.bytes_sent += len(content)
+        if self._clock is not None:
+            self._clock.active = self._context.loop.now
         self.client.content(content)
 
     def on_client_drained(self) -> None:
@@ -207,6 +371,7 @@ class Exchange(Request):
 
     def on_response_end(self, trailers: list[Field]) -> None:
         """The answer is complete."""
+        self.record.trailers = trailers
         self._end()
         self.client.finish(trailers)
 
@@ -217,8 +382,6 @@ class Exchange(Request):
         record, head = self.record, self.head
         record.flag(reply.flags)
         record.status, record.details = reply.status, reply.details
-        if self._router is not None:  # what a host did not answer counts as its cluster's failure (Envoy)
-            self._router.count_status(reply.status)
         # What follows a request that was not understood cannot be trusted to be a request.
         broken = reply.status in (400, 426, 431) and "DPE" in reply.flags
         head.close = head.close or broken or not self.body.complete
@@ -232,10 +395,14 @@ class Exchange(Request):
             for edit in self._route.reply_edits:
                 more = edit.apply(more, record)
         answer = Head()
-        answer.status, answer.length = reply.status, -1 if grpc else len(reply.body)
-        made = heads.local(reply, more, [self._context.date(), self._chain.server_field], grpc)
+        answer.status, answer.length = reply.status, len(reply.body) or -1
+        if reply.location:
+            more.append(field_of(b"location", reply.location))
+        made = self._signed(heads.local(reply, more, []), None)
         content = reply.body if head.method != b"HEAD" else b""
         self.client.answer(answer, made, not content)
+        answer.replace(made)
+        record.response = answer
         if content:
             record.bytes_sent += len(content)
             self.client.content(content)
@@ -251,6 +418,18 @@ class Exchange(Request):
             self._router.stop()
         self._end()
 
+    def on_late(self, reply: LocalReply, counted: str) -> None:
+        """See :class:`~mesh_proxy.worker.request.Request`."""
+        self._chain.stats.add(counted)
+        if self._router is not None:
+            self._router.stop()
+        if not self.answered:
+            self.reply(reply)
+            return
+        self.record.flag(reply.flags)
+        self.record.details = reply.details
+        self.abandon()
+
     def abandon(self) -> None:
         """The answer cannot be completed."""
         self._end()
@@ -263,13 +442,26 @@ class Exchange(Request):
         self._done = True
         if self._router is not None:
             self._router.end()
+            self._router = None  # they know each other: without, every request would be left to the garbage collector
         loop = self._context.loop
         if self.deadline:
             loop.watch(self, 0.0)
+        if self._clock is not None:
+            loop.forget(self._clock)
+            self._clock = None
         self.record.ended = loop.now
         stats = self._chain.stats
         stats.add("downstream_rq_total")
-        if self.record.status:
-            stats.add(_CLASSES[self.record.status // 100])
-            stats.add("downstream_rq_completed")
+        stats.active -= 1
+        stats.times.add((loop.now - self.record.began) * 1000.0)
+        if self.record.flags in _BY_FLAGS:
+            stats.add(_BY_FLAGS[self.record.flags])
+        if self.record.status and not self.tunnel:
+            self._count(self.record.status)
+        metrics, tracer = self._chain.metrics, self._chain.tracer
+        if metrics is not None:
+            metrics.request(self.record)
+        if tracer is not None:
+            operation = "" if self._route is None else self._route.config.operation
+            tracer.end(self.record, operation, self._context.logs.outbox)
         self._context.logs.write(self._chain.logs, self.record)

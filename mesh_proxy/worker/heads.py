@@ -17,12 +17,12 @@ from mesh_proxy.protocol.http1 import (
     named_by_connection,
 )
 
-_BARE_LINE_FEED = re.compile(rb"(?<!\r)\n")
+_BARE_LINE_FEED: Final = re.compile(rb"(?<!\r)\n")
 CHUNKED: Final[Field] = (ENCODING, b"transfer-encoding", b"chunked", b"transfer-encoding: chunked\r\n")
-_NO_CONTENT: Final[Field] = (LENGTH, b"content-length", b"0", b"content-length: 0\r\n")
-_UPGRADE = field_of(b"connection", b"upgrade")
-_OVERLOADED = field_of(b"x-envoy-overloaded", b"true")
-_PLAIN_TEXT = field_of(b"content-type", b"text/plain")
+NO_CONTENT: Final[Field] = (LENGTH, b"content-length", b"0", b"content-length: 0\r\n")
+UPGRADE_OPTION: Final = field_of(b"connection", b"upgrade")
+_OVERLOADED: Final = field_of(b"x-envoy-overloaded", b"true")
+_PLAIN_TEXT: Final = field_of(b"content-type", b"text/plain")
 CLOSE: Final = field_of(b"connection", b"close")
 KEEP_ALIVE: Final = field_of(b"connection", b"keep-alive")
 SCHEMES: Final[tuple[Field, Field]] = (
@@ -30,18 +30,32 @@ SCHEMES: Final[tuple[Field, Field]] = (
     (FORWARDED_PROTO, b"x-forwarded-proto", b"https", b"x-forwarded-proto: https\r\n"),
 )
 """Of a request that came without TLS, and with it."""
-_REASONS = {
-    200: b"OK", 201: b"Created", 204: b"No Content", 301: b"Moved Permanently", 302: b"Found", 303: b"See Other",
-    307: b"Temporary Redirect", 308: b"Permanent Redirect", 400: b"Bad Request", 403: b"Forbidden", 404: b"Not Found",
-    408: b"Request Timeout", 413: b"Payload Too Large", 426: b"Upgrade Required", 429: b"Too Many Requests",
-    431: b"Request Header Fields Too Large", 500: b"Internal Server Error", 502: b"Bad Gateway",
-    503: b"Service Unavailable", 504: b"Gateway Timeout",
+_REASONS: Final = {
+    100: "Continue", 101: "Switching Protocols", 103: "Early Hints", 200: "OK", 201: "Created", 202: "Accepted",
+    203: "Non-Authoritative Information", 204: "No Content", 205: "Reset Content", 206: "Partial Content",
+    207: "Multi-Status", 208: "Already Reported", 226: "IM Used", 300: "Multiple Choices", 301: "Moved Permanently",
+    302: "Found", 303: "See Other", 304: "Not Modified", 305: "Use Proxy", 307: "Temporary Redirect",
+    308: "Permanent Redirect", 400: "Bad Request", 401: "Unauthorized", 402: "Payment Required", 403: "Forbidden",
+    404: "Not Found", 405: "Method Not Allowed", 406: "Not Acceptable", 407: "Proxy Authentication Required",
+    408: "Request Timeout", 409: "Conflict", 410: "Gone", 411: "Length Required", 412: "Precondition Failed",
+    413: "Payload Too Large", 414: "URI Too Long", 415: "Unsupported Media Type", 416: "Range Not Satisfiable",
+    417: "Expectation Failed", 421: "Misdirected Request", 422: "Unprocessable Entity", 423: "Locked",
+    424: "Failed Dependency", 426: "Upgrade Required", 428: "Precondition Required", 429: "Too Many Requests",
+    431: "Request Header Fields Too Large", 500: "Internal Server Error", 501: "Not Implemented", 502: "Bad Gateway",
+    503: "Service Unavailable", 504: "Gateway Timeout", 505: "HTTP Version Not Supported",
+    506: "Variant Also Negotiates", 507: "Insufficient Storage", 508: "Loop Detected", 510: "Not Extended",
+    511: "Network Authentication Required",
 }  # fmt: skip
+_STATUS_LINES: Final = tuple(
+    f"HTTP/1.1 {status} {_REASONS.get(status, 'Unknown')}\r\n".encode() for status in range(1000)
+)
+"""A server's own words for a status are not passed on (Envoy)."""
+_BEGINNINGS_OF_HEADS: Final = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz\r\n"
 
 
 def broken(buffer: bytearray) -> bool:
-    """Whether a head that is not complete never will be: its lines end in bare line feeds."""
-    return _BARE_LINE_FEED.search(buffer) is not None
+    """Whether a head that is not complete never will be: its lines end in bare line feeds, or it does not begin like one."""
+    return buffer[:1] not in _BEGINNINGS_OF_HEADS or _BARE_LINE_FEED.search(buffer) is not None
 
 
 def forwarded_request(head: Head, upgrade: bool) -> list[Field]:
@@ -50,7 +64,7 @@ def forwarded_request(head: Head, upgrade: bool) -> list[Field]:
     if head.options and (dropped := named_by_connection(head)):
         fields = [f for f in fields if f[1] not in dropped]
     if upgrade:
-        fields += [_UPGRADE, field_of(b"upgrade", head.upgrade)]
+        fields += [UPGRADE_OPTION, field_of(b"upgrade", head.upgrade)]
     return fields
 
 
@@ -66,14 +80,16 @@ def forwarded_response(head: Head, upgrade: bool) -> list[Field]:
     if head.options and (dropped := named_by_connection(head)):
         fields = [f for f in fields if f[0] == LENGTH or f[1] not in dropped]
     if upgrade:
-        fields += [_UPGRADE, field_of(b"upgrade", head.upgrade)]
+        fields = [f for f in fields if f[0] != LENGTH]
+        if head.upgrade:
+            fields += [UPGRADE_OPTION, field_of(b"upgrade", head.upgrade)]
     return fields
 
 
-def response(status: int, reason: bytes, fields: list[Field]) -> bytes:
+def response(status: int, fields: list[Field]) -> bytes:
     """An answer's head."""
     lines = [f[3] for f in fields]
-    return b"HTTP/1.1 %d %b\r\n%b\r\n" % (status, reason or _REASONS.get(status, b"Unknown"), b"".join(lines))
+    return b"%b%b\r\n" % (_STATUS_LINES[status], b"".join(lines))
 
 
 def frame(head: Head, fields: list[Field], bodiless: bool, client_minor: int, end: bool) -> tuple[bool, bool]:
@@ -89,7 +105,7 @@ def frame(head: Head, fields: list[Field], bodiless: bool, client_minor: int, en
     if head.length >= 0:
         return False, False
     if end:
-        fields.append(_NO_CONTENT)
+        fields.append(NO_CONTENT)
         return False, False
     if client_minor == 0:
         return False, True
@@ -102,22 +118,22 @@ def last_chunk(trailers: list[Field]) -> bytes:
     return b"0\r\n%b\r\n" % b"".join([field[3] for field in trailers])
 
 
-def local(reply: LocalReply, more: list[Field], signature: list[Field], grpc: bool = False) -> list[Field]:
-    """The fields of an answer of our own; ``signature`` says who answers, and when. ``grpc``: it has no body at all."""
+def local(reply: LocalReply, more: list[Field], signature: list[Field]) -> list[Field]:
+    """The fields of an answer of our own; ``signature`` says who answers, and when. One without a body says nothing of its
+    length: HTTP/1.1 has to, and adds it."""
     fields = list(more)
     if reply.overloaded:
         fields.append(_OVERLOADED)
-    if reply.body and not any(f[1] == b"content-type" for f in fields):
-        fields.insert(0, _PLAIN_TEXT)
-    if reply.status not in (204, 304) and not grpc:
-        fields.insert(
-            0, (LENGTH, b"content-length", b"%d" % len(reply.body), b"content-length: %d\r\n" % len(reply.body))
-        )
+    if reply.body:
+        if not any(f[1] == b"content-type" for f in fields):
+            fields.insert(0, _PLAIN_TEXT)
+        length = b"%d" % len(reply.body)
+        fields.insert(0, (LENGTH, b"content-length", length, b"content-length: %b\r\n" % length))
     fields += signature
     return fields
 
 
-_SERVICE_TIMES = tuple(field_of(b"x-envoy-upstream-service-time", b"%d" % time) for time in range(1024))
+_SERVICE_TIMES: Final = tuple(field_of(b"x-envoy-upstream-service-time", b"%d" % time) for time in range(1024))
 
 
 def service_time(milliseconds: int) -> Field:
@@ -127,7 +143,7 @@ def service_time(milliseconds: int) -> Field:
     return field_of(b"x-envoy-upstream-service-time", b"%d" % milliseconds)
 
 
-FIRST_ATTEMPT = field_of(b"x-envoy-attempt-count", b"1")
+FIRST_ATTEMPT: Final = field_of(b"x-envoy-attempt-count", b"1")
 
 
 def attempt_count(attempts: int) -> Field:

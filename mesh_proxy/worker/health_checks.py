@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from typing import Final
 
 from mesh_api.config.health_checks import GrpcCheck, HealthCheck, HostCheck, HttpCheck, TcpCheck
 from mesh_proxy.balancing.host import ACTIVE_UNHEALTHY, PENDING_REMOVAL, Host
@@ -19,7 +20,7 @@ from mesh_proxy.worker.connection import Connection, Owner
 from mesh_proxy.worker.dialling import dial
 from mesh_proxy.worker.loop import Loop, Waiter
 
-_LARGEST = 64 * 1024
+_LARGEST: Final = 64 * 1024
 Random = Callable[[], float]
 
 

@@ -4,6 +4,7 @@ import errno
 import os
 import socket
 import struct
+from typing import Final
 
 from mesh_api.config import Listener, PipeAddress, SocketAddress
 from mesh_proxy.chains import Arrival
@@ -15,10 +16,10 @@ from mesh_proxy.worker.context import Context
 from mesh_proxy.worker.entrance import Entrance
 from mesh_proxy.worker.loop import READ, Waiter
 
-_SO_ORIGINAL_DST = 80
-_IPPROTO_IPV6 = 41
-_BACKLOG = 1024
-_BATCH = 64
+_SO_ORIGINAL_DST: Final = 80
+_IPPROTO_IPV6: Final = 41
+_BACKLOG: Final = 1024
+_BATCH: Final = 64
 Address = tuple[str, int]
 
 
@@ -87,7 +88,8 @@ class Listeners:
         destination = (_original_destination(sock) or local) if runtime.wants_original else local
         if runtime.config.use_original_dst and destination != local:
             runtime = self._context.snapshot.hand_over(destination) or runtime
-        info = ConnectionInfo(runtime.name, peer, Arrival(destination, peer[0]))
+        info = ConnectionInfo(runtime.name, peer, Arrival(destination, peer[0]), self._context.number())
+        info.began = self._context.loop.now
         Entrance(self._context, runtime, self.counters[name], info).take(sock)
 
 

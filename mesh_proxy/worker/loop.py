@@ -10,13 +10,17 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from mesh_proxy.native import mypyc_attr
+
 READ: Final = select.EPOLLIN
 WRITE: Final = select.EPOLLOUT
-_SCAN = 0.02
-_SLOW_SCAN = 1.0
-_MAX_EVENTS = 256
+_SCAN: Final = 0.02
+_SLOW_SCAN: Final = 1.0
+_FAR: Final = 10.0
+_MAX_EVENTS: Final = 256
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Waiter:
     """What waits on the loop: for its descriptor, for a time, or for the end of the handler that made its output.
 
@@ -76,6 +80,15 @@ class Loop:
             self._timed[timed] = None
         else:
             self._timed.pop(timed, None)
+
+    def watch_about(self, timed: Waiter, deadline: float) -> None:
+        """As :meth:`watch`; a deadline that is far off is looked at once a second, so that thousands of them cost nothing."""
+        if deadline - self.now >= _FAR:
+            self._timed.pop(timed, None)
+            self._slow[timed] = None
+            timed.deadline = deadline
+        else:
+            self.watch(timed, deadline)
 
     def watch_slowly(self, timed: Waiter) -> None:
         """Look at ``timed.deadline`` once a second until it is forgotten: for what is idle, whose deadline is set often."""

@@ -3,6 +3,7 @@
 from mesh_api.config import Mirror
 from mesh_api.config.routes import MILLION
 from mesh_proxy.cluster import ClusterRuntime, status_counters
+from mesh_proxy.errors import LocalReply
 from mesh_proxy.protocol.http1 import Field, Head
 from mesh_proxy.resilience.retry import Failure
 from mesh_proxy.routing.table import without_port
@@ -25,13 +26,13 @@ class Shadow(User):
         self._authority = authority
         self._fields = fields
         self._cluster = cluster
-        cluster.counters.add("upstream_rq_total")
 
     def on_begun(self, upstream: Upstream) -> None:
         """Nothing to do yet."""
 
     def on_ready(self, upstream: Upstream) -> None:
         """Send it."""
+        self._cluster.counters.add("upstream_rq_total")
         upstream.request(self.head.method, self._target, self._authority, self._fields, True)
 
     def on_interim(self, head: Head) -> None:
@@ -54,7 +55,7 @@ class Shadow(User):
         """Counted as the cluster's failure, as for a request that somebody waits for."""
         self._count(503)
 
-    def on_aborted(self) -> None:
+    def on_aborted(self, reply: LocalReply) -> None:
         """Dropped."""
 
     def on_malformed(self, details: str) -> None:

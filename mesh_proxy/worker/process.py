@@ -5,17 +5,22 @@ import logging
 import random
 import socket
 from collections.abc import Callable
+from typing import Final
 
 from mesh_proxy import ipc
+from mesh_proxy.protocol.http1 import field_of
 from mesh_proxy.snapshot import Builder, SnapshotError
+from mesh_proxy.telemetry.workload import METADATA, METADATA_ID, header_of, of_metadata
 from mesh_proxy.worker.context import Context
 from mesh_proxy.worker.health_checks import HealthChecks, append_line
 from mesh_proxy.worker.listeners import Listeners
 from mesh_proxy.worker.loop import READ, WRITE, Loop, Waiter
 from mesh_proxy.worker.resolver import Resolver
-from mesh_proxy.worker.stats import collect
+from mesh_proxy.worker.stats import collect, reset
 
 log = logging.getLogger("mesh_proxy.worker")
+_BEHIND: Final = 1 << 20
+"""Bytes that the supervisor has not read yet, beyond which telemetry waits."""
 
 
 class Worker(Waiter):
@@ -41,11 +46,14 @@ class Worker(Waiter):
         self.loop.every_second(self._resolver.check)
         self.loop.every_second(self._checks.check)
         self.loop.every_second(self._check_drained)
+        self.loop.every_second(self._tell)
+        self.context.logs.outbox.wake = self._wake
         self._say(ipc.Ready(pid))
 
     def run(self) -> None:
         """Until the supervisor is gone."""
         self.loop.run()
+        self._tell(self.loop.now)
         self.context.logs.flush()
         self._resolver.close()
         self._checks.close()
@@ -74,12 +82,22 @@ class Worker(Waiter):
             self._apply(message)
         elif isinstance(message, ipc.StatsRequest):
             self._say(ipc.StatsReply(message.id, collect(self.context, self.listeners)))
+        elif isinstance(message, ipc.ResetCounters):
+            reset(self.context, self.listeners)
+        elif isinstance(message, ipc.Introduce):
+            self._introduce(message)
         elif isinstance(message, ipc.Drain):
             self._drain(message.seconds)
         elif isinstance(message, ipc.SetLogLevel):
             logging.getLogger().setLevel(message.level.upper())
         elif isinstance(message, ipc.Reopen):
             self.context.logs.reopen()
+
+    def _introduce(self, message: ipc.Introduce) -> None:
+        self.context.snapshot.registry.own = of_metadata(message.metadata)
+        self.context.introduction = [
+            field_of(METADATA, header_of(message.metadata)), field_of(METADATA_ID, message.node_id.encode())
+        ]  # fmt: skip
 
     def _apply(self, message: ipc.Apply) -> None:
         """Bind, build, swap; when one of these fails, what was there before goes on."""
@@ -109,6 +127,9 @@ class Worker(Waiter):
     def _sweep(self, now: float) -> None:
         for cluster in self.context.snapshot.clusters.values():
             cluster.sweep(now)
+        if self.context.snapshot.registry.sweep(now):
+            for reporter in self.context.snapshot.reporters:
+                reporter.forget()
 
     def _drain(self, seconds: float) -> None:
         self.context.draining = True
@@ -125,7 +146,22 @@ class Worker(Waiter):
             return
         self._drain_until = 0.0
         self.context.logs.flush()
+        self._tell(now)
         self._say(ipc.Drained())
+
+    def _wake(self) -> None:
+        """There is a batch for services of telemetry: it is handed over when the handler that runs now has returned."""
+        self.loop.flush_after(self)
+
+    def flush(self) -> None:
+        """See :class:`~mesh_proxy.worker.loop.Waiter`."""
+        self._tell(self.loop.now)
+
+    def _tell(self, _now: float) -> None:
+        """Hand over what there is for services of telemetry, unless the supervisor has enough to read."""
+        if len(self._out) < _BEHIND:
+            for destination, entries in self.context.logs.outbox.take():
+                self._say(ipc.Told(destination, entries))
 
     def _say(self, message: ipc.Message) -> None:
         self._out += ipc.encode(message)

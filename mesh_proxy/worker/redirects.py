@@ -17,8 +17,8 @@ def location(route: CompiledRoute, head: Head, path: bytes, query: bytes) -> byt
     if redirect.path:
         path = redirect.path.encode()
     elif redirect.prefix_rewrite:
-        path = redirect.prefix_rewrite.encode() + path[len(route.prefix) :]
+        path = redirect.prefix_rewrite.encode() + (b"" if route.whole_rewrite else path[len(route.prefix) :])
     elif route.regex_rewrite is not None:
         path = route.regex_rewrite.apply(path)
-    keep_query = query and not redirect.strip_query and b"?" not in path
+    keep_query = b"?" in head.target and not redirect.strip_query and b"?" not in path
     return scheme + b"://" + host + path + (b"?" + query if keep_query else b"")

@@ -2,12 +2,14 @@
 
 from typing import Final
 
+from mesh_proxy.native import mypyc_attr
 from mesh_proxy.protocol.http1 import Field
 
 REPLAY_LIMIT: Final = 64 * 1024
 """Bytes that are kept for another attempt; a longer body is sent once."""
 
 
+@mypyc_attr(acyclic=True, free_list_len=1)
 class RequestBody:
     """See the module's docstring. ``complete``: the client has sent all of it."""
 

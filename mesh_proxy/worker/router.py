@@ -11,79 +11,30 @@ from mesh_proxy.balancing.context import PickContext
 from mesh_proxy.balancing.host import Host
 from mesh_proxy.cluster import ClusterRuntime, status_counters
 from mesh_proxy.errors import LocalReply
-from mesh_proxy.protocol.http1 import INTERNAL, Field, Head, field_of, grpc_timeout, is_grpc
+from mesh_proxy.native import mypyc_attr
+from mesh_proxy.protocol.http1 import INTERNAL, LENGTH, Field, Head, field_of
 from mesh_proxy.resilience.retry import Failure, RetryRules, policy_for
-from mesh_proxy.routing.table import CompiledRoute, Destination
-from mesh_proxy.snapshot import Snapshot
-from mesh_proxy.telemetry.record import Record
+from mesh_proxy.routing.table import CompiledRoute, Destination, timeout_field
 from mesh_proxy.worker import composition
 from mesh_proxy.worker.context import Context
-from mesh_proxy.worker.downstream.client import Client
-from mesh_proxy.worker.loop import Waiter
+from mesh_proxy.worker.deadlines import Deadlines, timeout_of
 from mesh_proxy.worker.mirrors import mirror
-from mesh_proxy.worker.request_body import RequestBody
+from mesh_proxy.worker.request import Request
+from mesh_proxy.worker.upstream import tunnel
 from mesh_proxy.worker.upstream.pool import acquire
-from mesh_proxy.worker.upstream.seam import Upstream, User
+from mesh_proxy.worker.upstream.seam import Upstream
 
 HASHED: Final = (LbPolicy.RING_HASH, LbPolicy.MAGLEV)
 _INTERNAL: Final = 1 << INTERNAL
 
 
-class Request(Waiter):
-    """Whose request it is; :class:`~mesh_proxy.worker.exchange.Exchange`."""
-
-    __slots__ = ("answered", "at_edge", "body", "client", "head", "record", "snapshot", "tunnel")
-
-    def __init__(self, client: Client, head: Head, record: Record, snapshot: Snapshot, at_edge: bool) -> None:
-        super().__init__()
-        self.client = client
-        self.head = head
-        self.record = record
-        self.snapshot = snapshot
-        self.at_edge = at_edge
-        """Whether clients are strangers, whose words about the proxy do not count."""
-        self.body = RequestBody()
-        self.tunnel: bool = False
-        """Whether the host has taken the other protocol that was asked for."""
-        self.answered: bool = False
-        """Whether the client has been sent an answer's head."""
-
-    def on_interim(self, head: Head) -> None:
-        """An interim answer (1xx) came."""
-        raise NotImplementedError
-
-    def on_switched(self, head: Head, destination_fields: list[Field]) -> None:
-        """The host takes the other protocol."""
-        raise NotImplementedError
-
-    def on_response(self, head: Head, routed: list[Field], end: bool) -> None:
-        """The answer's head came, with its fields as the route wants them; ``end``: no content follows."""
-        raise NotImplementedError
-
-    def on_response_data(self, content: bytes) -> None:
-        """A part of its body came."""
-        raise NotImplementedError
-
-    def on_response_end(self, trailers: list[Field]) -> None:
-        """The answer is complete."""
-        raise NotImplementedError
-
-    def reply(self, reply: LocalReply, fields: list[Field] | None = None) -> None:
-        """No host answers: this is the answer."""
-        raise NotImplementedError
-
-    def abandon(self) -> None:
-        """The answer broke off."""
-        raise NotImplementedError
-
-
-class Router(User):
+@mypyc_attr(free_list_len=1)
+class Router(Deadlines):
     """See the module's docstring."""
 
     __slots__ = (
-        "_attempts", "_choice", "_cluster", "_context", "_cookies", "_destination", "_done", "_expires", "_host",
-        "_idle_until", "_limits", "_ready", "_request", "_retry", "_retry_at", "_route", "_target", "_try_began",
-        "_try_expires", "_upgrade", "_upstream",
+        "_attempts", "_authority", "_choice", "_cluster", "_context", "_cookies", "_counts", "_destination", "_host",
+        "_limits", "_ready", "_request", "_route", "_target", "_try_began", "_upgrade", "_upstream",
     )  # fmt: skip
 
     def __init__(
@@ -95,7 +46,7 @@ class Router(User):
         cluster: ClusterRuntime,
         target: bytes,
     ) -> None:
-        super().__init__(request.head)
+        super().__init__(context.loop, request.head)
         self._context = context
         self._request = request
         self._route = route
@@ -103,39 +54,49 @@ class Router(User):
         self._cluster = cluster
         self._target = target
         self._upgrade = request.head.upgrade != b""
+        """Whether the host is asked for another protocol, or for a tunnel."""
         self._host: Host | None = None
         self._upstream: Upstream | None = None
         self._ready = False
         self._attempts = 0
+        self._authority: bytes = b""
+        self._counts: bool = False
+        """Whether it counts among the cluster's requests."""
         self._limits = cluster.breaker(route.high)
-        self._retry: RetryRules | None = None
         self._choice = PickContext(context.loop.now)
         self._cookies: list[bytes] = []
         """What the answer sets, so that the client comes to the same host again."""
-        self._expires = self._try_expires = self._idle_until = self._retry_at = self._try_began = 0.0
-        self._done = False
+        self._try_began: float = 0.0
 
     # The way there.
 
     def start(self) -> None:
         """Send the request to a host."""
         cluster, action, request, limits = self._cluster, self._route.action, self._request, self._limits
-        cluster.counters.add("upstream_rq_total")
         if cluster.dropped():
-            request.reply(errors.DROP_OVERLOAD)
+            self._reply(errors.DROP_OVERLOAD)
             return
+        self._prepare()
         if limits.active_requests >= limits.max_requests:
-            cluster.counters.add("upstream_rq_pending_overflow")
-            request.reply(errors.OVERFLOW)
+            self._overflow()
             return
         limits.active_requests += 1
-        self._attempts = 0
-        self._prepare()
+        self._counts = True
         if action is not None and action.mirrors:
             mirror(self._context, request.snapshot, action.mirrors, self.head, self._target, self._outgoing())
         if request.body.complete:
-            self._start_clocks()
+            self._start_clocks(timeout_of(self._route, self.head))
         self._attempt()
+
+    def _overflow(self) -> None:
+        """The cluster has as many requests as it may have; Envoy finds out when a host is chosen."""
+        host = self._cluster.choose(self._choice)
+        if host is None:
+            self._reply(errors.NO_HEALTHY_UPSTREAM)
+            return
+        self._request.record.chose(host, 1)
+        self._cluster.counters.add("upstream_rq_active_overflow")
+        self._reply(errors.OVERFLOW)
 
     def _prepare(self) -> None:
         """What of the request decides about hosts and retries."""
@@ -166,17 +127,18 @@ class Router(User):
         self._attempts += 1
         if host is None:
             cluster.counters.add("upstream_cx_none_healthy")
-            self._request.reply(errors.NO_HEALTHY_UPSTREAM)
+            self._reply(errors.NO_HEALTHY_UPSTREAM)
             return
         self._host = host
         choice.tried.append(host)
         host.active_requests += 1
-        host.total_requests += 1
-        self._request.record.upstream_host = host.address
+        self._request.record.chose(host, self._attempts)
         self._try_began = self._context.loop.now
-        if not acquire(self._context, cluster, host, self, self._request.record.protocol):
+        if self._upgrade and self._route.ends_connect and self.head.method == b"CONNECT":
+            tunnel.begin(self._context, cluster, host, self)
+        elif not acquire(self._context, cluster, host, self, self._request.record.protocol):
             self._leave_host()
-            self._request.reply(errors.OVERFLOW)
+            self._reply(errors.OVERFLOW)
 
     def _leave_host(self) -> None:
         if self._host is not None:
@@ -190,12 +152,26 @@ class Router(User):
     def on_ready(self, upstream: Upstream) -> None:
         """See :class:`~mesh_proxy.worker.upstream.seam.User`."""
         self._upstream, self._ready = upstream, True
+        cluster, host = self._cluster, self._host
+        cluster.counters.add("upstream_rq_total")
+        if host is not None:
+            host.total_requests += 1
+        longest = cluster.config.http.max_stream_duration
+        if longest:
+            self._longest_until = self._loop.now + longest
+            self._watch()
         request = self._request
-        request.record.upstream_local = upstream.local_address
+        record = request.record
+        record.upstream_local, record.upstream = upstream.local_address, upstream.facts
+        record.passed, record.answered = self._context.loop.now, 0.0
+        authority, fields = self._outgoing()
+        self._authority = authority
+        if self._upgrade:
+            upstream.request(self.head.method, self._target, authority, fields, False)
+            return  # what the client says already is for the other protocol
         body = request.body
         parts = body.parts()
         end = body.complete and not parts and not body.trailers
-        authority, fields = self._outgoing()
         upstream.request(self.head.method, self._target, authority, fields, end)
         for part in parts:
             upstream.content(part)
@@ -207,14 +183,40 @@ class Router(User):
 
     def _outgoing(self) -> tuple[bytes, list[Field]]:
         """Authority and fields of the request as the route wants them."""
+        route, rules = self._route, self._retry
+        told, grpc_timeout = route.timeout_field, 0.0
+        limited = rules is not None and rules.policy.per_try_timeout is not None
+        if limited or self._attempts > 1 or route.tells_grpc_timeout:  # else it is the route's own, and prepared
+            left = self._time_left()
+            told = timeout_field(left)
+            grpc_timeout = left if route.tells_grpc_timeout else 0.0
         return composition.request(
-            self.head, self._route, self._destination, self._host, self._request.record, self._attempts, self._upgrade
+            self.head,
+            route,
+            self._destination,
+            self._host,
+            self._request.record,
+            self._attempts,
+            self._upgrade and self.head.method != b"CONNECT",
+            told,
+            grpc_timeout,
         )
+
+    def _time_left(self) -> float:
+        """Seconds that the host has for its answer; 0: as long as it takes."""
+        whole = timeout_of(self._route, self.head)
+        rules = self._retry
+        limit = rules.policy.per_try_timeout if rules is not None else None
+        if not whole:
+            return limit or 0.0
+        if self._attempts > 1 and self._expires:
+            whole = max(self._expires - self._loop.now, 0.001)
+        return min(limit, whole) if limit else whole
 
     def send(self, content: bytes) -> bool:
         """A part of the request's body; ``False``: there is nobody yet to send it to."""
         upstream = self._upstream
-        if upstream is None or not self._ready:
+        if upstream is None or not self._ready or (self._upgrade and not self._request.tunnel):
             return False
         if not self._request.tunnel:
             self._request.body.keep(content, True)
@@ -225,13 +227,13 @@ class Router(User):
 
     def on_request_end(self) -> None:
         """The request is complete: its timeouts begin (Envoy counts from here)."""
-        self._start_clocks()
-        if self._upstream is not None and self._ready and not self._request.tunnel:
+        self._start_clocks(timeout_of(self._route, self.head))
+        if self._upstream is not None and self._ready and self._upgrade is self._request.tunnel:
             self._upstream.finish(self._request.body.trailers)
 
     def request_complete(self) -> bool:
         """See :class:`~mesh_proxy.worker.upstream.seam.User`."""
-        return self._request.body.complete
+        return self._request.body.complete and not self._upgrade
 
     def upgrading(self) -> bool:
         """See :class:`~mesh_proxy.worker.upstream.seam.User`."""
@@ -242,122 +244,101 @@ class Router(User):
         if not self._request.body.complete or self._request.tunnel:
             self._request.client.resume()
 
-    # The times.
+    # What takes too long.
 
-    def _start_clocks(self) -> None:
-        """Route and per-try timeouts run from when both the request is complete and it was sent on."""
-        if self._done:
-            return
-        now = self._context.loop.now
-        if not self._expires and (timeout := self._timeout()):
-            self._expires = now + timeout
-        self._arm_try(now)
-
-    def _timeout(self) -> float:
-        """Seconds for the whole request: the route's, or where that says so what a call of gRPC asks for."""
-        route = self._route
-        longest = route.action.max_grpc_timeout if route.action is not None else None
-        if longest is None or not is_grpc(self.head):
-            return route.timeout
-        asked = grpc_timeout(self.head)
-        return min(asked or longest, longest) if longest else asked
-
-    def _arm_try(self, now: float) -> None:
-        rules = self._retry
-        limit = rules.policy.per_try_timeout if rules is not None else None
-        self._try_expires = now + limit if limit else 0.0
-        self._active()
-        self._watch()
-
-    def _active(self) -> None:
-        """Something came: an attempt is given up when nothing does."""
-        rules = self._retry
-        limit = rules.policy.per_try_idle_timeout if rules is not None else None
-        if limit:
-            self._idle_until = self._context.loop.now + limit
-
-    def _watch(self) -> None:
-        """Wait for whichever of the times comes first."""
-        if self._done:
-            return
-        due = self._expires
-        if self._try_expires and (not due or self._try_expires < due):
-            due = self._try_expires
-        if self._idle_until and not self._retry_at and (not due or self._idle_until < due):
-            due = self._idle_until
-        if self._retry_at and (not due or self._retry_at < due):
-            due = self._retry_at
-        if due != self.deadline:
-            self._context.loop.watch(self, due)
-
-    def on_deadline(self, now: float) -> None:
-        """A pause or a timeout is over."""
-        if self._retry_at and now >= self._retry_at and not (self._expires and now >= self._expires):
-            self._retry_at = 0.0
-            self._limits.active_retries -= 1
-            if self._request.body.complete:
-                self._arm_try(now)
-            else:
-                self._watch()
-            self._attempt()
-        elif self._expires and now >= self._expires:
-            self._timed_out()
-        elif self._try_expires and now >= self._try_expires:
-            self._try_timed_out(errors.PER_TRY_TIMEOUT)
-        elif self._idle_until and now >= self._idle_until and not self._retry_at:
-            self._cluster.counters.add("upstream_rq_per_try_idle_timeout")
-            self._try_timed_out(errors.PER_TRY_IDLE_TIMEOUT)
+    def on_pause_over(self, now: float) -> None:
+        """See :class:`~mesh_proxy.worker.deadlines.Deadlines`."""
+        self._limits.active_retries -= 1
+        if self._request.body.complete:
+            self._arm_try(now)
         else:
             self._watch()
+        self._attempt()
 
-    def _timed_out(self) -> None:
+    def on_timeout(self) -> None:
+        """See :class:`~mesh_proxy.worker.deadlines.Deadlines`."""
         cluster, host = self._cluster, self._host
         cluster.counters.add("upstream_rq_timeout")
         if host is not None and self._upstream is not None:
             host.timeouts += 1
             cluster.on_local_failure(host, self._context.loop.now, 504)
         self.stop()
-        if not self._request.answered:
-            self._request.reply(errors.RESPONSE_TIMEOUT)
-        else:
-            self._request.record.flag(errors.RESPONSE_TIMEOUT.flags)
-            self._request.abandon()
+        self._give_up(errors.RESPONSE_TIMEOUT)
 
-    def _try_timed_out(self, reply: LocalReply) -> None:
-        cluster, host, rules = self._cluster, self._host, self._retry
-        self._try_expires = self._idle_until = 0.0
-        if reply is errors.PER_TRY_TIMEOUT:
-            cluster.counters.add("upstream_rq_per_try_timeout")
+    def on_longest(self) -> None:
+        """See :class:`~mesh_proxy.worker.deadlines.Deadlines`."""
+        self._cluster.counters.add("upstream_rq_max_duration_reached")
+        self._drop_upstream()
+        if not self._retries(Failure.RESET):
+            self._give_up(errors.upstream_duration_timeout(self._request.body.complete))
+
+    def _retries(self, failure: Failure) -> bool:
+        """Whether another attempt is made after such a failure, which is begun then."""
+        rules = self._retry
+        if rules is None or self._request.answered:
+            return False
+        if not rules.on_failure(failure):
+            if self._attempts > 1:
+                self._cluster.counters.add("upstream_rq_retry_success")  # as Envoy counts what is not tried again
+            return False
+        if not self._may_retry():
+            return False
+        self._again(None)
+        return True
+
+    def _give_up(self, reply: LocalReply) -> None:
+        """Answer in the place of a host; where its answer has begun already, it breaks off."""
+        if not self._request.answered:
+            self._reply(reply)
+            return
+        self._request.record.flag(reply.flags)
+        self._request.record.details = reply.details
+        self._request.abandon()
+
+    def _reply(self, reply: LocalReply) -> None:
+        """What a host did not answer counts as its cluster's failure (Envoy)."""
+        self._count_status(reply.status)
+        self._request.reply(reply)
+
+    def on_try_timeout(self, reply: LocalReply) -> None:
+        """See :class:`~mesh_proxy.worker.deadlines.Deadlines`."""
+        cluster, host = self._cluster, self._host
+        idle = reply is errors.PER_TRY_IDLE_TIMEOUT
+        cluster.counters.add("upstream_rq_per_try_idle_timeout" if idle else "upstream_rq_per_try_timeout")
         if host is not None:
             host.timeouts += 1
             cluster.on_local_failure(host, self._context.loop.now, 504)
         self._drop_upstream()
-        if self._request.answered:
-            self._request.record.flag(reply.flags)
-            self._request.abandon()
-        elif rules is not None and rules.on_failure(Failure.PER_TRY) and self._may_retry():
-            self._again(None)
-        else:
-            flags = f"URX,{reply.flags}" if self._attempts > 1 else reply.flags
-            self._request.reply(reply._replace(flags=flags))
+        if not self._retries(Failure.PER_TRY):
+            self._give_up(reply)
 
     # The way back.
 
     def on_interim(self, head: Head) -> None:
         """See :class:`~mesh_proxy.worker.upstream.seam.User`."""
+        self._count_status(head.status)
         self._request.on_interim(head)
 
     def on_switched(self, head: Head) -> None:
         """See :class:`~mesh_proxy.worker.upstream.seam.User`."""
-        self._expires = self._try_expires = self._idle_until = 0.0
-        self._watch()
-        record = self._request.record
-        record.response, record.status, record.details = head, 101, "via_upstream"
-        self._request.on_switched(head, composition.answer(head, self._destination, record, None, True))
+        self._stop_clocks()
+        request, record = self._request, self._request.record
+        if not head.upgrade and self.head.method != b"CONNECT":
+            head.upgrade = self.head.upgrade  # HTTP/2 does not repeat it
+        self._count_status(head.status)
+        record.response, record.status, record.details = head, head.status, "via_upstream"
+        waiting = request.body.parts()
+        request.on_switched(head, composition.answer(head, self._destination, record, None, True))
+        upstream = self._upstream
+        if upstream is None:
+            return
+        for part in waiting:
+            upstream.content(part)
+        if waiting or not request.body.complete:
+            request.client.resume()
 
     def on_response(self, head: Head, end: bool) -> None:
         """See :class:`~mesh_proxy.worker.upstream.seam.User`."""
-        self.count_status(head.status)
         loop, cluster, host = self._context.loop, self._cluster, self._host
         took = (loop.now - self._try_began) * 1000
         cluster.timing.add(took)
@@ -368,33 +349,53 @@ class Router(User):
             if cluster.config.health_checks and head.get(b"x-envoy-immediate-health-check-fail") is not None:
                 cluster.on_failed_at_once(host)
         rules = self._retry
-        if rules is not None and rules.on_answer(head):
-            if self._may_retry():
+        if rules is not None:
+            if not rules.on_answer(head):
+                if self._attempts > 1:
+                    cluster.counters.add("upstream_rq_retry_success")
+            elif self._may_retry():
+                self._count_status(head.status, "retry.")
                 self._drop_upstream()
                 self._again(head)
                 return
-            if self._attempts > 1:
-                self._request.record.flag("URX")
-        if self._try_expires or self._idle_until:
-            self._try_expires = 0.0
-            self._active()
-            self._watch()
+        self._answer_begins()
+        if self._upgrade and head.status == 200 and self.head.upgrade == b"websocket":
+            self._pass_over_handshake(head)
+            return
+        redirects = self._route.redirects
+        if redirects is not None and head.status in redirects.codes:
+            if self._request.on_redirect(head, redirects, self._target):
+                self._cluster.counters.add("upstream_internal_redirect_succeeded_total")
+                return
+            self._cluster.counters.add("upstream_internal_redirect_failed_total")
+        self._count_status(head.status)
         request, record = self._request, self._request.record
+        record.answered = loop.now
         record.response, record.status, record.details = head, head.status, "via_upstream"
         known = request.body.complete and not self._upgrade  # else it is not known how long the host took (Envoy)
         fields = composition.answer(head, self._destination, record, int(took) if known else None, False)
         fields += [field_of(b"set-cookie", cookie) for cookie in self._cookies]
         request.on_response(head, fields, end)
 
-    def count_status(self, status: int) -> None:
+    def _pass_over_handshake(self, head: Head) -> None:
+        """The host answers as if nobody had asked for another protocol; its content would be taken for that (Envoy)."""
+        self._drop_upstream()
+        record = self._request.record
+        record.response, record.status, record.details = head, head.status, "websocket_handshake_unsuccessful"
+        fields = composition.answer(head, self._destination, record, None, False)
+        head.length = -1
+        self._request.on_response(head, [field for field in fields if field[0] != LENGTH], True)
+        self._request.on_response_end([])
+
+    def _count_status(self, status: int, scope: str = "") -> None:
         """An answer of the cluster, or in its place."""
         for name in status_counters(status):
-            self._cluster.counters.add(name)
+            self._cluster.counters.add(scope + name if scope else name)
 
     def on_response_data(self, content: bytes) -> None:
         """See :class:`~mesh_proxy.worker.upstream.seam.User`."""
         if self._idle_until:
-            self._active()
+            self._note_activity()
         self._request.on_response_data(content)
         if self._upstream is not None and self._request.client.congested():
             self._upstream.pause()
@@ -408,6 +409,9 @@ class Router(User):
         """See :class:`~mesh_proxy.worker.upstream.seam.User`."""
         upstream, self._upstream = self._upstream, None
         if self._request.tunnel and upstream is not None:
+            if upstream.unframed:
+                self._request.record.flag(errors.ANSWER_ENDED.flags)
+                self._request.record.details = errors.ANSWER_ENDED.details
             upstream.detach()
         self._request.on_response_end(trailers)
 
@@ -418,17 +422,15 @@ class Router(User):
         self._upstream = None
         if self._host is not None:
             self._cluster.on_local_failure(self._host, self._context.loop.now)
-        covered = self._retry is not None and self._retry.on_failure(failure)
-        if covered and self._may_retry():
-            self._again(None)
+        if self._retries(failure):
             return
         retried = self._attempts > 1
         if failure is Failure.REFUSED:
             made = errors.connection_timeout(retried) if timed_out else errors.connect_failure(reason, retried)
             self._request.record.failure = "" if timed_out else errors.transport_failure(reason)
         else:
-            made = errors.connection_termination(retried and covered)
-        self._request.reply(made)
+            made = errors.reset(reason, retried)
+        self._reply(made)
 
     def _may_retry(self) -> bool:
         cluster, rules = self._cluster, self._retry
@@ -436,9 +438,11 @@ class Router(User):
             return False
         if self._attempts > rules.policy.num_retries:
             cluster.counters.add("upstream_rq_retry_limit_exceeded")
+            self._request.record.flag("URX")
             return False
         if not self._limits.may_retry():
             cluster.counters.add("upstream_rq_retry_overflow")
+            self._request.record.flag("UO")
             return False
         return True
 
@@ -454,17 +458,14 @@ class Router(User):
         told = rules.policy.rate_limited_back_off is not None and head is not None
         pause = rules.told_pause(head, context.wall(), context.random) if told and head is not None else 0.0
         counters.add(f"upstream_rq_retry_backoff_{'ratelimited' if pause else 'exponential'}")
-        pause = pause or rules.pause(self._attempts, context.random)
-        self._retry_at = context.loop.now + max(pause, 0.001)
-        self._try_expires = self._idle_until = 0.0
-        self._watch()
+        self._pause(pause or rules.pause(self._attempts, context.random))
 
-    def on_aborted(self) -> None:
+    def on_aborted(self, reply: LocalReply) -> None:
         """See :class:`~mesh_proxy.worker.upstream.seam.User`."""
         self._upstream = None
         record = self._request.record
-        record.flag("UC")
-        record.details = "upstream_reset_after_response_started{connection_termination}"
+        record.flag(reply.flags)
+        record.details = reply.details
         self._count_failure()
         self._request.abandon()
 
@@ -472,7 +473,7 @@ class Router(User):
         """See :class:`~mesh_proxy.worker.upstream.seam.User`."""
         self._upstream = None
         self._count_failure()
-        self._request.reply(errors.protocol_error(details))
+        self._reply(errors.protocol_error(details))
 
     def _count_failure(self) -> None:
         if self._host is not None:
@@ -498,10 +499,12 @@ class Router(User):
     def end(self) -> None:
         """The request is over: free what is held; to be called once."""
         self._done = True
+        if self._authority:
+            self.head.host = self._authority  # which the log tells (Envoy)
         if self._retry_at:
             self._limits.active_retries -= 1
         self._leave_host()
-        if self._attempts:
+        if self._counts:
             self._limits.active_requests -= 1
         if self.deadline:
             self._context.loop.watch(self, 0.0)

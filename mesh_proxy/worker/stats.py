@@ -1,12 +1,17 @@
 """The worker's numbers, gathered for the supervisor."""
 
+from typing import Final
+
 from mesh_proxy.balancing.context import CANARY
 from mesh_proxy.balancing.host import DEGRADED, EXCLUDED, HEALTHY, Host
 from mesh_proxy.balancing.subsets import Subset
 from mesh_proxy.cluster import ClusterRuntime
 from mesh_proxy.ipc import HostStats, Stats
+from mesh_proxy.telemetry.stats import Counters
 from mesh_proxy.worker.context import Context
 from mesh_proxy.worker.listeners import Listeners
+
+_COMPLETED: Final = "upstream_rq_completed"
 
 
 def collect(context: Context, listeners: Listeners) -> Stats:
@@ -14,10 +19,34 @@ def collect(context: Context, listeners: Listeners) -> Stats:
     stats = Stats(listeners=listeners.addresses())
     for counters in (*context.snapshot.counters.values(), *listeners.counters.values()):
         stats.counters.update(counters.named())
+        if counters.scope.startswith("http."):
+            collect_manager(stats, counters)
     for name, cluster in context.snapshot.clusters.items():
         collect_cluster(stats, name, cluster)
+    stats.labelled.update(context.snapshot.registry.read())
+    outbox = context.logs.outbox
+    stats.counters["telemetry.handed_over"] = outbox.added
+    stats.counters["telemetry.overflowed"] = outbox.dropped
     stats.gauges["server.total_connections"] = len(context.connections)
     return stats
+
+
+def reset(context: Context, listeners: Listeners) -> None:
+    """Count from zero again; what there is at this moment goes on."""
+    snapshot = context.snapshot
+    managers = [counters for counters in snapshot.counters.values() if counters.scope.startswith("http.")]
+    active = [
+        counters.values["downstream_cx_total"] - counters.values["downstream_cx_destroy"] for counters in managers
+    ]
+    clusters = [cluster.counters for cluster in snapshot.clusters.values()]
+    for counters in (*snapshot.counters.values(), *listeners.counters.values(), *clusters):
+        counters.values.clear()
+    # Connections that stand are the difference of two counters.
+    for counters, number in zip(managers, active, strict=True):
+        counters.values["downstream_cx_destroy"] = -number
+    snapshot.registry.clear()
+    for reporter in snapshot.reporters:
+        reporter.forget()
 
 
 def collect_cluster(stats: Stats, name: str, cluster: ClusterRuntime) -> None:
@@ -29,8 +58,22 @@ def collect_cluster(stats: Stats, name: str, cluster: ClusterRuntime) -> None:
         target[f"{scope}.outlier_detection.{key}"] = value
     for key, value in gauges(cluster).items():
         stats.gauges[f"{scope}.{key}"] = value
-    stats.histograms[f"{scope}.upstream_rq_time"] = cluster.timing.read()
+    stats.histograms[f"{scope}.upstream_rq_time"] = times = cluster.timing.read()
+    # No address is internal unless it is said to be: every request comes from outside (Envoy's word for it).
+    for key, value in cluster.counters.values.items():
+        if key.startswith("upstream_rq_") and (key == _COMPLETED or key[12:13].isdigit()):
+            stats.counters[f"{scope}.external.{key}"] = value
+    if times.count:
+        stats.histograms[f"{scope}.external.upstream_rq_time"] = times
     stats.hosts[name] = tuple(_host(host) for host in cluster.hosts.values())
+
+
+def collect_manager(stats: Stats, counters: Counters) -> None:
+    """What a connection manager has at this moment."""
+    scope, values = counters.scope, counters.values
+    stats.gauges[f"{scope}.downstream_rq_active"] = counters.active
+    stats.gauges[f"{scope}.downstream_cx_active"] = values["downstream_cx_total"] - values["downstream_cx_destroy"]
+    stats.histograms[f"{scope}.downstream_rq_time"] = counters.times.read()
 
 
 def gauges(cluster: ClusterRuntime) -> dict[str, int]:

@@ -1,25 +1,27 @@
 """TCP proxying: bytes both ways, each side ended when the other is (half-close)."""
 
+from typing import Final
+
 from mesh_proxy import errors
 from mesh_proxy.balancing.host import Host
 from mesh_proxy.cluster import ClusterRuntime
 from mesh_proxy.snapshot import TcpChain
 from mesh_proxy.telemetry.record import Record
-from mesh_proxy.worker.connection import HIGH, Connection, Owner, address_text
+from mesh_proxy.telemetry.service_metrics import Series
+from mesh_proxy.worker.connection import HIGH, Connection, Owner
 from mesh_proxy.worker.connection_info import ConnectionInfo
 from mesh_proxy.worker.context import Context
-from mesh_proxy.worker.dialling import dial
+from mesh_proxy.worker.dialling import dial, stands
 
-_IDLE = 3600.0
+_IDLE: Final = 3600.0
 
 
 class TcpSession(Owner):
     """One connection from a client and the one to a host."""
 
     __slots__ = (
-        "_chain", "_client", "_cluster", "_context", "_destination", "_done", "_ended", "_host", "_idle", "_tries",
-        "_upstream",
-        "record",
+        "_chain", "_client", "_cluster", "_context", "_counted", "_destination", "_done", "_ended", "_host", "_idle",
+        "_tries", "_upstream", "record",
     )  # fmt: skip
 
     def __init__(
@@ -36,12 +38,13 @@ class TcpSession(Owner):
         self._cluster: ClusterRuntime | None = None
         self._host: Host | None = None
         self._upstream: Connection | None = None
+        self._counted: Series | None = None
         self._tries = 0
         self._ended: set[Connection] = set()
         self._done = False
         self._idle = _IDLE if chain.config.idle_timeout is None else chain.config.idle_timeout
         self.record = Record(context.loop.now, context.wall())
-        self.record.protocol = b""
+        self.record.protocol, self.record.kind = b"", b"TcpConnectionEnd"
         info.describe(self.record)
         self._client = connection
         connection.owner = self
@@ -58,8 +61,10 @@ class TcpSession(Owner):
             self._end("NC", "")
             return
         self._cluster = cluster
+        self.record.destination = cluster.facts
         host = cluster.pick(self._destination, [], 0)
         if host is None:
+            cluster.counters.add("upstream_cx_none_healthy")
             self._end("UH", "")
             return
         if cluster.active_connections >= cluster.thresholds.max_connections:
@@ -70,11 +75,12 @@ class TcpSession(Owner):
 
     def _try(self, cluster: ClusterRuntime, host: Host) -> None:
         self._host, self._tries = host, self._tries + 1
-        self.record.upstream_host = host.address
+        self.record.chose(host, self._tries)
         host.active_connections += 1
         host.total_requests += 1
         cluster.active_connections += 1
         cluster.counters.add("upstream_cx_total")
+        cluster.counters.add("upstream_rq_pending_total")
         try:
             self._upstream = dial(self._context.loop, cluster, host, self)
         except OSError as error:
@@ -84,8 +90,13 @@ class TcpSession(Owner):
 
     def on_connected(self, connection: Connection) -> None:
         """See :class:`~mesh_proxy.worker.connection.Owner`."""
-        self.record.upstream_local = address_text(connection.sock.getsockname())
+        facts = stands(self._context, connection, b"", self._context.loop.now)
+        self.record.upstream, self.record.upstream_local = facts, facts.local_address
+        metrics = self._chain.metrics
+        if metrics is not None:
+            self._counted = metrics.opened(self.record)
         if self._cluster is not None and self._host is not None:
+            self._cluster.counters.add("upstream_rq_total")
             self._cluster.on_status(self._host, 200, self._context.loop.now)
         self._client.resume()
         self._touch()
@@ -135,7 +146,11 @@ class TcpSession(Owner):
             self._failed(reason)
             return
         other = self._upstream if connection is self._client else self._client
+        if connection is self._upstream:
+            self.record.flag("UR")
         if other is None or not other.queued:
+            if other is not None:
+                other.reset()  # a reset is passed on (Envoy)
             self._end("", "")
             return
         # What came before is delivered first; nothing else will come.
@@ -157,7 +172,7 @@ class TcpSession(Owner):
         if self._tries < max(self._chain.config.max_connect_attempts, 1) and other is not None:
             self._try(cluster, other)
         else:
-            self._end("URX,UF" if self._tries > 1 else "UF", "")
+            self._end("UF,URX", "")  # also after a single try (Envoy)
 
     def on_deadline(self, now: float) -> None:
         """Connecting took too long, or nothing moved for long."""
@@ -179,6 +194,7 @@ class TcpSession(Owner):
         if self._done:
             return
         self._done = True
+        cluster = self._cluster
         self._client.close()
         if self._upstream is not None:
             self._upstream.close()
@@ -188,6 +204,15 @@ class TcpSession(Owner):
         self.record.flag(flag)
         self.record.termination = details
         self.record.ended = self._context.loop.now
+        record = self.record
+        for counters, way in ((self._chain.stats, "downstream"), (cluster and cluster.counters, "upstream")):
+            if counters:
+                sent, received = record.bytes_sent, record.bytes_received
+                counters.add(f"{way}_cx_rx_bytes_total", received if way == "downstream" else sent)
+                counters.add(f"{way}_cx_tx_bytes_total", sent if way == "downstream" else received)
+        metrics = self._chain.metrics
+        if metrics is not None:
+            metrics.ended(self.record, self._counted)
         self._context.logs.write(self._chain.logs, self.record)
 
     def drain(self) -> None:

@@ -11,6 +11,7 @@ import socket
 import ssl
 from typing import Any, Final
 
+from mesh_proxy.telemetry.facts import Secured
 from mesh_proxy.tls.contexts import NOT_SUPPLIED, Tls
 from mesh_proxy.tls.peer import NOBODY, Peer
 from mesh_proxy.worker.connection import Connection, Owner
@@ -46,6 +47,16 @@ class TlsConnection(Connection):
         """The application protocol that was agreed on (ALPN); empty: none."""
         return self._secured.selected_alpn_protocol() or "" if self._secured is not None else ""
 
+    def secured(self) -> Secured | None:
+        """What was agreed on; ``None`` before it stands."""
+        sock = self.sock
+        if not isinstance(sock, ssl.SSLSocket):
+            return None
+        version, cipher, session = sock.version() or "", sock.cipher(), sock.session
+        # From TLS 1.3 on sessions have no ids, but those that OpenSSL makes up.
+        known = "" if session is None or version == "TLSv1.3" else session.id.hex()
+        return Secured(version, "" if cipher is None else cipher[0], known, self._tls.own)
+
     def _finish_connecting(self) -> None:
         if self._secured is None and not self._begin():
             return
@@ -68,8 +79,7 @@ class TlsConnection(Connection):
             return False
         wrapped = self._tls.wrap(self.sock)
         if wrapped is None:
-            self.close()
-            self.owner.on_lost(self, NOT_SUPPLIED)
+            self._break_off(NOT_SUPPLIED)
             return False
         self.sock = wrapped
         self._secured = getattr(wrapped, "_sslobj", None) or wrapped
@@ -84,8 +94,7 @@ class TlsConnection(Connection):
         assert isinstance(self.sock, ssl.SSLSocket)  # noqa: S101 (begun)
         self.peer = self._tls.peer(self.sock)
         if not self._tls.accepts(self.peer):
-            self.close()
-            self.owner.on_lost(self, "TLS_error:_SAN_matcher_failed")
+            self._break_off("TLS_error:_SAN_matcher_failed")
             return
         self._connecting = False
         self._watch()
@@ -100,8 +109,7 @@ class TlsConnection(Connection):
             self._lose(error)
             return
         self._secured = None  # nothing that could be said would be understood
-        self.close()
-        self.owner.on_lost(self, f"TLS_error:_{reason}")
+        self._break_off(f"TLS_error:_{reason}")
 
     def _receive(self) -> None:
         for _ in range(_AT_ONCE):

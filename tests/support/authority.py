@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from mesh_proxy.tls.secrets import TlsCertificate, TrustedRoots
+from mesh_api.config.secrets import TlsCertificate, TrustedRoots
 
 DAY = datetime.timedelta(days=1)
 

@@ -9,7 +9,7 @@ from mesh_api import config as c
 from mesh_api.config.authorization import MetadataMatch
 from mesh_api.config.health_checks import GrpcCheck, HealthCheck, HostCheck, HttpCheck, TcpCheck
 from mesh_api.config.load_balancing import Subsets, SubsetSelector
-from mesh_api.config.routes import MILLION, RateLimitedBackOff
+from mesh_api.config.routes import MILLION, InternalRedirects, LocalRateLimit, RateLimitedBackOff
 from tests.support.authorization_strategies import HTTP_RBAC, NETWORK_RBAC
 
 NAMES = st.from_regex(r"[a-z][a-z0-9|._-]{0,15}", fullmatch=True)
@@ -68,8 +68,21 @@ QUERY_MATCHES = st.builds(c.QueryParameterMatch, NAMES, STRING_MATCHES) | st.bui
 )
 
 FLAGS = tuples(st.sampled_from(["NR", "UH"]), by=lambda flag: flag)
-FORMATTERS = st.sampled_from([(), ("envoy.formatter.req_without_query",)])
+FORMATTERS = st.sampled_from([(), ("envoy.formatter.req_without_query",), ("envoy.formatter.metadata",)])
 EXPRESSIONS = st.sampled_from(["", "response.code >= 400"])
+LEAF_FILTERS: st.SearchStrategy[c.LogFilter] = st.one_of(
+    st.builds(c.StatusCodeFilter, st.sampled_from(["EQ", "GE", "LE", "NE"]), st.integers(0, 999)),
+    st.builds(c.DurationFilter, st.sampled_from(["EQ", "GE", "LE", "NE"]), st.integers(0, 9999)),
+    st.builds(c.HeaderFilter, HEADER_MATCHES),
+    st.builds(c.GrpcStatusFilter, tuples(st.integers(0, 16)), st.booleans()),
+    st.builds(c.LogTypeFilter, tuples(st.sampled_from(["DownstreamEnd", "TcpConnectionEnd"])), st.booleans()),
+    st.builds(c.SampleFilter, st.integers(0, 1_000_000), st.booleans()),
+    st.just(c.ResponseFlagFilter()),
+    st.just(c.NotHealthCheckFilter()),
+    st.just(c.TraceableFilter()),
+)
+TWO_FILTERS = st.tuples(LEAF_FILTERS, LEAF_FILTERS)
+LOG_FILTERS = st.none() | LEAF_FILTERS | st.builds(c.AnyOf, TWO_FILTERS) | st.builds(c.AllOf, TWO_FILTERS)
 SENT_LOG = {
     "log_name": NAMES,
     "cluster": NAMES,
@@ -107,6 +120,7 @@ ACCESS_LOGS = st.one_of(
         formatters=FORMATTERS,
         expression=EXPRESSIONS,
     ),
+    st.builds(c.AccessLog, path=st.sampled_from(["/dev/null", "/dev/stderr"]), filter=LOG_FILTERS),
     st.builds(
         c.AccessLog, path=st.just("/dev/null"), json_object=st.sampled_from(['{"a":{"b":"%PROTOCOL%"}}', '{"a":1.5}'])
     ),
@@ -125,9 +139,12 @@ HTTP_SERVICES = st.builds(c.HttpService, st.just("http://a.example/b"), NAMES, P
 GRPC_SERVICES = st.builds(c.GrpcService, NAMES, st.just("") | NAMES, optional(POSITIVE), HEADER_PAIRS)
 
 # --- TLS -------------------------------------------------------------------------------------------------------------
-SECRETS = st.builds(c.SecretSource, NAMES, st.just(""), st.just(""), st.booleans()) | st.builds(
-    c.SecretSource, NAMES, NAMES, st.just("") | NAMES, st.booleans()
+SECRETS = (
+    st.builds(c.SecretSource, NAMES, st.just(""), st.just(""), st.booleans())
+    | st.builds(c.SecretSource, NAMES, NAMES, st.just("") | NAMES, st.booleans())
+    | st.builds(c.SecretSource, NAMES, static=st.just(True))
 )
+DATA = st.builds(c.DataSource, st.just("/etc/tls.pem")) | st.builds(c.DataSource, inline=st.just(b"content"))
 TLS_PARAMETERS = st.builds(
     c.TlsParameters,
     minimum_version=st.sampled_from(["", "TLSv1_2", "TLSv1_3"]),
@@ -138,19 +155,20 @@ TLS_PARAMETERS = st.builds(
 VALIDATIONS = st.builds(
     c.CertificateValidation,
     roots=SECRETS,
-    trusted_ca=st.just(""),
+    trusted_ca=st.none(),
     subject_alt_names=tuples(STRING_MATCHES),
     spki=st.just(()) | st.just(("NvqYIYSbgK2vCJpQhObf77vv+bQWtc5ek5RIOwPiC9A=",)),
     hashes=st.just(()) | st.just(("df6ff72fe9116521268f6f2dd4966f51df479883fe7037b39f75916ac3049d1a",)),
-    crl=st.sampled_from(["", "/etc/crl.pem"]),
+    crl=optional(DATA),
     accept_untrusted=st.booleans(),
-) | st.builds(c.CertificateValidation, trusted_ca=st.just("/etc/ca.pem"), subject_alt_names=tuples(STRING_MATCHES))
+) | st.builds(c.CertificateValidation, trusted_ca=DATA, subject_alt_names=tuples(STRING_MATCHES))
 COMMON_TLS = st.builds(
     c.CommonTls,
     certificates=tuples(SECRETS, by=lambda secret: secret.name, most=1),
     validation=optional(VALIDATIONS),
     alpn=st.sampled_from([(), ("h2", "http/1.1")]),
     parameters=TLS_PARAMETERS,
+    tls_certificates=tuples(st.builds(c.CertificateSource, DATA, DATA), most=1),
 )
 DOWNSTREAM_TLS = st.builds(c.DownstreamTls, COMMON_TLS, require_client_certificate=optional(st.booleans()))
 UPSTREAM_TLS = st.builds(
@@ -226,6 +244,7 @@ HTTP_PROTOCOLS = (
         max_concurrent_streams=optional(st.integers(1, 2**31 - 1)),
         auto_sni=st.booleans(),
         auto_san_validation=st.booleans(),
+        max_stream_duration=optional(SECONDS),
     )
     | st.builds(
         c.HttpProtocolOptions,
@@ -398,6 +417,16 @@ def _taken(cluster: c.Cluster) -> c.Cluster:
     return dataclasses.replace(cluster, health_checks=checks, use_hostname_for_hashing=named)
 
 
+DNS_CACHES = st.sampled_from(
+    [
+        c.DnsCache("all"),
+        c.DnsCache("few", "V4_ONLY", 5),
+        c.DnsCache("own", "ALL", resolvers=(c.SocketAddress("127.0.0.1", 15053),)),
+    ]
+)
+"""All that are in use: of one name there is one cache."""
+
+
 def clusters(name: st.SearchStrategy = NAMES, *, inline_only: bool = False) -> st.SearchStrategy:
     """Each type with the settings that belong to it. ``inline_only``: without secrets, which are discovered."""
     common = COMMON | ({"tls": st.none(), "tls_matches": st.just(())} if inline_only else {})
@@ -435,12 +464,23 @@ def clusters(name: st.SearchStrategy = NAMES, *, inline_only: bool = False) -> s
         cleanup_interval=POSITIVE,
         http=HTTP_PROTOCOLS,
     )
-    bound = st.tuples((balanced | passthrough).map(_taken), BINDS)
+    by_name = st.builds(
+        c.Cluster,
+        name=name,
+        type=st.just(c.ClusterType.FORWARD_PROXY),
+        lb_policy=st.just(c.LbPolicy.CLUSTER_PROVIDED),
+        dns_cache=DNS_CACHES,
+        allow_insecure_options=st.just(True),
+        http=HTTP_PROTOCOLS,
+    )
+    bound = st.tuples((balanced | passthrough | by_name).map(_taken), BINDS)
     return bound.map(lambda made: dataclasses.replace(made[0], **made[1]))
 
 
 # --- routes ----------------------------------------------------------------------------------------------------------
-HEADER_VALUES = st.builds(c.HeaderValue, TOKENS, TEXTS, st.booleans())
+HEADER_VALUES = st.builds(c.HeaderValue, TOKENS, TEXTS, st.booleans()) | st.builds(
+    c.HeaderValue, TOKENS, TEXTS, only=st.sampled_from(["", "ABSENT", "PRESENT"]), keep_empty=st.booleans()
+)
 EDITS = st.builds(
     c.HeaderEdits, tuples(HEADER_VALUES), tuples(TOKENS), tuples(HEADER_VALUES), tuples(TOKENS)
 ) | st.just(c.HeaderEdits())
@@ -453,6 +493,7 @@ PATHS = st.one_of(
     ),
     st.builds(c.PathMatch, st.just(c.PathMatchKind.PATH_SEPARATED_PREFIX), st.just("/api"), st.booleans()),
     st.builds(c.PathMatch, st.just(c.PathMatchKind.REGEX), REGEXES),
+    st.just(c.PathMatch(c.PathMatchKind.CONNECT, "")),
 )
 ROUTE_MATCHES = st.builds(
     c.RouteMatch,
@@ -526,12 +567,26 @@ ROUTE_ACTIONS = st.builds(
             "max_stream_duration": optional(SECONDS),
             "max_grpc_timeout": optional(SECONDS),
             "grpc_timeout_header_max": optional(SECONDS),
+            "grpc_timeout_header_offset": optional(SECONDS),
             "retry": optional(RETRIES),
             "append_x_forwarded_host": st.booleans(),
             "hash_policies": tuples(HASHES),
             "mirrors": tuples(st.builds(c.Mirror, NAMES, PARTS, st.booleans(), optional(st.booleans()))),
             "cluster_not_found_code": st.sampled_from([404, 500, 503]),
             "upgrades": st.sampled_from([(), ("websocket",)]),
+            "internal_redirects": optional(
+                st.builds(
+                    InternalRedirects,
+                    most=st.integers(0, 9),
+                    codes=st.sampled_from([(302,), (301, 307)]),
+                    previous_routes=st.booleans(),
+                    allowed_routes=optional(tuples(NAMES)),
+                    cross_scheme=st.booleans(),
+                    safe_cross_scheme=st.booleans(),
+                    copied_headers=st.sampled_from([(), ("x-a",)]),
+                )
+            ),
+            "upgrades_off": st.sampled_from([(), ("chess", "CONNECT")]),
             "metadata_match": LABELS,
             "high_priority": st.booleans(),
         }
@@ -556,6 +611,21 @@ FAULTS = st.builds(
     st.fixed_dictionaries({"abort_http_status": st.integers(200, 599), "abort_fraction": PARTS})
     | st.fixed_dictionaries({"abort_grpc_status": st.integers(0, 16), "abort_fraction": PARTS}),
 )
+RATE_LIMITS = st.builds(
+    LocalRateLimit,
+    name=NAMES,
+    most=st.integers(1, 9),
+    fill=st.integers(1, 9),
+    interval=st.sampled_from([0.05, 1.0, 60.0]),
+    status=st.sampled_from([429, 503]),
+    enabled=PARTS,
+    enforced=PARTS,
+    answer_headers=st.sampled_from([(), (c.HeaderValue("x-a", "b", append=True),)]),
+    request_headers=st.sampled_from([(), (c.HeaderValue("x-a", "b", append=True),)]),
+    per_connection=st.booleans(),
+    tells=st.booleans(),
+    resource_exhausted=st.booleans(),
+)
 CORS = st.builds(
     c.CorsPolicy,
     allow_origins=tuples(STRING_MATCHES),
@@ -574,6 +644,7 @@ ROUTES = st.builds(
     edits=EDITS,
     fault=optional(FAULTS),
     cors=optional(CORS),
+    rate_limit=optional(RATE_LIMITS),
     operation=st.just("") | NAMES,
     metadata=pairs(),
     stat_prefix=st.just("") | NAMES,
@@ -592,6 +663,7 @@ def route_configurations(name: st.SearchStrategy = NAMES, *, validate: bool | No
             require_tls=st.booleans(),
             edits=EDITS,
             cors=optional(CORS),
+            rate_limit=optional(RATE_LIMITS),
         ),
         max_size=2,
         unique_by=lambda host: host.name,
@@ -721,6 +793,7 @@ EXT_AUTHZ = st.builds(
         }
     ),
 )
+SNI_LOOKUPS = st.builds(c.SniForwardProxy, DNS_CACHES, optional(PORTS))
 NETWORK_EXT_AUTHZ = st.builds(c.NetworkExtAuthz, NAMES, GRPC_SERVICES, st.booleans(), optional(MARKS))
 
 # --- listeners -------------------------------------------------------------------------------------------------------
@@ -734,6 +807,7 @@ HTTP_FILTERS = st.builds(
             (c.FaultFilter(),),
             (c.GrpcStatsFilter(False, True), c.GrpcWebFilter()),
             (c.GrpcStatsFilter(), c.FaultFilter(), c.CorsFilter()),
+            (c.ForwardProxyFilter(c.DnsCache("few", "V4_ONLY", 5)),),
         ]
     ),
     st.booleans(),
@@ -763,6 +837,13 @@ def connection_managers(*, inline_only: bool = False) -> st.SearchStrategy:
                 "max_connection_duration": optional(POSITIVE),
                 "max_stream_duration": optional(SECONDS),
                 "drain_timeout": optional(SECONDS),
+                "max_requests_per_connection": st.integers(0, 9),
+                "max_headers_count": optional(st.integers(1, 200)),
+                "allow_connect": st.booleans(),
+                "skip_xff_append": st.booleans(),
+                "via": st.sampled_from(["", "gate"]),
+                "strip_port": st.sampled_from(["", "MATCHING", "ANY"]),
+                "strip_trailing_host_dot": st.booleans(),
                 "headers_with_underscores_action": st.sampled_from(["ALLOW", "REJECT_REQUEST", "DROP_HEADER"]),
                 "max_concurrent_streams": optional(st.integers(1, 2**31 - 1)),
                 "initial_stream_window_size": optional(st.integers(65535, 2**31 - 1)),
@@ -771,6 +852,7 @@ def connection_managers(*, inline_only: bool = False) -> st.SearchStrategy:
                 "server_header_transformation": st.sampled_from(["OVERWRITE", "APPEND_IF_ABSENT", "PASS_THROUGH"]),
                 "use_remote_address": st.booleans(),
                 "xff_num_trusted_hops": st.integers(0, 3),
+                "internal_networks": tuples(CIDRS),
                 "generate_request_id": st.booleans(),
                 "request_id_samples": optional(st.booleans()),
                 "preserve_external_request_id": st.booleans(),
@@ -837,7 +919,7 @@ def listeners(draw, name: st.SearchStrategy = NAMES, *, inline_only: bool = Fals
         filter=terminals,
         name=st.just("") | NAMES,
         match=CHAIN_MATCHES,
-        guards=tuples(NETWORK_RBAC if inline_only else NETWORK_RBAC | NETWORK_EXT_AUTHZ, most=2),
+        guards=tuples((NETWORK_RBAC if inline_only else NETWORK_RBAC | NETWORK_EXT_AUTHZ) | SNI_LOOKUPS, most=2),
         tls=st.none() if inline_only else optional(DOWNSTREAM_TLS),
         connect_timeout=optional(POSITIVE),
         metadata=pairs(),

@@ -5,6 +5,7 @@ import os
 import select
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from mesh_api.config import ProxyConfig
 from tests.support.envoy_bootstrap import bootstrap
@@ -13,12 +14,13 @@ from tests.support.worker_process import LIMIT
 
 
 class EnvoyProcess:
-    """Serves when made; its files lie in ``folder``. Use as a context manager."""
+    """Serves when made; its files lie in ``folder``. Use as a context manager.
 
-    def __init__(self, program: Path, folder: Path, config: ProxyConfig) -> None:
-        value = bootstrap(config.listeners, config.clusters)
-        del value["dynamic_resources"]  # it is named so that resources are complete; nobody is to be asked
-        value["static_resources"]["clusters"] = value["static_resources"]["clusters"][1:]
+    ``config`` is a configuration, or a bootstrap as it stands but for the administration.
+    """
+
+    def __init__(self, program: Path, folder: Path, config: ProxyConfig | dict[str, Any]) -> None:
+        value = _static(config) if isinstance(config, ProxyConfig) else dict(config)
         value["admin"] = {"address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}}}
         file, address = folder / "envoy.json", folder / "admin"
         file.write_text(json.dumps(value))
@@ -30,12 +32,19 @@ class EnvoyProcess:
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
         try:
-            assert select.select([reading], [], [], LIMIT)[0], self.log.read_text()
+            ended = os.pidfd_open(self.process.pid)
+            told = select.select([reading, ended], [], [], LIMIT)[0]
+            os.close(ended)
+            assert reading in told, self.log.read_text()
             self.admin = int(os.read(reading, 100).rpartition(b":")[2])
             while self.ask("/ready") != b"LIVE\n":
                 assert self.process.poll() is None, self.log.read_text()
-        except BaseException:
+        except BaseException as error:
             self.close()
+            if isinstance(
+                error, ConnectionError
+            ):  # a configuration is refused when the administration is there already
+                raise AssertionError(self.log.read_text()) from error
             raise
         finally:
             os.close(reading)
@@ -60,3 +69,10 @@ class EnvoyProcess:
     def close(self) -> None:
         self.process.kill()
         self.process.wait(LIMIT)
+
+
+def _static(config: ProxyConfig) -> dict[str, Any]:
+    value = bootstrap(config.listeners, config.clusters)
+    del value["dynamic_resources"]  # it is named so that resources are complete; nobody is to be asked
+    value["static_resources"]["clusters"] = value["static_resources"]["clusters"][1:]
+    return value

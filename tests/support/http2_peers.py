@@ -1,7 +1,7 @@
 """A client and a server of HTTP/2 that are not ours (the library h2), played by hand over blocking sockets."""
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,8 @@ import h2.events
 from tests.support.worker_process import LIMIT
 
 Fields = list[tuple[bytes, bytes]]
+HEAD, PREFACE = 9, 24
+"""Lengths of a frame's head, and of what a client begins with."""
 
 
 @dataclass
@@ -49,6 +51,8 @@ class Peer:
         self.gone: Any = None
         self.closed = False
         self.stingy = stingy
+        self._rest = b""
+        self._preface = 0 if client else PREFACE
         self.flush()
 
     def __enter__(self) -> "Peer":
@@ -66,10 +70,23 @@ class Peer:
         if not data:
             self.closed = True
             return False
-        for event in self.h2.receive_data(data):
-            self._on_event(event)
+        for piece in self._pieces(data):
+            for event in self.h2.receive_data(piece):
+                self._on_event(event)
         self.flush()
         return True
+
+    def _pieces(self, data: bytes) -> Iterator[bytes]:
+        """Frame by frame: what follows a GOAWAY is read as well, which the library has to be told in between."""
+        self._rest += data
+        if self._preface:
+            if len(self._rest) < self._preface:
+                return
+            yield self._rest[: self._preface]
+            self._rest, self._preface = self._rest[self._preface :], 0
+        while len(self._rest) >= HEAD and len(self._rest) >= (end := HEAD + int.from_bytes(self._rest[:3], "big")):
+            piece, self._rest = self._rest[:end], self._rest[end:]
+            yield piece
 
     def _on_event(self, event: Any) -> None:
         if isinstance(event, h2.events.ConnectionTerminated):

@@ -46,13 +46,15 @@ class Istiod:
             self._process.communicate()
             self._process = None
 
-    def ask(self, objects: str, mesh: str, askers: Sequence[Asker]) -> list[Answer]:
-        """The answer to each asker in a world of objects and a mesh configuration, both YAML. Raises :class:`IstiodError`."""
+    def ask(self, objects: str, mesh: str, askers: Sequence[Asker], networks: str = "") -> list[Answer]:
+        """The answer to each asker in a world of objects, a mesh configuration and mesh networks, all YAML. Raises
+        :class:`IstiodError`."""
         process = self._running(mesh)
         assert process.stdin is not None
         assert process.stdout is not None
         asked = [{"id": asker.id, "metadata": dict(asker.metadata)} for asker in askers]
-        process.stdin.write(json.dumps({"objects": objects, "mesh": mesh, "nodes": asked}) + "\n")
+        question = {"objects": objects, "mesh": mesh, "networks": networks, "nodes": asked}
+        process.stdin.write(json.dumps(question) + "\n")
         process.stdin.flush()
         said: list[str] = []
         for line in process.stdout:

@@ -1,10 +1,12 @@
 """Worlds that are compiled by a real istiod and by us: files of ``tests/integration/mesh_control/istiod``.
 
 A case is a file. Its first document may say which proxies ask (``proxies``: name to ``id`` and ``metadata``) and how the
-mesh is set (``mesh``); the objects follow. Without proxies the usual ones ask: client, server, gateway.
+mesh is set (``mesh``), and its networks (``networks``); the objects follow. Without proxies the usual ones ask: client,
+server, gateway.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import yaml
@@ -15,7 +17,8 @@ from mesh_api.xds.json import resources_to_json
 from mesh_cli.compile import SECTIONS
 from mesh_control.compiler import compile_proxy
 from mesh_control.proxies import proxy_of
-from mesh_policy.mesh_config import read_mesh_config
+from mesh_control.world import World
+from mesh_policy.mesh_config import read_mesh_config, read_mesh_networks
 from mesh_simulation import Mesh
 from tests.support.istio_compiler import Answer, Asker
 
@@ -46,11 +49,17 @@ class Case:
     objects: str
     mesh: str
     proxies: dict[str, Asker]
+    networks: str = ""
+
+    @cached_property
+    def world(self) -> World:
+        """What it is about."""
+        settings, networks = read_mesh_config(self.mesh, "mesh"), read_mesh_networks(self.networks)
+        return Mesh.read([("case", self.objects)], mesh_config=settings, networks=networks, as_given=True).world
 
     def compiled(self, asker: Asker) -> ProxyConfig:
         """What our compiler makes of it; complete."""
-        mesh = Mesh.read([("case", self.objects)], mesh_config=read_mesh_config(self.mesh, "mesh"))
-        config = compile_proxy(mesh.world, proxy_of(Node(asker.id, metadata=asker.metadata)))
+        config = compile_proxy(self.world, proxy_of(Node(asker.id, metadata=asker.metadata)))
         assert config.missing() == ()
         return config
 
@@ -68,7 +77,8 @@ def read(file: Path) -> Case:
         return Case(text, MESH, USUAL)
     objects = text.split("\n---", 1)[1]
     proxies = {name: Asker(node["id"], node.get("metadata", {})) for name, node in (first.get("proxies") or {}).items()}
-    return Case(objects, yaml.safe_dump(first["mesh"]) if "mesh" in first else MESH, proxies or USUAL)
+    networks = yaml.safe_dump({"networks": first["networks"]}) if "networks" in first else ""
+    return Case(objects, yaml.safe_dump(first["mesh"]) if "mesh" in first else MESH, proxies or USUAL, networks)
 
 
 FILES = sorted(FOLDER.glob("*.yaml"), key=lambda file: (read(file).mesh, file.name))

@@ -5,10 +5,12 @@ import functools
 import os
 import random
 import socket
+import threading
 from collections.abc import Iterator
 
 FIRST, LAST = 20_000, 32_767
 """Below those that the kernel gives to outgoing connections."""
+_ASKING = threading.Lock()
 
 
 @functools.cache
@@ -25,8 +27,9 @@ def free_port() -> int:
 
     :raises RuntimeError: all of them have been given.
     """
-    for port in _own():
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
+    with _ASKING:  # threads that ask for their first one at once would each get a row of their own
+        for port in _own():
+            with socket.socket() as probe, contextlib.suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                return port
     raise RuntimeError(f"no port from {FIRST} to {LAST} is left for this process")

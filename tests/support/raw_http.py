@@ -69,6 +69,10 @@ class Wire:
             pass
         return self.exactly(len(self._buffer))
 
+    def taken(self) -> bytes:
+        """What was read, and not taken yet."""
+        return self.exactly(len(self._buffer))
+
     def ended(self) -> bool:
         """Whether the peer's next word is the end."""
         with contextlib.suppress(ConnectionResetError):
@@ -174,16 +178,22 @@ class Client(Wire):
     def reply(self, method: str = "GET") -> Reply:
         """The next answer, whole."""
         got = self.reply_head()
-        if method == "HEAD" or got.status in (204, 304) or got.status < 200:
-            return got
-        trailers = b""
-        if got.fields.get("transfer-encoding") == "chunked":
-            body, trailers = self.chunks()
-        elif "content-length" in got.fields:
-            body = self.exactly(int(got.fields["content-length"]))
-        else:
-            body = self.rest()
+        body, trailers = self.body_and_trailers(got, method)
         return Reply(got.head, got.status, got.fields, body, trailers)
+
+    def body_of(self, head: bytes, method: str = "GET") -> bytes:
+        """The body of the answer with that head."""
+        return self.body_and_trailers(Reply(head, int(head.split(b" ")[1]), fields_of(head)), method)[0]
+
+    def body_and_trailers(self, got: Reply, method: str) -> tuple[bytes, bytes]:
+        """What follows the head of an answer."""
+        if method == "HEAD" or got.status in (204, 304) or got.status < 200:
+            return b"", b""
+        if got.fields.get("transfer-encoding") == "chunked":
+            return self.chunks()
+        if "content-length" in got.fields:
+            return self.exactly(int(got.fields["content-length"])), b""
+        return self.rest(), b""
 
 
 def listening_socket(receive_buffer: int | None = None) -> socket.socket:

@@ -120,12 +120,16 @@ class Stack:
         ssh = ["ssh", "-o", "BatchMode=yes", *arguments, f"{place['user']}@{address}", "sudo", *command]
         return self.run(*ssh, check=check).stdout
 
-    def mesh(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def apply(self, owner: str, policies: str, *, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Hand in an owner's policies on the control plane's machine, and wait until every proxy has taken them."""
+        return self.mesh("policies", "apply", "--owner", owner, stdin=policies, check=check)
+
+    def mesh(self, *arguments: str, stdin: str = "", check: bool = True) -> subprocess.CompletedProcess[str]:
         """The ``mesh`` command on the control plane's machine."""
         control = self.outputs()["control"]
         command = [control["command"], *arguments, "--socket", control["socket"]]
         if control["place"]["kind"] == "here":
-            return self.run(*command, check=check)
+            return self.run(*command, stdin=stdin, check=check)
         place = control["place"]
         ssh = [
             "ssh",
@@ -136,7 +140,7 @@ class Stack:
             "sudo",
             *command,
         ]
-        return self.run(*ssh, check=check)
+        return self.run(*ssh, stdin=stdin, check=check)
 
 
 def descendants(process: int) -> list[int]:

@@ -6,8 +6,8 @@ import sys
 from typing import Any
 
 from mesh_api.config import ProxyConfig
+from mesh_api.config.secrets import Secret
 from mesh_proxy import ipc
-from mesh_proxy.tls.secrets import Secret
 
 LIMIT = 30.0
 """Seconds after which a test gives up on an event; nothing takes one of them when it works."""
@@ -24,6 +24,8 @@ class WorkerProcess:
         theirs.close()
         self._decoder = ipc.Decoder()
         self._inbox: list[ipc.Message] = []
+        self.told: list[ipc.Told] = []
+        """What it had for services of telemetry."""
         self._version = 0
 
     def __enter__(self) -> "WorkerProcess":
@@ -48,7 +50,11 @@ class WorkerProcess:
         while not self._inbox:
             data = self._channel.recv(1 << 20)
             assert data, "the worker ended"
-            self._inbox += self._decoder.feed(data)
+            for message in self._decoder.feed(data):
+                if isinstance(message, ipc.Told):
+                    self.told.append(message)
+                else:
+                    self._inbox.append(message)
         return self._inbox.pop(0)
 
     def apply(self, config: ProxyConfig, secrets: tuple[Secret, ...] = ()) -> ipc.Message:

@@ -7,6 +7,7 @@ nonce is stale. :class:`AdsClient` and :class:`AdsServer` are told what arrived 
 """
 
 from mesh_api.xds.session.client import AdsClient, Known, Update
+from mesh_api.xds.session.conversation import Conversation, DeltaConversation
 from mesh_api.xds.session.delta_client import DeltaClient
 from mesh_api.xds.session.delta_server import DeltaServer
 from mesh_api.xds.session.messages import (
@@ -26,7 +27,9 @@ __all__ = [
     "Acked",
     "AdsClient",
     "AdsServer",
+    "Conversation",
     "DeltaClient",
+    "DeltaConversation",
     "DeltaOutput",
     "DeltaRequest",
     "DeltaResponse",

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from mesh_api.node import Node
 from mesh_api.xds.session.messages import Request, Response
-from mesh_api.xds.type_urls import ADS_ORDER, WILDCARD
+from mesh_api.xds.type_urls import ADS_ORDER, SECRET, WILDCARD
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +54,16 @@ class _Subscription:
 
 
 class AdsClient:
-    """Subscribes to the four types and keeps account of versions, nonces and accepted resources.
+    """Subscribes to the four types, and to secrets, and keeps account of versions, nonces and accepted resources.
 
-    Clusters and listeners are taken whole (wildcard). The names of endpoints and routes follow from them, so the caller
-    derives and sets them with :meth:`subscribe`. Every :class:`Update` ends in :meth:`ack` or :meth:`nack`; an update that
-    comes before that supersedes the earlier one and includes it.
+    Clusters and listeners are taken whole (wildcard). The names of endpoints, routes and secrets follow from them, so the
+    caller derives and sets them with :meth:`subscribe`. Every :class:`Update` ends in :meth:`ack` or :meth:`nack`; an
+    update that comes before that supersedes the earlier one and includes it.
     """
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._types = {type_url: _Subscription() for type_url in ADS_ORDER}
+        self._types = {type_url: _Subscription() for type_url in (*ADS_ORDER, SECRET)}
 
     def start(self, known: Mapping[str, Known] | None = None) -> list[Request]:
         """The first requests of a new stream, also after a loss: with the accepted versions, without nonces.
@@ -127,8 +127,18 @@ class AdsClient:
         subscription.pending = None
         return self._request(type_url, error=message)
 
+    def accept(self, type_url: str, nonce: str) -> list[Request]:
+        """As :meth:`ack`."""
+        request = self.ack(type_url, nonce)
+        return [] if request is None else [request]
+
+    def refuse(self, type_url: str, message: str, nonce: str) -> list[Request]:
+        """As :meth:`nack`."""
+        request = self.nack(type_url, message, nonce)
+        return [] if request is None else [request]
+
     def subscribe(self, type_url: str, names: Iterable[str]) -> Request | None:
-        """Sets the names that are wanted of endpoints or routes; ``None`` when nothing is to be sent.
+        """Sets the names that are wanted of endpoints, routes or secrets; ``None`` when nothing is to be sent.
 
         With an update pending, the request carries its nonce and the version accepted before: the server takes the names
         and goes on waiting for the answer.

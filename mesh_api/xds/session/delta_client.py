@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from mesh_api.node import Node
 from mesh_api.xds.session.messages import DeltaRequest, DeltaResponse
-from mesh_api.xds.type_urls import ADS_ORDER, WILDCARD
+from mesh_api.xds.type_urls import ADS_ORDER, SECRET, WILDCARD
 
 
 @dataclass(slots=True)
@@ -18,14 +18,14 @@ class _Subscription:
 
 
 class DeltaClient:
-    """Takes clusters and listeners whole (wildcard), and of endpoints and routes the names that it is told to follow.
+    """Takes clusters and listeners whole (wildcard), and of the others, secrets too, the names that it is told to follow.
 
     Every response ends in :meth:`ack` or :meth:`nack`, in the order of arrival.
     """
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._types = {type_url: _Subscription() for type_url in ADS_ORDER}
+        self._types = {type_url: _Subscription() for type_url in (*ADS_ORDER, SECRET)}
 
     def start(self) -> list[DeltaRequest]:
         """The first requests of a new stream, with the versions of what is there from an earlier one."""
@@ -38,15 +38,33 @@ class DeltaClient:
                 requests.append(DeltaRequest(type_url, subscribe=names, initial=dict(state.versions), node=node))
         return requests
 
+    def restore(self, type_url: str, resources: Mapping[str, bytes]) -> None:
+        """Takes over what an earlier run left; of endpoints, routes and secrets the names are followed."""
+        state = self._types[type_url]
+        state.resources, state.versions = dict(resources), {}
+        state.names = set() if type_url in WILDCARD else set(resources)
+
+    def with_responses(self, type_url: str, responses: Iterable[DeltaResponse]) -> Mapping[str, bytes]:
+        """The resources of a type as they would be when these responses were taken."""
+        found = dict(self._types[type_url].resources)
+        for response in responses:
+            for name in response.removed:
+                found.pop(name, None)
+            found |= {name: data for name, _, data in response.resources if self._is_wanted(type_url, name)}
+        return found
+
+    def _is_wanted(self, type_url: str, name: str) -> bool:
+        return type_url in WILDCARD or name in self._types[type_url].names
+
     def ack(self, response: DeltaResponse) -> DeltaRequest:
         """Takes a response: its resources, and the absence of what it says is gone."""
         state = self._types[response.type_url]
+        state.resources = dict(self.with_responses(response.type_url, [response]))
         for name in response.removed:
-            state.resources.pop(name, None)
             state.versions.pop(name, None)
-        for name, version, data in response.resources:
-            if response.type_url in WILDCARD or name in state.names:
-                state.resources[name], state.versions[name] = data, version
+        for name, version, _ in response.resources:
+            if self._is_wanted(response.type_url, name):
+                state.versions[name] = version
         return DeltaRequest(response.type_url, response.nonce)
 
     def nack(self, response: DeltaResponse, message: str) -> DeltaRequest:

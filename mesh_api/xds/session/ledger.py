@@ -154,6 +154,7 @@ class Ledger:
         for name in payload:
             if self.follows(name) and name not in self._differs:
                 self._differs[name] = UNKNOWN
+            self._settle(name)
 
     def lose(self, names: Iterable[str]) -> None:
         """The client has let go of these resources, whatever it was told before: it is to be told again."""
@@ -180,10 +181,12 @@ class Ledger:
         return {name: data for name, data in found if isinstance(data, bytes)}
 
     def _settle(self, name: str) -> None:
-        """Drops a difference that is none."""
+        """Drops a difference that is none, and none as soon as the client has taken what is under way."""
         if name not in self._differs:
             return
         has, wanted = self._differs[name], self._wanted.get(name)
+        if self.under_way().get(name, wanted) != wanted:
+            return
         if has == wanted or (isinstance(has, str) and wanted is not None and has == self.version_of(wanted)):
             del self._differs[name]
 

@@ -68,14 +68,7 @@ def _address(scope: Scope, door: Door) -> str:
     return door.bind or wildcards(scope.proxy)[0]
 
 
-def _reads(scope: Scope, bound: Bound) -> bool:
-    """Whether the proxy can run a server: one that is limited knows no TLS."""
-    return not (scope.proxy.limited and bound.looks_into_tls)
-
-
 def _chains(scope: Scope, bound: Bound, door: Door, taken: dict[str, str]) -> Iterator[FilterChain]:
-    if not _reads(scope, bound):
-        return
     prefix = f"outbound_{_address(scope, door)}_{door.port}"
     if bound.is_http:
         yield _http(scope, bound, prefix)
@@ -111,7 +104,7 @@ def _listener(scope: Scope, door: Door, opening: _Opening) -> Listener:
         traffic_direction=TrafficDirection.OUTBOUND,
         access_logs=defaults.LISTENER_ACCESS_LOGS,
         max_connections_per_event=defaults.CONNECTIONS_PER_EVENT,
-        exact_balance=scope.proxy.exact_balance_outbound and not scope.proxy.limited,
+        exact_balance=scope.proxy.exact_balance_outbound,
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from mesh_control.compiler.gateways.servers import Bound
 from mesh_control.compiler.scope import Scope
 from mesh_policy import VirtualService
-from mesh_policy.hosts import common, gateway_name, within
+from mesh_policy.hosts import common, gateway_name, qualify, within
 
 
 def virtual_services(scope: Scope, gateway: str) -> tuple[VirtualService, ...]:
@@ -27,9 +27,8 @@ def common_hosts(bound: Bound, service: VirtualService) -> tuple[str, ...]:
     """The hosts that a server serves for a VirtualService: of two that fit, the narrower one."""
     own = service.metadata.namespace
     served = (host.rpartition("/") for host in bound.hosts)
-    return common(
-        [name for namespace, slash, name in served if not slash or namespace == own], service.spec.hosts or ()
-    )
+    hosts = [qualify(host, own) for host in service.spec.hosts or ()]
+    return common([name for namespace, slash, name in served if not slash or namespace == own], hosts)
 
 
 def serves_any(bound: Bound, service: VirtualService) -> bool:
@@ -38,5 +37,5 @@ def serves_any(bound: Bound, service: VirtualService) -> bool:
         within(name, host) or within(host, name)
         for namespace, slash, name in (served.rpartition("/") for served in bound.hosts)
         if not slash or namespace == service.metadata.namespace
-        for host in service.spec.hosts or ()
+        for host in (qualify(host, service.metadata.namespace) for host in service.spec.hosts or ())
     )

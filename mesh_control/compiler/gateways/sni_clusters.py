@@ -18,7 +18,7 @@ MUTUAL = "istio"
 
 def are_wanted(scope: Scope) -> bool:
     """Whether some server of the proxy hands TLS on so."""
-    return not scope.proxy.limited and bool(auto_passthrough_hosts(scope))
+    return bool(auto_passthrough_hosts(scope))
 
 
 def clusters(scope: Scope, outbound: Iterable[Cluster]) -> Iterator[Cluster]:

@@ -109,6 +109,6 @@ def _chain(
     port = bound.server.port
     place = Place(bound.gateway, port.number, stream=True, port_name=port.name)
     proxy = to_destinations(scope, service, items, place)
-    if bound.protocol == "mongo" and not scope.proxy.limited:
+    if bound.protocol == "mongo":
         proxy = replace(proxy, mongo_statistics=proxy.stat_prefix)
     return FilterChain(proxy, match=match, guards=admission.network_filters(scope), tls=socket)

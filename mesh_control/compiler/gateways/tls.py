@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from mesh_api.config import (
     CertificateValidation,
     CommonTls,
+    DataSource,
     DownstreamTls,
     SecretSource,
     StringMatch,
@@ -106,7 +107,7 @@ def _validation(world: World, asked: ServerTls, checked: bool) -> CertificateVal
     return CertificateValidation(
         roots=SecretSource(f"file-root:{file}", tls.SECRETS) if file else tls.ROOTS,
         subject_alt_names=names,
-        crl=asked.ca_crl or "",
+        crl=DataSource(asked.ca_crl) if asked.ca_crl else None,
         accept_untrusted=bool(asked.insecure_skip_verify),
     )
 

@@ -6,7 +6,7 @@ Endpoints are among the objects have those, as in a cluster; of the others, whoe
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from mesh_control.services import Health, Origin, Service, Workload
@@ -25,11 +25,11 @@ class Found:
 
     services: tuple[Service, ...]
     workloads: tuple[Workload, ...]
-    left_out: tuple[str, ...]
 
 
-def parts(values: Iterable[Mapping[str, Any]]) -> Found:
-    """The services and workloads among the objects. Raises :class:`~mesh_policy.objects.ObjectError`."""
+def parts(values: Iterable[Mapping[str, Any]], *, as_given: bool = False) -> Found:
+    """The services and workloads among the objects. ``as_given``: as a cluster that has exactly these would tell of them,
+    without the addresses and endpoints that its controllers would add. Raises :class:`~mesh_policy.objects.ObjectError`."""
     read = [found for value in values if (found := objects.read(value)) is not None]
     named = _sorted([item for item in read if isinstance(item, objects.Service)])
     running = _sorted([item for item in read if isinstance(item, objects.Workload)])
@@ -38,25 +38,20 @@ def parts(values: Iterable[Mapping[str, Any]]) -> Found:
     workloads = [
         workload
         for number, item in enumerate(running)
-        if item.replicas != 0 and (workload := _workload(item, number, nodes, namespaces)) is not None
+        if item.replicas != 0
+        and not (as_given and _is_made_up(item))
+        and (workload := _workload(item, number, nodes, namespaces)) is not None
     ]
     slices = by_service(_slices(read))
-    aliases = services.aliases(named)
     cluster = [service for service in named if service.type != "ExternalName"]
     made = [
-        _service(item, n, namespaces, slices.get(_key(item), ()), workloads, aliases.get(item.host, ()))
+        _service(item, None if as_given else n, namespaces, slices.get(_key(item), ()), workloads)
         for n, item in enumerate(cluster)
     ]
-    led = {host for service in made for host, _ in service.aliases}
-    return Found(
-        tuple(made),
-        tuple(workloads),
-        tuple(
-            f"Service {s.meta.namespace}/{s.meta.name} of type ExternalName"
-            for s in named
-            if s.type == "ExternalName" and s.host not in led
-        ),
-    )
+    aliases = [
+        services.alias(item, namespaces.get(item.meta.namespace)) for item in named if item.type == "ExternalName"
+    ]
+    return Found((*made, *aliases), tuple(workloads))
 
 
 def _slices(read: Sequence[objects.Object]) -> list[EndpointSlice]:
@@ -80,22 +75,22 @@ def _key(item: objects.Service | objects.Workload) -> Key:
 
 def _service(
     given: objects.Service,
-    number: int,
+    number: int | None,
     namespaces: Mapping[str, objects.Namespace],
     slices: Sequence[EndpointSlice],
     workloads: Sequence[Workload],
-    aliases: tuple[tuple[str, str], ...],
 ) -> Service:
-    made = services.service(given, namespaces.get(given.meta.namespace), (_address(240, number),))
-    if not slices:
-        return replace(made, aliases=aliases)
+    made_up = () if number is None else (_address(240, number),)
+    made = services.service(given, namespaces.get(given.meta.namespace), made_up)
+    if not slices and number is not None:
+        return made
 
     def pod_of(namespace: str, endpoint: Endpoint) -> Workload | None:
         if endpoint.pod:
             return next((w for w in workloads if (w.namespace, w.name) == (endpoint.namespace, endpoint.pod)), None)
         return next((w for w in workloads if w.namespace == namespace and w.address in endpoint.addresses), None)
 
-    return listed(made, given, slices, pod_of, aliases)
+    return listed(made, given, slices, pod_of)
 
 
 def _address(second: int, number: int) -> str:
@@ -128,6 +123,11 @@ def _workload(
         owner=pods.owner(item),
         node=pod.node,
     )
+
+
+def _is_made_up(item: objects.Workload) -> bool:
+    """Whether it has no address of its own."""
+    return item.state is None or not (item.state.addresses or item.state.ended)
 
 
 def _injected(pod: PodTemplate, namespace: Mapping[str, str] | None) -> bool:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 
+from mesh_control.networks import LABEL
 from mesh_control.services import Health, Origin, Workload
 from mesh_policy import objects
 
@@ -36,6 +37,7 @@ def workload(pod: objects.Workload, node: objects.Node | None) -> Workload | Non
         health=Health.HEALTHY if state.ready and not state.terminating else Health.UNHEALTHY,
         owner=owner(pod),
         node=pod.pod.node,
+        network=pod.meta.labels.get(LABEL, ""),
     )
 
 

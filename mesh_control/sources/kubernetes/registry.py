@@ -39,13 +39,8 @@ class Registry:
         """The services and the pods of a cluster."""
         self._update_pods(known)
         slices = by_service(known.slices.values())
-        aliases = services.aliases(known.services.values())
         view = _View(known, self._pods)
-        made = {
-            key: self._service(key, service, slices.get(key, ()), view, aliases.get(service.host, ()))
-            for key, service in known.services.items()
-            if service.type != "ExternalName"
-        }
+        made = {key: self._service(key, service, slices.get(key, ()), view) for key, service in known.services.items()}
         self._services = made
         return tuple(service for _, service in made.values()), tuple(
             workload for _, workload in self._pods.values() if workload is not None
@@ -66,26 +61,23 @@ class Registry:
         given: objects.Service,
         slices: Sequence[EndpointSlice],
         view: "_View",
-        aliases: tuple[tuple[str, str], ...],
     ) -> tuple[Sequence[object], Service]:
         namespace = view.known.namespaces.get(given.meta.namespace)
         inputs = [given, namespace, *slices, *view.behind(slices)]
         former = self._services.get(key)
-        if former is not None and former[1].aliases == aliases and _same(former[0], inputs):
+        if former is not None and _same(former[0], inputs):
             return former
-        return inputs, listed(services.service(given, namespace), given, slices, view.pod_of, aliases)
+        if given.type == "ExternalName":
+            return inputs, services.alias(given, namespace)
+        return inputs, listed(services.service(given, namespace), given, slices, view.pod_of)
 
 
 def listed(
-    service: Service,
-    given: objects.Service,
-    slices: Sequence[EndpointSlice],
-    pod_of: endpoints.PodOf,
-    aliases: tuple[tuple[str, str], ...] = (),
+    service: Service, given: objects.Service, slices: Sequence[EndpointSlice], pod_of: endpoints.PodOf
 ) -> Service:
     """A service with the endpoints that its slices list."""
     names = {port.name: port.name or str(port.number) for port in given.ports}
-    return replace(service, listed=True, endpoints=endpoints.endpoints(given, slices, pod_of, names), aliases=aliases)
+    return replace(service, listed=True, endpoints=endpoints.endpoints(given, slices, pod_of, names))
 
 
 @dataclass(slots=True)

@@ -1,12 +1,14 @@
 """A Service as a service of the world, without its endpoints: istiod's ``ConvertService``. Pure."""
 
-from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
+from mesh_control import networks
 from mesh_control.services import Protocol, Resolution, Service, ServicePort, declared_protocol
 from mesh_policy import objects
 
 EXPORT_TO = "networking.istio.io/exportTo"
 TRAFFIC_DISTRIBUTION = "networking.istio.io/traffic-distribution"
+CANONICAL_ACCOUNTS, ACCOUNTS = "alpha.istio.io/canonical-serviceaccounts", "alpha.istio.io/kubernetes-serviceaccounts"
 _NEAR = {"preferclose": "zone", "prefersamezone": "zone", "prefersamenode": "node"}
 
 
@@ -17,6 +19,7 @@ def service(
     own = () if given.headless else tuple(address for address in given.cluster_ips if address != "None")
     ports = tuple(map(_port, given.ports))
     sent = tuple(port for port in ports if port.protocol is not Protocol.UDP)
+    network, network_port = networks.label_of(given.meta.labels)
     exported = given.meta.annotations.get(EXPORT_TO) or ""
     return Service(
         hostname=given.host,
@@ -32,7 +35,17 @@ def service(
         node_local=given.node_local,
         near=near(given, namespace),
         created=given.meta.created,
+        outside=given.outside,
+        subject_alt_names=_listed(given, CANONICAL_ACCOUNTS),
+        accounts=_listed(given, ACCOUNTS),
+        network=network,
+        network_port=network_port if network else 0,
     )
+
+
+def _listed(given: objects.Service, annotation: str) -> tuple[str, ...]:
+    said = given.meta.annotations.get(annotation, "")
+    return tuple(said.split(",")) if said else ()
 
 
 def _port(port: objects.ServicePort) -> ServicePort:
@@ -57,18 +70,7 @@ def asked_near(annotation: str) -> str:
     return _NEAR.get(annotation.lower(), "")
 
 
-def aliases(given: Iterable[objects.Service]) -> Mapping[str, tuple[tuple[str, str], ...]]:
-    """Host name to the ExternalNames that lead to it, over however many of them, each as host name and namespace.
-
-    One that leads round in a circle leads nowhere, as with Kubernetes' DNS.
-    """
-    named = {item.host: item for item in given if item.type == "ExternalName" and item.external_name}
-    found: dict[str, list[tuple[str, str]]] = {}
-    for item in named.values():
-        passed, target = {item.host}, item.external_name
-        while target in named and target not in passed:
-            passed.add(target)
-            target = named[target].external_name
-        if target not in passed:
-            found.setdefault(target, []).append((item.host, item.meta.namespace))
-    return {host: tuple(sorted(names, key=lambda name: (name[1], name[0]))) for host, names in found.items()}
+def alias(given: objects.Service, namespace: objects.Namespace | None = None) -> Service:
+    """A Service of type ExternalName, which has no hosts of its own."""
+    made = service(given, namespace)
+    return replace(made, resolution=Resolution.ALIAS, stands_for=given.external_name, selector={}, headless=False)

@@ -1,9 +1,11 @@
 """Who is told what the peer of a session does."""
 
+from mesh_proxy.native import mypyc_attr
 from mesh_proxy.protocol.http1 import Field, Head
 from mesh_proxy.protocol.http2.stream import Stream
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Handler:
     """A base to derive from. A method may call the session; what it sends leaves with everything else of this turn."""
 

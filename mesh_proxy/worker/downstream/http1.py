@@ -8,27 +8,27 @@ from mesh_proxy.protocol.http1 import TOO_MANY_FIELDS, BadMessage, Field, Head
 from mesh_proxy.snapshot import HttpChain
 from mesh_proxy.telemetry.record import Record
 from mesh_proxy.worker import heads
+from mesh_proxy.worker.admission import no_underscores
 from mesh_proxy.worker.connection import HIGH, Connection
 from mesh_proxy.worker.connection_info import ConnectionInfo
 from mesh_proxy.worker.context import Context
 from mesh_proxy.worker.downstream.client import Client
 from mesh_proxy.worker.exchange import Exchange
 
-_IDLE = 3600.0
-_LINGER = 1.0
+_LINGER: Final = 1.0
 """Seconds for the client to close after its last answer (Envoy's ``delayed_close_timeout``)."""
-_PATIENCE = 60.0
+_PATIENCE: Final = 60.0
 """Seconds in which a client may take nothing of what waits for it, before it is given up."""
 _END: Final = b"\r\n\r\n"
-_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class Http1Downstream(Client):
     """See the module's docstring."""
 
     __slots__ = (
-        "_asked", "_body", "_buffer", "_chain", "_chunk", "_close", "_connection", "_context", "_ended",
-        "_exchange", "_finishing", "_processing", "_snapshot", "_tunnel", "_unread",
+        "_asked", "_began", "_body", "_buffer", "_chain", "_chunk", "_close", "_connection", "_context", "_ended",
+        "_exchange", "_finishing", "_leaving", "_processing", "_requests", "_snapshot", "_tunnel", "_unread", "_until",
     )  # fmt: skip
 
     def __init__(
@@ -53,6 +53,13 @@ class Http1Downstream(Client):
         self._tunnel = False
         self._processing = False
         self._unread = 0
+        self._began: float = 0.0
+        """When the first byte came of a head that is not complete; 0: there is none."""
+        self._requests: int = 0
+        longest = chain.limits.connection
+        self._until: float = context.loop.now + longest if longest else 0.0
+        self._leaving: bool = False
+        """Whether the connection ends with its next answer, or soon without one."""
         self._connection = connection
         connection.owner = self
         context.connections[self] = None
@@ -76,7 +83,7 @@ class Http1Downstream(Client):
             exchange.on_request_data(data)
             self._tell_end(exchange)
         elif not self._finishing:
-            if self._exchange is None and not self._buffer and data.endswith(_END) and self._is_whole_head(data):
+            if self._exchange is None and not self._buffer and self._is_whole_head(data):
                 self._start(data[:-4])
                 return
             self._buffer += data
@@ -84,8 +91,9 @@ class Http1Downstream(Client):
 
     def _is_whole_head(self, data: bytes) -> bool:
         """Whether a request's head and nothing else came, and it can be begun: most requests are like that."""
-        whole = data.find(_END) == len(data) - 4 <= self._chain.max_head and data[:2] != b"\r\n"
-        return whole and self._connection.queued <= HIGH
+        end = data.find(_END)
+        whole = 0 < end == len(data) - 4 and data[0] != 13  # an empty line may come before a request
+        return whole and end <= self._chain.max_head and self._connection.queued <= HIGH
 
     def _is_content(self, data: bytes) -> bool:
         """Whether all of it is a part of the request's body, to be passed on as it is."""
@@ -96,7 +104,19 @@ class Http1Downstream(Client):
         self._ended = True
         if self._exchange is not None:
             self._exchange.on_client_gone()
+        else:
+            self._note_cut_head()
         self.close()
+
+    def _note_cut_head(self) -> None:
+        """A request that the client has begun, and will not go on with."""
+        if self._began:
+            record = self._record()
+            record.began, self._began = self._began, 0.0
+            record.details = "downstream_remote_disconnect"
+            record.flag("DC")
+            self._chain.stats.add("downstream_rq_total")
+            self._context.logs.write(self._chain.logs, record)
 
     def _process(self) -> None:
         """Everything that can be done with what is in the buffer."""
@@ -136,6 +156,7 @@ class Http1Downstream(Client):
         end = buffer.find(_END)
         broken = end < 0 and heads.broken(buffer)
         if end < 0 and len(buffer) <= self._chain.max_head and not broken:
+            self._await_head()
             return False
         if not broken and (end < 0 or end > self._chain.max_head):
             self._refuse(self._record(), errors.HEADERS_TOO_LARGE)
@@ -144,19 +165,38 @@ class Http1Downstream(Client):
         del buffer[: end + 4]
         return self._start(data)
 
+    def _await_head(self) -> None:
+        """The head has begun and is not complete: from its first byte on it has only so long."""
+        if not self._began:
+            now, seconds = self._context.loop.now, self._chain.limits.head
+            self._began = now
+            self._context.loop.watch_about(self, now + seconds if seconds else 0.0)
+
     def _start(self, data: bytes) -> bool:
         """The next request, whose head (without the empty line) is ``data``; ``False``: it is none."""
         stays = self._snapshot is self._context.snapshot or self._renew()
-        self.deadline = 0.0
+        chain = self._chain
         record = self._record()
+        if self._began:
+            record.began, self._began = self._began, 0.0
+            self._context.loop.watch(self, 0.0)
+        self.deadline = 0.0
         try:
-            head = self._context.parser.request(data)
+            head = self._context.parser.request(data, chain.limits.max_headers)
+            if chain.underscores:
+                no_underscores(head, chain)
         except BadMessage as error:
             details = str(error)
             self._refuse(record, errors.TOO_MANY_HEADERS if details == TOO_MANY_FIELDS else errors.bad_request(details))
             return False
         if not stays:
             head.close = True
+        self._requests += 1
+        if self._requests == chain.limits.requests:
+            chain.stats.add("downstream_cx_max_requests_reached")
+            self._leaving = True
+        # Names, values and three more of each line, as Envoy counts them.
+        record.head_received = len(data) - data.find(b"\r\n") - len(head.fields)
         self._begin(head, record)
         return True
 
@@ -219,9 +259,18 @@ class Http1Downstream(Client):
         record.bytes_sent = len(reply.body)
         fields = heads.local(reply, [], [self._context.date(), self._chain.server_field])
         fields.append(heads.CLOSE)
-        self._connection.send(heads.response(reply.status, b"", fields) + reply.body)
+        record.response = answer = Head()
+        answer.status = reply.status
+        answer.replace(fields)
+        made = heads.response(reply.status, fields)
+        record.head_sent = len(made) - made.find(b"\r\n") - len(_END)
+        self._connection.send(made + reply.body)
         self._context.logs.write(self._chain.logs, record)
-        self._chain.stats.add("downstream_cx_protocol_error")
+        stats = self._chain.stats
+        for name in ("downstream_rq_total", "downstream_rq_completed", "downstream_rq_4xx"):
+            stats.add(name)
+        if "DPE" in reply.flags:
+            stats.add("downstream_cx_protocol_error")
         self._buffer.clear()
         self._close_gently()
 
@@ -230,19 +279,24 @@ class Http1Downstream(Client):
     def interim(self, head: Head, fields: list[Field]) -> None:
         """See :class:`~mesh_proxy.worker.downstream.client.Client`."""
         if self._asked.minor:
-            self._connection.send(heads.response(head.status, head.reason, fields))
+            self._connection.send(heads.response(head.status, fields))
 
     def answer(self, head: Head, fields: list[Field], end: bool) -> None:
         """See :class:`~mesh_proxy.worker.downstream.client.Client`."""
         asked = self._asked
         bodiless = asked.method == b"HEAD" or head.status in (204, 304)
         self._chunk, must_close = heads.frame(head, fields, bodiless, asked.minor, end)
-        self._close = must_close or asked.close or self._context.draining
+        if self._until and self._context.loop.now >= self._until:
+            self._leaving = True
+        self._close = must_close or asked.close or self._leaving or self._context.draining
         if self._close:
             fields.append(heads.CLOSE)
         elif not asked.minor:
             fields.append(heads.KEEP_ALIVE)
-        self._connection.send(heads.response(head.status, head.reason, fields))
+        made = heads.response(head.status, fields)
+        if self._exchange is not None:
+            self._exchange.record.head_sent = len(made) - made.find(b"\r\n") - len(_END)
+        self._connection.send(made)
 
     def content(self, content: bytes) -> None:
         """See :class:`~mesh_proxy.worker.downstream.client.Client`."""
@@ -255,7 +309,7 @@ class Http1Downstream(Client):
     def switch(self, head: Head, fields: list[Field]) -> None:
         """See :class:`~mesh_proxy.worker.downstream.client.Client`."""
         self._tunnel = self._close = True
-        self._connection.send(heads.response(head.status, head.reason, fields))
+        self._connection.send(heads.response(head.status, fields))
         self._connection.resume()
         if self._buffer and self._exchange is not None:
             rest = bytes(self._buffer)
@@ -310,10 +364,25 @@ class Http1Downstream(Client):
         self._forget()
         if self._exchange is not None:
             self._exchange.on_client_gone()
+        else:
+            self._note_cut_head()
 
     def on_deadline(self, now: float) -> None:
         """Nothing was asked for long, or the client did not close after the last answer; unless it still reads."""
+        if self._began:
+            record = self._record()
+            record.began, self._began = self._began, 0.0
+            self._chain.stats.add(self._chain.limits.head_counter)
+            self._refuse(record, self._chain.limits.head_reply)
+            return
+        if self._until and now >= self._until and not self._leaving and not self._finishing:
+            self._leaving = True  # a request that is on its way is answered still
+            self._chain.stats.add("downstream_cx_max_duration_reached")
+            self.deadline = now + self._chain.limits.drain
+            return
         queued, before = self._connection.queued, self._unread
+        if not self._finishing and not self._leaving:
+            self._chain.stats.add("downstream_cx_idle_timeout")
         if queued and (queued < before or not before):
             self._linger()
         else:
@@ -325,10 +394,8 @@ class Http1Downstream(Client):
 
     def _rest(self) -> None:
         """Wait for the next request."""
-        idle = self._chain.config.idle_timeout
-        limit = _IDLE if idle is None else idle
         self._unread = 0
-        self.deadline = self._context.loop.now + limit if limit else 0.0
+        self.deadline = self._chain.limits.rest_until(self._context.loop.now, self._until)
 
     def _close_gently(self) -> None:
         """End our side and give the client a moment to read: closing at once could destroy the answer (RFC 9112 9.6)."""
@@ -355,5 +422,7 @@ class Http1Downstream(Client):
         self._forget()
 
     def _forget(self) -> None:
+        if self in self._context.connections:
+            self._chain.stats.add("downstream_cx_destroy")
         self._context.connections.pop(self, None)
         self._context.loop.forget(self)

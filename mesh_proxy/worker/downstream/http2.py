@@ -15,15 +15,17 @@ from mesh_proxy.worker.context import Context
 from mesh_proxy.worker.downstream.client import Client
 from mesh_proxy.worker.exchange import Exchange
 
-_IDLE: Final = 3600.0
 _GRACE: Final = 1.0
-"""Seconds for requests that were sent before the client heard that no more are taken (RFC 9113 6.8), and for it to close."""
+"""Seconds for the client to close when everything is over (Envoy's ``delayed_close_timeout``)."""
 
 
 class Http2Downstream(Owner):
     """See the module's docstring."""
 
-    __slots__ = ("_chain", "_connection", "_context", "_ending", "_leaving", "_session", "_snapshot", "_waking", "info")
+    __slots__ = (
+        "_chain", "_connection", "_context", "_ending", "_leaving", "_patient", "_requests", "_session", "_snapshot",
+        "_until", "_waking", "info",
+    )  # fmt: skip
 
     def __init__(self, context: Context, connection: Connection, chain: HttpChain, info: ConnectionInfo) -> None:
         super().__init__()
@@ -37,6 +39,11 @@ class Http2Downstream(Owner):
         self._leaving = False
         """Whether the client has been told to open no more streams; and that none is taken any more."""
         self._ending = False
+        self._patient: bool = False
+        """Whether requests that are on their way are waited for, though there are none: nobody is in a hurry."""
+        self._requests: int = 0
+        longest = chain.limits.connection
+        self._until: float = context.loop.now + longest if longest else 0.0
         connection.owner = self
         context.connections[self] = None
         context.loop.watch_slowly(self)
@@ -58,7 +65,12 @@ class Http2Downstream(Owner):
     def begin(self, stream: Stream, head: Head, end: bool) -> None:
         """A request came."""
         if not self._leaving:
-            self.deadline = 0.0
+            self.deadline = self._until
+        self._requests += 1
+        if self._requests == self._chain.limits.requests:
+            self._chain.stats.add("downstream_cx_max_requests_reached")
+            self._announce_end()
+            self._patient = True
         if self._snapshot is not self._context.snapshot and not self._renew():
             self.drain()
         record = Record(self._context.loop.now, self._context.wall())
@@ -67,6 +79,16 @@ class Http2Downstream(Owner):
         client = Http2Client(self, self._session, stream)
         stream.user = client
         client.begin(self._context, self._chain, head, record, end)
+
+    def refused(self, details: str) -> None:
+        """A request that was malformed: nobody has seen it but the log."""
+        record = Record(self._context.loop.now, self._context.wall())
+        record.protocol = b"HTTP/2"
+        self.info.describe(record)
+        record.flag("DPE")
+        record.details = details
+        self._chain.stats.add("downstream_rq_total")
+        self._context.logs.write(self._chain.logs, record)
 
     def _renew(self) -> bool:
         """Take what the configuration in force has for this connection; ``False``: it has nothing."""
@@ -120,10 +142,10 @@ class Http2Downstream(Owner):
     def ended(self) -> None:
         """A request is over."""
         if not self._session.streams:
-            if self._leaving:
-                self._end()
-            else:
+            if not self._leaving:
                 self._rest()
+            elif not self._patient:
+                self._end()
         self.wake()
 
     # The connection.
@@ -136,7 +158,13 @@ class Http2Downstream(Owner):
         """Nothing was asked for long, the client did not close after the end, or the first step of the end is over."""
         if self._leaving and not self._ending:
             self._end()
+        elif self._until and now >= self._until and not self._leaving:
+            self._chain.stats.add("downstream_cx_max_duration_reached")
+            self._announce_end()
+            self._patient = True
         elif not self._session.streams:
+            if not self._leaving:
+                self._chain.stats.add("downstream_cx_idle_timeout")
             self.close()
 
     def _end(self) -> None:
@@ -145,21 +173,24 @@ class Http2Downstream(Owner):
         self.wake()
 
     def _rest(self) -> None:
-        idle = self._chain.config.idle_timeout
-        limit = _IDLE if idle is None else idle
-        self.deadline = self._context.loop.now + limit if limit else 0.0
+        self.deadline = self._chain.limits.rest_until(self._context.loop.now, self._until)
 
     def drain(self) -> None:
         """Take no more requests; those under way, or on their way, are answered."""
         if self._leaving:
             return
-        self._leaving = True
         if self._session.streams:
-            self._session.shutdown_notice()
-            self.deadline = self._context.loop.now + _GRACE
-            self.wake()
+            self._announce_end()
         else:
+            self._leaving = True
             self._end()
+
+    def _announce_end(self) -> None:
+        """The first of two steps: requests that the client sends before it has heard of it are still taken (RFC 9113 6.8)."""
+        self._leaving = True
+        self._session.shutdown_notice()
+        self.deadline = self._context.loop.now + self._chain.limits.drain
+        self.wake()
 
     def close(self) -> None:
         """Close at once."""
@@ -167,6 +198,8 @@ class Http2Downstream(Owner):
         self._forget()
 
     def _forget(self) -> None:
+        if self in self._context.connections:
+            self._chain.stats.add("downstream_cx_destroy")
         self._context.connections.pop(self, None)
         self._context.loop.forget(self)
         self._abandon("DC", "downstream_remote_disconnect")
@@ -199,7 +232,9 @@ class _Requests(Handler):
     def on_reset(self, stream: Stream, code: int, details: str) -> None:
         """The client, or the protocol, gives it up."""
         client = stream.user
-        if isinstance(client, Http2Client):
+        if not isinstance(client, Http2Client):
+            self._downstream.refused(details)
+        else:
             client.gone("DR" if details.startswith("http2.remote") else "DPE", details)
 
     def on_window(self, stream: Stream) -> None:
@@ -302,6 +337,8 @@ class Http2Client(Client):
                 session.data(stream, b"", True)
         if stream.state != CLOSED and not stream.queued:
             session.reset(stream, frames.NO_ERROR)  # the rest of the request is wanted by nobody (RFC 9113 8.1)
+        if stream.state == CLOSED:
+            stream.user = None  # they know each other, and the garbage collector is to have nothing to do
         self._downstream.ended()
 
     def abort(self) -> None:

@@ -1,7 +1,5 @@
 """A connection of which it is not known yet which version of HTTP its client speaks: its first bytes tell."""
 
-from typing import Final
-
 from mesh_proxy.protocol.sniffing import PREFACE
 from mesh_proxy.snapshot import HttpChain
 from mesh_proxy.worker.connection import Connection, Owner
@@ -9,8 +7,6 @@ from mesh_proxy.worker.connection_info import ConnectionInfo
 from mesh_proxy.worker.context import Context
 from mesh_proxy.worker.downstream.http1 import Http1Downstream
 from mesh_proxy.worker.downstream.http2 import Http2Downstream
-
-_IDLE: Final = 3600.0
 
 
 class Opening(Owner):
@@ -28,9 +24,8 @@ class Opening(Owner):
         connection.owner = self
         context.connections[self] = None
         context.loop.watch_slowly(self)
-        idle = chain.config.idle_timeout
-        limit = _IDLE if idle is None else idle
-        self.deadline = context.loop.now + limit if limit else 0.0
+        longest = chain.limits.connection
+        self.deadline = chain.limits.rest_until(context.loop.now, context.loop.now + longest if longest else 0.0)
 
     def on_data(self, connection: Connection, data: bytes) -> None:
         """See :class:`~mesh_proxy.worker.connection.Owner`."""

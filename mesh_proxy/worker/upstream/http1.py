@@ -1,21 +1,25 @@
 """Connections to hosts that speak HTTP/1.1: kept alive, pooled per host, within the cluster's limits."""
 
 import math
+from typing import Final
 
+from mesh_proxy import errors
 from mesh_proxy.balancing.host import Host
 from mesh_proxy.cluster import ClusterRuntime
 from mesh_proxy.protocol.body import EMPTY, LAST_CHUNK, Body, Chunked, Sized, UntilClose, chunk
 from mesh_proxy.protocol.http1 import BadMessage, Field, Head
 from mesh_proxy.resilience.retry import Failure
 from mesh_proxy.worker import heads
-from mesh_proxy.worker.connection import HIGH, Connection, address_text
+from mesh_proxy.worker.connection import HIGH, Connection
 from mesh_proxy.worker.context import Context
-from mesh_proxy.worker.dialling import dial
+from mesh_proxy.worker.dialling import dial, stands
 from mesh_proxy.worker.upstream.seam import Upstream, User
-from mesh_proxy.worker.upstream.waiting import may_connect, refuse, wait
+from mesh_proxy.worker.upstream.waiting import is_full, may_connect, refuse, wait
 
-_MAX_HEAD = 96 * 1024
-_IDLE = 3600.0
+_MAX_HEAD: Final = 96 * 1024
+_WITHOUT_LENGTH: Final = frozenset({b"GET", b"HEAD", b"DELETE", b"CONNECT", b"TRACE"})
+"""Methods whose requests have no content unless they say so (RFC 9110 8.6; the others say 0, as Envoy does)."""
+_IDLE: Final = 3600.0
 """Seconds that an unused connection is kept (Envoy's default)."""
 
 
@@ -23,8 +27,8 @@ class Http1Upstream(Upstream):
     """One connection to a host, which has one request at a time."""
 
     __slots__ = (
-        "_body", "_buffer", "_chunk", "_cluster", "_context", "_head", "_requests", "_sent", "_tunnel", "_until", "_way",
-        "connecting", "connection", "host", "user",
+        "_began", "_body", "_buffer", "_chunk", "_cluster", "_context", "_head", "_idle", "_most", "_requests", "_sent",
+        "_tunnel", "_until", "_way", "connecting", "connection", "host", "user",
     )  # fmt: skip
 
     def __init__(self, context: Context, cluster: ClusterRuntime, host: Host, user: User) -> None:
@@ -45,12 +49,16 @@ class Http1Upstream(Upstream):
         config = cluster.config
         self.connection = dial(context.loop, cluster, host, self)
         longest = config.http.max_connection_duration
+        self._idle: float = config.http.idle_timeout or _IDLE
+        self._most: int = config.http.max_requests_per_connection or 0
         self._way = cluster.transports.config
+        self._began = context.loop.now
         self._until = context.loop.now + longest if longest else math.inf
         host.active_connections += 1
         host.total_connections += 1
         cluster.active_connections += 1
         cluster.counters.add("upstream_cx_total")
+        cluster.counters.add("upstream_cx_http1_total")
         context.loop.watch(self, context.loop.now + config.connect_timeout)
 
     def assign(self, user: User) -> None:
@@ -79,8 +87,11 @@ class Http1Upstream(Upstream):
         self._chunk = asked.chunked or (asked.length < 0 and not end and not asked.upgrade)
         if self._chunk:
             fields.append(heads.CHUNKED)
+        elif end and asked.length < 0 and method not in _WITHOUT_LENGTH:
+            fields.append(heads.NO_CONTENT)
         self._sent = True
-        self.connection.send(heads.request(method, target, authority, fields))
+        form = authority if method == b"CONNECT" else target
+        self.connection.send(heads.request(method, form, authority, fields))
         if self._chunk and end:
             self.connection.send(LAST_CHUNK)
 
@@ -92,6 +103,8 @@ class Http1Upstream(Upstream):
         """See :class:`~mesh_proxy.worker.upstream.seam.Upstream`."""
         if self._chunk:
             self.connection.send(heads.last_chunk(trailers))
+        elif self._tunnel:
+            self.connection.end()
 
     def detach(self) -> None:
         """What comes back would be for nobody: the connection is closed."""
@@ -118,7 +131,8 @@ class Http1Upstream(Upstream):
         self._cluster.on_connected(self.host, self._context.loop.now)
         self._context.loop.watch(self, 0.0)
         self._context.loop.watch_slowly(self)
-        self.local_address = address_text(connection.sock.getsockname())
+        self.facts = stands(self._context, connection, b"HTTP/1.1", self._began)
+        self.local_address = self.facts.local_address
         if self.user is not None:
             self.user.on_ready(self)
         else:
@@ -148,7 +162,7 @@ class Http1Upstream(Upstream):
     def _take_whole(self, user: User, data: bytes) -> bool:
         """Takes an answer that came in one piece, as most do; ``False``: it is not one."""
         end = data.find(b"\r\n\r\n")
-        if end < 0 or data[9:10] == b"1":
+        if end < 0 or data[9:10] == b"1" or user.head.method == b"CONNECT":
             return False
         try:
             head = self._context.parser.response(data[:end])
@@ -172,9 +186,9 @@ class Http1Upstream(Upstream):
             return
         self.close()
         if self._head is not None:
-            user.on_aborted()
+            user.on_aborted(errors.ANSWER_BROKEN)  # Envoy's parser is not done
         else:
-            user.on_failure(Failure.RESET if self._sent else Failure.UNSENT, "connection termination", False)
+            user.on_failure(Failure.RESET if self._sent else Failure.UNSENT, errors.TERMINATION, False)
 
     def on_drained(self, connection: Connection) -> None:
         """See :class:`~mesh_proxy.worker.connection.Owner`."""
@@ -193,9 +207,9 @@ class Http1Upstream(Upstream):
         if connecting:
             user.on_failure(Failure.REFUSED, reason, False)
         elif head is not None:
-            user.on_aborted()
+            user.on_aborted(errors.ANSWER_BROKEN)
         else:
-            user.on_failure(Failure.RESET if self._sent else Failure.UNSENT, "connection termination", False)
+            user.on_failure(Failure.RESET if self._sent else Failure.UNSENT, errors.TERMINATION, False)
 
     def on_deadline(self, now: float) -> None:
         """Connecting took too long, or nobody needed the connection for long."""
@@ -224,7 +238,7 @@ class Http1Upstream(Upstream):
             told = self._head is not None
             self.close()
             if told:
-                user.on_aborted()
+                user.on_aborted(errors.ANSWER_BROKEN)
             else:
                 user.on_malformed(str(error))
 
@@ -234,7 +248,7 @@ class Http1Upstream(Upstream):
         while (end := buffer.find(b"\r\n\r\n")) >= 0:
             head = self._context.parser.response(bytes(buffer[:end]))
             del buffer[: end + 4]
-            if head.status == 101:
+            if head.status == 101 or (user.head.method == b"CONNECT" and 200 <= head.status < 300):
                 self._switch(user, head)
                 return
             if head.status >= 200:
@@ -249,7 +263,7 @@ class Http1Upstream(Upstream):
     def _switch(self, user: User, head: Head) -> None:
         if not user.upgrading():
             raise BadMessage("http1.codec_error")
-        self._tunnel = True
+        self._tunnel = self.unframed = True
         rest = bytes(self._buffer)
         self._buffer.clear()
         user.on_switched(head)
@@ -274,7 +288,7 @@ class Http1Upstream(Upstream):
         reusable = head is not None and not head.close and not isinstance(body, UntilClose)
         reusable = reusable and not self._buffer and user.request_complete()
         self._requests += 1
-        limit = self._cluster.config.http.max_requests_per_connection
+        limit = self._most
         if not reusable or (limit and self._requests >= limit) or self._context.loop.now >= self._until:
             self.close()
         else:
@@ -294,7 +308,7 @@ class Http1Upstream(Upstream):
             self.close()
             return
         self.host.idle.append(self)
-        self.deadline = self._context.loop.now + (self._cluster.config.http.idle_timeout or _IDLE)
+        self.deadline = self._context.loop.now + self._idle
 
     def close(self) -> None:
         """Close it and forget it."""
@@ -333,6 +347,9 @@ def acquire(context: Context, cluster: ClusterRuntime, host: Host, user: User) -
             return True
     if not may_connect(cluster, host):
         return wait(cluster, host, user)
+    if is_full(cluster):
+        return False
+    cluster.counters.add("upstream_rq_pending_total")
     begin(context, cluster, host, user)
     return True
 

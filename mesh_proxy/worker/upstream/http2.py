@@ -3,8 +3,10 @@
 import math
 from typing import Final
 
+from mesh_proxy import errors
 from mesh_proxy.balancing.host import Host
 from mesh_proxy.cluster import ClusterRuntime
+from mesh_proxy.errors import LocalReply
 from mesh_proxy.protocol.http1 import Field, Head
 from mesh_proxy.protocol.http2 import frames
 from mesh_proxy.protocol.http2.handler import Handler
@@ -12,11 +14,13 @@ from mesh_proxy.protocol.http2.session import Session
 from mesh_proxy.protocol.http2.settings import Settings
 from mesh_proxy.protocol.http2.stream import CLOSED, Stream
 from mesh_proxy.resilience.retry import Failure
-from mesh_proxy.worker.connection import HIGH, Connection, Owner, address_text
+from mesh_proxy.telemetry.facts import ConnectionFacts
+from mesh_proxy.telemetry.stats import Counters
+from mesh_proxy.worker.connection import HIGH, Connection, Owner
 from mesh_proxy.worker.context import Context
-from mesh_proxy.worker.dialling import dial
+from mesh_proxy.worker.dialling import dial, stands
 from mesh_proxy.worker.upstream.seam import Upstream, User
-from mesh_proxy.worker.upstream.waiting import may_connect, refuse, wait
+from mesh_proxy.worker.upstream.waiting import is_full, may_connect, refuse, wait
 
 _IDLE: Final = 3600.0
 """Seconds that an unused connection is kept (Envoy's default)."""
@@ -26,8 +30,8 @@ class Http2Connection(Owner):
     """One connection to a host."""
 
     __slots__ = (
-        "_cluster", "_context", "_idle_until", "_until", "_waking", "_way",
-        "connecting", "connection", "host", "leaving", "local_address", "requests", "session", "waiting",
+        "_began", "_cluster", "_context", "_idle_until", "_until", "_waking", "_way",
+        "connecting", "connection", "facts", "host", "leaving", "local_address", "requests", "session", "waiting",
     )  # fmt: skip
 
     def __init__(self, context: Context, cluster: ClusterRuntime, host: Host) -> None:
@@ -40,6 +44,8 @@ class Http2Connection(Owner):
         self.connecting = True
         self.leaving = False
         self.local_address = b""
+        self.facts: ConnectionFacts | None = None
+        self._began = context.loop.now
         self.waiting: list[Http2Upstream] = []
         """Requests that wait for the connection to stand."""
         self.requests = 0
@@ -67,6 +73,11 @@ class Http2Connection(Owner):
             or cluster.hosts.get(host.name) is not host
             or cluster.transports.config is not self._way
         )
+
+    @property
+    def counters(self) -> Counters:
+        """Of its cluster."""
+        return self._cluster.counters
 
     @property
     def free(self) -> bool:
@@ -104,7 +115,8 @@ class Http2Connection(Owner):
         self._cluster.on_connected(self.host, self._context.loop.now)
         self._context.loop.watch(self, 0.0)
         self._context.loop.watch_slowly(self)
-        self.local_address = address_text(connection.sock.getsockname())
+        self.facts = stands(self._context, connection, b"HTTP/2", self._began)
+        self.local_address = self.facts.local_address
         waiting, self.waiting = self.waiting, []
         for upstream in waiting:
             upstream.ready()
@@ -290,7 +302,7 @@ class _Answers(Handler):
 class Http2Upstream(Upstream):
     """The place of one request."""
 
-    __slots__ = ("_connection", "_head", "_paused", "_stream", "_user")
+    __slots__ = ("_asked", "_connection", "_head", "_paused", "_stream", "_user")
 
     def __init__(self, connection: Http2Connection, user: User) -> None:
         super().__init__()
@@ -299,7 +311,10 @@ class Http2Upstream(Upstream):
         self._stream: Stream | None = None
         self._head: Head | None = None
         self._paused = False
+        self._asked: bool = False
+        """Whether it was asked for another protocol, or for a tunnel."""
         self.local_address = connection.local_address
+        self.facts = connection.facts
 
     # What the user says.
 
@@ -307,9 +322,15 @@ class Http2Upstream(Upstream):
         """See :class:`~mesh_proxy.worker.upstream.seam.Upstream`."""
         connection, user = self._connection, self._user
         scheme = user.head.scheme if user is not None else b"http"
-        self._stream = stream = connection.session.request(
-            method, scheme, authority, target, fields, end, connection.now
-        )
+        self._asked = user is not None and user.upgrading()
+        session = connection.session
+        if self._asked and user is not None and method != b"CONNECT":
+            stream = session.connect(user.head.upgrade, scheme, authority, target, fields, connection.now)
+        elif self._asked:
+            stream = session.request(method, b"", authority, b"", fields, False, connection.now)
+        else:
+            stream = session.request(method, scheme, authority, target, fields, end, connection.now)
+        self._stream = stream
         stream.user = self
         connection.wake()
 
@@ -341,6 +362,10 @@ class Http2Upstream(Upstream):
         connection, stream = self._connection, self._stream
         if stream is not None and stream.state != CLOSED:
             connection.session.reset(stream, code)
+            if code == frames.CANCEL:
+                connection.counters.add("upstream_rq_tx_reset")
+        if stream is not None:
+            stream.user = None  # they know each other, and the garbage collector is to have nothing to do
         connection.wake()
         connection.rest()
 
@@ -364,6 +389,7 @@ class Http2Upstream(Upstream):
     def ready(self) -> None:
         """The connection stands."""
         self.local_address = self._connection.local_address
+        self.facts = self._connection.facts
         if self._user is not None:
             self._user.on_ready(self)
 
@@ -379,7 +405,10 @@ class Http2Upstream(Upstream):
         if user is None:
             return
         self._head = head
-        user.on_response(head, end)
+        if self._asked and 200 <= head.status < 300:
+            user.on_switched(head)
+        else:
+            user.on_response(head, end)
         if end:
             self.on_end([])
 
@@ -412,27 +441,31 @@ class Http2Upstream(Upstream):
             self._connection.rest()
         if not details.startswith("http2.remote"):
             self.broken(details)
-        elif (user := self._unanswered()) is not None:
+            return
+        self._connection.counters.add("upstream_rq_rx_reset")
+        user = self._unanswered(errors.ANSWER_RESET)
+        if user is not None:
             refused = code == frames.REFUSED_STREAM
-            user.on_failure(Failure.UNSENT if refused else Failure.RESET, "remote reset", False)
+            failure = Failure.UNSENT if refused else Failure.RESET
+            user.on_failure(failure, errors.REMOTE_REFUSED if refused else errors.REMOTE_RESET, False)
 
     def broken(self, details: str) -> None:
         """The connection breaks the protocol."""
-        user = self._unanswered()
+        user = self._unanswered(errors.ANSWER_BROKEN)
         if user is not None:
             user.on_malformed(details)
 
     def lost(self, reason: str) -> None:
         """The connection is gone."""
-        user = self._unanswered()
+        user = self._unanswered(errors.ANSWER_ENDED)
         if user is not None:
             user.on_failure(Failure.RESET, reason, False)
 
-    def _unanswered(self) -> User | None:
+    def _unanswered(self, how: LocalReply) -> User | None:
         """Lets the user go: who has had the head of an answer is told here that the rest will not come."""
         user, self._user = self._user, None
         if user is not None and self._head is not None:
-            user.on_aborted()
+            user.on_aborted(how)
             return None
         return user
 
@@ -450,6 +483,9 @@ def acquire(context: Context, cluster: ClusterRuntime, host: Host, user: User) -
             return True
     if not may_connect(cluster, host):
         return wait(cluster, host, user)
+    if is_full(cluster):
+        return False
+    cluster.counters.add("upstream_rq_pending_total")
     begin(context, cluster, host, user)
     return True
 

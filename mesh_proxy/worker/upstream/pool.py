@@ -12,7 +12,7 @@ def acquire(context: Context, cluster: ClusterRuntime, host: Host, user: User, d
 
     ``downstream`` is the protocol that the client speaks (``HTTP/2``): some clusters are spoken to in the same.
     """
-    protocol = cluster.config.http.protocol
+    protocol = cluster.protocol
     if protocol == "http2" or (protocol == "downstream" and downstream == b"HTTP/2"):
         return http2.acquire(context, cluster, host, user)
     return http1.acquire(context, cluster, host, user)

@@ -1,7 +1,9 @@
 """The router on one side, a request's place on a connection to a host on the other."""
 
+from mesh_proxy.errors import LocalReply
 from mesh_proxy.protocol.http1 import Field, Head
 from mesh_proxy.resilience.retry import Failure
+from mesh_proxy.telemetry.facts import ConnectionFacts
 from mesh_proxy.worker.connection import Owner
 from mesh_proxy.worker.loop import Waiter
 
@@ -9,11 +11,15 @@ from mesh_proxy.worker.loop import Waiter
 class Upstream(Owner):
     """Where a request is sent: a connection of HTTP/1.1, or a stream of one of HTTP/2."""
 
-    __slots__ = ("local_address",)
+    __slots__ = ("facts", "local_address", "unframed")
 
     def __init__(self) -> None:
         super().__init__()
         self.local_address: bytes = b""
+        self.unframed: bool = False
+        """Whether another protocol has no end of its own here, but the connection's."""
+        self.facts: ConnectionFacts | None = None
+        """What is known of the connection; ``None`` before it stands."""
 
     def request(self, method: bytes, target: bytes, authority: bytes, fields: list[Field], end: bool) -> None:
         """The request's head; ``end``: no content follows."""
@@ -85,8 +91,8 @@ class User(Waiter):
         """The attempt failed before an answer."""
         raise NotImplementedError
 
-    def on_aborted(self) -> None:
-        """The answer broke off."""
+    def on_aborted(self, reply: LocalReply) -> None:
+        """The answer broke off; flags and details say how."""
         raise NotImplementedError
 
     def on_malformed(self, details: str) -> None:

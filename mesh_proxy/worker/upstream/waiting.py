@@ -11,12 +11,20 @@ def may_connect(cluster: ClusterRuntime, host: Host) -> bool:
     return cluster.active_connections < cluster.thresholds.max_connections or not host.active_connections
 
 
+def is_full(cluster: ClusterRuntime) -> bool:
+    """Whether no request may wait any more, be it for a connection that is only on its way (Envoy); it is counted then."""
+    full = cluster.pending_requests >= cluster.thresholds.max_pending_requests
+    if full:
+        cluster.counters.add("upstream_rq_pending_overflow")
+    return full
+
+
 def wait(cluster: ClusterRuntime, host: Host, user: User) -> bool:
     """Lets the request wait for its turn; ``False`` when the cluster's limits forbid that, too."""
-    if cluster.pending_requests >= cluster.thresholds.max_pending_requests:
-        cluster.counters.add("upstream_rq_pending_overflow")
+    if is_full(cluster):
         return False
     cluster.pending_requests += 1
+    cluster.counters.add("upstream_rq_pending_total")
     host.pending.append(user)
     return True
 

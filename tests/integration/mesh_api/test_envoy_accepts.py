@@ -15,29 +15,41 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from mesh_api import config as c
+from mesh_api.config import access_log_filters as f
 from mesh_api.config import authorization as a
 from mesh_api.config.health_checks import GrpcCheck, HealthCheck, HostCheck, HttpCheck, TcpCheck
 from mesh_api.config.load_balancing import Subsets, SubsetSelector
-from mesh_api.config.routes import MILLION, RateLimitedBackOff
+from mesh_api.config.routes import MILLION, InternalRedirects, LocalRateLimit, RateLimitedBackOff
 from tests.support import config_strategies as strategies
 from tests.support.envoy_bootstrap import bootstrap
 from tests.support.secret_server import Identity
 
 pytestmark = pytest.mark.integration
 
+IDENTITY = Identity("spiffe://cluster.local/ns/default/sa/order")
+CACHE = c.DnsCache("names", "V4_ONLY", 10, (c.SocketAddress("127.0.0.1", 15053),))
 ROUTER = (c.GrpcStatsFilter(False, True), c.FaultFilter(), c.CorsFilter(), c.RouterFilter())
 LOG = c.AccessLog("/dev/null", text_format="%START_TIME% %RESPONSE_FLAGS%\n", response_flags=("NR",))
 HOST = c.Endpoint(c.SocketAddress("127.0.0.1", 9), weight=2, tls_mode="istio", metadata=(("workload", "order-1"),))
 ANY_PATH = c.PathMatch(c.PathMatchKind.PREFIX, "/")
 
 
+def inline(content: bytes) -> dict[str, str]:
+    return {"inline_string": content.decode()}
+
+
 def validate(envoy: Path, folder: Path, value: dict[str, Any]) -> None:
     """Fails with Envoy's own words."""
     path = folder / "bootstrap.json"
+    value["static_resources"]["secrets"] = [
+        {
+            "name": "own",
+            "tls_certificate": {"certificate_chain": inline(IDENTITY.chain), "private_key": inline(IDENTITY.key)},
+        }
+    ]
     path.write_text(json.dumps(value))
-    identity = Identity("spiffe://cluster.local/ns/default/sa/order")
-    (folder / "roots.pem").write_bytes(identity.roots)
-    (folder / "crl.pem").write_bytes(identity.revoked)
+    (folder / "roots.pem").write_bytes(IDENTITY.roots)
+    (folder / "chain.pem").write_bytes(IDENTITY.chain)
     command = [str(envoy), "--mode", "validate", "-c", str(path), "--use-dynamic-base-id", "-l", "warn"]
     result = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
     assert result.returncode == 0, f"{result.stdout[-3000:]}\n{result.stderr[-3000:]}"
@@ -54,6 +66,8 @@ ACTION = c.RouteAction(
     max_stream_duration=0.0,
     max_grpc_timeout=0.0,
     grpc_timeout_header_max=0.0,
+    grpc_timeout_header_offset=0.1,
+    internal_redirects=InternalRedirects(3, (302, 307), True, ("all",), True, True, ("x-a",)),
     retry=c.RetryPolicy(
         ("connect-failure", "refused-stream", "retriable-status-codes"),
         num_retries=2,
@@ -113,9 +127,33 @@ CORS = c.CorsPolicy(
     allow_credentials=True,
     forward_unmatched_preflights=False,
 )
-EDITS = c.HeaderEdits((c.HeaderValue("x-mesh", "on"),), ("x-bad",), (c.HeaderValue("x-a", "1", append=True),), ("x-b",))
+EDITS = c.HeaderEdits(
+    (c.HeaderValue("x-mesh", "on", only="ABSENT", keep_empty=True),),
+    ("x-bad",),
+    (c.HeaderValue("x-a", "1", append=True),),
+    ("x-b",),
+)
+LIMIT = LocalRateLimit(
+    "limited", 100, 10, 2.0, 503, MILLION, MILLION // 2, (c.HeaderValue("x-late", "1"),), (), True, True, True
+)
+WARNED = dataclasses.replace(LIMIT, request_headers=(c.HeaderValue("x-over", "1"),))
 ROUTES = (
-    c.Route(MATCH, ACTION, "all", EDITS, FAULT, CORS, "order:8380/*", (("config", "/apis/x"),), "all"),
+    c.Route(
+        MATCH,
+        ACTION,
+        "all",
+        EDITS,
+        FAULT,
+        CORS,
+        WARNED,
+        operation="order:8380/*",
+        metadata=(("config", "/apis/x"),),
+        stat_prefix="all",
+    ),
+    c.Route(c.RouteMatch(c.PathMatch(c.PathMatchKind.CONNECT, "")), c.RouteAction("static", ends_connect=True)),
+    c.Route(
+        c.RouteMatch(c.PathMatch(c.PathMatchKind.PREFIX, "/no")), c.RouteAction("static", upgrades_off=("websocket",))
+    ),
     c.Route(
         c.RouteMatch(c.PathMatch(c.PathMatchKind.EXACT, "/api", case_sensitive=False)),
         c.Redirect(301, scheme="https", host="new.example", port=8443, path="/v2", strip_query=True),
@@ -135,7 +173,7 @@ ROUTES = (
 )
 ROUTE_CONFIG = c.RouteConfiguration(
     "80",
-    (c.VirtualHost("v", ("order", "*.order.example", "*"), ROUTES, True, True, EDITS, CORS),),
+    (c.VirtualHost("v", ("order", "*.order.example", "*"), ROUTES, True, True, EDITS, CORS, LIMIT),),
     validate_clusters=True,
     max_direct_response_body_size=2 * 1024 * 1024,
     ignore_port_in_host_matching=True,
@@ -211,11 +249,30 @@ FILE_LOG = c.AccessLog(
     expression=SENT["expression"],
     formatters=FORMATTERS,
 )
+WANTED = f.AnyOf(
+    (
+        f.AllOf((f.StatusCodeFilter("GE", 400), f.DurationFilter("NE", 1))),
+        f.ResponseFlagFilter(("UH",)),
+        f.HeaderFilter(c.HeaderMatch("x-a")),
+        f.GrpcStatusFilter((14,), exclude=True),
+        f.LogTypeFilter(("DownstreamEnd",), exclude=True),
+        f.SampleFilter(1000, independent=True),
+        f.NotHealthCheckFilter(),
+        f.TraceableFilter(),
+        f.ExpressionFilter("response.code >= 400"),
+    )
+)
+CHOSEN_LOGS = (
+    c.AccessLog("/dev/null", filter=WANTED),
+    c.GrpcAccessLog("http", "eds", filter=WANTED),
+    c.OpenTelemetryAccessLog("otel", "eds", filter=WANTED),
+)
 MANAGER = c.HttpConnectionManager(
     "outbound_80",
-    (ASKED, TOKENS, c.GrpcWebFilter(), *ROUTER),
+    (ASKED, TOKENS, c.GrpcWebFilter(), c.ForwardProxyFilter(CACHE), *ROUTER),
     tracing=c.Tracing(98.0, 1.5, 99.0, TAGS, TRACERS[0], 100, True),
     append_x_forwarded_port=True,
+    internal_networks=("10.0.0.0/8",),
     preserve_header_case=True,
     max_connection_duration=3600.0,
     max_stream_duration=60.0,
@@ -225,7 +282,13 @@ MANAGER = c.HttpConnectionManager(
     initial_stream_window_size=65536,
     initial_connection_window_size=1048576,
     route_config=ROUTE_CONFIG,
-    access_logs=(LOG, c.AccessLog("/dev/null", json_format=(("code", "%RESPONSE_CODE%"),)), FILE_LOG, *SENT_LOGS[1:]),
+    access_logs=(
+        LOG,
+        c.AccessLog("/dev/null", json_format=(("code", "%RESPONSE_CODE%"),)),
+        FILE_LOG,
+        *SENT_LOGS[1:],
+        *CHOSEN_LOGS,
+    ),
     server_name="istio-envoy",
     server_header_transformation="APPEND_IF_ABSENT",
     use_remote_address=True,
@@ -246,6 +309,13 @@ MANAGER = c.HttpConnectionManager(
     proxy_100_continue=True,
     accept_http_10=True,
     allow_absolute_url=True,
+    skip_xff_append=True,
+    via="istio",
+    strip_port="MATCHING",
+    strip_trailing_host_dot=True,
+    allow_connect=True,
+    max_requests_per_connection=1000,
+    max_headers_count=50,
 )
 ASKED_FOR_BYTES = c.NetworkExtAuthz("tcp.", GRPC, failure_mode_allow=True, enabled=MARK)
 INSPECTORS = (c.ListenerFilter.ORIGINAL_DST, c.ListenerFilter.TLS_INSPECTOR, c.ListenerFilter.HTTP_INSPECTOR)
@@ -283,7 +353,7 @@ TLS = c.CommonTls(
         subject_alt_names=(c.StringMatch(c.StringMatchKind.PREFIX, "spiffe://cluster.local/"),),
         spki=("NvqYIYSbgK2vCJpQhObf77vv+bQWtc5ek5RIOwPiC9A=",),
         hashes=("df6ff72fe9116521268f6f2dd4966f51df479883fe7037b39f75916ac3049d1a",),
-        crl="crl.pem",
+        crl=c.DataSource(inline=IDENTITY.revoked),
         accept_untrusted=True,
     ),
     ("h2",),
@@ -359,6 +429,11 @@ LISTENERS = (
                 c.HttpConnectionManager("s", (c.ExtAuthzFilter(grpc=GRPC), *ROUTER), route_config=ROUTE_CONFIG),
                 match=c.FilterChainMatch(destination_port=99),
             ),
+            c.FilterChain(
+                c.TcpProxy("s", "named"),
+                match=c.FilterChainMatch(destination_port=443),
+                guards=(c.SniForwardProxy(CACHE, 8443),),
+            ),
         ),
     ),
     c.Listener(
@@ -374,7 +449,10 @@ LISTENERS = (
                     server_names=("*.example",),
                     source_prefix_ranges=("192.168.0.0/16",),
                 ),
-                tls=c.DownstreamTls(TLS, require_client_certificate=True),
+                tls=c.DownstreamTls(
+                    dataclasses.replace(TLS, certificates=(*TLS.certificates, c.SecretSource("own", static=True))),
+                    require_client_certificate=True,
+                ),
                 connect_timeout=15.0,
                 metadata=(("config", "/apis/x"),),
             ),
@@ -480,14 +558,19 @@ CLUSTERS = (
         ring_hash=c.RingHashConfig(64, 128, hash_function="MURMUR_HASH_2"),
         hash_balance_factor=150,
         health_checks=(HealthCheck(TcpCheck(b"ping", (b"pong",)), 1.0, 10.0),),
-        http=c.HttpProtocolOptions(preserve_header_case=True, auto_sni=True, auto_san_validation=True),
+        http=c.HttpProtocolOptions(
+            preserve_header_case=True, auto_sni=True, auto_san_validation=True, max_stream_duration=60.0
+        ),
         load_assignment=c.ClusterLoadAssignment(
             "static", (LOCALITY, SECOND, OTHER), 120, (("throttle", 1000),), weighted_priority_health=True
         ),
         bind_address="127.0.0.6",
         extra_bind_addresses=("::6",),
         tls=c.UpstreamTls(
-            c.CommonTls(validation=c.CertificateValidation(trusted_ca="roots.pem")),
+            c.CommonTls(
+                validation=c.CertificateValidation(trusted_ca=c.DataSource("roots.pem")),
+                tls_certificates=(c.CertificateSource(c.DataSource("chain.pem"), c.DataSource(inline=IDENTITY.key)),),
+            ),
             auto_host_sni=True,
             auto_sni_san_validation=True,
         ),
@@ -526,6 +609,13 @@ CLUSTERS = (
         original_dst_header="x-where",
         original_dst_port=80,
         cleanup_interval=9223372035.0,
+    ),
+    c.Cluster(
+        "named",
+        c.ClusterType.FORWARD_PROXY,
+        lb_policy=c.LbPolicy.CLUSTER_PROVIDED,
+        dns_cache=CACHE,
+        allow_insecure_options=True,
     ),
 )
 

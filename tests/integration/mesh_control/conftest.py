@@ -1,6 +1,7 @@
 """Every proxy that the control plane drives; a real istiod, and a real API server, where they can be built."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -10,10 +11,10 @@ from tests.support.istio_compiler import Istiod
 from tests.support.kube_apiserver import Server
 
 
-@pytest.fixture(params=["envoy", "envoy-delta", "ours"])
+@pytest.fixture(params=["envoy", "envoy-delta", "ours", "ours-delta"])
 def program(request: pytest.FixtureRequest) -> Program:
-    if request.param == "ours":
-        return OURS
+    if request.param.startswith("ours"):
+        return replace(OURS, api_type="DELTA_GRPC" if request.param == "ours-delta" else "GRPC")
     found = request.getfixturevalue("envoy")
     options = ("--use-dynamic-base-id", "--concurrency", "1", "-l", "warning")
     return Program("envoy", (str(found), "-c"), options, "DELTA_GRPC" if request.param == "envoy-delta" else "GRPC")

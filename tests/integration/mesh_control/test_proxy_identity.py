@@ -1,24 +1,16 @@
 """Our own proxy gets its certificate by itself, renews it, and is served over mutual TLS alone: real processes."""
 
 import asyncio
-import contextlib
 import json
-import os
-import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import pytest
-import yaml
 
 from tests.integration.mesh_control.harness import LIMIT, ControlPlane
-from tests.integration.mesh_control.programs import bootstrap
+from tests.integration.mesh_control.joined_proxies import Proxy, served
 from tests.support.modules import ansible_module
-from tests.support.ports import free_port
 
 pytestmark = pytest.mark.integration
 
@@ -31,79 +23,6 @@ IDENTITY = "spiffe://cluster.local/ns/default/sa/store"
 def judge() -> ModuleType:
     """The role's module that tells who has to join."""
     return ansible_module("mesh_proxy", "proxy_identity")
-
-
-def planned(folder: Path, **authority: Any) -> ControlPlane:
-    """A control plane that is served by TLS alone; it does not run yet."""
-    folder.mkdir(exist_ok=True)
-    plane = ControlPlane(folder, token=None)
-    settings = yaml.safe_load(plane.config.read_text())
-    settings["xds_address"] = None
-    settings["ca"] = {"address": f"127.0.0.1:{plane.xds_port}", **authority}
-    plane.config.write_text(yaml.safe_dump(settings))
-    return plane
-
-
-@contextlib.contextmanager
-def served(folder: Path, **authority: Any) -> Iterator[ControlPlane]:
-    plane = planned(folder, **authority)
-    plane.start()
-    try:
-        yield plane
-    finally:
-        if plane.process is not None:
-            plane.kill()
-
-
-class Proxy:
-    """A proxy with its files, as the role lays them."""
-
-    def __init__(self, plane: ControlPlane, folder: Path) -> None:
-        self.folder = folder
-        folder.mkdir()
-        self.state = folder / "state" / "store"
-        self.state.mkdir(parents=True, mode=0o700)
-        value = bootstrap(plane, NODE, free_port(), {"LABELS": {"app": "store"}, "SERVICE_ACCOUNT": "store"})
-        del value["dynamic_resources"]["ads_config"]["grpc_services"][0]["initial_metadata"]
-        value["node"]["metadata"]["MESHWRIGHT"] = {
-            "concurrency": 1,
-            "drain_seconds": 1,
-            "ready_port": free_port(),
-            "state_dir": str(self.state),
-            "control_root_file": str(folder / "roots.pem"),
-            "token_file": str(folder / "token"),
-            "identity_dir": str(self.state / "identity"),
-        }
-        (folder / "bootstrap.json").write_text(json.dumps(value))
-
-    @property
-    def pair(self) -> Path:
-        return self.state / "identity" / "identity.pem"
-
-    @property
-    def log(self) -> str:
-        return (self.folder / "log").read_text()
-
-    async def invite(self, plane: ControlPlane) -> str:
-        """Lay the roots and a token beside it, as the role does; returns the token."""
-        made = str((await plane.client.create_token(IDENTITY, 600.0, 1))["token"])
-        (self.folder / "roots.pem").write_text(await plane.client.trust_bundle())
-        (self.folder / "token").unlink(missing_ok=True)
-        (self.folder / "token").touch(mode=0o600)
-        (self.folder / "token").write_text(made + "\n")
-        return made
-
-    @contextlib.contextmanager
-    def running(self) -> Iterator[None]:
-        command = [sys.executable, "-m", "mesh_proxy", "--bootstrap", str(self.folder / "bootstrap.json")]
-        with (self.folder / "log").open("ab") as log:
-            process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
-        try:
-            yield
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
 
 
 async def until(true: Callable[[], bool]) -> None:

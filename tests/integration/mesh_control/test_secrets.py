@@ -1,4 +1,4 @@
-"""Secrets over the control plane's stream: a real Envoy serves TLS with one, through its changes and its end."""
+"""Secrets over the control plane's stream: an Envoy and our own proxy serve TLS with one, through its changes and its end."""
 
 import asyncio
 import contextlib
@@ -7,7 +7,7 @@ import os
 import signal
 import ssl
 import subprocess
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,8 @@ from mesh_api.xds.grpc import METHOD, request_to_bytes, response_from_bytes
 from mesh_api.xds.session import Request
 from mesh_api.xds.type_urls import CLUSTER, LISTENER, SECRET
 from tests.integration.mesh_control.harness import LIMIT, ControlPlane
-from tests.integration.mesh_control.test_secure_xds import IDENTITY, NODE, joined, secure_bootstrap
+from tests.integration.mesh_control.joined_proxies import Proxy
+from tests.integration.mesh_control.test_secure_xds import IDENTITY, NODE, joined, secure_bootstrap, workload
 from tests.support import secret_server
 from tests.support.certificate_client import Workload
 from tests.support.ports import free_port
@@ -116,6 +117,26 @@ def serving(envoy: Path, plane: ControlPlane, made: Workload, api_type: str) -> 
             process.wait(LIMIT)
 
 
+@contextlib.asynccontextmanager
+async def served_by(program: str, envoy: Path, plane: ControlPlane) -> AsyncIterator[int]:
+    """The port of TLS of an Envoy (``GRPC``, ``DELTA_GRPC``) or of our own proxy."""
+    if program != "ours":
+        with serving(envoy, plane, await joined(plane), program) as port:
+            yield port
+        return
+    proxy, port = Proxy(plane, plane.folder / "proxy"), free_port()
+    file = proxy.folder / "bootstrap.json"
+    value = json.loads(file.read_text())
+    (cluster,) = value["static_resources"]["clusters"]
+    address = cluster["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]["address"]["socket_address"]
+    address["port_value"] = (await workload(plane)).port
+    value["static_resources"]["listeners"] = [listener(port)]
+    file.write_text(json.dumps(value))
+    await proxy.invite(plane)
+    with proxy.running():
+        yield port
+
+
 async def shown(port: int) -> bytes:
     """The certificate that is shown on a new connection. Raises :class:`OSError`."""
     context = ssl.create_default_context()
@@ -152,10 +173,10 @@ async def until_problem(plane: ControlPlane, text: str) -> None:
             await asyncio.sleep(0.05)
 
 
-@pytest.mark.parametrize("api_type", ["GRPC", "DELTA_GRPC"])
-async def test_a_real_envoy_serves_tls(plane: ControlPlane, envoy: Path, api_type: str) -> None:
+@pytest.mark.parametrize("program", ["GRPC", "DELTA_GRPC", "ours"])
+async def test_a_proxy_serves_tls(plane: ControlPlane, envoy: Path, program: str) -> None:
     first, second, third = (Identity(IDENTITY) for _ in range(3))
-    with serving(envoy, plane, await joined(plane), api_type) as port:
+    async with served_by(program, envoy, plane) as port:
         await until_problem(plane, f"secret {NAME}: it is not there")
         put(plane, first)
         await until_shown(port, first, failing=True)
@@ -169,7 +190,7 @@ async def test_a_real_envoy_serves_tls(plane: ControlPlane, envoy: Path, api_typ
         put(plane, third)
         await until_shown(port, third)
     told = json.dumps(await plane.client.status()) + "".join(
-        file.read_text(errors="replace") for file in plane.folder.glob("*.log")
+        file.read_text(errors="replace") for file in (*plane.folder.glob("*.log"), *plane.folder.glob("proxy/log"))
     )
     assert "PRIVATE KEY" not in told
 

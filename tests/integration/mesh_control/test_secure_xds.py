@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -235,8 +235,14 @@ async def test_our_own_proxys_stream(plane: ControlPlane) -> None:
     assert await first_heard(made, by_token, bearer) == f"file {roots}: holds no PEM"
 
 
-def secure_bootstrap(plane: ControlPlane, made: Workload, secrets_port: int) -> dict[str, Any]:
-    value = programs.bootstrap(plane, NODE.id, free_port(), dict(NODE.metadata))
+def secure_bootstrap(
+    plane: ControlPlane,
+    made: Workload,
+    secrets_port: int,
+    node: str = NODE.id,
+    metadata: Mapping[str, Any] = NODE.metadata,
+) -> dict[str, Any]:
+    value = programs.bootstrap(plane, node, free_port(), dict(metadata))
     del value["dynamic_resources"]["ads_config"]["grpc_services"][0]["initial_metadata"]
     (cluster,) = value["static_resources"]["clusters"]
     cluster["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]["address"]["socket_address"][

@@ -1,7 +1,7 @@
 // What a real istiod sends a proxy: its discovery server over sets of objects, asked by state-of-the-world ADS.
 //
-// Reads one JSON object a line: {"objects": YAML, "mesh": YAML, "nodes": [{"id": NODE, "metadata": {...}}, ...]}; writes one a
-// line: {"answers": [{"cds": [...], "eds": [...], "lds": [...], "rds": [...]}, ...], "error": TEXT}, resources as protobuf JSON
+// Reads one JSON object a line: {"objects": YAML, "mesh": YAML, "networks": YAML, "nodes": [{"id": NODE, "metadata": {...}},
+// ...]}; writes one a line: {"answers": [{"cds": [...], "eds": [...], "lds": [...], "rds": [...]}, ...], "error": TEXT}, resources as protobuf JSON
 // with the original field names.
 package main
 
@@ -32,6 +32,7 @@ import (
 	"istio.io/istio/pilot/test/xds"
 	"istio.io/istio/pilot/test/xdstest"
 	"istio.io/istio/pkg/config/mesh"
+	"istio.io/istio/pkg/config/mesh/meshwatcher"
 	"istio.io/istio/pkg/config/schema/gatewayapi"
 	"istio.io/istio/pkg/test"
 	"sigs.k8s.io/yaml"
@@ -43,9 +44,10 @@ type node struct {
 }
 
 type question struct {
-	Objects string `json:"objects"`
-	Mesh    string `json:"mesh"`
-	Nodes   []node `json:"nodes"`
+	Objects  string `json:"objects"`
+	Mesh     string `json:"mesh"`
+	Networks string `json:"networks"`
+	Nodes    []node `json:"nodes"`
 }
 
 type answer map[string][]json.RawMessage
@@ -83,6 +85,10 @@ func answerTo(asked question) (answers []answer, err error) {
 	if err != nil {
 		return nil, err
 	}
+	networks, err := networksOf(asked.Networks)
+	if err != nil {
+		return nil, err
+	}
 	policies, objects, err := sorted(asked.Objects)
 	if err != nil {
 		return nil, err
@@ -107,6 +113,7 @@ func answerTo(asked question) (answers []answer, err error) {
 			Configs:                parsed,
 			KubernetesObjectString: objects,
 			MeshConfig:             config,
+			NetworksWatcher:        networks,
 		})
 		for _, one := range asked.Nodes {
 			var found answer
@@ -127,6 +134,18 @@ func meshOf(text string) (*meshconfig.MeshConfig, error) {
 		return mesh.DefaultMeshConfig(), nil
 	}
 	return mesh.ApplyMeshConfigDefaults(text)
+}
+
+// Without any there is none, as for an istiod without the file.
+func networksOf(text string) (mesh.NetworksWatcher, error) {
+	if strings.TrimSpace(text) == "" {
+		return nil, nil
+	}
+	networks, err := mesh.ParseMeshNetworks(text)
+	if err != nil {
+		return nil, err
+	}
+	return meshwatcher.NewFixedNetworksWatcher(networks), nil
 }
 
 // Istio's own kinds go to its store, all others to the cluster.

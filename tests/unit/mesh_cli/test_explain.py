@@ -67,7 +67,7 @@ def test_every_answer_of_the_proxy_is_known() -> None:
     replies = [value for value in vars(errors).values() if isinstance(value, LocalReply)]
     replies += [errors.connect_failure("Connection refused", True), errors.connection_timeout(False)]
     replies += [
-        errors.connection_termination(False),
+        errors.reset(errors.TERMINATION, False),
         errors.protocol_error("x"),
         errors.bad_request("http1.codec_error"),
     ]

@@ -13,35 +13,18 @@ GATEWAY = "kind: Gateway\nspec: {servers: [%s]}"
 ENTRY = "kind: ServiceEntry\nspec: {hosts: [a.example], ports: [{number: 80, name: http}], %s}"
 WILD = "kind: ServiceEntry\nspec: {hosts: ['*.example'], ports: [{number: 80, name: http, protocol: HTTP}], %s}"
 
+
+def document(text: str, name: str, namespace: str = "default") -> str:
+    return f"---\napiVersion: networking.istio.io/v1\nmetadata: {{name: {name}, namespace: {namespace}}}\n{text}\n"
+
+
 REFUSED = [
-    (
-        RULE % "trafficPolicy: {tls: {mode: SIMPLE}}",
-        "spec.trafficPolicy.tls.mode: SIMPLE is not supported yet; use DISABLE",
-    ),
-    (RULE % "trafficPolicy: {tls: {mode: ISTIO_MUTUAL}}", "spec.trafficPolicy.tls.mode: ISTIO_MUTUAL"),
-    (
-        RULE % "trafficPolicy: {portLevelSettings: [{port: {number: 1}, tls: {mode: SIMPLE}}]}",
-        "spec.trafficPolicy.portLevelSettings[0].tls.mode: SIMPLE",
-    ),
-    (
-        RULE % "subsets: [{name: v1, trafficPolicy: {tls: {mode: SIMPLE}}}]",
-        "spec.subsets[0].trafficPolicy.tls.mode: SIMPLE",
-    ),
     (RULE % "trafficPolicy: {tunnel: {targetHost: a.b, targetPort: 1}}", "spec.trafficPolicy.tunnel: is not supported"),
     (RULE % "trafficPolicy: {proxyProtocol: {version: V1}}", "spec.trafficPolicy.proxyProtocol: is not supported"),
-    (RULE % "trafficPolicy: {retryBudget: {percent: 1}}", "spec.trafficPolicy.retryBudget: is not supported"),
     (
         RULE % "trafficPolicy: {outlierDetection: {outlierDetectionHttpErrorCodes: [500]}}",
         "outlierDetectionHttpErrorCodes: is not supported",
     ),
-    (
-        RULE % "trafficPolicy: {connectionPool: {http: {http2KeepAlive: {interval: 1s, timeout: 1s}}}}",
-        "http2KeepAlive: is not",
-    ),
-    (RULE % "trafficPolicy: {loadBalancer: {localityLbSetting: {enabled: true}}}", "balancing by locality is not"),
-    (RULE % "trafficPolicy: {loadBalancer: {consistentHash: {useSourceIp: true}}}", "consistentHash: is not supported"),
-    (SERVICE % "tls: [{match: [{sniHosts: [order]}], route: [{destination: {host: order}}]}]", "spec.tls: is not"),
-    (SERVICE % "http: [{delegate: {name: x}}]", "spec.http[0].delegate: is not supported yet; write the rules here"),
     (
         SERVICE % f"http: [{{{ROUTE}, retries: {{attempts: 1, retryRemoteLocalities: true}}}}]",
         "retryRemoteLocalities: is not",
@@ -51,16 +34,10 @@ REFUSED = [
         % f"gateways: [g], http: [{{match: [{{headers: {{'@request.auth.claims.x': {{exact: yy}}}}}}], {ROUTE}}}]",
         "spec.http[0].match[0].headers: @request.auth.claims.x needs claims",
     ),
-    (SERVICE % f"tcp: [{{match: [{{destinationSubnets: [10.0.0.0/8]}}], {ROUTE}}}]", "match[0].destinationSubnets: is"),
     (SERVICE % f"tcp: [{{match: [{{sourceSubnet: 10.0.0.0/8}}], {ROUTE}}}]", "match[0].sourceSubnet: is not supported"),
     (
         GATEWAY % "{port: {number: 443, name: a, protocol: MONGO}, hosts: ['*']}",
         "port.protocol: MONGO is not supported yet",
-    ),
-    (
-        GATEWAY
-        % "{port: {number: 443, name: a, protocol: HTTPS}, hosts: ['*'], tls: {mode: SIMPLE, credentialName: x}}",
-        "spec.servers[0].port.protocol: HTTPS is not supported yet; use HTTP",
     ),
     (
         GATEWAY % "{port: {number: 0, name: a, protocol: HTTP}, hosts: ['*'], bind: 'unix:///run/a'}",
@@ -71,24 +48,9 @@ REFUSED = [
         "defaultEndpoint: is",
     ),
     (
-        RULE
-        % "trafficPolicy: {portLevelSettings: [{port: {number: 1}, loadBalancer: {consistentHash: {useSourceIp: true}}}]}",
-        "spec.trafficPolicy.portLevelSettings[0].loadBalancer.consistentHash: is not supported",
-    ),
-    (
-        RULE
-        % f"subsets: [{{name: v1, trafficPolicy: {{{PORT % 'loadBalancer: {localityLbSetting: {enabled: true}}'}}}}}]",
-        "spec.subsets[0].trafficPolicy.portLevelSettings[0].loadBalancer: balancing by locality is not",
-    ),
-    (
         RULE % f"trafficPolicy: {{{PORT % 'outlierDetection: {outlierDetectionHttpErrorCodes: [500]}'}}}",
         "portLevelSettings[0].outlierDetection.outlierDetectionHttpErrorCodes: is not supported",
     ),
-    (
-        RULE % f"trafficPolicy: {{{PORT % 'connectionPool: {http: {http2KeepAlive: {interval: 1s, timeout: 1s}}}'}}}",
-        "portLevelSettings[0].connectionPool.http.http2KeepAlive: is not supported",
-    ),
-    (f"kind: VirtualService\nspec: {{http: [{{{ROUTE}}}]}}", "spec.hosts: without hosts this is a delegate"),
     (
         GATEWAY % "{port: {number: 80, name: a, protocol: HTTP, targetPort: 0}, hosts: ['*']}",
         "spec.servers[0].port.targetPort: is only for services",
@@ -102,7 +64,6 @@ REFUSED = [
         "spec.workloadSelector.labels: without labels nobody is selected",
     ),
     (WILD % "resolution: DYNAMIC_DNS", "spec.resolution: DYNAMIC_DNS is not supported yet; use DNS"),
-    (ENTRY % "addresses: [10.0.0.0/8]", "spec.addresses[0]: 10.0.0.0/8 is a network"),
     (ENTRY % "resolution: STATIC, endpoints: [{address: 'unix:///x'}]", "endpoints[0].address: Unix sockets are not"),
     *(
         (SERVICE % f"http: [{{{ROUTE}, {field}}}]", f"spec.http[0].{message}")
@@ -157,7 +118,7 @@ REFUSED = [
         RULE % "trafficPolicy: {portLevelSettings: [{port: {number: 1}, tls: {}}, {port: {number: 1}, tls: {}}]}",
         "portLevelSettings[1].port.number: port 1 stands twice",
     ),
-    ("kind: Sidecar\nspec: {egress: [{hosts: ['*/*']}]}", "kind: Sidecar is not supported by the control plane yet"),
+    (RULE % "trafficPolicy: {loadBalancer: {zoneAwareLbSetting: {enabled: true}}}", "balancing by zones is not"),
     (
         "kind: WorkloadGroup\nspec: {template: {}, probe: {tcpSocket: {port: 80}}}",
         "spec.probe: no proxy of ours probes its application yet",
@@ -182,6 +143,8 @@ def test_refused(text: str, message: str) -> None:
         SERVICE % f"http: [{{{ROUTE}, retries: {{attempts: 1}}}}]",
         GATEWAY % "{port: {number: 80, name: a, protocol: HTTP}, hosts: ['*']}",
         ENTRY % "addresses: [10.0.0.1], resolution: DNS",
+        ENTRY % "addresses: [10.0.0.0/8], resolution: NONE",
+        "kind: Sidecar\nspec: {egress: [{hosts: ['*/*']}]}",
     ],
 )
 def test_taken(text: str) -> None:
@@ -189,11 +152,48 @@ def test_taken(text: str) -> None:
     assert [finding for finding in validate.findings(worlds.world(document)) if finding.level > 1] == []
 
 
+SECURITY = "apiVersion: security.istio.io/v1\nmetadata: {name: x}\n"
+AUTHORIZATION = SECURITY + "kind: AuthorizationPolicy\nspec: {rules: [%s]}"
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        (SECURITY + "kind: PeerAuthentication\nspec: {mtls: {mode: STRICT}}", "spec.mtls.mode: STRICT"),
+        (
+            SECURITY + "kind: PeerAuthentication\nspec: {selector: {matchLabels: {app: a}}, "
+            "portLevelMtls: {'80': {mode: STRICT}}}",
+            "spec.portLevelMtls[80].mode: STRICT",
+        ),
+        (AUTHORIZATION % "from: [{source: {principals: [a]}}]", "spec.rules[0].from[0].source.principals: needs"),
+        (AUTHORIZATION % "from: [{source: {notNamespaces: [a]}}]", "spec.rules[0].from[0].source.notNamespaces: needs"),
+        (AUTHORIZATION % "when: [{key: source.namespace, values: [a]}]", "spec.rules[0].when[0].key: source.namespace"),
+        (
+            document(RULE % f"trafficPolicy: {{{PORT % 'tls: {mode: ISTIO_MUTUAL}'}}}", "x"),
+            "spec.trafficPolicy.portLevelSettings[0].tls.mode: ISTIO_MUTUAL",
+        ),
+        (
+            document(RULE % "subsets: [{name: v1, trafficPolicy: {tls: {mode: ISTIO_MUTUAL}}}]", "x"),
+            "spec.subsets[0].trafficPolicy.tls.mode: ISTIO_MUTUAL",
+        ),
+        (
+            document(
+                GATEWAY % "{port: {number: 443, name: a, protocol: HTTPS}, hosts: ['*'], tls: {mode: ISTIO_MUTUAL}}",
+                "x",
+            ),
+            "spec.servers[0].tls.mode: ISTIO_MUTUAL",
+        ),
+    ],
+)
+def test_what_needs_certificates_is_refused_where_there_are_none(text: str, field: str) -> None:
+    world = worlds.world(text)
+    assert not [found for found in validate.findings(world) if found.code == "MESH0006"]
+    (error,) = [found for found in validate.findings(world, certified=False) if found.code == "MESH0006"]
+    assert field in str(error)
+    assert "give the control plane a section `ca`" in str(error)
+
+
 DNS = ENTRY % "resolution: DNS"
-
-
-def document(text: str, name: str, namespace: str = "default") -> str:
-    return f"---\napiVersion: networking.istio.io/v1\nmetadata: {{name: {name}, namespace: {namespace}}}\n{text}\n"
 
 
 def errors(text: str) -> list[str]:

@@ -16,6 +16,11 @@ TAKEN = [
     GATEWAY % LISTENERS,
     GATEWAY % f"addresses: [{{type: Hostname, value: ingress}}], {LISTENERS}",
     GATEWAY % "listeners: [{name: tcp, port: 9000, protocol: TCP, allowedRoutes: {namespaces: {from: All}}}]",
+    GATEWAY % "listeners: [{name: a, port: 1, protocol: TLS, tls: {mode: Passthrough}}]",
+    GATEWAY % "listeners: [{name: a, port: 1, protocol: HTTPS, tls: {certificateRefs: [{name: web}]}}]",
+    HEAD + "kind: GRPCRoute\nmetadata: {name: a}\nspec: {rules: [{backendRefs: [{name: web, port: 1}]}]}\n",
+    HEAD
+    + "kind: TLSRoute\nmetadata: {name: a}\nspec: {hostnames: [a.example], rules: [{backendRefs: [{name: b, port: 1}]}]}\n",
     HTTP % RULE % TO_WEB,
     HTTP % RULE % f"matches: [{{path: {{value: /a}}}}], timeouts: {{request: 1s}}, {TO_WEB}",
     HTTP % RULE % "filters: [{type: RequestRedirect, requestRedirect: {scheme: https}}]",
@@ -24,10 +29,6 @@ REFUSED = [
     (
         GATEWAY % "listeners: [{name: a, port: 1, protocol: UDP}]",
         "spec.listeners[0].protocol: UDP is not supported yet",
-    ),
-    (
-        GATEWAY % "listeners: [{name: a, port: 1, protocol: TLS, tls: {mode: Passthrough}}]",
-        "spec.listeners[0].protocol: TLS is not supported yet; use HTTP or TCP",
     ),
     (
         GATEWAY
@@ -53,8 +54,8 @@ REFUSED = [
         "spec.rules[0].sessionPersistence: Istio does not look at it",
     ),
     (
-        HEAD + "kind: GRPCRoute\nmetadata: {name: a}\nspec: {rules: []}\n",
-        "GRPCRoute is not supported by the control plane",
+        HEAD + "kind: GRPCRoute\nmetadata: {name: a}\nspec: {rules: [{backendRefs: [{name: a.b, port: 1}]}]}\n",
+        "spec.rules[0].backendRefs[0].name: a.b: write the Service's name",
     ),
 ]
 

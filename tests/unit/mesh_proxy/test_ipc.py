@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 
-from mesh_api.config import ProxyConfig
+from mesh_api.config import OpenTelemetryAccessLog, ProxyConfig
 from mesh_proxy import ipc
 from tests.unit.mesh_proxy.making import cluster, endpoint
 
@@ -29,6 +29,9 @@ MESSAGES: list[ipc.Message] = [
     ipc.Rejected(7, "cluster c", "is not supported"),
     ipc.StatsReply(1, STATS),
     ipc.Drained(),
+    ipc.ResetCounters(),
+    ipc.Introduce("sidecar~1.2.3.4~a.b~c", {"NAMESPACE": "b", "LABELS": {"app": "a"}}),
+    ipc.Told(OpenTelemetryAccessLog("log", "collector"), ((1, b"body", (b"a",), b"", b""),)),
 ]
 
 

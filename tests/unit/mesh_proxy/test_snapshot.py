@@ -31,6 +31,7 @@ from mesh_api.config import (
 )
 from mesh_proxy.chains import Arrival
 from mesh_proxy.snapshot import Builder, HttpChain, Snapshot, SnapshotError, TcpChain
+from mesh_proxy.telemetry.logs import FileLog
 from tests.unit.mesh_proxy.making import assignment, cluster, endpoint, match, route
 
 ADDRESS = SocketAddress("10.9.9.9", 80)
@@ -144,7 +145,7 @@ def test_a_connection_manager_knows_its_routes_filters_and_limits() -> None:
     )  # fmt: skip
     assert [type(one).__name__ for one in made.filters] == ["Cors", "Fault"]
     assert (made.server_field[2], made.upgrades, made.max_head) == (b"s", frozenset({b"websocket"}), 2048)
-    assert [path for path, _ in made.logs] == ["/dev/null"]
+    assert [log.path for log in made.logs if isinstance(log, FileLog)] == ["/dev/null"]
     host = made.table.host(b"x")
     assert host is not None
     assert [one.config.name for one in host.routes] == ["only"]

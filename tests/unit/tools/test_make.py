@@ -9,13 +9,16 @@ import pytest
 from meshwright_tools.checkout import ROOT
 
 TARGETS = {
+    "bench",
     "bench-control",
     "bench-policy",
+    "parity",
     "istioctl",
     "istiod",
     "up",
     "down",
     "test",
+    "test-compiled",
     "demo",
     "doctor",
     "lint",
@@ -40,7 +43,7 @@ def test_every_tool_that_make_calls_is_an_executable() -> None:
         assert os.access(ROOT / tool, os.X_OK), tool
 
 
-@pytest.mark.parametrize("tool", ["setup", "env", "stack", "wheelhouse", "lock", "doctor.py", "bench"])
+@pytest.mark.parametrize("tool", ["setup", "env", "stack", "wheelhouse", "lock", "doctor.py", "bench", "compiled"])
 def test_every_tool_explains_itself(tool: str) -> None:
     interpreters = {"PATH": f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"}
     done = subprocess.run(

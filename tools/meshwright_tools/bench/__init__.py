@@ -10,17 +10,20 @@ from meshwright_tools.bench import policy
 from meshwright_tools.bench.istio import PROGRAMS
 from meshwright_tools.bench.measure import CommandError
 from meshwright_tools.checkout import here
+from meshwright_tools.progress import StepError
 
 
 def main() -> int:
     """Run the benchmark that the command line names."""
     parser = argparse.ArgumentParser(
-        prog="tools/bench", usage="tools/bench {policy,control,istioctl,istiod} [options]", description=__doc__
+        prog="tools/bench", usage="tools/bench {policy,control,proxy,istioctl,istiod} [options]", description=__doc__
     )
-    parser.add_argument("subject", choices=["policy", "control", *PROGRAMS], help="what is measured, or built")
+    parser.add_argument("subject", choices=["policy", "control", "proxy", *PROGRAMS], help="what is measured, or built")
     parser.add_argument("--rounds", type=int, default=7, help="how often each command runs (default 7)")
     parser.add_argument("--services", type=int, default=1000, help="how many services, each with two policies")
     parser.add_argument("--requests", type=int, default=10_000, help="how many requests are simulated")
+    parser.add_argument("--seconds", type=float, default=1.0, help="of each round of a proxy (default 1)")
+    parser.add_argument("--case", action="append", default=[], help="only this one of the proxy's (repeatable)")
     arguments = parser.parse_args()
     if arguments.subject in PROGRAMS:
         return PROGRAMS[arguments.subject].build(here().cache)
@@ -29,7 +32,11 @@ def main() -> int:
             from meshwright_tools.bench import control  # needs the environment's packages, as its clients do
 
             return control.run(here(), arguments.services)
+        if arguments.subject == "proxy":
+            from meshwright_tools.bench import proxy
+
+            return proxy.run(here(), arguments.rounds, arguments.seconds, arguments.case)
         return policy.run(here(), arguments.rounds, arguments.services, arguments.requests)
-    except CommandError as error:
+    except (CommandError, StepError) as error:
         print(error, file=sys.stderr)
         return 1

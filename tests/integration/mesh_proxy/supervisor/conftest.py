@@ -25,6 +25,8 @@ from tests.support.ports import free_port
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[3]
+MODULES = f"{os.environ['PYTHONPATH']}:{ROOT}" if "PYTHONPATH" in os.environ else str(ROOT)
+"""Those of a form of the proxy that is to be tested come first."""
 NODE_ID = "sidecar~127.0.0.1~order-1.default~default.svc.cluster.local"
 
 
@@ -199,7 +201,7 @@ async def start_proxy(tmp_path: Path) -> AsyncIterator[StartProxy]:
             *[sys.executable, *program, "--bootstrap", str(file)],
             stderr=asyncio.subprocess.PIPE,
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", **environment},
+            env={**os.environ, "PYTHONPATH": MODULES, "PYTHONDONTWRITEBYTECODE": "1", **environment},
         )
         started.append(ProxyProcess(tmp_path, process, ports))
         return started[-1]

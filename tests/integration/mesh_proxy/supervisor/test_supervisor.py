@@ -253,7 +253,7 @@ REFUSED = [
     ("GET", "/drain_listeners", 405),
     ("GET", "/logging", 405),
     ("GET", "/quitquitquit", 405),
-    ("POST", "/config_dump", 405),
+    ("GET", "/reset_counters", 405),
     ("POST", "/logging?level=loud", 400),
     ("GET", "/config_dump?resource=secrets", 404),
     ("GET", "/config_dump?mask=x", 400),

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from mesh_api.config import Cluster, ProxyConfig, Route
+from mesh_api.config.secrets import Secret
 from mesh_proxy import ipc
-from mesh_proxy.tls.secrets import Secret
 from tests.support.proxy_config import cluster, http_config, route
 from tests.support.raw_http import Backend, Client, ManualServer, Request, ScriptedServer, Wire
 from tests.support.worker_process import LIMIT, WorkerProcess

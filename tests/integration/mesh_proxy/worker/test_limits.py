@@ -49,7 +49,7 @@ def test_not_more_requests_at_once_than_the_cluster_allows(proxy: Proxy, servers
     assert peers[1].head()
     peers[1].send(answer(b"again"))
     assert other.reply().body == b"again"
-    assert proxy.counter("cluster.backend.upstream_rq_pending_overflow") == 2
+    assert proxy.counter("cluster.backend.upstream_rq_active_overflow") == 2
 
 
 def test_requests_wait_for_a_connection_up_to_the_limit(proxy: Proxy, servers: Servers) -> None:

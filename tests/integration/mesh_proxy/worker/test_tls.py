@@ -1,16 +1,20 @@
 """TLS on connections from clients and to hosts: who is let in, what is shown, and everything that plaintext can."""
 
 import contextlib
+import hashlib
 import socket
 import ssl
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mesh_api.config import (
+    CertificateSource,
     CertificateValidation,
     Cluster,
     CommonTls,
+    DataSource,
     DownstreamTls,
     FilterChain,
     FilterChainMatch,
@@ -24,6 +28,7 @@ from mesh_api.config import (
     TlsParameters,
     UpstreamTls,
 )
+from mesh_proxy.tls.contexts import fingerprint_of_key
 from tests.integration.mesh_proxy.worker.harness import Proxy, Servers
 from tests.support.authority import Authority
 from tests.support.proxy_config import ANY_PORT, cluster, host, http_listener, manager, route
@@ -139,6 +144,37 @@ def test_names_of_clients_are_judged(proxy: Proxy, servers: Servers) -> None:
     assert refused(proxy.port, AUTHORITY.client(AUTHORITY.certificate("spiffe://elsewhere")))
 
 
+def test_certificates_are_known_one_by_one(proxy: Proxy, servers: Servers) -> None:
+    _, port = servers.http()
+    known, pinned, other = (AUTHORITY.certificate(STORE) for _ in range(3))
+    der = ssl.PEM_cert_to_DER_cert(known.chain.decode())
+    digest = hashlib.sha256(der).hexdigest().upper()
+    colons = ":".join(digest[place : place + 2] for place in range(0, len(digest), 2))
+    pin = fingerprint_of_key(ssl.PEM_cert_to_DER_cert(pinned.chain.decode()))
+    validation = CertificateValidation(ROOTS, hashes=(colons,), spki=(pin,))
+    proxy.run(encrypted(DownstreamTls(CommonTls((OURS,), validation), require_client_certificate=True), port), *SECRETS)
+    assert not refused(proxy.port, AUTHORITY.client(known))
+    assert not refused(proxy.port, AUTHORITY.client(pinned))
+    assert refused(proxy.port, AUTHORITY.client(other))
+
+
+@pytest.mark.parametrize("inline", [False, True], ids=["files", "inline"])
+def test_certificates_without_a_name(proxy: Proxy, servers: Servers, tmp_path: Path, inline: bool) -> None:
+    def source(name: str, content: bytes) -> DataSource:
+        if inline:
+            return DataSource(inline=content)
+        (tmp_path / name).write_bytes(content)
+        return DataSource(str(tmp_path / name))
+
+    _, port = servers.http()
+    shown = CertificateSource(source("chain", CERTIFICATE.chain), source("key", CERTIFICATE.key))
+    validation = CertificateValidation(trusted_ca=source("roots", AUTHORITY.pem))
+    common = CommonTls(tls_certificates=(shown,), validation=validation)
+    proxy.run(encrypted(DownstreamTls(common, require_client_certificate=True), port))
+    assert not refused(proxy.port, AUTHORITY.client(CERTIFICATE))
+    assert refused(proxy.port, AUTHORITY.client(None))
+
+
 def test_a_missing_secret_lets_nobody_in_until_it_comes(proxy: Proxy, servers: Servers) -> None:
     _, port = servers.http()
     config = encrypted(MUTUAL, port)
@@ -165,8 +201,8 @@ def test_a_new_certificate_is_for_new_connections_and_old_ones_go_on(proxy: Prox
 
 @pytest.mark.parametrize("broken", ["no key", "no certificate", "no roots"])
 def test_secrets_that_are_none_are_refused_without_being_told(proxy: Proxy, servers: Servers, broken: str) -> None:
+    from mesh_api.config.secrets import TlsCertificate, TrustedRoots
     from mesh_proxy import ipc
-    from mesh_proxy.tls.secrets import TlsCertificate, TrustedRoots
 
     _, port = servers.http()
     secrets = {

@@ -64,11 +64,10 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
         f"{AT_ROUTE}.route.retry_policy.retry_options_predicates: not supported",
     ),
     ("routes", route(route={"cluster_header": "x"}), f"{AT_ROUTE}.route: cluster_header is not supported"),
-    ("routes", route(match={"connect_matcher": {}}), f"{AT_ROUTE}.match: connect_matcher is not supported"),
     (
         "routes",
-        route(request_headers_to_add=[{"header": {"key": "a"}, "append_action": "ADD_IF_ABSENT"}]),
-        f"{AT_ROUTE}.request_headers_to_add[0].append_action: ADD_IF_ABSENT is not supported",
+        route(match={"path_match_policy": {"name": "x"}}),
+        f"{AT_ROUTE}.match: path_match_policy is not supported",
     ),
     (
         "routes",
@@ -99,7 +98,18 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     (
         "clusters",
         {"name": "c", "transport_socket": upstream_tls(tls_certificates=[{"private_key": {"filename": "k"}}])},
-        "cluster c: transport_socket.typed_config.common_tls_context.tls_certificates: not supported",
+        "cluster c: transport_socket.typed_config.common_tls_context.tls_certificates[0].certificate_chain: is missing",
+    ),
+    (
+        "clusters",
+        {"name": "c", "transport_socket": upstream_tls(validation_context={"trusted_ca": {"inline_string": ""}})},
+        "cluster c: transport_socket.typed_config.common_tls_context.validation_context.trusted_ca.inline_string: is empty",
+    ),
+    (
+        "clusters",
+        {"name": "c", "transport_socket": upstream_tls(validation_context={"crl": {"environment_variable": "X"}})},
+        "cluster c: transport_socket.typed_config.common_tls_context.validation_context.crl: environment_variable is not"
+        " supported: use filename, inline_bytes or inline_string",
     ),
     (
         "clusters",

@@ -13,8 +13,6 @@ from mesh_control.compiler.moves import Moves, moves
 from mesh_control.proxies import Proxy, proxy_of
 from mesh_control.services import Health, Service, Workload
 from mesh_control.world import World
-from mesh_policy.mesh_config import read_mesh_config
-from mesh_simulation import Mesh
 from tests.support import istiod_cases
 
 FILES = istiod_cases.FILES
@@ -59,7 +57,7 @@ EACH = pytest.mark.parametrize("file", FILES, ids=[file.stem for file in FILES])
 
 
 def world_of(case: istiod_cases.Case) -> World:
-    return Mesh.read([("case", case.objects)], mesh_config=read_mesh_config(case.mesh, "mesh")).world
+    return case.world
 
 
 @EACH

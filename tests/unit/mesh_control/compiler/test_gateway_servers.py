@@ -22,7 +22,6 @@ RULES = HEAD + (
     "  tcp: [{match: [{port: 9000}], route: [{destination: {host: postgres.default.svc.cluster.local}}]}]\n"
     "  tls: [{match: [{sniHosts: [a.example]}], route: [{destination: {host: postgres.default.svc.cluster.local}}]}]\n"
 )
-LIMITED = Node(GATEWAY.id, metadata=GATEWAY.metadata, user_agent="meshwright 1")
 
 
 def gateway(name: str, *servers: str) -> str:
@@ -131,13 +130,6 @@ def test_how_tls_is_taken(
     assert chain.tls is not None
     assert (chain.tls.common.certificates, chain.tls.common.validation) == (certificates, validation)
     assert (chain.tls.require_client_certificate, chain.tls.common.alpn) == (asked, ("h2", "http/1.1"))
-
-
-def test_a_limited_proxy_opens_what_needs_no_tls() -> None:
-    servers = server(80, "HTTP"), server(443, "HTTPS", "a.example", SIMPLE, "q"), server(9000, "TCP", name="r")
-    config = compiled(RULES + gateway("one", *servers), LIMITED)
-    assert [listener.name for listener in config.listeners] == ["0.0.0.0_80", "0.0.0.0_9000"]
-    assert [found.name for found in config.routes] == ["http.80"]
 
 
 def test_a_proxy_that_may_not_bind_low_ports_leaves_them_out() -> None:

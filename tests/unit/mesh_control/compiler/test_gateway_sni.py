@@ -1,6 +1,5 @@
 """Gateways that hand the mesh's own TLS on: their chains, and the clusters that these lead to."""
 
-from mesh_api.node import Node
 from tests.unit.mesh_control.worlds import GATEWAY, compiled
 
 OBJECTS = """
@@ -33,9 +32,3 @@ def test_a_cluster_by_name_has_the_hosts_that_take_the_meshs_tls() -> None:
     assert [str(host.address) for locality in hosts.localities for host in locality.endpoints] == ["10.0.0.1:80"]
     assert "istio" in chain.match.application_protocols
     assert config.missing() == ()
-
-
-def test_a_limited_proxy_gets_none_of_it() -> None:
-    config = compiled(OBJECTS, Node(GATEWAY.id, metadata=GATEWAY.metadata, user_agent="meshwright 1"))
-    assert config.listeners == ()
-    assert not [cluster for cluster in config.clusters if cluster.name.startswith("outbound_")]

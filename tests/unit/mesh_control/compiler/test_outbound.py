@@ -1,10 +1,10 @@
-"""Outbound listeners of sidecars, for proxies that look into connections and for those that do not."""
+"""Listeners of sidecars, for proxies that have an identity and for those that have none."""
 
 from dataclasses import replace
 
-from mesh_api.config import FilterChainMatch, ListenerFilter
-from mesh_control.services import Protocol
-from tests.unit.mesh_control.worlds import STORE, ServicePort, by_name, compiled, service
+from mesh_api.config import ListenerFilter
+from mesh_api.node import Node
+from tests.unit.mesh_control.worlds import STORE, by_name, compiled
 
 OUTSIDE = "---\n".join(
     f"apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {{name: {name}}}\n"
@@ -22,26 +22,6 @@ def test_services_with_tls_share_a_port_by_the_servers_name() -> None:
     assert listener.default_filter_chain is not None
 
 
-def test_a_proxy_that_does_not_inspect_takes_every_connection_of_a_port_alike() -> None:
-    listeners = by_name(compiled(OUTSIDE, PLAIN).listeners)
-    assert "0.0.0.0_443" not in listeners  # passes through
-    http = listeners["0.0.0.0_8380"]
-    assert [chain.match for chain in http.filter_chains] == [FilterChainMatch()]
-    assert (http.listener_filters, http.default_filter_chain) == ((), None)
-
-
-def test_a_proxy_without_http2_carries_grpc_as_bytes() -> None:
-    grpc = service("grpc", ServicePort("grpc", 50051, Protocol.GRPC, 50051), addresses=("10.96.0.1",))
-    config = compiled(node=PLAIN, services=(grpc,))
-    assert by_name(config.clusters)["outbound|50051||grpc.default.svc.cluster.local"].http.protocol == "http1"
-    listener = by_name(config.listeners)["10.96.0.1_50051"]
-    assert listener.filter_chains[0].filter.cluster == "outbound|50051||grpc.default.svc.cluster.local"
-    assert config.routes == ()
-    full = compiled(services=(grpc,))
-    assert by_name(full.clusters)["outbound|50051||grpc.default.svc.cluster.local"].http.protocol == "http2"
-    assert [table.name for table in full.routes] == ["50051"]
-
-
 def test_the_capture_port_leads_nowhere() -> None:
     node = replace(STORE, metadata={"CAPTURE_PORTS": {"outbound": 15101.0, "inbound": 15106.0}})
     listeners = by_name(compiled(node=node).listeners)
@@ -52,11 +32,37 @@ def test_the_capture_port_leads_nowhere() -> None:
     assert listeners["virtualInbound"].filter_chains[0].match.destination_port == 15106
 
 
-def test_inbound_has_a_chain_for_each_port_of_the_workload() -> None:
-    inbound = by_name(compiled(node=PLAIN).listeners)["virtualInbound"]
-    assert [chain.name for chain in inbound.filter_chains] == [
-        "virtualInbound-blackhole",
-        "0.0.0.0_8480",
-        "virtualInbound",
-    ]
-    assert by_name(compiled(node=PLAIN).clusters)["inbound|8480||"].bind_address == "127.0.0.6"
+def ways(node: Node, **metadata: object) -> list[tuple[str, str, bool]]:
+    """Name and transport of the inbound chains, and whether TLS ends there."""
+    node = replace(node, metadata={**node.metadata, **metadata})
+    inbound = by_name(compiled(node=node).listeners)["virtualInbound"]
+    return [(chain.name, chain.match.transport_protocol, chain.tls is not None) for chain in inbound.filter_chains]
+
+
+def test_inbound_has_chains_for_each_port_of_the_workload() -> None:
+    of_port = [way for way in ways(STORE) if way[0] == "0.0.0.0_8480"]
+    assert of_port == [("0.0.0.0_8480", "tls", True), ("0.0.0.0_8480", "raw_buffer", False)]
+    assert by_name(compiled().clusters)["inbound|8480||"].bind_address == "127.0.0.6"
+
+
+def test_our_own_proxy_gets_the_same_when_it_has_an_identity() -> None:
+    assert ways(PLAIN, HAS_IDENTITY=True) == ways(STORE)
+
+
+def test_a_proxy_without_an_identity_ends_no_tls_and_begins_none() -> None:
+    assert not any(ends for _, _, ends in ways(PLAIN))
+    assert {name for name, _, _ in ways(PLAIN)} == {name for name, _, _ in ways(STORE)}
+    order = "outbound|8380||order.default.svc.cluster.local"
+    assert by_name(compiled().clusters)[order].tls_matches
+    assert not by_name(compiled(node=PLAIN).clusters)[order].tls_matches
+
+
+STRICT = (
+    "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: default, namespace: istio-system}\n"
+    "spec: {mtls: {mode: STRICT}}\n"
+)
+
+
+def test_where_tls_must_be_a_proxy_without_an_identity_lets_nobody_in() -> None:
+    inbound = by_name(compiled(STRICT, PLAIN).listeners)["virtualInbound"]
+    assert all(chain.tls for chain in inbound.filter_chains if chain.name == "0.0.0.0_8480")

@@ -25,6 +25,12 @@ def checked(fields: list[Field]) -> list[Field]:
 
 
 ROWS = [
+    ("only where there is none, there", ["a: 1"], (HeaderValue("a", "2", only="ABSENT"),), (), ["a: 1"]),
+    ("only where there is none, absent", [], (HeaderValue("a", "2", only="ABSENT"),), (), ["a: 2"]),
+    ("only where there is one, there", ["a: 1"], (HeaderValue("a", "2", only="PRESENT"),), (), ["a: 2"]),
+    ("only where there is one, absent", [], (HeaderValue("a", "2", only="PRESENT"),), (), []),
+    ("without a value", ["a: 1"], (HeaderValue("a", ""), HeaderValue("b", "%REQ(X-NONE)%")), (), ["a: 1"]),
+    ("kept without a value", ["a: 1"], (HeaderValue("a", "", keep_empty=True),), (), ["a: "]),
     ("set, absent", ["a: 1"], (HeaderValue("X-B", "2"),), (), ["a: 1", "x-b: 2"]),
     ("set, there twice", ["b: 1", "a: 1", "B: 3"], (HeaderValue("b", "2"),), (), ["a: 1", "b: 2"]),
     ("append, absent", ["a: 1"], (HeaderValue("b", "2", append=True),), (), ["a: 1", "b: 2"]),

@@ -1,11 +1,15 @@
 """The store, as conversations with a control plane on one side and workers on the other."""
 
+from dataclasses import replace
+
 import pytest
 
 from mesh_api.config import (
     Cluster,
     ClusterLoadAssignment,
     ClusterType,
+    CommonTls,
+    DownstreamTls,
     Endpoint,
     FilterChain,
     HttpConnectionManager,
@@ -14,6 +18,7 @@ from mesh_api.config import (
     ProxyConfig,
     RouteConfiguration,
     RouterFilter,
+    SecretSource,
     SocketAddress,
     TcpProxy,
 )
@@ -21,9 +26,12 @@ from mesh_api.node import Node
 from mesh_api.xds.encode import encode_resource
 from mesh_api.xds.errors import DecodeError
 from mesh_api.xds.resources import BY_CONFIG, Resource, resource_name
+from mesh_api.xds.secrets import encode_certificate
 from mesh_api.xds.session import Known, Request, Response
-from mesh_api.xds.type_urls import CLUSTER, ENDPOINT, LISTENER, ROUTE
-from mesh_proxy.supervisor.config_store import MAX_REASON, ConfigStore
+from mesh_api.xds.type_urls import ADS_ORDER, CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET
+from mesh_proxy.supervisor.config_store import MAX_REASON, ConfigStore, Judge
+from mesh_proxy.tls.contexts import check
+from tests.support.authority import Authority
 
 NODE = Node("sidecar~10.0.0.1~order-1.default~default.svc.cluster.local")
 
@@ -57,8 +65,8 @@ def broken(type_url: str, nonce: str, name: str) -> Response:
 class Proxy:
     """A store whose workers take what is complete, one snapshot at a time."""
 
-    def __init__(self, static: ProxyConfig | None = None) -> None:
-        self.store = ConfigStore(NODE, static or ProxyConfig())
+    def __init__(self, static: ProxyConfig | None = None, judge: Judge = lambda secret: None) -> None:
+        self.store = ConfigStore(NODE, static or ProxyConfig(), judge=judge)
         self.first = self.store.connect()
 
     def receive(self, *responses: Response) -> list[Request]:
@@ -293,3 +301,77 @@ def test_stream_starts_anew_from_what_is_accepted() -> None:
     assert again[0] == Request(CLUSTER, "v-c1", node=NODE)
     assert proxy.store.next_snapshot() is None
     assert {request.type_url for request in again} >= {BY_CONFIG[Listener].type_url, ENDPOINT, ROUTE}
+
+
+# Secrets.
+
+AUTHORITY = Authority()
+
+
+def secured(name: str, *secrets: str) -> Listener:
+    tls = DownstreamTls(CommonTls(tuple(SecretSource(secret) for secret in secrets)))
+    return replace(listener(name), filter_chains=(FilterChain(TcpProxy("t", "a"), tls=tls),))
+
+
+def secrets(nonce: str, **content: bytes) -> Response:
+    """Each as its name with its serialized form."""
+    return Response(SECRET, f"v-{nonce}", nonce, tuple(sorted(content.items())))
+
+
+def good(name: str) -> bytes:
+    made = AUTHORITY.certificate("a.example")
+    return encode_certificate(name, made.chain, made.key)
+
+
+def test_secrets_are_asked_for_by_name_and_count_at_once() -> None:
+    proxy = Proxy()
+    sent = proxy.receive(*FULL[:2], response(LISTENER, "l1", secured("l", "web")))
+    assert Request(SECRET, resource_names=("web",)) in sent
+    assert proxy.running.listeners == (
+        secured("l", "web"),
+    )  # it runs, and refuses connections until the secret is there
+    assert proxy.receive(secrets("s1", web=good("web"))) == [Request(SECRET, "v-s1", "s1", ("web",))]
+    assert set(proxy.store.streamed) == {"web"}
+    sent = proxy.receive(response(LISTENER, "l2", secured("l", "web", "shop")))
+    assert Request(SECRET, "v-s1", "s1", ("shop", "web")) in sent
+    assert proxy.store.accepted().keys() == set(ADS_ORDER)  # no secret is kept on the disk
+
+
+def test_a_broken_secret_is_refused_by_name_and_holds_up_no_other() -> None:
+    proxy = Proxy(judge=check)
+    proxy.receive(*FULL[:2], response(LISTENER, "l1", secured("l", "shop", "web")), secrets("s1", web=good("web")))
+    former = proxy.store.streamed["web"]
+    (nack,) = proxy.receive(secrets("s2", web=encode_certificate("web", b"SECRET", b"SECRET"), shop=good("shop")))
+    assert (nack.version_info, nack.nonce) == ("v-s1", "s2")
+    assert nack.error_detail is not None
+    assert "the secret web is no certificate with its key" in nack.error_detail
+    assert "SECRET" not in nack.error_detail
+    assert proxy.store.streamed["web"] == former
+    assert set(proxy.store.streamed) == {"shop", "web"}
+    assert SECRET in proxy.store.errors
+    proxy.receive(secrets("s3", web=good("web"), shop=good("shop")))
+    assert SECRET not in proxy.store.errors
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"\xff", "a secret that cannot be read"),
+        (b"", "nothing is not supported: expected tls_certificate or validation_context"),
+    ],
+)
+def test_what_is_no_secret_is_refused(content: bytes, reason: str) -> None:
+    proxy = Proxy()
+    proxy.receive(*FULL[:2], response(LISTENER, "l1", secured("l", "web")))
+    (nack,) = proxy.receive(secrets("s1", web=content))
+    assert reason in (nack.error_detail or "")
+
+
+def test_the_same_again_has_another_number() -> None:
+    proxy = Proxy()
+    proxy.receive(*FULL)
+    before = proxy.store.in_force
+    again = proxy.store.again()
+    assert before is not None
+    assert (again.config, again.versions, again.nonces) == (before.config, before.versions, {})
+    assert again.number > before.number

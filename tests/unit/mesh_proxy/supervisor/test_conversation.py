@@ -1,6 +1,7 @@
 """The store and a real session of a control plane, with workers that take their time and sometimes refuse."""
 
 from collections import deque
+from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -22,7 +23,7 @@ from mesh_api.config import (
 )
 from mesh_api.node import Node
 from mesh_api.xds.encode import encode_resources
-from mesh_api.xds.session import AdsServer, Output, Request, Response
+from mesh_api.xds.session import AdsServer, DeltaResponse, DeltaServer, Response
 from mesh_api.xds.type_urls import LISTENER
 from mesh_proxy.supervisor.config_store import ConfigStore, Snapshot
 
@@ -57,15 +58,20 @@ CONFIGURATIONS = st.builds(configuration, st.dictionaries(NAMES, PORTS), st.dict
 class Conversation(RuleBasedStateMachine):
     """Requests and responses wait in order; one snapshot at a time is with the workers; the stream may break."""
 
+    delta = False
+
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
         self.version = 0
         self.wanted: ProxyConfig | None = None
-        self.store = ConfigStore(NODE, ProxyConfig())
+        self.store = self.made()
         self.applying: Snapshot | None = None
-        self.up: deque[Request] = deque()
-        self.down: deque[Response] = deque()
+        self.up: deque[Any] = deque()
+        self.down: deque[Any] = deque()
+
+    def made(self) -> ConfigStore:
+        return ConfigStore(NODE, ProxyConfig(), delta=self.delta)
 
     @initialize()
     def first_stream(self) -> None:
@@ -73,7 +79,7 @@ class Conversation(RuleBasedStateMachine):
 
     @rule()
     def connect(self) -> None:
-        self.server = AdsServer("s")
+        self.server: Any = DeltaServer("s") if self.delta else AdsServer("s")
         self.up, self.down = deque(), deque()
         if self.wanted is not None:
             self.emit(self.server.push(encode_resources(self.wanted), str(self.version), self.now))
@@ -83,13 +89,13 @@ class Conversation(RuleBasedStateMachine):
     def restart(self) -> None:
         """A new process takes up what the one before had kept."""
         kept = self.store.accepted()
-        self.store = ConfigStore(NODE, ProxyConfig())
+        self.store = self.made()
         self.store.restore(kept)
         self.applying = None
         self.connect()
 
-    def emit(self, outputs: list[Output]) -> None:
-        self.down.extend(output for output in outputs if isinstance(output, Response))
+    def emit(self, outputs: list[Any]) -> None:
+        self.down.extend(output for output in outputs if isinstance(output, Response | DeltaResponse))
 
     @rule(config=CONFIGURATIONS)
     def push(self, config: ProxyConfig) -> None:
@@ -167,5 +173,13 @@ class Conversation(RuleBasedStateMachine):
         assert self.store.errors == {}
 
 
-Conversation.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+class DeltaConversation(Conversation):
+    """The same, in the delta protocol."""
+
+    delta = True
+
+
+for machine in (Conversation, DeltaConversation):
+    machine.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
 TestConversation = Conversation.TestCase
+TestDeltaConversation = DeltaConversation.TestCase

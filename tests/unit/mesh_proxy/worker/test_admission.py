@@ -4,15 +4,15 @@ from typing import Any
 
 import pytest
 
-from mesh_api.config import HttpConnectionManager, RouteConfiguration, RouterFilter
+from mesh_api.config import HttpConnectionManager, RouteAction, RouteConfiguration, RouterFilter
 from mesh_proxy.protocol.http1 import Head
 from mesh_proxy.routing.table import RouteTable
 from mesh_proxy.snapshot import HttpChain
 from mesh_proxy.telemetry.record import Record
 from mesh_proxy.telemetry.stats import Counters
-from mesh_proxy.worker.admission import admit
+from mesh_proxy.worker.admission import admit, may_upgrade
 from mesh_proxy.worker.context import RequestIds
-from tests.unit.mesh_proxy.making import head
+from tests.unit.mesh_proxy.making import compiled, head, route
 
 STRANGER = b"203.0.113.9:4711"
 
@@ -51,12 +51,11 @@ def test_the_authority_of_a_whole_url_counts() -> None:
 @pytest.mark.parametrize(
     ("request_head", "refusal"),
     [
-        (head("h:443", method="CONNECT"), (404, "route_not_found")),
+        (head("h>:443", method="CONNECT"), (400, "http.invalid_authority")),
         (head("*", method="OPTIONS"), (404, "absolute_path_rejected")),
         (head("ftp://h/x"), (400, "http1.codec_error")),
-        (head("/", "Connection: upgrade", "Upgrade: chess"), (403, "upgrade_failed")),
     ],
-    ids=["connect", "asterisk", "another scheme", "unknown upgrade"],
+    ids=["connect", "asterisk", "another scheme"],
 )
 def test_what_cannot_be_routed_is_refused(request_head: Head, refusal: tuple[int, str]) -> None:
     assert admitted(request_head) == refusal
@@ -66,6 +65,45 @@ def test_an_upgrade_that_is_allowed_ends_the_connection_with_it() -> None:
     request = head("/", "Connection: upgrade", "Upgrade: websocket")
     assert admitted(request) == (0, "")
     assert (request.upgrade, request.close) == (b"websocket", True)
+
+
+def test_a_tunnel_has_an_authority_and_no_path() -> None:
+    request = head("other:443", method="CONNECT")
+    assert admitted(request, normalize_path=True) == (0, "")
+    assert (request.host, request.path, request.target, request.upgrade) == (b"other:443", b"", b"", b"connect")
+
+
+@pytest.mark.parametrize(
+    ("route_of", "allowed"),
+    [({}, True), ({"upgrades_off": ("WebSocket",)}, False), ({"upgrades": ("chess",)}, True)],
+)
+def test_a_route_may_forbid_what_is_allowed_elsewhere(route_of: dict[str, Any], allowed: bool) -> None:
+    config = HttpConnectionManager("s", (RouterFilter(),), upgrades=("websocket",))
+    chain = HttpChain(config, RouteTable(RouteConfiguration("r")), (), Counters("http.s"))
+    request = head("/", "Connection: upgrade", "Upgrade: websocket")
+    assert may_upgrade(request, compiled(route("/", RouteAction("c", **route_of))), chain) is allowed
+
+
+@pytest.mark.parametrize(
+    ("authority", "mode", "dot", "stripped_to"),
+    [
+        ("h:80", "", False, b"h:80"),
+        ("h:80", "MATCHING", False, b"h"),
+        ("h:81", "MATCHING", False, b"h:81"),
+        ("h:81", "ANY", False, b"h"),
+        ("[::1]:80", "ANY", False, b"[::1]"),
+        ("[::1]", "ANY", False, b"[::1]"),
+        ("h.", "", True, b"h"),
+        ("h.:81", "", True, b"h:81"),
+        ("h.:81", "ANY", True, b"h"),
+    ],
+)
+def test_what_is_dropped_of_an_authority(authority: str, mode: str, dot: bool, stripped_to: bytes) -> None:
+    request = head("/", host=authority)
+    config = HttpConnectionManager("s", (RouterFilter(),), strip_port=mode, strip_trailing_host_dot=dot)
+    chain = HttpChain(config, RouteTable(RouteConfiguration("r")), (), Counters("http.s"))
+    assert admit(request, chain, STRANGER, RequestIds(), Record(0.0, 0.0), port=80) is None
+    assert request.host == stripped_to
 
 
 CERTIFICATE = "X-Forwarded-Client-Cert: URI=spiffe://cluster.local/ns/default/sa/admin"

@@ -29,7 +29,7 @@ def told(named: Value, policies: str = "", node: str = "node-a") -> list[tuple[s
     world = World.of(services, workloads, load_documents(policies, "test") if policies else ())
     client = Node(
         "sidecar~10.0.0.9~client-1.default~default.svc.cluster.local",
-        metadata={"NAMESPACE": "default", "NODE_NAME": node},
+        metadata={"NAMESPACE": "default", "NODE_NAME": node, "CLUSTER_ID": "Kubernetes"},
     )
     (found,) = compile_proxy(world, proxy_of(client)).endpoints
     return [(host.address.address, host.health.value) for group in found.localities for host in group.endpoints]

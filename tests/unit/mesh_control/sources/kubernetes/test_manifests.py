@@ -65,9 +65,9 @@ def test_endpoints_count_where_no_slice_does() -> None:
     assert [w.address for w in world(service("books"), older, listed).members[HOST]] == ["192.0.2.9"]
 
 
-def test_a_name_for_another_service_is_its_alias_and_one_for_the_outside_is_left_out() -> None:
+def test_a_name_for_another_service_is_its_alias() -> None:
     alias = service("old", type="ExternalName", externalName=HOST)
     outside = service("www", type="ExternalName", externalName="www.example.com")
-    found = manifests.parts([service("books"), alias, outside])
+    found = World.of(manifests.parts([service("books"), alias, outside]).services)
     assert [item.aliases for item in found.services] == [(("old.default.svc.cluster.local", "default"),)]
-    assert found.left_out == ("Service default/www of type ExternalName",)
+    assert [item.stands_for for item in found.aliases] == [HOST, "www.example.com"]

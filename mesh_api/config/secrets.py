@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class TlsCertificate:
-    """A certificate with those above it, and its key; PEM."""
+    """A certificate with those above it, and its key; PEM. ``staple`` is what its authority says of it (OCSP, DER)."""
 
     name: str
     chain: bytes
     key: bytes = field(repr=False)
+    staple: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,14 @@
+"""Authorities of requests: their port, and the dot that may end their name (``strip_*`` of Envoy's connection manager)."""
+
+
+def stripped(authority: bytes, mode: str, port: int, dot: bool) -> bytes:
+    """The authority without its port, where ``mode`` is ``ANY``, or ``MATCHING`` and it is ``port``; and with ``dot`` without
+    the dot that ends its name."""
+    name, colon, tail = authority.rpartition(b":")
+    if not colon or not tail.isdigit() or (b":" in name and not name.endswith(b"]")):
+        name, colon, tail = authority, b"", b""
+    if dot and name.endswith(b"."):
+        name = name[:-1]
+    if mode == "ANY" or (mode and tail == b"%d" % port):
+        return name
+    return name + colon + tail

@@ -1,0 +1,53 @@
+"""Every case on a real Envoy and on ours: the same comes of it, but for what the case says."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.parity.case_files import Case, CaseFile, features, of_feature
+from tests.parity.outcomes import Outcome, judged
+from tests.parity.refusals import taken
+from tests.parity.sides import run_on_both
+
+pytestmark = pytest.mark.integration
+
+FILES = [file for folder in features() for file in of_feature(folder)]
+ROWS = [(file, case) for file in FILES for case in file.cases if not file.refused]
+
+
+class Found(NamedTuple):
+    """What came of every case on Envoy and on ours, by file and case; and which configurations ours refuses, and why."""
+
+    outcomes: dict[tuple[str, str], tuple[Outcome, Outcome]]
+    refused: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def found(envoy: Path, tmp_path_factory: pytest.TempPathFactory) -> Found:
+    folder = tmp_path_factory.mktemp("parity")
+    files, refused = taken(FILES, folder)
+    cases = [(file, case) for file in files for case in file.cases]
+    both = run_on_both(envoy, folder, files, cases)
+    outcomes = zip(cases, both.envoy, both.ours, strict=True)
+    return Found({(file.key, case.name): (envoys, ours) for (file, case), envoys, ours in outcomes}, refused)
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(("file", "case"), ROWS, ids=[f"{file.folder}/{file.name}: {case.name}" for file, case in ROWS])
+def test_what_comes_of_it_on_envoy_comes_of_it_here(found: Found, file: CaseFile, case: Case) -> None:
+    assert file.key not in found.refused, found.refused[file.key]
+    envoy, ours = found.outcomes[file.key, case.name]
+    judgement = judged(case, envoy, ours)
+    assert not judgement.left, "\n".join(f"{name}: Envoy {a!r}, ours {b!r}" for name, (a, b) in judgement.left.items())
+    assert not judgement.gone, f"no longer different: {judgement.gone}"
+    if judgement.faults:
+        pytest.xfail("; ".join(dict.fromkeys(judgement.faults.values())))
+
+
+@pytest.mark.parametrize(
+    "file", [file for file in FILES if file.refused], ids=lambda file: f"{file.folder}/{file.name}"
+)
+def test_what_is_said_to_be_refused_is_refused(found: Found, file: CaseFile) -> None:
+    assert file.key in found.refused, f"taken now: {file.refused}"
+    pytest.xfail(file.refused)

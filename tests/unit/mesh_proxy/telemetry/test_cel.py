@@ -1,0 +1,82 @@
+"""Expressions about a record; what a real Envoy makes of them stands beside the access logs' integration tests."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mesh_proxy.telemetry.cel import compile_expression
+from mesh_proxy.telemetry.operators import FormatError
+from mesh_proxy.telemetry.record import Record
+from tests.unit.mesh_proxy.making import head
+
+
+def record() -> Record:
+    made = Record(1.0, 0.0)
+    made.request, made.path, made.status = head("/a?b=c", "x-a: value"), b"/a?b=c", 404
+    return made
+
+
+HOLDS = [
+    ("true", True),
+    ("!true || false", False),
+    ("response.code == 404", True),
+    ("response.code == 404.0", False),
+    ("response.code + 0", None),
+    ("response.code >= 400 && response.code < 500", True),
+    ("response.code", False),
+    ("request.headers['x-a'].startsWith('val')", True),
+    ("request.headers['none'] == 'a' || true", True),
+    ("true || request.headers['none'] == 'a'", True),
+    ("request.headers['none'] == 'a' || false", False),
+    ("false && request.headers['none'] == 'a' || true", True),
+    ("!(request.headers['none'] == 'a')", False),
+    ("has(response.code) && !has(connection.tls_version)", True),
+    ("request.path in ['/a?b=c', 'x']", True),
+    ("'x' in request.path", False),
+    ("size('abc') == 3 && 'abc'.size() == 3", True),
+    ("-1 < 0", True),
+    ("'a' < 1", False),
+    ("[1, 2][1] == 2", True),
+    ("[1, 2][7] == 2", False),
+    (r"'a\n\'' == " + '"a\\n\'"', True),
+    (r"r'\d' == '\\d'", True),
+    ("'abc'.matches('[')", False),
+    ("((((response.code == 404))))", True),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), [row for row in HOLDS if row[1] is not None])
+def test_an_expression_holds_or_does_not(text: str, expected: bool) -> None:
+    assert compile_expression(text)(record()) is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "'the end' is not supported there"),
+        ("response.code +", "'+' is not supported there"),
+        ("response.code + 1 > 2", "'+' is not supported there"),
+        ("response.nothing == 1", "the attribute response.nothing is not supported"),
+        ("filter_state['x'] == 'y'", "filter_state is not supported"),
+        ("request.path.lower() == 'a'", "')' is not supported there"),
+        ("request.path.lower('a') == 'a'", "the function lower is not supported"),
+        ("(true", "')' is missing before 'the end'"),
+        ("request.path.1", "'1' is no name"),
+        ("'open", '"\'open" is not understood'),
+        ("a ? b : c", "a is not supported"),
+        ("has(", "'the end' is not supported there"),
+    ],
+)
+def test_what_is_not_understood_is_refused_by_name(text: str, told: str) -> None:
+    with pytest.raises(FormatError) as caught:
+        compile_expression(text)
+    assert told in str(caught.value)
+
+
+@given(st.text(alphabet="ab.()[]'\"!&|<>=-1 ,rqe\\", max_size=30))
+def test_anything_is_refused_or_evaluated(text: str) -> None:
+    try:
+        holds = compile_expression(text)
+    except FormatError:
+        return
+    assert holds(record()) in (True, False)
