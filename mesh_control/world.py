@@ -329,7 +329,7 @@ def _one_for_each_host(services: Iterable[Service]) -> tuple[list[Service], list
         found.setdefault(service.hostname, []).append(service)
     first, rivals = [], []
     for same in found.values():
-        ranked = same if len(same) == 1 else sorted(same, key=_rank)
+        ranked = same if len(same) == 1 else sorted(sorted(same, key=repr), key=_rank)
         first.append(ranked[0])
         rivals += ranked[1:]
     return first, rivals

@@ -556,10 +556,11 @@ PATH_REWRITES = st.sampled_from([{}, {"prefix_rewrite": "/new"}]) | REGEX_REWRIT
 )
 HOST_REWRITES = st.sampled_from([{}, {"host_rewrite": "other.example"}, {"auto_host_rewrite": True}])
 ROUTE_ACTIONS = st.builds(
-    lambda destination, path, host, rest: c.RouteAction(**destination, **path, **host, **rest),
+    lambda destination, path, host, tunnel, rest: c.RouteAction(**destination, **path, **host, **tunnel, **rest),
     DESTINATIONS,
     PATH_REWRITES,
     HOST_REWRITES,
+    st.sampled_from([{}, {"ends_connect": True}, {"upgrades_off": ("chess", "CONNECT")}]),
     st.fixed_dictionaries(
         {
             "timeout": optional(SECONDS),
@@ -586,7 +587,6 @@ ROUTE_ACTIONS = st.builds(
                     copied_headers=st.sampled_from([(), ("x-a",)]),
                 )
             ),
-            "upgrades_off": st.sampled_from([(), ("chess", "CONNECT")]),
             "metadata_match": LABELS,
             "high_priority": st.booleans(),
         }
