@@ -154,9 +154,31 @@ class TlsConnection(Connection):
         self._emptied()  # also where OpenSSL itself was the one that waited
 
     def _shutdown(self) -> None:
-        """Says that nothing more comes (RFC 8446 6.1), and ends the stream below."""
-        self._say_end()
+        """Says that nothing more comes (RFC 8446 6.1), and ends the stream below; the other end may go on."""
+        said = self._end()
+        if said:
+            with contextlib.suppress(OSError):  # nobody is left to be told
+                os.write(self.descriptor, said)
         super()._shutdown()
+
+    def _end(self) -> bytes:
+        """The record that says so. Python has OpenSSL end the connection twice, and the second time OpenSSL takes what the
+        other end goes on to send for its own end, and loses it. So for that moment it works on a socket where nothing comes.
+        """
+        mine, its = socket.socketpair()
+        with mine, its:
+            its.setblocking(False)
+            mine.setblocking(False)
+            kept = os.dup(self.descriptor)
+            try:
+                os.dup2(its.fileno(), self.descriptor)
+                self._say_end()
+            finally:
+                os.dup2(kept, self.descriptor)
+                os.close(kept)
+            with contextlib.suppress(BlockingIOError):
+                return mine.recv(_RECORD)
+        return b""
 
     def _say_end(self) -> None:
         with contextlib.suppress(OSError, ValueError):  # the other end need not say it as well

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import socket
 import ssl
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -445,3 +446,20 @@ def test_bytes_are_relayed_over_tls_and_ends_are_told(proxy: Proxy, servers: Ser
         assert client.rest() == b""
         client.send(b"more")  # half-closed
         assert peer.exactly(4) == b"more"
+
+
+def test_what_a_client_goes_on_to_send_when_the_other_side_has_ended_is_not_lost(
+    proxy: Proxy, servers: Servers
+) -> None:
+    server = servers.manual()
+    chain = FilterChain(TcpProxy("t", "backend"), tls=DownstreamTls(SERVER))
+    proxy.run(ProxyConfig((Listener("l", ANY_PORT, (chain,)),), clusters=(cluster("backend", server.port),)), *SECRETS)
+    pieces = [bytes([number]) * 10_000 for number in range(200)]
+    for _ in range(5):
+        with TlsClient(proxy.port, AUTHORITY.client()) as client, server.accept() as peer:
+            sending = threading.Thread(target=lambda client=client: [client.send(piece) for piece in pieces])
+            sending.start()
+            assert peer.exactly(10_000) == pieces[0]
+            peer.end()
+            assert peer.exactly(199 * 10_000) == b"".join(pieces[1:])
+            sending.join()
