@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 import mesh_cli.commands
 from mesh_proxy.bootstrap import load_bootstrap
-from mesh_proxy.snapshot import Builder, Snapshot
+from mesh_proxy.snapshot import Builder, Snapshot, SnapshotError
 from tests.support.secret_server import Identity
 
 pytestmark = pytest.mark.integration
@@ -65,15 +65,18 @@ def test_a_real_envoy_takes_it(envoy: Path, tmp_path: Path, files: list[str], pr
 
 @pytest.mark.skipif(not INPUTS, reason="the inputs of the dumps are not here")
 @pytest.mark.parametrize("proxy", PROXIES)
-def test_our_proxy_runs_it(tmp_path: Path, proxy: str) -> None:
+def test_our_proxy_runs_it(tmp_path: Path, files: list[str], proxy: str) -> None:
     for source in INPUTS:
-        made = render(source, proxy, "--for", "ours")
+        made = render(source, proxy, "--for", "ours", *files)
         assert made.exit_code == 0, f"{source}: {made.output[-2000:]}"
         file = tmp_path / "bootstrap.yaml"
         file.write_text(made.stdout)
         bootstrap = load_bootstrap(file, cores=1)
         assert bootstrap.static.listeners or proxy == "gateway"
-        Builder(Snapshot(), lambda: 0.0).build(bootstrap.static)
+        try:
+            Builder(Snapshot(), lambda: 0.0, bootstrap.secrets).build(bootstrap.static)
+        except SnapshotError as error:  # servers that the request's host is asked for: refused when handed in, too
+            assert error.reason == "auto_sni = True is not supported yet"
 
 
 @pytest.mark.parametrize(

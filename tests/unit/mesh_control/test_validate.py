@@ -19,6 +19,8 @@ def document(text: str, name: str, namespace: str = "default") -> str:
 
 
 REFUSED = [
+    (RULE % "trafficPolicy: {tls: {mode: SIMPLE}}", "spec.trafficPolicy.tls.sni: is needed"),
+    (RULE % "trafficPolicy: {tls: {mode: SIMPLE, sni: a.b}}", "spec.trafficPolicy.tls.subjectAltNames: are needed"),
     (RULE % "trafficPolicy: {tunnel: {targetHost: a.b, targetPort: 1}}", "spec.trafficPolicy.tunnel: is not supported"),
     (RULE % "trafficPolicy: {proxyProtocol: {version: V1}}", "spec.trafficPolicy.proxyProtocol: is not supported"),
     (

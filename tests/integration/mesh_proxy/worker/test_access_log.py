@@ -115,10 +115,10 @@ LINES = {
     f"503 UC {BEFORE}{{connection_termination}} -": case(
         to(RouteAction("backend", timeout=0.0, retry=ISTIO_RETRY)), scripted(breaking_off)
     ),
-    "200 UC upstream_reset_after_response_started{connection_termination} -": case(to(), scripted(half_an_answer)),
+    "200 UPE upstream_reset_after_response_started{protocol_error} -": case(to(), scripted(half_an_answer)),
     f"503 UO {BEFORE}{{overflow}} -": case(to("full"), ok),
     "504 UT response_timeout -": case(to(RouteAction("backend", timeout=0.2)), scripted(silent)),
-    "504 UT upstream_per_try_timeout -": case(
+    "504 URX,UT upstream_per_try_timeout -": case(
         to(RouteAction("backend", timeout=0.0, retry=RetryPolicy(("reset",), 0, 0.2))), scripted(silent)
     ),
     "504 URX,UT upstream_per_try_timeout -": case(
