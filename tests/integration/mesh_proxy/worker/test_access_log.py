@@ -119,9 +119,6 @@ LINES = {
     f"503 UO {BEFORE}{{overflow}} -": case(to("full"), ok),
     "504 UT response_timeout -": case(to(RouteAction("backend", timeout=0.2)), scripted(silent)),
     "504 URX,UT upstream_per_try_timeout -": case(
-        to(RouteAction("backend", timeout=0.0, retry=RetryPolicy(("reset",), 0, 0.2))), scripted(silent)
-    ),
-    "504 URX,UT upstream_per_try_timeout -": case(
         to(RouteAction("backend", timeout=0.0, retry=RetryPolicy(("reset",), 1, 0.2))), scripted(silent)
     ),
     "503 URX via_upstream -": case(to(RouteAction("backend", timeout=0.0, retry=RetryPolicy(("5xx",), 2))), failing),
