@@ -129,7 +129,6 @@ class Router(User):
             request.reply(errors.OVERFLOW)
             return
         limits.active_requests += 1
-        self._attempts = 0
         self._prepare()
         if action is not None and action.mirrors:
             mirror(self._context, request.snapshot, action.mirrors, self.head, self._target, self._outgoing())
@@ -451,8 +450,7 @@ class Router(User):
             return
         counters.add("upstream_rq_retry")
         self._limits.active_retries += 1
-        told = rules.policy.rate_limited_back_off is not None and head is not None
-        pause = rules.told_pause(head, context.wall(), context.random) if told and head is not None else 0.0
+        pause = 0.0 if head is None else rules.told_pause(head, context.wall(), context.random)
         counters.add(f"upstream_rq_retry_backoff_{'ratelimited' if pause else 'exponential'}")
         pause = pause or rules.pause(self._attempts, context.random)
         self._retry_at = context.loop.now + max(pause, 0.001)
