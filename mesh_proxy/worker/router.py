@@ -455,8 +455,7 @@ class Router(Deadlines):
             return
         counters.add("upstream_rq_retry")
         self._limits.active_retries += 1
-        told = rules.policy.rate_limited_back_off is not None and head is not None
-        pause = rules.told_pause(head, context.wall(), context.random) if told and head is not None else 0.0
+        pause = 0.0 if head is None else rules.told_pause(head, context.wall(), context.random)
         counters.add(f"upstream_rq_retry_backoff_{'ratelimited' if pause else 'exponential'}")
         self._pause(pause or rules.pause(self._attempts, context.random))
 
