@@ -9,8 +9,9 @@ from stacks.machines.driver import DriverError
 from stacks.machines.system import locked
 
 FILE = "ssh-port"
-FIRST, COUNT = 22000, 8000
-"""Below the range that the kernel gives to outgoing connections."""
+FIRST, COUNT = 24000, 2000
+"""Above those of the stack ``laptop``, which may run beside the machines; below those that the kernel gives to outgoing
+connections."""
 
 
 def free(port: int) -> bool:

@@ -4,6 +4,8 @@ from pathlib import Path
 
 from stacks import laptop
 from stacks.environments.laptop import ENVIRONMENT, policies
+from stacks.machines.qemu import ports as qemu
+from tests.support import ports as tests_own
 
 SECRETS = {"vault_join_token": "token", "vault_postgresql_password": "password"}
 STATE = Path("/state")
@@ -14,6 +16,15 @@ def test_every_listener_is_on_loopback() -> None:
         for content in process.files.values():
             assert "0.0.0.0" not in str(content)
     assert [str(server.bind) for server in policies(ENVIRONMENT)[0].spec.servers] == ["127.0.0.1"]
+
+
+def test_its_ports_are_those_of_no_machine_and_of_no_test() -> None:
+    ports = {port for process in laptop.processes(ENVIRONMENT, STATE, SECRETS) for port in process.ports}
+    assert len(ports) > 10
+    machines = range(qemu.FIRST, qemu.FIRST + qemu.COUNT)
+    tests = range(tests_own.FIRST, tests_own.LAST + 1)
+    assert not set(machines) & set(tests)
+    assert [port for port in ports if port in machines or port in tests] == []
 
 
 def test_the_database_is_a_process_whose_password_stands_in_a_file_alone() -> None:
