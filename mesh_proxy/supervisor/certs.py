@@ -15,6 +15,7 @@ from mesh_api.config import (
     UpstreamTls,
 )
 from mesh_api.config.proxy_config import filter_chains
+from mesh_proxy.telemetry.certificates import serial_of
 
 INLINE: Final = "<inline>"
 _DAY: Final = 86400
@@ -82,7 +83,7 @@ def _described(pem: bytes, path: str, now: float, first: bool = False) -> Iterat
         left = (certificate.not_valid_after_utc.timestamp() - now) // _DAY
         yield {
             "path": path,
-            "serial_number": f"{certificate.serial_number:x}",
+            "serial_number": serial_of(certificate.serial_number),
             "subject_alt_names": list(_names(certificate)),
             "days_until_expiration": str(max(int(left), 0)),
             "valid_from": _written(certificate.not_valid_before_utc),

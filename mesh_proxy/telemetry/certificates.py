@@ -6,6 +6,11 @@ from functools import lru_cache
 from typing import Final
 
 
+def serial_of(number: int) -> str:
+    """A serial number as Envoy writes it: whole bytes in hexadecimal."""
+    return number.to_bytes((number.bit_length() + 7) // 8, "big").hex()
+
+
 class Certificate:
     """The parts of one certificate. Dates are seconds since 1970."""
 
@@ -17,9 +22,7 @@ class Certificate:
         from cryptography.hazmat.primitives.serialization import Encoding
 
         found = x509.load_der_x509_certificate(encoded)
-        self.serial = f"{found.serial_number:x}".encode()
-        if len(self.serial) % 2:
-            self.serial = b"0" + self.serial
+        self.serial = serial_of(found.serial_number).encode()
         self.issuer = found.issuer.rfc4514_string().encode()
         self.fingerprint_1 = hashlib.sha1(encoded, usedforsecurity=False).hexdigest().encode()
         self.fingerprint_256 = hashlib.sha256(encoded).hexdigest().encode()

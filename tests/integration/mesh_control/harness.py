@@ -108,7 +108,11 @@ class ControlPlane:
                 stdout=log,
                 stderr=log,
             )
-            assert b"READY=1" in notified.recv(4096)
+            try:
+                assert b"READY=1" in notified.recv(4096)
+            except BaseException:
+                self.kill()
+                raise
 
     def kill(self) -> None:
         """As a crash would."""
