@@ -1,4 +1,4 @@
-# `make` alone prints the targets. Settings: STACK, SCENARIO, PYTHON, TARGET_PYTHON, MESHWRIGHT_CACHE, ISTIOCTL.
+# `make` alone prints the targets. Settings: STACK, SCENARIO, PYTHON, TARGET_PYTHON, HOST_WHEEL, MESHWRIGHT_CACHE, ISTIOCTL.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 VENV := .venv

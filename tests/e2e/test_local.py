@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.stacks import ROOT, Stack, leftovers, missing, missing_machines, watched_processes
+from support.stacks import ROOT, Stack, leftovers, missing, missing_machines, not_compiled, watched_processes
 
 REASON = missing() or missing_machines()
+PLAIN = not_compiled()
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.timeout(1500),
@@ -131,6 +132,12 @@ def test_ansible_alone_finds_nothing_to_do(local: Environment, inventory: str, h
 def test_a_second_up_changes_nothing_and_is_quick(local: Environment) -> None:
     local.stack.pulumi("preview", "--expect-no-changes")
     assert "unchanged" in local.stack.run("tools/stack", "up", "local").stdout
+
+
+@pytest.mark.skipif(PLAIN != "", reason=PLAIN)
+def test_workers_are_compiled(local: Environment) -> None:
+    maps = local.stack.on("node1", "sh", "-c", "'cat /proc/$(pgrep -n -f mesh_proxy.worker)/maps'")
+    assert "mesh_proxy__mypyc" in maps
 
 
 def test_no_secret_stands_in_state_output_or_process_lists(local: Environment) -> None:

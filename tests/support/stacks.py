@@ -217,6 +217,15 @@ def missing() -> str | None:
     return None
 
 
+def not_compiled() -> str:
+    """Why hosts get no compiled wheel from this machine; empty: they do."""
+    asked = "from meshwright_tools import compiled; print(compiled.missing() or compiled.foreign('3.11'))"
+    settings = {**os.environ, "PYTHONPATH": str(ROOT / "tools")}
+    return subprocess.run(
+        [sys.executable, "-c", asked], capture_output=True, text=True, env=settings, check=True
+    ).stdout.strip()
+
+
 def missing_machines() -> str | None:
     """Why no machines can be made here; None when they can."""
     if os.geteuid() != 0:

@@ -25,6 +25,7 @@ INTERPRETED = {
     "mesh_proxy/bootstrap.py": "read once, by the supervisor",
     "mesh_proxy/checking.py": "run once, by hand",
     "mesh_proxy/document.py": "read once, by the supervisor",
+    "mesh_proxy/overload.py": "read once, by the supervisor",
     "mesh_proxy/static_secrets.py": "read once, by the supervisor",
     "mesh_proxy/ipc.py": "its messages are pickled",
     "mesh_proxy/support.py": "read once for each configuration",

@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import importlib.metadata
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from pathlib import Path
 from meshwright_tools import build_hook
 from meshwright_tools.checkout import Checkout, here
 from meshwright_tools.progress import Progress, StepError
-from meshwright_tools.wheelhouse import source_files
+from meshwright_tools.sources import source_files
 
 TESTS = ("tests/unit/mesh_proxy", "tests/integration/mesh_proxy")
 _KEPT = 3
@@ -65,7 +66,8 @@ def test(checkout: Checkout, tree_: Path, arguments: Sequence[str]) -> int:
     """Run tests (none named: :data:`TESTS`) with the tree's modules, in this process's folder and all that it starts."""
     named = [word for word in arguments if word.partition("::")[0].startswith("tests/")]
     command = [str(checkout.venv / "bin" / "python"), "-m", "pytest", "-o", f"pythonpath={tree_} tests ."]
-    command += [*arguments, *([] if named else TESTS)]
+    # Those of the wheels make environments of their own, which the modules of a tree would get into.
+    command += [*arguments, *([] if named else (*TESTS, "--ignore=tests/integration/mesh_proxy/packaging"))]
     settings = {**os.environ, **environment(tree_), "MESHWRIGHT_FORM": "compiled"}
     return subprocess.run(command, cwd=checkout.root, env=settings, check=False).returncode
 
@@ -77,6 +79,29 @@ def missing() -> str:
     if not Path(sysconfig.get_paths()["include"], "Python.h").is_file():
         return "Python's headers (Debian: apt-get install python3-dev)"
     return ""
+
+
+def foreign(python: str) -> str:
+    """Why what is compiled here is not for hosts with that Python on x86-64 Linux; empty: it is."""
+    own = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if own != python:
+        return f"they have Python {python}, and the environment here has {own} (PYTHON={python} makes one that fits)"
+    if sysconfig.get_platform() != "linux-x86_64":
+        return f"they are linux-x86_64, and this machine is {sysconfig.get_platform()}"
+    return ""
+
+
+def newer_libc(wheel_: Path, oldest: str) -> str:
+    """The version of glibc that the wheel's libraries need, where it is newer than that; else empty.
+
+    Symbols carry the version that brought them (``GLIBC_2.34``), and libraries list those that they use.
+    """
+    most = tuple(map(int, oldest.split(".")))
+    with zipfile.ZipFile(wheel_) as archive:
+        libraries = [name for name in archive.namelist() if name.endswith(".so")]
+        found = {match for name in libraries for match in re.findall(rb"GLIBC_(\d+)\.(\d+)", archive.read(name))}
+    newest = max((tuple(map(int, version)) for version in found), default=most)
+    return ".".join(map(str, newest)) if newest > most else ""
 
 
 @contextmanager

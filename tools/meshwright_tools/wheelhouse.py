@@ -1,8 +1,9 @@
 """The archive of wheels that hosts install from: our own, and every dependency of the lock ``host`` with its hash checked.
 
 The wheels are for the hosts' Python (``TARGET_PYTHON``, default 3.11 as in Debian 12) on x86-64 Linux, whatever Python runs
-here. Third-party wheels are kept by the lock's hash; ours are built anew when a source changed. The archive's bytes depend on
-its content alone, so an unchanged project gives an unchanged archive, and an unchanged host.
+here. Beside our plain wheel lies the compiled one, which hosts prefer, where this machine can build it for them;
+``HOST_WHEEL=plain`` leaves it out. Third-party wheels are kept by the lock's hash; ours are built anew when a source changed.
+The archive's bytes depend on its content alone, so an unchanged project gives an unchanged archive, and an unchanged host.
 """
 
 from __future__ import annotations
@@ -14,16 +15,19 @@ import os
 import shutil
 import sys
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
-from meshwright_tools import locks
+from meshwright_tools import compiled, locks
 from meshwright_tools.checkout import Checkout, here
 from meshwright_tools.progress import Progress, StepError
 from meshwright_tools.python_environment import installer_settings
+from meshwright_tools.sources import source_files
 
 PLATFORMS = ("manylinux_2_36_x86_64", "manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
 """Wheel platforms that Debian 12 (glibc 2.36) runs."""
+LIBC = "2.36"
+"""That of Debian 12."""
 ARCHIVE = "wheels.tar"
 
 
@@ -80,16 +84,6 @@ def third_party(checkout: Checkout, python: str, progress: Progress, environment
     return target
 
 
-def source_files(project: Path) -> Iterator[Path]:
-    """The files of a distribution that end up in its wheel, or decide on it."""
-    packages = sorted(
-        path for path in project.iterdir() if path.is_dir() and path.name.startswith(("mesh_", "meshwright_"))
-    )
-    for directory in packages:
-        yield from sorted(file for file in directory.rglob("*") if file.is_file() and file.suffix != ".pyc")
-    yield from (file for name in ("pyproject.toml", "README.md", "LICENSE") if (file := project / name).exists())
-
-
 def own_wheel(project: Path, checkout: Checkout, progress: Progress) -> Path:
     """Build the wheel of one of our distributions, unless the one at hand was built from these sources."""
     digest = hashlib.sha256()
@@ -109,6 +103,29 @@ def own_wheel(project: Path, checkout: Checkout, progress: Progress) -> Path:
         shutil.rmtree(stale)
     fresh.rename(target)
     return sorted(target.glob("*.whl"))[0]
+
+
+def compiled_wheel(checkout: Checkout, progress: Progress, python: str, environment: Mapping[str, str]) -> list[Path]:
+    """The compiled wheel, where one is wanted and can be had; else why not is told, and the plain one does.
+
+    Raises :class:`StepError` when compiling fails, or ``HOST_WHEEL`` is neither of its words.
+    """
+    wanted = environment.get("HOST_WHEEL", "compiled")
+    if wanted not in ("compiled", "plain"):
+        raise StepError(f"HOST_WHEEL={wanted}: write compiled (default), or plain")
+    if wanted == "plain":
+        return []
+    if lacking := compiled.missing() or compiled.foreign(python):
+        progress.say(f"==> hosts get the plain wheel, whose proxies need more CPU: {lacking}")
+        return []
+    try:
+        made = compiled.wheel(checkout, progress)
+    except StepError as error:
+        raise StepError(f"{error}; HOST_WHEEL=plain does without the compiled wheel") from None
+    if newest := compiled.newer_libc(made, LIBC):
+        progress.say(f"==> hosts get the plain wheel: what is compiled here needs glibc {newest}, and they have {LIBC}")
+        return []
+    return [made]
 
 
 def write_archive(wheels: list[Path], target: Path) -> bool:
@@ -149,6 +166,7 @@ def ensure(checkout: Checkout, progress: Progress, python: str, environment: Map
         for wheel in own:
             shutil.copy(wheel, checkout.root / "dist" / wheel.name)
         archive = checkout.state / ARCHIVE
+        own += compiled_wheel(checkout, progress, python, environment)
         changed = write_archive([*wheels, *own], archive)
     progress.say(f"==> {len(wheels) + len(own)} wheels are in {archive}{'' if changed else ' (unchanged)'}")
     return archive

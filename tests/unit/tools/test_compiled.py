@@ -1,6 +1,8 @@
 """What is compiled, and what decides on it."""
 
 import shutil
+import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -42,3 +44,21 @@ def test_the_libraries_depend_on_the_proxys_sources_and_the_wheel_on_all(tmp_pat
 def test_without_a_compiler_it_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda _name: None)
     assert "apt-get install gcc" in compiled.missing()
+
+
+def test_what_is_compiled_here_is_for_this_python_alone() -> None:
+    own = f"{sys.version_info.major}.{sys.version_info.minor}"
+    assert "they have Python 3.2" in compiled.foreign("3.2")
+    assert f"PYTHON={own}" not in compiled.foreign(own)
+
+
+@pytest.mark.parametrize(
+    ("symbols", "needed"),
+    [(b"GLIBC_2.2.5 GLIBC_2.34", ""), (b"GLIBC_2.34 GLIBC_2.38 GLIBC_2.4", "2.38"), (b"GLIBC_2.36", ""), (b"", "")],
+)
+def test_what_needs_a_newer_libc_than_hosts_have_is_found(tmp_path: Path, symbols: bytes, needed: str) -> None:
+    wheel = tmp_path / "a.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("mesh_proxy/a.so", b"\x7fELF" + symbols)
+        archive.writestr("mesh_proxy/text.py", b"GLIBC_9.9")
+    assert compiled.newer_libc(wheel, "2.36") == needed

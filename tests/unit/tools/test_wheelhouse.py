@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
-from meshwright_tools import wheelhouse
-from meshwright_tools.checkout import here
+import pytest
+from meshwright_tools import compiled, wheelhouse
+from meshwright_tools.checkout import Checkout, here
+from meshwright_tools.progress import Progress, StepError
+from meshwright_tools.sources import source_files
 
 LOCK = """\
 always==1.0 \\
@@ -52,6 +55,44 @@ def test_an_unchanged_archive_is_not_touched(tmp_path: Path) -> None:
 
 def test_every_package_of_the_distribution_decides_on_its_wheel() -> None:
     root = here().root
-    found = {file.relative_to(root).parts[0] for file in wheelhouse.source_files(root)}
+    found = {file.relative_to(root).parts[0] for file in source_files(root)}
     assert {"mesh_api", "mesh_cli", "mesh_control", "mesh_policy", "mesh_proxy", "pyproject.toml"} <= found
     assert "tools" not in found
+
+
+def built(checkout: Checkout, progress: Progress) -> Path:
+    return checkout.root / "compiled.whl"
+
+
+def refused(checkout: Checkout, progress: Progress) -> Path:
+    raise StepError("the compiler ran out of memory")
+
+
+def choice(tmp_path: Path, **settings: str) -> list[Path]:
+    return wheelhouse.compiled_wheel(Checkout(tmp_path, tmp_path), Progress(), "3.11", settings)
+
+
+def test_hosts_get_the_compiled_wheel_where_it_can_be_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("missing", "foreign", "newer_libc"):
+        monkeypatch.setattr(compiled, name, lambda *_: "")
+    monkeypatch.setattr(compiled, "wheel", built)
+    assert choice(tmp_path) == [tmp_path / "compiled.whl"]
+    assert choice(tmp_path, HOST_WHEEL="plain") == []
+    with pytest.raises(StepError, match="HOST_WHEEL=fast: write compiled"):
+        choice(tmp_path, HOST_WHEEL="fast")
+    monkeypatch.setattr(compiled, "newer_libc", lambda *_: "2.99")
+    assert choice(tmp_path) == []
+    assert "needs glibc 2.99" in capsys.readouterr().err
+    monkeypatch.setattr(compiled, "foreign", lambda _: "they have Python 3.11")
+    assert choice(tmp_path) == []
+    assert "whose proxies need more CPU: they have Python 3.11" in capsys.readouterr().err
+
+
+def test_where_compiling_fails_the_way_out_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("missing", "foreign"):
+        monkeypatch.setattr(compiled, name, lambda *_: "")
+    monkeypatch.setattr(compiled, "wheel", refused)
+    with pytest.raises(StepError, match="out of memory; HOST_WHEEL=plain does without"):
+        choice(tmp_path)

@@ -20,8 +20,11 @@ METADATA = {
 }
 
 
+PARTS = "app", "cluster", "name", "namespace", "revision", "service", "version"
+
+
 def parts(workload: Workload) -> tuple[str, ...]:
-    return tuple(getattr(workload, name) for name in Workload.__slots__)
+    return tuple(getattr(workload, name) for name in PARTS)
 
 
 def header(value: object) -> bytes:
