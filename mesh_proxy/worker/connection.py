@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from mesh_proxy.native import mypyc_attr
 from mesh_proxy.worker.loop import READ, WRITE, Loop, Waiter
+from mesh_proxy.worker.splicing import MOST, Pipe
 
 RECEIVE: Final = 65536
 HIGH: Final = 262144
@@ -32,6 +33,9 @@ class Owner(Waiter):
     def on_data(self, connection: "Connection", data: bytes) -> None:
         """Bytes came; empty bytes: the peer has ended its side."""
 
+    def on_relayed(self, connection: "Connection", amount: int) -> None:
+        """So many bytes came, and went into the queue of another (:meth:`Connection.relay`)."""
+
     def on_drained(self, connection: "Connection") -> None:
         """The output queue is empty again."""
 
@@ -42,6 +46,16 @@ class Owner(Waiter):
 NOBODY: Final = Owner()
 
 
+class Ending:
+    """Who is told once that a connection is over, however it ended and whoever had it then."""
+
+    __slots__ = ()
+
+    def on_end(self) -> None:
+        """It is over."""
+        raise NotImplementedError
+
+
 class Connection(Waiter):
     """See the module's docstring.
 
@@ -50,7 +64,8 @@ class Connection(Waiter):
     """
 
     __slots__ = (
-        "_closing", "_connecting", "_events", "_full", "_loop", "_out", "_paused", "descriptor", "owner", "queued", "sock",
+        "_closing", "_connecting", "_events", "_from", "_full", "_loop", "_out", "_paused", "_to", "_way", "descriptor",
+        "ending", "owner", "queued", "sock",
     )  # fmt: skip
 
     def __init__(self, loop: Loop, sock: socket.socket, owner: Owner = NOBODY, connecting: bool = False) -> None:
@@ -58,6 +73,7 @@ class Connection(Waiter):
         self._loop = loop
         self.sock = sock
         self.owner = owner
+        self.ending: Ending | None = None
         self.descriptor = sock.fileno()
         self.queued = 0
         """Bytes that wait to be sent."""
@@ -66,6 +82,9 @@ class Connection(Waiter):
         self._paused = False
         self._closing = False
         self._connecting = connecting
+        self._from: Pipe | None = None
+        self._way: Pipe | None = None
+        self._to: Connection | None = None
         self._events = WRITE if connecting else READ
         loop.add(self.descriptor, self._events, self)
 
@@ -73,6 +92,11 @@ class Connection(Waiter):
     def closed(self) -> bool:
         """Whether it is closed."""
         return self.descriptor < 0
+
+    @property
+    def connecting(self) -> bool:
+        """Whether it does not stand yet."""
+        return self._connecting
 
     def send(self, data: bytes) -> None:
         """Queue, to be sent when the handler that runs now has returned."""
@@ -84,6 +108,22 @@ class Connection(Waiter):
         self.queued += len(data)
         if self.queued > HIGH:
             self._full = True  # whoever feeds it may have paused, and is to be told
+
+    def relay(self, target: "Connection") -> bool:
+        """Let what comes from now on go to ``target`` without being looked at; whether that can be had: only between plain
+        sockets, where ``target`` takes all that it is sent, and for so many of them. Nothing else may be sent to it then."""
+        if type(self) is not Connection or type(target) is not Connection or self._loop.pipes >= MOST:
+            return False
+        target.flush()
+        if target.queued or self.descriptor < 0 or target.descriptor < 0:
+            return False
+        try:
+            pipe = Pipe()
+        except OSError:
+            return False
+        self._loop.pipes += 1
+        self._way, self._to, target._from = pipe, target, pipe
+        return True
 
     def pause(self) -> None:
         """Read no more until :meth:`resume`."""
@@ -106,7 +146,7 @@ class Connection(Waiter):
     def close(self) -> None:
         """Close at once; of what is queued goes out what the kernel takes."""
         if self.descriptor >= 0:
-            if self._out and not self._connecting:
+            if self._part() and self._out and not self._connecting:
                 with contextlib.suppress(OSError):
                     self.sock.send(b"".join(self._out))
             self._loop.remove(self.descriptor)
@@ -115,6 +155,22 @@ class Connection(Waiter):
             self._out.clear()
             self.queued = 0
             self.owner = NOBODY  # they know each other, and the garbage collector is to have nothing to do
+            if self.ending is not None:
+                ending, self.ending = self.ending, None
+                ending.on_end()
+
+    def _part(self) -> bool:
+        """From those that it is joined to by pipes: what it filled may still be drained. Whether nothing of them is left that
+        should have been sent."""
+        pipe, self._from, self._way, self._to = self._from, None, None, None
+        if pipe is None:
+            return True
+        with contextlib.suppress(OSError):
+            if pipe.held:
+                pipe.drain(self.descriptor)
+        pipe.close()
+        self._loop.pipes -= 1
+        return not pipe.held
 
     def reset(self) -> None:
         """Close it so that the peer is told of no orderly end (RST)."""
@@ -143,6 +199,8 @@ class Connection(Waiter):
             self.flush()
             if self.descriptor < 0:
                 return
+        if event & _FAILED:
+            self._way, self._to = None, None  # what is left is read and kept, as a pipe may have no room for it
         if event & READ or event & _FAILED:
             if self._paused and not event & _FAILED:
                 return
@@ -161,6 +219,10 @@ class Connection(Waiter):
 
     def flush(self) -> None:
         """Send what the kernel takes of the queue."""
+        if self._from is not None and self._from.held:  # which is older than what is in the queue
+            self._drain(self._from)
+            if self.descriptor < 0 or self._from.held:
+                return
         out = self._out
         if not out or self.descriptor < 0 or self._connecting:
             return
@@ -181,6 +243,19 @@ class Connection(Waiter):
             self._keep(sent)
         else:
             out.clear()
+            self._emptied()
+
+    def _drain(self, pipe: Pipe) -> None:
+        try:
+            sent = pipe.drain(self.descriptor)
+        except OSError as error:
+            self._lose(error)
+            return
+        self.queued -= sent
+        if self.queued:
+            self._full = True
+            self._watch()
+        else:
             self._emptied()
 
     def _keep(self, sent: int) -> None:
@@ -206,7 +281,30 @@ class Connection(Waiter):
             self._watch()
             self.owner.on_drained(self)
 
+    def _relay(self, pipe: Pipe, target: "Connection") -> None:
+        try:
+            came = pipe.fill(self.descriptor)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                self._lose(error)
+                return
+            self._way, self._to = None, None  # these two cannot: the copies go on
+            self._receive()
+            return
+        if came > 0:
+            target.queued += came
+            target.flush()
+            self.owner.on_relayed(self, came)
+        elif came == 0:
+            self.pause()
+            self.owner.on_data(self, b"")
+        elif pipe.held:
+            self.owner.on_relayed(self, 0)  # it is full
+
     def _receive(self) -> None:
+        if self._way is not None and self._to is not None:
+            self._relay(self._way, self._to)
+            return
         try:
             data = self.sock.recv(RECEIVE)
         except BlockingIOError:
@@ -223,9 +321,12 @@ class Connection(Waiter):
 
     def _break_off(self, reason: str) -> None:
         """Close it, and tell the owner why."""
-        owner = self.owner
+        owner, ending = self.owner, self.ending
+        self.ending = None  # who had it tells first what it knows
         self.close()
         owner.on_lost(self, reason)
+        if ending is not None:
+            ending.on_end()
 
 
 Keepalive = tuple[int | None, int | None, int | None]

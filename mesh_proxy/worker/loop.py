@@ -57,6 +57,8 @@ class Loop:
         self._scanned = 0.0
         self._ticked = 0.0
         self._running = False
+        self.pipes = 0
+        """Pipes between connections (:mod:`mesh_proxy.worker.splicing`)."""
         self.now = clock()
 
     def add(self, descriptor: int, events: int, waiter: Waiter) -> None:

@@ -5,6 +5,7 @@ from typing import Final
 from mesh_proxy import errors
 from mesh_proxy.balancing.host import Host
 from mesh_proxy.cluster import ClusterRuntime
+from mesh_proxy.routing.hash_policies import address_key
 from mesh_proxy.snapshot import TcpChain
 from mesh_proxy.telemetry.record import Record
 from mesh_proxy.telemetry.service_metrics import Series
@@ -12,16 +13,22 @@ from mesh_proxy.worker.connection import HIGH, Connection, Owner
 from mesh_proxy.worker.connection_info import ConnectionInfo
 from mesh_proxy.worker.context import Context
 from mesh_proxy.worker.dialling import dial, stands
+from mesh_proxy.worker.upstream.sharing import lane_of
 
 _IDLE: Final = 3600.0
+_BULK: Final = 16384
+_LONG: Final = 1 << 20
+"""So many bytes in pieces of that size make it worth while to spare the copies of what follows."""
 
 
 class TcpSession(Owner):
     """One connection from a client and the one to a host."""
 
     __slots__ = (
+        "_bulk_received", "_bulk_sent",
         "_chain", "_client", "_cluster", "_context", "_counted", "_destination", "_done", "_ended", "_host", "_idle",
-        "_tries", "_upstream", "record",
+        "_info", "_key", "_told_received", "_told_sent", "_tries", "_until", "_upstream",
+        "presence", "record",
     )  # fmt: skip
 
     def __init__(
@@ -35,22 +42,34 @@ class TcpSession(Owner):
         self._context = context
         self._chain = chain
         self._destination = info.arrival.destination
+        self._info = info
         self._cluster: ClusterRuntime | None = None
         self._host: Host | None = None
         self._upstream: Connection | None = None
         self._counted: Series | None = None
+        self._told_received = 0
+        self._told_sent = 0
         self._tries = 0
+        self._bulk_received = 0
+        self._bulk_sent = 0
         self._ended: set[Connection] = set()
         self._done = False
         self._idle = _IDLE if chain.config.idle_timeout is None else chain.config.idle_timeout
+        longest = chain.config.max_connection_duration
+        self._until: float = context.loop.now + longest if longest else 0.0
+        self._key = address_key(info.remote_address) if chain.config.hash_source_ip else -1
         self.record = Record(context.loop.now, context.wall())
         self.record.protocol, self.record.kind = b"", b"TcpConnectionEnd"
         info.describe(self.record)
         self._client = connection
+        self.presence, connection.ending = connection.ending, None
         connection.owner = self
         self._client.pause()
         context.connections[self] = None
         chain.stats.add("downstream_cx_total")
+
+    def start(self) -> None:
+        """Find a host; to be called once."""
         self._connect()
 
     def _connect(self) -> None:
@@ -62,12 +81,14 @@ class TcpSession(Owner):
             return
         self._cluster = cluster
         self.record.destination = cluster.facts
-        host = cluster.pick(self._destination, [], 0)
+        host = cluster.pick(self._destination, [], 0, self._key)
         if host is None:
             cluster.counters.add("upstream_cx_none_healthy")
             self._end("UH", "")
             return
-        if cluster.active_connections >= cluster.thresholds.max_connections:
+        if cluster.active_connections >= cluster.thresholds.max_connections or (
+            0 <= cluster.max_per_host <= host.active_connections and host.active_connections
+        ):  # where a host has enough of them, Envoy lets the client wait for its turn
             cluster.counters.add("upstream_cx_overflow")
             self._end("UO", "")
             return
@@ -81,12 +102,13 @@ class TcpSession(Owner):
         cluster.active_connections += 1
         cluster.counters.add("upstream_cx_total")
         cluster.counters.add("upstream_rq_pending_total")
+        lane = lane_of(cluster, host, b"", self._info) if cluster.parts else host.lane
         try:
-            self._upstream = dial(self._context.loop, cluster, host, self)
+            self._upstream = dial(self._context.loop, cluster, host, self, lane)
         except OSError as error:
             self._failed(error.strerror or str(error))
             return
-        self._context.loop.watch(self, self._context.loop.now + cluster.config.connect_timeout)
+        self._wait(cluster.config.connect_timeout)
 
     def on_connected(self, connection: Connection) -> None:
         """See :class:`~mesh_proxy.worker.connection.Owner`."""
@@ -102,7 +124,14 @@ class TcpSession(Owner):
         self._touch()
 
     def _touch(self) -> None:
-        self._context.loop.watch(self, self._context.loop.now + self._idle if self._idle else 0.0)
+        self._wait(self._idle)
+
+    def _wait(self, seconds: float) -> None:
+        """For so long (0: without end), but not longer than the connection may last."""
+        deadline = self._context.loop.now + seconds if seconds else 0.0
+        if self._until:
+            deadline = min(deadline or self._until, self._until)
+        self._context.loop.watch(self, deadline)
 
     def on_data(self, connection: Connection, data: bytes) -> None:
         """See :class:`~mesh_proxy.worker.connection.Owner`."""
@@ -117,15 +146,39 @@ class TcpSession(Owner):
             else:
                 other.end()
             return
-        if connection is self._client:
-            self.record.bytes_received += len(data)
-        else:
-            self.record.bytes_sent += len(data)
-        if self._idle:
-            self.deadline = self._context.loop.now + self._idle
+        self._moved(connection, len(data))
         other.send(data)
+        if len(data) >= _BULK and self._is_long(connection, len(data)):
+            connection.relay(other)
         if other.queued > HIGH:
             connection.pause()
+
+    def _is_long(self, connection: Connection, amount: int) -> bool:
+        """One more large piece: whether a direction has had so much in such pieces that it is worth a pipe."""
+        if connection is self._client:
+            self._bulk_received += amount
+            return self._bulk_received >= _LONG
+        self._bulk_sent += amount
+        return self._bulk_sent >= _LONG
+
+    def on_relayed(self, connection: Connection, amount: int) -> None:
+        """See :class:`~mesh_proxy.worker.connection.Owner`."""
+        upstream = self._upstream
+        if upstream is None:
+            return
+        self._moved(connection, amount)
+        other = upstream if connection is self._client else self._client
+        if other.queued:
+            connection.pause()
+
+    def _moved(self, connection: Connection, amount: int) -> None:
+        if connection is self._client:
+            self.record.bytes_received += amount
+        else:
+            self.record.bytes_sent += amount
+        if self._idle:
+            deadline = self._context.loop.now + self._idle
+            self.deadline = deadline if not self._until or deadline < self._until else self._until
 
     def on_drained(self, connection: Connection) -> None:
         """See :class:`~mesh_proxy.worker.connection.Owner`."""
@@ -168,16 +221,21 @@ class TcpSession(Owner):
             return
         cluster.counters.add("upstream_cx_connect_fail")
         cluster.on_local_failure(host, self._context.loop.now)
-        other = cluster.pick(self._destination, [host], 3)
+        other = cluster.pick(self._destination, [host], 3, self._key)
         if self._tries < max(self._chain.config.max_connect_attempts, 1) and other is not None:
             self._try(cluster, other)
         else:
             self._end("UF,URX", "")  # also after a single try (Envoy)
 
     def on_deadline(self, now: float) -> None:
-        """Connecting took too long, or nothing moved for long."""
-        if self._upstream is not None and not self.record.upstream_local:
+        """Connecting took too long, nothing moved for long, or it has lasted as long as it may."""
+        if self._until and now >= self._until:
+            self._chain.stats.add("max_downstream_connection_duration")
+            self._end("DT", "")
+        elif self._upstream is not None and not self.record.upstream_local:
             self._upstream.close()
+            if self._cluster is not None:
+                self._cluster.counters.add("upstream_cx_connect_timeout")
             self._failed("connection timeout")
         elif self._client.queued or (self._upstream is not None and self._upstream.queued):
             self._touch()
@@ -194,7 +252,6 @@ class TcpSession(Owner):
         if self._done:
             return
         self._done = True
-        cluster = self._cluster
         self._client.close()
         if self._upstream is not None:
             self._upstream.close()
@@ -204,16 +261,35 @@ class TcpSession(Owner):
         self.record.flag(flag)
         self.record.termination = details
         self.record.ended = self._context.loop.now
-        record = self.record
-        for counters, way in ((self._chain.stats, "downstream"), (cluster and cluster.counters, "upstream")):
-            if counters:
-                sent, received = record.bytes_sent, record.bytes_received
-                counters.add(f"{way}_cx_rx_bytes_total", received if way == "downstream" else sent)
-                counters.add(f"{way}_cx_tx_bytes_total", sent if way == "downstream" else received)
+        received, sent = self._count_bytes()
         metrics = self._chain.metrics
         if metrics is not None:
-            metrics.ended(self.record, self._counted)
+            metrics.ended(self.record, self._counted, received, sent)
+        if self.presence is not None:
+            self.presence.on_end()  # the listener's logs tell it first (Envoy)
         self._context.logs.write(self._chain.logs, self.record)
+
+    def _count_bytes(self) -> tuple[int, int]:
+        """Counts the bytes that were not counted yet, and says how many: from the client, and to it."""
+        received, sent = self.record.bytes_received - self._told_received, self.record.bytes_sent - self._told_sent
+        self._told_received += received
+        self._told_sent += sent
+        down, cluster = self._chain.stats, self._cluster
+        down.add("downstream_cx_rx_bytes_total", received)
+        down.add("downstream_cx_tx_bytes_total", sent)
+        if cluster is not None:
+            cluster.counters.add("upstream_cx_rx_bytes_total", sent)
+            cluster.counters.add("upstream_cx_tx_bytes_total", received)
+        return received, sent
+
+    def tell(self) -> None:
+        """Numbers are about to be read: what has passed until now is counted."""
+        if self._done:
+            return
+        received, sent = self._count_bytes()
+        metrics, counted = self._chain.metrics, self._counted
+        if metrics is not None and counted is not None:
+            metrics.passed(counted, self._context.loop.now, received, sent)
 
     def drain(self) -> None:
         """Bytes have no end that could be waited for: they go on until the time is over."""

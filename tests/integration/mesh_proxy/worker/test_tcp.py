@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,8 @@ pytestmark = pytest.mark.integration
 
 PIECE = hashlib.shake_128(b"").digest(1 << 20)
 SMALL = PIECE[: 1 << 15]
+COPIED = PIECE[: 1 << 13]
+"""Too small to be spared the copies."""
 
 
 @pytest.fixture
@@ -84,10 +87,10 @@ def test_what_was_sent_before_both_ends_arrives(proxy: Proxy, servers: Servers, 
             assert len(reader.rest()) == pieces * len(SMALL)
 
 
-def send_in_pieces(proxy: Proxy, sender: Wire, pieces: int) -> None:
+def send_in_pieces(proxy: Proxy, sender: Wire, pieces: int, piece: bytes = SMALL) -> None:
     """Each is read by the worker by itself, as long as it reads."""
     for _ in range(pieces):
-        sender.send(SMALL)
+        sender.send(piece)
         proxy.worker.stats()
 
 
@@ -98,7 +101,7 @@ def kernel_holds(server: ManualServer) -> int:
         sent = 0
         with contextlib.suppress(BlockingIOError):
             while True:
-                sent += client.sock.send(SMALL)
+                sent += client.sock.send(COPIED)
         return sent
 
 
@@ -107,15 +110,70 @@ def test_what_was_sent_before_one_side_died_arrives(proxy: Proxy, servers: Serve
     """The worker has read it, and the other side has not yet."""
     server = servers.manual(receive_buffer=4096)
     proxy.run(tcp_config(cluster("backend", server.port)))
-    pieces = kernel_holds(server) // len(SMALL) + 4  # half of what the worker holds before it stops to read
+    pieces = kernel_holds(server) // len(COPIED) + 16  # half of what the worker holds before it stops to read
     client = proxy.client(receive_buffer=4096)
     wire = server.accept()
     sender, reader = (client, wire) if first == "client" else (wire, client)
-    send_in_pieces(proxy, sender, pieces)
+    send_in_pieces(proxy, sender, pieces, COPIED)
     sender.reset()
     proxy.worker.stats()
-    assert len(reader.rest()) == pieces * len(SMALL)
+    assert len(reader.rest()) == pieces * len(COPIED)
     assert reader.ended()
+
+
+@pytest.mark.parametrize("first", ["client", "server"])
+def test_what_lies_in_a_pipe_when_a_side_dies_arrives(proxy: Proxy, servers: Servers, first: str) -> None:
+    """A long stream is not copied any more; the reader stands still until the sender is gone."""
+    server = servers.manual(receive_buffer=4096)
+    proxy.run(tcp_config(cluster("backend", server.port)))
+    client = proxy.client(receive_buffer=4096)
+    wire = server.accept()
+    sender, reader = (client, wire) if first == "client" else (wire, client)
+    for _ in range(4):
+        sender.send(PIECE)
+        assert reader.exactly(len(PIECE)) == PIECE
+    sender.sock.setblocking(False)
+    sent, refused = 0, 0
+    while refused < 100:  # until the worker does not read any more, for it holds all that it may
+        try:
+            sent += sender.sock.send(PIECE[sent % len(PIECE) :])
+            refused = 0
+        except BlockingIOError:
+            refused += 1
+        proxy.worker.stats()
+    sender.reset()
+    proxy.worker.stats()
+    got = reader.rest()
+    assert 0 < len(got) <= sent
+    assert got == (PIECE * (len(got) // len(PIECE) + 1))[: len(got)]
+    proxy.until(lambda stats: stats.gauges["server.total_connections"] == 0)
+
+
+def test_pipes_end_with_their_connections(proxy: Proxy, servers: Servers) -> None:
+    server = servers.manual()
+    proxy.run(tcp_config(cluster("backend", server.port)))
+
+    def opened() -> int:
+        return len(list(Path(f"/proc/{proxy.worker.process.pid}/fd").iterdir()))
+
+    before = opened()
+    for ending in ("client", "server", "both", "reset"):
+        with proxy.client() as client, server.accept() as wire:
+            for one, other in ((client, wire), (wire, client)):
+                for _ in range(3):
+                    one.send(PIECE)
+                    assert other.exactly(len(PIECE)) == PIECE
+            assert opened() == before + 6
+            if ending == "reset":
+                client.reset()
+            if ending in ("client", "both"):
+                client.end()
+                assert wire.rest() == b""
+            if ending in ("server", "both"):
+                wire.end()
+                assert client.rest() == b""
+        proxy.until(lambda stats: stats.gauges["server.total_connections"] == 0)
+        assert opened() == before
 
 
 def test_much_passes_both_ways_at_once(pair: tuple[Client, Wire]) -> None:
@@ -226,6 +284,16 @@ def test_not_more_connections_than_the_cluster_allows(proxy: Proxy, servers: Ser
     wire.send(b"still here")
     assert first.exactly(10) == b"still here"
     assert proxy.counter("cluster.backend.upstream_cx_overflow") == 1
+
+
+def test_not_more_connections_to_a_host_than_each_may_have(proxy: Proxy, servers: Servers) -> None:
+    server = servers.manual()
+    proxy.run(tcp_config(cluster("backend", server.port, max_connections_per_host=1)))
+    first = proxy.client()
+    wire = server.accept()
+    assert proxy.client().ended()
+    wire.send(b"still here")
+    assert first.exactly(10) == b"still here"
 
 
 def test_a_connection_on_which_nothing_moves_is_closed(proxy: Proxy, servers: Servers) -> None:
