@@ -98,7 +98,8 @@ class Kubernetes(BaseModel):
     """The section ``kubernetes``: where it is there, a cluster's services, pods and policies are a source of the world.
 
     Without ``kubeconfig`` the control plane is a pod of that cluster. ``namespaces`` are those that are looked at; none: all.
-    ``mesh_config``: ``NAMESPACE/NAME`` of the ConfigMap with the settings of the mesh, under the key ``mesh``.
+    ``mesh_config``: ``NAMESPACE/NAME`` of the ConfigMap with the settings of the mesh, under the key ``mesh``, and its
+    networks under ``meshNetworks``; the files of those names count before it.
     ``status``: whether the objects are told what became of them, by the one of the replicas that holds the lease in
     ``lease_namespace`` (by default its own); ``identity`` is its name there (by default the host's).
     ``gateway_controller``: Gateways of the Gateway API are this mesh's where their class names that controller.
@@ -134,6 +135,9 @@ class Settings(BaseModel):
     what is left is the address of ``ca``. Without ``join_token_file`` any proxy may connect there, which is only allowed on
     loopback.
 
+    ``mesh_config`` is a file with the settings of the mesh (Istio's MeshConfig), ``mesh_networks`` one with its networks;
+    without them, a mesh has Istio's defaults, but writes access logs to the proxies' output and makes no traces.
+
     ``credentials_dir`` has keys and certificates for proxies, as ``NAMESPACE/NAME/tls.crt``, ``tls.key`` and ``ca.crt``.
 
     Releases are measured by the Prometheus at ``prometheus_url``; where there is none, by the proxies' own statistics.
@@ -146,6 +150,8 @@ class Settings(BaseModel):
     socket: Path = Path("/run/meshwright/control.sock")
     state_dir: Path = Path("/var/lib/meshwright/control")
     inventory: Path | None = None
+    mesh_config: Path | None = None
+    mesh_networks: Path | None = None
     credentials_dir: Path | None = None
     join_token_file: Path | None = None
     proxy_limits: ProxyLimits = ProxyLimits()

@@ -87,6 +87,7 @@ class State:
             policies,
             next((p.mesh for p in parts if p.mesh is not None), None),
             united([p.surroundings for p in parts if p.surroundings is not None]),
+            networks=next((p.networks for p in parts if p.networks is not None), None),
             key_sets={place: keys for p in parts for place, keys in p.key_sets.items()},
         )
 

@@ -71,6 +71,7 @@ def variables(environment: Environment) -> Variables:
         "mesh_control_xds_port": mesh.xds_port,
         "mesh_control_monitoring_port": mesh.monitoring_port,
         "mesh_control_prometheus_url": mesh.prometheus_url,
+        "mesh_control_mesh_config": {} if mesh.config is None else mesh.config.to_yaml_value(),
         "mesh_control_inventory": plan.mesh_inventory(environment),
         "mesh_proxy_drain_seconds": mesh.proxy.drain_seconds,
     }

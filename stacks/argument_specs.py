@@ -134,6 +134,10 @@ ROLES: dict[str, tuple[str, dict[str, Option]]] = {
             "mesh_control_monitoring_port": of(Mesh, "monitoring_port"),
             "mesh_control_log_level": of(Proxy, "log_level"),
             "mesh_control_prometheus_url": of(Mesh, "prometheus_url"),
+            "mesh_control_mesh_config": mapping(
+                "Settings of the whole mesh: Istio's MeshConfig. Empty: Istio's defaults, with access logs on the proxies' "
+                "output and without traces."
+            ),
             "mesh_control_inventory": mapping("Services and workloads that the control plane knows from the start."),
         },
     ),

@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from mesh_policy.mesh_config import MeshConfig
 from stacks import ports
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$")]
@@ -175,6 +176,11 @@ class Mesh(_Model):
         default="",
         description="Prometheus by which releases are measured, as the control plane reaches it; "
         "empty: by the proxies' own statistics.",
+    )
+    config: MeshConfig | None = Field(
+        default=None,
+        description="Settings of the whole mesh, with the fields of Istio's MeshConfig (mesh-configuration.md); unset: "
+        "Istio's defaults, with access logs on the proxies' output and without traces.",
     )
 
 

@@ -147,11 +147,14 @@ def _control(environment: Environment, state: Path, secrets: Mapping[str, str]) 
     }
     if mesh.prometheus_url:
         settings["prometheus_url"] = mesh.prometheus_url
-    files = {
+    files: dict[str, Any] = {
         str(state / "control.yml"): settings,
         str(state / "inventory.yml"): mesh_inventory(environment),
         str(state / "join-token"): secrets["vault_join_token"] + "\n",
     }
+    if mesh.config is not None:
+        settings["mesh_config"] = str(state / "mesh.yml")
+        files[settings["mesh_config"]] = mesh.config.to_yaml_value()
     ready = f"http://{LOOPBACK}:{mesh.monitoring_port}/ready"
     arguments = ("--config", str(state / "control.yml"))
     return ProcessPlan(

@@ -14,6 +14,7 @@ import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from mesh_policy.mesh_config import MeshConfig
 from stacks import ansible_inventory, argument_specs
 from stacks.environment import Environment
 from stacks.environments import local
@@ -72,7 +73,7 @@ def _fields(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, FieldInf
     for name, info in model.model_fields.items():
         inner = _inner(info.annotation)
         key = f"{prefix}{name}"
-        if inner is None:
+        if inner is None or inner is MeshConfig:  # which has a reference of its own
             yield key, info
         else:
             many = "[]" if get_args(info.annotation) and ... in get_args(info.annotation) else ""

@@ -175,8 +175,9 @@ async def fetch_keys(place: Place, trust: ssl.SSLContext | None = None) -> str:
     except TimeoutError:
         raise FetchError(f"no answer within {place.timeout:g} s") from None
     try:
-        if not isinstance(json.loads(keys)["keys"], list):
-            raise ValueError("keys is no list")
+        found = json.loads(keys)["keys"]
+        if not isinstance(found, list) or not found:
+            raise ValueError("keys is no list, or an empty one")  # without a key no proxy takes it
         return check_key_set(keys)
     except (ValueError, KeyError, TypeError) as error:
         raise FetchError(f"what is there is no set of keys: {error}") from None

@@ -7,7 +7,7 @@ from typing import Protocol
 from mesh_control.gateway_api import Surroundings
 from mesh_control.services import Service, Workload
 from mesh_policy import Policy
-from mesh_policy.mesh_config import MeshConfig
+from mesh_policy.mesh_config import MeshConfig, MeshNetworks
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +25,10 @@ class Parts:
     """Namespace and name of the WorkloadEntries among the policies that are to get no requests."""
     mesh: MeshConfig | None = None
     """The settings of the mesh; of several sources that have some, the first one's hold."""
+    networks: MeshNetworks | None = None
+    """The networks of the mesh; likewise."""
     surroundings: Surroundings | None = None
-    """What the Gateway API asks of a cluster; likewise."""
+    """What the Gateway API asks of a cluster; those of several sources are put together."""
     key_sets: Mapping[str, str] = field(default_factory=dict)
     """Keys of issuers of tokens as JSON, by where they were found."""
 

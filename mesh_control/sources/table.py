@@ -8,6 +8,7 @@ from mesh_control.sources.credentials import CredentialFolder
 from mesh_control.sources.inventory import InventoryFile
 from mesh_control.sources.key_sets import KeySets
 from mesh_control.sources.kubernetes.wiring import cluster_of
+from mesh_control.sources.mesh_settings import MeshSettings
 from mesh_control.sources.registrations import Registrations
 from mesh_control.sources.source import Source
 
@@ -16,6 +17,12 @@ def _inventory(settings: Settings) -> Source | None:
     if settings.inventory is None:
         return None
     return InventoryFile(settings.inventory, certified=settings.ca is not None)
+
+
+def _mesh_settings(settings: Settings) -> Source | None:
+    if settings.mesh_config is None and settings.mesh_networks is None:
+        return None
+    return MeshSettings(settings.mesh_config, settings.mesh_networks)
 
 
 def _registrations(settings: Settings) -> Source | None:
@@ -34,6 +41,7 @@ def _credentials(settings: Settings) -> Source | None:
 
 
 SOURCES: Mapping[str, Callable[[Settings], Source | None]] = {
+    "settings of the mesh": _mesh_settings,
     "inventory": _inventory,
     "kubernetes": _kubernetes,
     "registrations": _registrations,

@@ -7,7 +7,8 @@ from typing import Any
 from mesh_control.sources.kubernetes.reflector import Raw
 from mesh_policy import KINDS, Policy, PolicyError, objects
 from mesh_policy.load import policy_of
-from mesh_policy.mesh_config import MeshConfig, read_mesh_config
+from mesh_policy.mesh_config import MeshConfig, MeshNetworks, read_mesh_config, read_mesh_networks
+from mesh_policy.mesh_config.reading import MESH, NETWORKS
 from mesh_policy.objects import Fields, ObjectError
 from mesh_policy.positions import Document
 from mesh_policy.schema.crds import NAMES
@@ -137,11 +138,21 @@ def reader(collection: Collection, refuse: Callable[[Policy], list[str]]) -> Cal
     return made
 
 
-def _mesh_config(collection: Collection, value: Raw) -> MeshConfig:
+@dataclass(frozen=True, slots=True)
+class MeshOfConfigMap:
+    """The settings of the mesh, and its networks where the ConfigMap has some."""
+
+    mesh: MeshConfig
+    networks: MeshNetworks | None
+
+
+def _mesh_config(collection: Collection, value: Raw) -> MeshOfConfigMap:
     try:
-        return read_mesh_config(objects.read_config_map(Fields.of(value)).data.get("mesh", ""))
+        data = objects.read_config_map(Fields.of(value)).data
+        networks = read_mesh_networks(data[NETWORKS], NETWORKS) if NETWORKS in data else None
+        return MeshOfConfigMap(read_mesh_config(data.get(MESH, ""), MESH), networks)
     except PolicyError as error:
-        told = (f"mesh:{problem.line}: {problem.field}: {problem.message}" for problem in error.problems)
+        told = (f"{p.source}:{p.line}: {p.field}: {p.message}" for p in error.problems)
         raise Unusable("\n".join(f"{subject(collection, value)}: {line}" for line in told)) from None
     except ObjectError as error:
         raise Unusable(f"{subject(collection, value)}: {'.'.join(map(str, error.path))}: {error.message}") from None

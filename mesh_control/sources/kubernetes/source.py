@@ -22,6 +22,7 @@ from mesh_control.sources.kubernetes.resources import (
     LAST_GOOD,
     MESH_CONFIG,
     Collection,
+    MeshOfConfigMap,
     custom,
     mesh_config,
     reader,
@@ -95,9 +96,15 @@ class Cluster:
         if (named, maps) != (self._secrets, self._maps):
             self._secrets, self._maps = named, maps
             self._adjusted.set()
-        mesh = next(iter(self._of(MESH_CONFIG).values()), None)
+        settings: MeshOfConfigMap | None = next(iter(self._of(MESH_CONFIG).values()), None)
         return Parts(
-            services, workloads, policies, tuple(self._problems()), mesh=mesh, surroundings=self._surroundings()
+            services,
+            workloads,
+            policies,
+            tuple(self._problems()),
+            mesh=None if settings is None else settings.mesh,
+            networks=None if settings is None else settings.networks,
+            surroundings=self._surroundings(),
         )
 
     @property

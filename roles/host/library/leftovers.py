@@ -62,7 +62,7 @@ def present(root):
     units, settings = root / UNITS, root / "etc/meshwright"
     found = {}
     if (units / CONTROL).exists():
-        names = ("control.yml", "inventory.yml")
+        names = ("control.yml", "inventory.yml", "mesh.yml")
         found[CONTROL] = [*(settings / name for name in names), units / CONTROL]
     for bootstrap in settings.glob("proxy/*.yml"):
         state = root / "var/lib/meshwright/proxy" / bootstrap.stem

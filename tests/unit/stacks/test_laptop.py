@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from mesh_policy.mesh_config import MeshConfig
 from stacks import laptop
 from stacks.environments.laptop import ENVIRONMENT, policies
 from stacks.machines.qemu import ports as qemu
@@ -32,6 +33,15 @@ def test_the_database_is_a_process_whose_password_stands_in_a_file_alone() -> No
     (first, *_) = laptop.processes(ENVIRONMENT, STATE, SECRETS, places)
     assert (first.name, first.arguments, first.environment) == ("postgresql", ("/state/postgresql.yml",), {})
     assert first.files["/state/postgresql.yml"]["password"] == "password"
+
+
+def test_the_settings_of_the_mesh_are_a_file_of_the_control_plane() -> None:
+    found = MeshConfig(trust_domain="shop.example")
+    environment = ENVIRONMENT.model_copy(update={"mesh": ENVIRONMENT.mesh.model_copy(update={"config": found})})
+    for made, wanted in ((ENVIRONMENT, None), (environment, {"trustDomain": "shop.example"})):
+        control = next(process for process in laptop.processes(made, STATE, SECRETS) if process.name == "control")
+        assert control.files.get("/state/mesh.yml") == wanted
+        assert ("mesh_config" in control.files["/state/control.yml"]) is (wanted is not None)
 
 
 def test_without_a_database_the_shop_is_left_out() -> None:
