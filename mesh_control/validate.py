@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from functools import partial
 
-from mesh_control import validate_gateway_api, validate_networking
+from mesh_control import validate_gateway_api, validate_networking, validate_telemetry
 from mesh_control.services import Resolution
 from mesh_control.validate_authorization import unenforceable
 from mesh_control.validate_identity import unproven
@@ -29,14 +29,18 @@ from mesh_policy.analysis.finding import subject
 from mesh_policy.hosts import is_address
 from mesh_policy.releases.split import STICKY_HEADER
 from mesh_policy.security.authorization_policy import AuthorizationPolicy
+from mesh_policy.security.request_authentication import RequestAuthentication
+from mesh_policy.telemetry.telemetry import Telemetry
 
 COMPILED: tuple[type[Policy], ...] = (
     AuthorizationPolicy,
     DestinationRule,
     Gateway,
     PeerAuthentication,
+    RequestAuthentication,
     ServiceEntry,
     Sidecar,
+    Telemetry,
     VirtualService,
     WorkloadEntry,
     WorkloadGroup,
@@ -123,6 +127,8 @@ def _unsupported(policy: Policy) -> Iterator[tuple[str, str]]:
         yield "kind", f"{policy.title()} is not supported by the control plane yet; remove the object"
     elif isinstance(policy, AuthorizationPolicy):
         yield from unenforceable(policy)
+    elif isinstance(policy, Telemetry):
+        yield from validate_telemetry.unenforceable(policy)
     else:
         yield from _annotations(policy)
         yield from validate_gateway_api.unenforceable(policy)

@@ -1,4 +1,4 @@
-"""What of an AuthorizationPolicy cannot be enforced yet: this mesh verifies no tokens, and asks nobody.
+"""What of an AuthorizationPolicy cannot be enforced yet: this mesh asks nobody.
 
 Passing such a condition over would open a door, or shut one for everybody.
 """
@@ -7,12 +7,7 @@ from collections.abc import Iterator
 
 from mesh_policy.security.authorization_policy import AuthorizationPolicy, Rule
 
-_TOKEN = "needs a verified token, not supported yet; remove it"  # noqa: S105 (a message)
-_IDENTITY_FIELDS = {"requestPrincipals": _TOKEN}
-"""Fields of a source, and of their negations, that need an identity."""
-
 _ATTRIBUTES = {
-    "request.auth.": _TOKEN,
     "experimental.envoy.filters.": "needs what another filter leaves behind, and there is none that does; remove it",
 }
 """Attributes, by the beginning of their names."""
@@ -33,12 +28,6 @@ def unenforceable(policy: AuthorizationPolicy) -> Iterator[tuple[str, str]]:
 
 
 def _rule(path: str, rule: Rule) -> Iterator[tuple[str, str]]:
-    for place, item in enumerate(rule.from_ or ()):
-        given = item.source.model_dump(by_alias=True, exclude_none=True)
-        for name in given:
-            positive = name[3:4].lower() + name[4:] if name.startswith("not") else name
-            if positive in _IDENTITY_FIELDS:
-                yield f"{path}.from[{place}].source.{name}", _IDENTITY_FIELDS[positive]
     for place, condition in enumerate(rule.when or ()):
         why = next((why for name, why in _ATTRIBUTES.items() if condition.key.startswith(name)), None)
         if why is not None:

@@ -106,9 +106,8 @@ def _rule(policy: DestinationRule) -> Iterator[Refusal]:
 
 
 def _traffic(path: str, traffic: TrafficPolicy) -> Iterator[Refusal]:
-    for name, value in (("tunnel", traffic.tunnel), ("proxyProtocol", traffic.proxy_protocol)):
-        if value is not None:
-            yield f"{path}.{name}", REMOVE
+    if traffic.tunnel is not None:
+        yield f"{path}.tunnel", REMOVE
     yield from _settings(path, traffic)
     yield from _ports(f"{path}.portLevelSettings", [item.port.number for item in traffic.port_level_settings or ()])
     for place, settings in enumerate(traffic.port_level_settings or ()):
@@ -127,18 +126,6 @@ def _ports(path: str, numbers: Iterable[int | None]) -> Iterator[Refusal]:
 
 def _settings(path: str, settings: TrafficPolicy | PortTrafficPolicy) -> Iterator[Refusal]:
     """What a port may have as well as the whole."""
-    tls = settings.tls
-    if tls is not None and tls.mode in ("SIMPLE", "MUTUAL"):
-        if not tls.sni:
-            yield (
-                f"{path}.tls.sni",
-                "is needed: the request's host is not asked for by itself yet; write the server's name",
-            )
-        elif not tls.subject_alt_names and not tls.insecure_skip_verify:
-            yield (
-                f"{path}.tls.subjectAltNames",
-                "are needed: no names are taken from the request yet; write the server's",
-            )
     outliers = settings.outlier_detection
     if outliers is not None and outliers.outlier_detection_http_error_codes:
         yield f"{path}.outlierDetection.outlierDetectionHttpErrorCodes", REMOVE

@@ -60,9 +60,6 @@ def _rule(path: str, rule: HttpRoute) -> Iterator[Refusal]:
 
 
 def _match(path: str, match: HttpMatch) -> Iterator[Refusal]:
-    claims = [name for name in (*(match.headers or {}), *(match.without_headers or {})) if name.startswith("@")]
-    if claims:
-        yield f"{path}.headers", f"{claims[0]} needs claims, not supported yet"
     if "" in (match.query_params or {}):
         yield f"{path}.queryParams", "a parameter has a name; write it"
     if match.port == 0:

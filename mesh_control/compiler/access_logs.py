@@ -47,19 +47,17 @@ class AccessLogs:
 
 
 def access_logs(scope: Scope, side: Side) -> AccessLogs:
-    """The logs of one side of a proxy; one that is limited writes files alone."""
+    """The logs of one side of a proxy; one that is limited sends none to services of Envoy's own protocol."""
     found = _found(scope, side)
     if scope.world.mesh.disable_envoy_listener_log:
         found = replace(found, listener=())
     if not scope.proxy.limited:
         return found
-    return AccessLogs(_plain(found.http), _plain(found.tcp), _plain(found.listener))
+    return AccessLogs(_known(found.http), _known(found.tcp), _known(found.listener))
 
 
-def _plain(logs: Iterable[AnyAccessLog]) -> tuple[AnyAccessLog, ...]:
-    """What a limited proxy can write: everything into its file, rather than what an expression chooses."""
-    files = (log for log in logs if isinstance(log, AccessLog) and not log.formatters and not log.json_object)
-    return tuple(replace(log, expression="") for log in files)
+def _known(logs: Iterable[AnyAccessLog]) -> tuple[AnyAccessLog, ...]:
+    return tuple(log for log in logs if not isinstance(log, GrpcAccessLog))
 
 
 def _found(scope: Scope, side: Side) -> AccessLogs:

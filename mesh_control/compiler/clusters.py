@@ -117,7 +117,7 @@ def _of_service(scope: Scope, service: Service, rules: Sequence[DestinationRule]
             elif settings.tls is not None and settings.tls.mode in TO_HOSTS:
                 cluster = replace(cluster, metadata=client_tls.without_mesh_alpn(cluster))
             cluster = forward_proxies.checked(cluster, settings.tls) if named else cluster
-            made.append(cluster if scope.proxy.limited else _announcing(cluster, settings.proxy_protocol))
+            made.append(_announcing(cluster, settings.proxy_protocol))
     return tuple(made)
 
 

@@ -38,11 +38,6 @@ FIELDS: Final = {
 }
 """Setting to the field of a connection manager."""
 
-LIMITED: Final = frozenset(
-    {"normalize_path", "merge_slashes", "idle_timeout", "accept_http_10", "xff_num_trusted_hops"}
-)
-"""Fields that a limited proxy does (:mod:`mesh_proxy.support`)."""
-
 _UNDERSCORES, _SLASHES = "HEADERS_WITH_UNDERSCORES_", "PATH_WITH_ESCAPED_SLASHES_UNSPECIFIED"
 
 
@@ -60,7 +55,7 @@ def manager(scope: Scope, side: Side, settings: ProxyConfig) -> dict[str, Any]:
         fields |= _limits(found)
     if settings.proxy_headers and settings.proxy_headers.envoy_debug_headers:
         fields["suppress_envoy_headers"] = bool(settings.proxy_headers.envoy_debug_headers.disabled)
-    return {name: value for name, value in fields.items() if name in LIMITED} if scope.proxy.limited else fields
+    return fields
 
 
 def connection_settings(scope: Scope, settings: ProxyConfig) -> ConnectionSettings | None:

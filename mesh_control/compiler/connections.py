@@ -18,12 +18,15 @@ from mesh_api.config import (
     RouteAction,
     RouteConfiguration,
     RouterFilter,
+    ServiceMetrics,
+    TcpProxy,
     VirtualHost,
 )
 from mesh_control.compiler import connection_settings, telemetry, tracing
 from mesh_control.compiler.access_logs import AccessLogs, access_logs
 from mesh_control.compiler.proxy_headers import ProxyHeaders, proxy_config, proxy_headers
 from mesh_control.compiler.scope import Scope
+from mesh_control.compiler.service_metrics import service_metrics
 from mesh_control.compiler.telemetry import Side, side_of
 from mesh_control.compiler.tracing import Traces
 from mesh_control.compiler.virtual_hosts import LOOKED_UP
@@ -43,6 +46,8 @@ class Setup:
     buffer_limit: int | None = None
     idle_timeout: float | None = None
     """Of bytes, where no rule says."""
+    metrics: tuple[ServiceMetrics, ...] = ()
+    """What is different of Istio's metrics: one at most."""
 
 
 def dressed(scope: Scope, listeners: Iterable[Listener]) -> list[Listener]:
@@ -71,7 +76,7 @@ def _key(scope: Scope) -> Hashable:
     settings = "" if proxy.settings is None else proxy.settings.model_dump_json(exclude_unset=True)
     kind = proxy.limited, proxy.is_gateway, proxy.takes_http_10, proxy.idle_timeout, settings
     policies = tuple(policy.key for policy in telemetry.policies_of(scope))
-    if proxy.limited or not _may_trace(scope, bool(policies)):
+    if not _may_trace(scope, bool(policies)):
         return kind, policies
     return kind, policies, tracing.said(scope)
 
@@ -89,7 +94,9 @@ def _setup(scope: Scope, side: Side) -> Setup:
     fields = tuple((manager | _told(scope, headers, found)).items())
     limit = connection_settings.buffer_limit(scope, side, settings)
     idle = scope.proxy.idle_timeout if side is Side.INBOUND else None
-    return Setup(access_logs(scope, side), found, headers, fields, limit, idle)
+    metrics = service_metrics(scope, side)
+    counted = () if metrics is None else (metrics,)
+    return Setup(access_logs(scope, side), found, headers, fields, limit, idle, counted)
 
 
 def _told(scope: Scope, headers: ProxyHeaders, found: Traces) -> dict[str, Any]:
@@ -103,10 +110,9 @@ def _told(scope: Scope, headers: ProxyHeaders, found: Traces) -> dict[str, Any]:
     if headers.forward_client_cert is not None:
         fields["forward_client_cert"] = headers.forward_client_cert
         fields["client_cert_details"] = headers.client_cert_details
-    if not scope.proxy.limited:
-        fields["server_header_transformation"] = "PASS_THROUGH" if headers.keeps_server else "OVERWRITE"
-        fields["append_x_forwarded_port"] = headers.forwarded_port
-        fields["preserve_header_case"] = headers.preserve_case
+    fields["server_header_transformation"] = "PASS_THROUGH" if headers.keeps_server else "OVERWRITE"
+    fields["append_x_forwarded_port"] = headers.forwarded_port
+    fields["preserve_header_case"] = headers.preserve_case
     return fields
 
 
@@ -122,7 +128,8 @@ def _listener(setup: Setup, listener: Listener) -> Listener:
 
 
 def _chain(setup: Setup, chain: FilterChain) -> FilterChain:
-    return replace(chain, filter=_filter(setup, chain.filter))
+    counted = setup.metrics if isinstance(chain.filter, TcpProxy) and chain.filter.access_logs else ()
+    return replace(chain, filter=_filter(setup, chain.filter), guards=(*chain.guards, *counted))
 
 
 def _filter(setup: Setup, terminal: NetworkFilter) -> NetworkFilter:
@@ -133,9 +140,10 @@ def _filter(setup: Setup, terminal: NetworkFilter) -> NetworkFilter:
         return replace(terminal, access_logs=setup.logs.tcp, idle_timeout=idle)
     fields = dict(setup.manager)
     suppress = fields.pop("suppress_envoy_headers", False)
-    filters = tuple(
-        replace(f, suppress_envoy_headers=suppress) if isinstance(f, RouterFilter) else f for f in terminal.http_filters
-    )
+    *before, router = terminal.http_filters
+    if isinstance(router, RouterFilter):
+        router = replace(router, suppress_envoy_headers=suppress)
+    filters = (*before, *setup.metrics, router)
     table = terminal.route_config
     if table is not None:
         hosts = tuple(_host(setup.headers, host) for host in table.virtual_hosts)

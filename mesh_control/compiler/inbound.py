@@ -242,7 +242,7 @@ def _counted(scope: Scope, proxy: TcpProxy, service: Service, port: ServicePort)
 
 def _http_filters(scope: Scope, port: ServicePort) -> tuple[HttpFilter, ...]:
     """What comes before Istio's usual filters on a port."""
-    web = port.protocol is Protocol.GRPC_WEB and not scope.proxy.limited
+    web = port.protocol is Protocol.GRPC_WEB
     return (*admission.http_filters(scope), GrpcWebFilter()) if web else admission.http_filters(scope)
 
 

@@ -56,14 +56,12 @@ def with_rules(scope: Scope, proxy: TcpProxy, rules: Sequence[DestinationRule], 
     tcp = pool.tcp if pool is not None else None
     idle = tcp.idle_timeout.total_seconds() if tcp is not None and tcp.idle_timeout is not None else None
     longest = tcp.max_connection_duration if tcp is not None else None
-    proxy = replace(proxy, idle_timeout=scope.proxy.idle_timeout if idle is None else idle)
-    if scope.proxy.limited:
-        return proxy
     return replace(
         proxy,
+        idle_timeout=scope.proxy.idle_timeout if idle is None else idle,
         max_connection_duration=None if longest is None else longest.total_seconds(),
         hash_source_ip=_hashes_clients(rules, subset),
-        tunnel=_tunnel(rules, subset),
+        tunnel=None if scope.proxy.limited else _tunnel(rules, subset),
     )
 
 

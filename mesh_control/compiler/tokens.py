@@ -13,6 +13,7 @@ from mesh_api.config import (
     JwtRequired,
     JwtRequirement,
 )
+from mesh_api.config import JwtRule as TokenRule
 from mesh_api.config.authorization import JWT_PAYLOAD
 from mesh_control.compiler import request_authentication
 from mesh_control.compiler.scope import Scope
@@ -35,8 +36,8 @@ NOBODYS_KEYS: Final = """{
 
 
 def http_filters(scope: Scope) -> tuple[JwtAuthnFilter, ...]:
-    """For requests to the proxy's workload; a limited proxy cannot verify tokens."""
-    policies = () if scope.proxy.limited else request_authentication.policies_of(scope)
+    """For requests to the proxy's workload."""
+    policies = request_authentication.policies_of(scope)
 
     def made() -> tuple[JwtAuthnFilter, ...]:
         rules = request_authentication.rules_of(scope)
@@ -49,7 +50,8 @@ def _filter(world: World, rules: Sequence[JwtRule], gateway: bool) -> JwtAuthnFi
     """One provider for each rule. A token that is there must be valid; routes of gateways may ask for claims."""
     made = [_provider(f"origins-{place}", world, rule, gateway) for place, rule in enumerate(rules)]
     providers = tuple(sorted(made, key=lambda provider: provider.name))
-    return JwtAuthnFilter(providers, _requirement([one.name for one in made]), bypass_cors_preflight=True)
+    rule = TokenRule(_requirement([one.name for one in made]))
+    return JwtAuthnFilter(providers, (rule,), bypass_cors_preflight=True)
 
 
 def _requirement(names: list[str]) -> JwtRequirement:

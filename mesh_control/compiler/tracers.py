@@ -63,6 +63,13 @@ def tracer(scope: Scope, provider: ExtensionProvider) -> Made | None:
     return _open_telemetry(scope, settings, at)
 
 
+def is_known(tracer: Tracer) -> bool:
+    """Whether a proxy that is limited can send spans to it."""
+    if isinstance(tracer, OpenTelemetryTracer):
+        return tracer.sampler is None
+    return isinstance(tracer, ZipkinTracer)
+
+
 def _zipkin(settings: ZipkinProvider, at: Reached) -> ZipkinTracer:
     collector = HttpService(
         f"http://{at.hostname}{settings.path or ZIPKIN_PATH}",

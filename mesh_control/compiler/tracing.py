@@ -48,8 +48,6 @@ class _Wanted:
 
 def traces(scope: Scope, side: Side, settings: ProxyConfig) -> Traces:
     """The traces of one side of a proxy, which is run with ``settings``."""
-    if scope.proxy.limited:
-        return Traces()
     entries = [entry for policy in telemetry.policies_of(scope) for entry in policy.spec.tracing or ()]
     defaults = scope.world.mesh.default_providers.tracing
     if not entries and not defaults:
@@ -89,7 +87,7 @@ def _of_provider(scope: Scope, wanted: _Wanted, settings: ProxyConfig) -> Traces
     if wanted.disabled or wanted.provider is None:
         return Traces()
     made = tracers.tracer(scope, wanted.provider)
-    if made is None:
+    if made is None or (scope.proxy.limited and not tracers.is_known(made.tracer)):
         return Traces()
     sampling = _share(settings) if wanted.sampling is None else wanted.sampling
     tags = _istio_tags(scope) if wanted.istio_tags else []

@@ -1,17 +1,16 @@
-"""Expressions of CEL about a record: what filters of access logs are written in (Istio's Telemetry). Compiled to functions.
+"""Expressions of CEL about a record (:mod:`mesh_api.expressions`): what filters of access logs and labels of metrics are
+written in. Compiled to functions.
 
-https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/advanced/attributes and the language's definition. Of it there
-are booleans, numbers, strings and lists, ``&& || !``, comparisons, ``in``, ``has``, ``size``, ``startsWith``, ``endsWith``,
-``contains`` and ``matches`` (RE2). What is anything else is refused by name. A value that is not there is an error, and an
-expression that ends in one does not hold; ``&&`` and ``||`` hold or fail without it where the other side decides (CEL).
+A value that is not there is an error, and a condition that ends in one does not hold; ``&&`` and ``||`` hold or fail without
+it where the other side decides (CEL).
 """
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import re2
 
+from mesh_api.expressions import Attribute, Constant, Expression, ExpressionError, parse
 from mesh_proxy.telemetry.operators import FormatError, grpc_status, port_of
 from mesh_proxy.telemetry.record import Record
 
@@ -24,9 +23,7 @@ class MissingError(LookupError):
 
 def compile_expression(text: str) -> Callable[[Record], bool]:
     """Whether the expression holds for a record. Raises :class:`FormatError`."""
-    parser = _Parser(text)
-    evaluate = parser.expression()
-    parser.end()
+    evaluate = _read(text)
 
     def holds(record: Record) -> bool:
         try:
@@ -35,6 +32,26 @@ def compile_expression(text: str) -> Callable[[Record], bool]:
             return False
 
     return holds
+
+
+def compile_value(text: str) -> Callable[[Record], str]:
+    """What the expression is for a record, as text; empty where it has no value. Raises :class:`FormatError`."""
+    evaluate = _read(text)
+
+    def value(record: Record) -> str:
+        try:
+            return _written(evaluate(record))
+        except MissingError:
+            return ""
+
+    return value
+
+
+def _read(text: str) -> Evaluate:
+    try:
+        return _made(parse(text))
+    except ExpressionError as error:
+        raise FormatError(str(error)) from None
 
 
 # Attributes.
@@ -143,10 +160,6 @@ ATTRIBUTES: Final[Mapping[str, Evaluate]] = {
 
 # The language.
 
-_TOKENS: Final = re.compile(
-    r"\s*(?:(?P<number>\d+(?:\.\d+)?u?)|(?P<string>r?\"(?:[^\"\\]|\\.)*\"|r?'(?:[^'\\]|\\.)*')"
-    r"|(?P<name>[A-Za-z_][A-Za-z0-9_]*)|(?P<sign>&&|\|\||==|!=|<=|>=|[-!<>()\[\].,?:+*/%]))"
-)
 _COMPARED: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
     "==": lambda a, b: type(a) is type(b) and a == b,
     "!=": lambda a, b: type(a) is not type(b) or a != b,
@@ -155,153 +168,20 @@ _COMPARED: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
     ">": lambda a, b: bool(a > b),
     ">=": lambda a, b: bool(a >= b),
 }
-_ESCAPES: Final = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", '"': '"', "'": "'", "`": "`", "?": "?"}
 
 
-class _Parser:
-    """Reads an expression, and makes a function of it."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-        self._tokens: list[tuple[str, str]] = []
-        place = 0
-        while text[place:].strip():
-            found = _TOKENS.match(text, place)
-            if found is None:
-                raise self._error(f"{text[place:].strip()[:10]!r} is not understood")
-            self._tokens.append((found.lastgroup or "", found[found.lastgroup or 0]))
-            place = found.end()
-        self._tokens.append(("end", ""))
-        self._place = 0
-
-    def _error(self, reason: str) -> FormatError:
-        return FormatError(f"the expression {self._text!r}: {reason}")
-
-    def _sign(self, *signs: str) -> str:
-        """Takes one of these signs, if it is the next token."""
-        kind, value = self._tokens[self._place]
-        if kind == "sign" and value in signs:
-            self._place += 1
-            return value
-        return ""
-
-    def _must(self, sign: str) -> None:
-        if not self._sign(sign):
-            raise self._error(f"{sign!r} is missing before {self._tokens[self._place][1] or 'the end'!r}")
-
-    def end(self) -> None:
-        """Nothing may follow."""
-        if self._tokens[self._place][0] != "end":
-            raise self._error(f"{self._tokens[self._place][1]!r} is not supported there")
-
-    def expression(self) -> Evaluate:
-        """``||`` binds least."""
-        found = self._conjunction()
-        while self._sign("||"):
-            found = _decided(found, self._conjunction(), True)
-        return found
-
-    def _conjunction(self) -> Evaluate:
-        found = self._relation()
-        while self._sign("&&"):
-            found = _decided(found, self._relation(), False)
-        return found
-
-    def _relation(self) -> Evaluate:
-        left = self._unary()
-        if self._tokens[self._place] == ("name", "in"):
-            self._place += 1
-            return _contained(left, self._unary())
-        sign = self._sign(*_COMPARED)
-        return left if not sign else _compared(_COMPARED[sign], left, self._unary())
-
-    def _unary(self) -> Evaluate:
-        if self._sign("!"):
-            inner = self._unary()
-            return lambda record: not _boolean(inner(record))
-        if self._sign("-"):
-            number = self._unary()
-            return lambda record: -_of(int | float, number(record))
-        return self._member(self._primary())
-
-    def _primary(self) -> Evaluate:
-        kind, value = self._tokens[self._place]
-        if self._sign("("):
-            found = self.expression()
-            self._must(")")
-            return found
-        if self._sign("["):
-            return self._list()
-        self._place += 1
-        if kind == "number":
-            number = float(value) if "." in value else int(value.rstrip("u"))
-            return lambda record: number
-        if kind == "string":
-            text = _unescaped(value)
-            return lambda record: text
-        if kind == "name":
-            return self._named(value)
-        raise self._error(f"{value or 'the end'!r} is not supported there")
-
-    def _list(self) -> Evaluate:
-        items: list[Evaluate] = []
-        while not self._sign("]"):
-            items.append(self.expression())
-            if not self._sign(","):
-                self._must("]")
-                break
-        return lambda record: [item(record) for item in items]
-
-    def _named(self, name: str) -> Evaluate:
-        if name in ("true", "false"):
-            constant = name == "true"
-            return lambda record: constant
-        if name in ("has", "size"):
-            self._must("(")
-            inner = self.expression()
-            self._must(")")
-            return _has(inner) if name == "has" else lambda record: len(_of(str | list | dict, inner(record)))
-        if not self._sign("."):
-            raise self._error(f"{name} is not supported")
-        kind, part = self._tokens[self._place]
-        self._place += 1
-        attribute = ATTRIBUTES.get(f"{name}.{part}")
-        if kind != "name" or attribute is None:
-            raise self._error(f"the attribute {name}.{part} is not supported")
-        return attribute
-
-    def _member(self, found: Evaluate) -> Evaluate:
-        """``[...]``, ``.field`` and ``.function(...)`` behind a value."""
-        while True:
-            if self._sign("["):
-                found = _indexed(found, self.expression())
-                self._must("]")
-            elif self._sign("."):
-                kind, name = self._tokens[self._place]
-                self._place += 1
-                if kind != "name":
-                    raise self._error(f"{name!r} is no name")
-                found = self._called(found, name)
-            else:
-                return found
-
-    def _called(self, found: Evaluate, name: str) -> Evaluate:
-        if not self._sign("("):
-            return _indexed(found, lambda record: name)
-        if name == "size":
-            self._must(")")
-            return lambda record: len(_of(str | list | dict, found(record)))
-        argument = self.expression()
-        self._must(")")
-        if name == "startsWith":
-            return lambda record: _of(str, found(record)).startswith(_of(str, argument(record)))
-        if name == "endsWith":
-            return lambda record: _of(str, found(record)).endswith(_of(str, argument(record)))
-        if name == "contains":
-            return lambda record: _of(str, argument(record)) in _of(str, found(record))
-        if name == "matches":
-            return _matched(found, argument)
-        raise self._error(f"the function {name} is not supported")
+def _made(tree: Expression) -> Evaluate:
+    if isinstance(tree, Constant):
+        constant = tree.value
+        return lambda record: constant
+    if isinstance(tree, Attribute):
+        return ATTRIBUTES[tree.name]
+    operands = [_made(operand) for operand in tree.operands]
+    if tree.name in _COMPARED:
+        return _compared(_COMPARED[tree.name], *operands)
+    if tree.name == "list":
+        return lambda record: [item(record) for item in operands]
+    return _OPERATIONS[tree.name](*operands)
 
 
 def _of(kind: Any, value: Any) -> Any:
@@ -346,6 +226,35 @@ def _contained(left: Evaluate, right: Evaluate) -> Evaluate:
     return lambda record: left(record) in _of(list | dict, right(record))
 
 
+def _chosen(condition: Evaluate, held: Evaluate, other: Evaluate) -> Evaluate:
+    return lambda record: held(record) if _boolean(condition(record)) else other(record)
+
+
+def _sum(left: Evaluate, right: Evaluate) -> Evaluate:
+    def evaluate(record: Record) -> Any:
+        one, two = left(record), right(record)
+        if type(one) is not type(two):
+            raise MissingError
+        return _of(str | int | float | list, one) + two
+
+    return evaluate
+
+
+def _called(name: str) -> Callable[[Evaluate, Evaluate], Evaluate]:
+    """A function of texts that Python's strings have as well."""
+
+    def of(found: Evaluate, argument: Evaluate) -> Evaluate:
+        return lambda record: getattr(_of(str, found(record)), name)(_of(str, argument(record)))
+
+    return of
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(_of(str | int | float, value))
+
+
 def _has(inner: Evaluate) -> Evaluate:
     def evaluate(record: Record) -> bool:
         try:
@@ -384,7 +293,40 @@ def _matched(found: Evaluate, pattern: Evaluate) -> Evaluate:
     return evaluate
 
 
-def _unescaped(literal: str) -> str:
-    if literal.startswith("r"):
-        return literal[2:-1]
-    return re.sub(r"\\(.)", lambda match: _ESCAPES.get(match[1], match[0]), literal[1:-1])
+def _refuted(inner: Evaluate) -> Evaluate:
+    return lambda record: not _boolean(inner(record))
+
+
+def _negated(inner: Evaluate) -> Evaluate:
+    return lambda record: -_of(int | float, inner(record))
+
+
+def _sized(inner: Evaluate) -> Evaluate:
+    return lambda record: len(_of(str | list | dict, inner(record)))
+
+
+def _as_text(inner: Evaluate) -> Evaluate:
+    return lambda record: _written(inner(record))
+
+
+def _containing(found: Evaluate, argument: Evaluate) -> Evaluate:
+    return lambda record: _of(str, argument(record)) in _of(str, found(record))
+
+
+_OPERATIONS: Final[Mapping[str, Callable[..., Evaluate]]] = {
+    "||": lambda left, right: _decided(left, right, True),
+    "&&": lambda left, right: _decided(left, right, False),
+    "!": _refuted,
+    "negated": _negated,
+    "?:": _chosen,
+    "+": _sum,
+    "in": _contained,
+    "[]": _indexed,
+    "has": _has,
+    "size": _sized,
+    "string": _as_text,
+    "startsWith": _called("startswith"),
+    "endsWith": _called("endswith"),
+    "contains": _containing,
+    "matches": _matched,
+}

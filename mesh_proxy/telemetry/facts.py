@@ -24,14 +24,17 @@ class ConnectionFacts:
     """
 
     __slots__ = (
-        "began", "chain", "failure", "listener", "local_address", "number", "peer", "protocol", "remote_address", "secured",
-        "stood",
+        "began", "chain", "direct_local", "direct_remote", "failure", "listener", "local_address", "number", "peer",
+        "protocol", "remote_address", "secured", "stood",
     )  # fmt: skip
 
     def __init__(self, number: int = 0) -> None:
         self.number = number
         self.remote_address: bytes = b""
         self.local_address: bytes = b""
+        self.direct_remote: bytes = b""
+        self.direct_local: bytes = b""
+        """The ends by themselves, whatever the PROXY protocol tells of others."""
         self.listener: str = ""
         self.chain: bytes = b""
         self.protocol: bytes = b""

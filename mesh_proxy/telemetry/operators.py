@@ -203,7 +203,9 @@ def written(value: object) -> bytes:
     """A value as text: a string as it is, anything else as JSON; nothing is empty."""
     if value is None:
         return b""
-    return value.encode() if isinstance(value, str) else json.dumps(value, separators=(",", ":")).encode()
+    if isinstance(value, str):
+        return value.encode()
+    return json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=False).encode()
 
 
 HTTP_TO_GRPC: Final = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14}
@@ -383,7 +385,7 @@ def _secured(prefix: str, facts: str, absent: tuple[str, ...] = ()) -> dict[str,
 _DOWNSTREAM_ALONE: Final = (
     "_LOCAL_SUBJECT", "_PEER_SERIAL", "_PEER_FINGERPRINT_1", "_PEER_FINGERPRINT_256", "_PEER_EMAIL_SAN",
 )  # fmt: skip
-_DIRECT_REMOTE: Final = '(b"" if c is None else c.remote_address)'
+_DIRECT_REMOTE: Final = '(b"" if c is None else c.direct_remote)'
 
 PLAIN: Final[dict[str, Expression]] = {
     "PROTOCOL": _text("r.protocol"),
@@ -422,6 +424,7 @@ PLAIN: Final[dict[str, Expression]] = {
     "FILTER_CHAIN_NAME": _of("c", "c.chain"),
     "REQUESTED_SERVER_NAME": _text("r.sni"),
     "ROUTE_NAME": _text("r.route"),
+    "LOCAL_REPLY_BODY": _text("r.local_body", True),
     "VIRTUAL_CLUSTER_NAME": _text('b""'),
     "ACCESS_LOG_TYPE": _text("r.kind", True),
     "UNIQUE_ID": _text("unique_id()", True),
@@ -432,7 +435,7 @@ PLAIN: Final[dict[str, Expression]] = {
     **_addresses("DOWNSTREAM_REMOTE", "r.downstream_remote"),
     **_addresses("DOWNSTREAM_DIRECT_REMOTE", _DIRECT_REMOTE),
     **_addresses("DOWNSTREAM_LOCAL", "r.downstream_local"),
-    **_addresses("DOWNSTREAM_DIRECT_LOCAL", '(b"" if c is None else c.local_address)'),
+    **_addresses("DOWNSTREAM_DIRECT_LOCAL", '(b"" if c is None else c.direct_local)'),
     **_addresses("UPSTREAM_LOCAL", "r.upstream_local"),
     **_addresses("UPSTREAM_REMOTE", '(b"" if u is None else r.upstream_host)'),
     **_secured("DOWNSTREAM", "c"),

@@ -22,10 +22,11 @@ class Record:
 
     __slots__ = (
         "answered", "attempts", "began", "bytes_received", "bytes_sent", "cluster", "connection", "destination",
-        "details", "downstream_local", "downstream_remote", "ended", "failure", "flags", "head_received", "head_sent",
-        "heard", "host", "kind", "metadata", "original_path", "parent_id", "passed", "path", "peer", "protocol",
-        "request", "response", "route", "sampled", "sni", "span_id", "started", "status", "termination", "trace_id",
-        "traced", "trailers", "upstream", "upstream_host", "upstream_local",
+        "details", "downstream_local", "downstream_remote", "ended", "failure", "flags", "head_received",
+        "head_sent", "heard", "host", "inside", "kind", "local_body", "metadata", "original_path", "parent_id",
+        "passed", "path", "peer", "protocol", "request", "response", "route", "sampled", "sni", "span_id",
+        "started", "status", "termination", "trace_id", "traced", "trailers", "upstream", "upstream_host",
+        "upstream_local",
     )  # fmt: skip
 
     def __init__(self, began: float, started: float) -> None:
@@ -36,7 +37,7 @@ class Record:
         self.request: Head | None = None
         self.response: Head | None = None
         self.trailers: list[Field] = NO_FIELDS
-        self.path = self.original_path = self.route = self.cluster = b""
+        self.path = self.original_path = self.route = self.cluster = self.local_body = b""
         self.upstream_host = self.upstream_local = self.downstream_local = self.downstream_remote = self.sni = b""
         self.protocol = b"HTTP/1.1"
         self.flags = self.details = self.termination = self.failure = ""
@@ -50,14 +51,17 @@ class Record:
         self.peer = b""
         """What the proxy at the other end says of itself (:mod:`mesh_proxy.telemetry.workload`)."""
         self.trace_id = self.span_id = self.parent_id = b""
+        self.inside = False
+        """Whether the request comes from one of the mesh's own networks, so that it may say what strangers may not."""
         self.traced = self.sampled = False
         """Whether the request is to be traced, and whether its span is kept: who asks may have decided otherwise."""
         self.metadata: dict[str, object] | None = None
         """What filters left behind, by namespace."""
 
-    def chose(self, host: Host, attempts: int) -> None:
-        """It goes to this host, for the time number ``attempts``."""
-        self.host, self.upstream_host, self.attempts = host, host.address, attempts
+    def chose(self, host: Host | None, attempts: int) -> None:
+        """It goes to this host, for the time number ``attempts``; ``None``: to none after all."""
+        self.host, self.attempts = host, attempts
+        self.upstream_host = b"" if host is None else host.address
 
     def flag(self, name: str) -> None:
         """Add a response flag."""

@@ -9,10 +9,12 @@ series whose labels all say so; those that were not used for long are given up.
 
 from typing import Final
 
+from mesh_api.config.service_metrics import ServiceMetrics
 from mesh_proxy.balancing.host import Host
 from mesh_proxy.ipc import Histogram, Labels
 from mesh_proxy.protocol.http1 import is_grpc
 from mesh_proxy.telemetry.facts import ClusterFacts, ConnectionFacts
+from mesh_proxy.telemetry.metric_labels import CustomLabels
 from mesh_proxy.telemetry.operators import grpc_status
 from mesh_proxy.telemetry.record import Record
 from mesh_proxy.telemetry.stats import Timing
@@ -30,14 +32,17 @@ Value = int | Histogram
 
 
 class Series:
-    """The numbers of one set of labels: of requests, or of connections."""
+    """The numbers of one set of labels: of requests, or of connections. ``values`` are those that ``custom`` asks for."""
 
     __slots__ = (
-        "closed", "count", "labels", "opened", "received", "request_sizes", "response_sizes", "sent", "times", "used",
+        "closed", "count", "custom", "labels", "opened", "received", "request_sizes", "response_sizes", "sent", "times",
+        "used", "values",
     )  # fmt: skip
 
-    def __init__(self, labels: Labels) -> None:
+    def __init__(self, labels: Labels, custom: CustomLabels | None = None, values: tuple[str, ...] = ()) -> None:
         self.labels = labels
+        self.custom = custom
+        self.values = values
         self.used: float = 0.0
         self.count: int = 0
         self.times = Timing()
@@ -56,8 +61,29 @@ class Series:
         self.request_sizes.add(record.bytes_received + record.head_received)
         self.response_sizes.add(record.bytes_sent + record.head_sent)
 
+    def read(self) -> list[tuple[str, Value]]:
+        """Every number, by its metric."""
+        made: list[tuple[str, Value]] = []
+        if self.count:
+            made += [
+                ("istio_requests_total", self.count),
+                ("istio_request_duration_milliseconds", self.times.read()),
+                ("istio_request_bytes", self.request_sizes.read()),
+                ("istio_response_bytes", self.response_sizes.read()),
+            ]
+        if self.opened or self.closed:
+            made += [
+                ("istio_tcp_connections_opened_total", self.opened),
+                ("istio_tcp_connections_closed_total", self.closed),
+                ("istio_tcp_sent_bytes_total", self.sent),
+                ("istio_tcp_received_bytes_total", self.received),
+            ]
+        return made
+
 
 Key = tuple[object, ...]
+Name = tuple[Labels, ServiceMetrics | None, tuple[str, ...]]
+"""Of a series: equal configurations give equal names, so that a new configuration goes on counting where it can."""
 
 
 class Registry:
@@ -68,28 +94,30 @@ class Registry:
     def __init__(self, own: Workload = NOBODY, budget: int = BUDGET) -> None:
         self.own = own
         self.budget = budget
-        self.series: dict[Labels, Series] = {}
+        self.series: dict[Name, Series] = {}
         self._overflow: dict[Labels, Series] = {}
 
-    def get(self, labels: Labels) -> Series:
-        """The series with these labels; the one for what is too much, when there are too many."""
-        found = self.series.get(labels)
+    def get(self, labels: Labels, custom: CustomLabels | None = None, values: tuple[str, ...] = ()) -> Series:
+        """The series with these labels, and what ``custom`` makes of them; the one for what is too much, when there are too
+        many."""
+        name: Name = (labels, None if custom is None else custom.config, values)
+        found = self.series.get(name)
         if found is not None:
             return found
         if len(self.series) >= self.budget:
-            labels = tuple((name, value if name == "reporter" else OVERFLOW) for name, value in labels)
+            labels = tuple((label, value if label == "reporter" else OVERFLOW) for label, value in labels)
             found = self._overflow.get(labels)
             if found is None:
                 found = self._overflow[labels] = Series(labels)
             return found
-        found = self.series[labels] = Series(labels)
+        found = self.series[name] = Series(labels, custom, values)
         return found
 
     def sweep(self, now: float) -> bool:
         """Give up what was not used for long; whether there was any."""
-        dead = [labels for labels, series in self.series.items() if series.used < now - IDLE]
-        for labels in dead:
-            del self.series[labels]
+        dead = [name for name, series in self.series.items() if series.used < now - IDLE]
+        for name in dead:
+            del self.series[name]
         return bool(dead)
 
     def clear(self) -> None:
@@ -101,28 +129,33 @@ class Registry:
         """Every number, by its metric and labels."""
         made: dict[tuple[str, Labels], Value] = {}
         for series in (*self.series.values(), *self._overflow.values()):
-            labels = series.labels
-            if series.count:
-                made["istio_requests_total", labels] = series.count
-                made["istio_request_duration_milliseconds", labels] = series.times.read()
-                made["istio_request_bytes", labels] = series.request_sizes.read()
-                made["istio_response_bytes", labels] = series.response_sizes.read()
-            if series.opened or series.closed:
-                made["istio_tcp_connections_opened_total", labels] = series.opened
-                made["istio_tcp_connections_closed_total", labels] = series.closed
-                made["istio_tcp_sent_bytes_total", labels] = series.sent
-                made["istio_tcp_received_bytes_total", labels] = series.received
+            custom = series.custom
+            for name, value in series.read():
+                labels = series.labels if custom is None else custom.labels(name, series.labels, series.values)
+                if labels is not None:  # what differs in a label that was taken away is told as one
+                    known = made.get((name, labels))
+                    made[name, labels] = value if known is None else _together(known, value)
         return made
+
+
+def _together(one: Value, other: Value) -> Value:
+    if isinstance(one, Histogram) and isinstance(other, Histogram):
+        return one.merged(other)
+    if isinstance(one, int) and isinstance(other, int):
+        return one + other
+    raise TypeError("a metric is a number or a histogram")
 
 
 class Reporter:
     """Of a listener: which end of its requests this proxy is. What it looked up is gone with its configuration."""
 
-    __slots__ = ("_known", "_peers", "_registry", "inbound")
+    __slots__ = ("_custom", "_fallback", "_known", "_peers", "_registry", "inbound")
 
-    def __init__(self, registry: Registry, inbound: bool) -> None:
+    def __init__(self, registry: Registry, inbound: bool, config: ServiceMetrics | None = None) -> None:
         self._registry = registry
         self.inbound = inbound
+        self._custom = CustomLabels(config) if config is not None and config.metrics else None
+        self._fallback = config is None or config.host_fallback
         self._known: dict[Key, Series] = {}
         self._peers: dict[bytes, Workload] = {}
 
@@ -148,6 +181,8 @@ class Reporter:
             record.status, record.flags, destination, b"" if named or head is None else head.host, other,
             record.peer, record.host if other is None else None, grpc_status(record) if grpc else -1,
         )  # fmt: skip
+        if self._custom is not None:
+            key = (*key, self._custom.values(record))
         series = self._known.get(key)
         if series is None:
             series = self._find(key, record, grpc)
@@ -161,11 +196,17 @@ class Reporter:
             ("grpc_response_status", str(status) if grpc and (status := grpc_status(record)) >= 0 else ""),
             ("response_flags", record.flags or "-"),
         )
-        series = self._registry.get(labels)
+        series = self._series(labels, record)
         if len(self._known) >= _PEERS:
             self._known.clear()
         self._known[key] = series
         return series
+
+    def _series(self, labels: Labels, record: Record) -> Series:
+        custom = self._custom
+        return (
+            self._registry.get(labels) if custom is None else self._registry.get(labels, custom, custom.values(record))
+        )
 
     # Connections.
 
@@ -176,19 +217,26 @@ class Reporter:
         series.used = record.upstream.stood if record.upstream is not None else record.began
         return series
 
-    def ended(self, record: Record, counted: Series | None) -> None:
-        """A connection is over; ``counted`` is where it was counted when it came to its host."""
+    def passed(self, series: Series, now: float, received: int, sent: int) -> None:
+        """So many bytes more have passed on a connection that is not over."""
+        series.used = now
+        series.received += received
+        series.sent += sent
+
+    def ended(self, record: Record, counted: Series | None, received: int, sent: int) -> None:
+        """A connection is over; ``counted`` is where it was counted when it came to its host, the numbers are the bytes that
+        were not told before."""
         series = self._connection(record)
         if counted is None:
             series.opened += 1
         series.used = record.ended
         series.closed += 1
-        series.received += record.bytes_received
-        series.sent += record.bytes_sent
+        series.received += received
+        series.sent += sent
 
     def _connection(self, record: Record) -> Series:
         labels = (*self._ends(record), ("request_protocol", "tcp"), ("response_flags", record.flags or "-"))
-        return self._registry.get(labels)
+        return self._series(labels, record)
 
     # Who and whom.
 
@@ -206,7 +254,7 @@ class Reporter:
             ("source_principal", self._principal(record, of_source=True)),
             *destination.labels("destination"),
             ("destination_principal", self._principal(record, of_source=False)),
-            *_service(record),
+            *_service(record, self._fallback),
             ("connection_security_policy", self._policy(record.connection)),
         )
 
@@ -239,15 +287,16 @@ def _of_host(host: Host | None) -> Workload:
     return NOBODY if host is None or host.endpoint is None else of_endpoint(host.endpoint.metadata)
 
 
-def _service(record: Record) -> Labels:
-    """What was asked for: the cluster's service, else a name for where it went, else the host that was asked for."""
+def _service(record: Record, fallback: bool) -> Labels:
+    """What was asked for: the cluster's service, else a name for where it went, else the host that was asked for where that
+    may be told (``fallback``)."""
     destination: ClusterFacts | None = record.destination
     if destination is not None and destination.services:
         service = destination.services[0]
         found = (service.host, service.name, service.namespace)
     else:
         head = record.request
-        asked = UNKNOWN if head is None or not head.host else head.host.decode("latin-1")
+        asked = UNKNOWN if head is None or not head.host or not fallback else head.host.decode("latin-1")
         name = destination.name.decode() if destination is not None and destination.name in _WITHOUT_SERVICE else asked
         found = (asked, name, UNKNOWN)
     names = ("destination_service", "destination_service_name", "destination_service_namespace")

@@ -19,10 +19,7 @@ def document(text: str, name: str, namespace: str = "default") -> str:
 
 
 REFUSED = [
-    (RULE % "trafficPolicy: {tls: {mode: SIMPLE}}", "spec.trafficPolicy.tls.sni: is needed"),
-    (RULE % "trafficPolicy: {tls: {mode: SIMPLE, sni: a.b}}", "spec.trafficPolicy.tls.subjectAltNames: are needed"),
     (RULE % "trafficPolicy: {tunnel: {targetHost: a.b, targetPort: 1}}", "spec.trafficPolicy.tunnel: is not supported"),
-    (RULE % "trafficPolicy: {proxyProtocol: {version: V1}}", "spec.trafficPolicy.proxyProtocol: is not supported"),
     (
         RULE % "trafficPolicy: {outlierDetection: {outlierDetectionHttpErrorCodes: [500]}}",
         "outlierDetectionHttpErrorCodes: is not supported",
@@ -30,11 +27,6 @@ REFUSED = [
     (
         SERVICE % f"http: [{{{ROUTE}, retries: {{attempts: 1, retryRemoteLocalities: true}}}}]",
         "retryRemoteLocalities: is not",
-    ),
-    (
-        SERVICE
-        % f"gateways: [g], http: [{{match: [{{headers: {{'@request.auth.claims.x': {{exact: yy}}}}}}], {ROUTE}}}]",
-        "spec.http[0].match[0].headers: @request.auth.claims.x needs claims",
     ),
     (SERVICE % f"tcp: [{{match: [{{sourceSubnet: 10.0.0.0/8}}], {ROUTE}}}]", "match[0].sourceSubnet: is not supported"),
     (
