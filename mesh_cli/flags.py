@@ -216,6 +216,10 @@ DETAILS: tuple[tuple[str, str], ...] = (
     (r"downstream_remote_disconnect(\{.*\})?", "the client went away"),
     (r"downstream_local_disconnect(\{.*\})?", "this proxy closed the client's connection"),
     (r"request_headers_failed_strict_check|http1\.[a-z_]+|http2?\.[a-z_]+", "the client's bytes break HTTP"),
+    (
+        r"absolute_path_rejected",
+        "the request line names a scheme and host, and the connection manager takes paths alone",
+    ),
     (r"path_normalization_failed", "the path cannot be normalised: a broken escape"),
     (r"missing_host_header", "the request has no Host"),
     (r"low_version", "HTTP/1.0, which is not accepted"),

@@ -81,7 +81,7 @@ class Proxy:
     cluster: str = ""
     """The cluster that it says it is in (``CLUSTER_ID``)."""
     limited: bool = False
-    """Whether it is of our own, which does not do everything as yet: verify tokens, ask authorizers, trace."""
+    """Whether it is of our own, which does not do everything as yet: ask authorizers, log to services."""
     plain: bool = False
     """Whether it has no certificate of the mesh, as one of our own says that was not told where to keep one: it can neither
     show who it is nor find out who others are."""

@@ -17,6 +17,7 @@ from mesh_api.node import Node
 from mesh_api.xds.errors import DecodeError
 from mesh_api.xds.json import resource_from_json
 from mesh_proxy.document import DocumentError, Section, load_document
+from mesh_proxy.overload import Limits, connection_limits
 from mesh_proxy.static_secrets import static_secrets
 
 PORT: Final = (1, 65535)
@@ -25,11 +26,9 @@ LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
 IGNORED: Final[dict[str, dict[str, str]]] = {
     "": {
-        "layered_runtime": "there are no runtime keys here",
         "stats_config": "names and tags of statistics are fixed",
         "stats_flush_interval": "statistics are pulled",
         "stats_sinks": "statistics are pulled",
-        "overload_manager": "limits are per listener and cluster",
         "watchdogs": "the supervisor watches the workers",
         "header_prefix": "headers have Envoy's default prefix",
         "default_regex_engine": "RE2 is the only engine",
@@ -41,8 +40,13 @@ IGNORED: Final[dict[str, dict[str, str]]] = {
         "typed_dns_resolver_config": "the system's resolver is used",
         "enable_dispatcher_stats": "statistics only",
         "perf_tracing_file_path": "profiling only",
-        "cluster_manager": "tuning of Envoy's cluster manager",
         "flags_path": "switches for Envoy's operator",
+    },
+    "cluster_manager": {
+        "outlier_detection": "a log of ejections",
+        "upstream_bind_config": "clusters say it",
+        "load_stats_config": "no loads are reported",
+        "enable_deferred_cluster_creation": "clusters that nobody uses cost next to nothing",
     },
     "node": {
         "user_agent_name": "the proxy names itself",
@@ -166,6 +170,9 @@ class Bootstrap:
     control_plane: ControlPlane | None = None
     static: ProxyConfig = field(default_factory=ProxyConfig)
     secrets: tuple[Secret, ...] = ()
+    connection_limits: Limits = ()
+    local_cluster: str = ""
+    """The cluster that this proxy is one of, by which balancing by zones goes; empty: none."""
     document: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -176,6 +183,7 @@ def load_bootstrap(file: Path, cores: int | None = None) -> Bootstrap:
     """
     root = load_document(file)
     root.ignore(IGNORED[""])
+    limits, local_cluster = connection_limits(root), _local_cluster(root.section("cluster_manager"))
     node, settings = _node(root.section("node"), cores or len(os.sched_getaffinity(0)))
     admin = _admin(root.section("admin"))
     static, secrets = _static(root.section("static_resources"))
@@ -193,7 +201,16 @@ def load_bootstrap(file: Path, cores: int | None = None) -> Bootstrap:
     unknown = [source.name for source in secret_sources(static) if source.static and source.name not in names]
     if unknown:
         raise root.error(f"has no secret {', '.join(unknown)}", "static_resources", "secrets")
-    return Bootstrap(node, settings, admin, control_plane, static, secrets, root.as_dict())
+    return Bootstrap(node, settings, admin, control_plane, static, secrets, limits, local_cluster, root.as_dict())
+
+
+def _local_cluster(section: Section | None) -> str:
+    if section is None:
+        return ""
+    section.ignore(IGNORED["cluster_manager"])
+    name = section.text("local_cluster_name", "")
+    section.close()
+    return name
 
 
 def _node(section: Section | None, cores: int) -> tuple[Node, ProxySettings]:

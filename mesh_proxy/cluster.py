@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
+from typing import Final
 
 from mesh_api.config import (
     CircuitBreakerThresholds,
@@ -10,6 +11,7 @@ from mesh_api.config import (
     ClusterType,
     Endpoint,
     SocketAddress,
+    UpstreamProxyProtocol,
 )
 from mesh_api.config.routes import MILLION
 from mesh_proxy.balancing.balancer import Balancer, Members
@@ -34,6 +36,8 @@ from mesh_proxy.tls.transports import PLAIN, Transports
 __all__ = ["ClusterError", "ClusterRuntime", "check", "status_counters", "target_of"]
 
 Random = Callable[[], float]
+AUTO: Final = "auto"
+"""TLS agrees with each host on what is spoken (Envoy ``auto_config``)."""
 DNS = (ClusterType.STRICT_DNS, ClusterType.LOGICAL_DNS)
 
 
@@ -43,7 +47,9 @@ class ClusterError(ValueError):
 
 def check(config: Cluster) -> None:
     """Raises :class:`ClusterError` for what cannot be run. Costs nothing, so that a snapshot can ask for all at first."""
-    if config.http.protocol not in ("http1", "http2", "downstream"):
+    if config.http.protocol == AUTO and config.tls is None and not config.tls_matches:
+        raise ClusterError("an upstream protocol that TLS is to agree on needs TLS")
+    if config.http.protocol not in ("http1", "http2", "downstream", AUTO):
         raise ClusterError(f"upstream protocol {config.http.protocol} is not supported yet")
     ring = config.ring_hash
     if ring is not None and ring.minimum_ring_size > ring.maximum_ring_size:
@@ -74,6 +80,10 @@ class ClusterRuntime:
         self.outliers: Outliers | None = None
         self.config = config
         self.protocol: str = config.http.protocol
+        self.max_per_host: int = -1
+        """Connections that each host may have; -1: as many as there are."""
+        self.parts: bool = False
+        """Whether not every request may have any connection."""
         self.assignment: ClusterLoadAssignment | None = None
         self.places: tuple[Place, ...] = ()
         """Of clusters by DNS: what is to be resolved."""
@@ -111,6 +121,8 @@ class ClusterRuntime:
         self.resources.configure(config.thresholds)
         self.high.configure(config.high_thresholds)
         self.original_destination = config.type is ClusterType.ORIGINAL_DST
+        self.parts = _parts(config)
+        self.max_per_host = -1 if config.max_connections_per_host is None else config.max_connections_per_host
         self.assignment = found = self._assigned(config, assignment)
         self._bounded = config.hash_balance_factor > 0
         self._renew_stale()
@@ -277,11 +289,13 @@ class ClusterRuntime:
             context.active_requests = self.resources.active_requests + self.high.active_requests
         return self.balancer.pick(context)
 
-    def pick(self, destination: tuple[str, int] | None, avoid: list[Host], attempts: int) -> Host | None:
-        """A host for who asks nothing in particular; ``destination`` is where the connection was going."""
+    def pick(self, destination: tuple[str, int] | None, avoid: list[Host], attempts: int, key: int = -1) -> Host | None:
+        """A host for who asks nothing in particular; ``destination`` is where the connection was going, ``key`` that of
+        consistent hashing (-1: there is none)."""
         context = self._plain
         context.now = self.now
         context.destination = destination
+        context.hash = key
         context.tried = avoid
         context.retry = context.avoid_tried = bool(avoid) and attempts > 0
         context.attempts = attempts
@@ -391,6 +405,12 @@ class ClusterRuntime:
     @active_retries.setter
     def active_retries(self, value: int) -> None:
         self.resources.active_retries = value
+
+
+def _parts(config: Cluster) -> bool:
+    sockets = (config.tls, *(match.socket for match in config.tls_matches))
+    announced = any(isinstance(socket, UpstreamProxyProtocol) for socket in sockets)
+    return config.http.auto_sni or config.http.auto_san_validation or announced
 
 
 @cache

@@ -42,6 +42,7 @@ OVERFLOW: Final = LocalReply(
 HEADERS_TOO_LARGE: Final = LocalReply(431, "DPE", "http1.headers_too_large", b"Request Header Fields Too Large")
 TOO_MANY_HEADERS: Final = LocalReply(431, "DPE", "http1.too_many_headers", b"Request Header Fields Too Large")
 UPGRADE_REQUIRED: Final = LocalReply(426, "DPE", "low_version", b"")
+NOT_RELATIVE: Final = LocalReply(404, "", "absolute_path_rejected")
 MISSING_HOST: Final = LocalReply(400, "DPE", "missing_host_header")
 BAD_PATH: Final = LocalReply(400, "", "path_normalization_failed")
 UPGRADE_FAILED: Final = LocalReply(403, "-", "upgrade_failed")
@@ -58,7 +59,8 @@ def as_grpc(reply: LocalReply) -> tuple[LocalReply, list[tuple[bytes, bytes]]]:
     status = _GRPC.get(reply.status, 2) if reply.grpc < 0 else reply.grpc
     fields = [(b"content-type", b"application/grpc"), (b"grpc-status", b"%d" % status)]
     if reply.body:
-        fields.append((b"grpc-message", quote(reply.body, safe=_PRINTABLE).encode()))
+        text = reply.body.removesuffix(b"\n")  # which one in JSON ends with
+        fields.append((b"grpc-message", quote(text, safe=_PRINTABLE).encode()))
     return reply._replace(status=200, body=b""), fields
 
 

@@ -60,10 +60,15 @@ class ResetCounters:
 
 @dataclass(frozen=True, slots=True)
 class Introduce:
-    """To the worker: whose proxy it is (the node's id and metadata); once, before the first configuration."""
+    """To the worker: whose proxy it is (the node's id and metadata), and how many connections its listeners may have, by name
+    (the empty one: all together); once, before the first configuration."""
 
     node_id: str
     metadata: Mapping[str, Any]
+    limits: tuple[tuple[str, int], ...] = ()
+    locality: tuple[str, str, str] = ("", "", "")
+    local_cluster: str = ""
+    """Region, zone and sub-zone of the proxy, and the cluster that it is one of (empty: none is known)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +102,11 @@ class Histogram:
     counts: tuple[int, ...]
     sum: float
     count: int
+
+    def merged(self, other: "Histogram") -> "Histogram":
+        """Both together; they have the same bounds."""
+        counts = tuple([a + b for a, b in zip(self.counts, other.counts, strict=True)])
+        return Histogram(self.bounds, counts, self.sum + other.sum, self.count + other.count)
 
 
 Labels = tuple[tuple[str, str], ...]

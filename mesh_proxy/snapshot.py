@@ -11,8 +11,12 @@ from typing import Final, TypeVar
 from mesh_api.config import (
     AnyAccessLog,
     Cluster,
+    ConnectionGate,
+    ConnectionLimit,
+    ConnectionRateLimit,
     DownstreamTls,
     FilterChain,
+    GrpcStatsFilter,
     Guard,
     HttpConnectionManager,
     Listener,
@@ -21,6 +25,8 @@ from mesh_api.config import (
     NetworkRbac,
     PipeAddress,
     ProxyConfig,
+    RouterFilter,
+    ServiceMetrics,
     TcpProxy,
     TrafficDirection,
     UpstreamTls,
@@ -32,9 +38,12 @@ from mesh_proxy.chains import Arrival, ChainError, Chains, Fit
 from mesh_proxy.cluster import ClusterError, ClusterRuntime, check
 from mesh_proxy.filters import Filter, FilterError, compile_filters
 from mesh_proxy.filters.rate_limit import RateLimiter
+from mesh_proxy.inside import Inside
 from mesh_proxy.limits import Limits
+from mesh_proxy.local_replies import ReplyRules
 from mesh_proxy.protocol.http1 import field_of
 from mesh_proxy.protocol.http2.settings import Settings
+from mesh_proxy.resilience.gates import Gate
 from mesh_proxy.resilience.rate_limit import RateLimit
 from mesh_proxy.routing.matchers import MatcherError
 from mesh_proxy.routing.table import CompiledRoute, RouteTable
@@ -66,6 +75,8 @@ class _Guarded:
     """What decides, before anything is read, whether a connection may go on; and its TLS."""
 
     guards: tuple[Enforcer, ...] = ()
+    gates: tuple[Gate, ...] = ()
+    """What counts connections; asked before the guards."""
     tls: Tls | None = None
     metrics: Reporter | None = None
     """Counts requests and connections for the mesh; ``None``: the listener is for neither direction."""
@@ -94,12 +105,23 @@ class HttpChain(_Guarded):
         self.stats = stats
         self.tracer: Tracer | None = None
         self.filters = compile_filters(config.http_filters, stats)
+        counted = [item for item in config.http_filters if isinstance(item, GrpcStatsFilter)]
+        self.grpc_stats: GrpcStatsFilter | None = counted[0] if counted else None
+        """How calls of gRPC are counted; ``None``: they are not."""
         self._concerned: dict[CompiledRoute | None, tuple[Filter, ...]] = {}
         self.server_field = field_of(b"server", config.server_name.encode())
         self.upgrades = frozenset(name.lower().encode() for name in config.upgrades)
         self.max_head = config.max_request_headers_kb * 1024
         self.limits = Limits(config)
         self.strips_host = bool(config.strip_port or config.strip_trailing_host_dot)
+        self.replies = None if config.local_replies is None else ReplyRules(config.local_replies)
+        """What becomes of answers of our own; ``None``: they stay as they are."""
+        self.inside = Inside(config.internal_networks) if config.internal_networks else None
+        """Whose requests are the mesh's own; ``None``: nobody's are."""
+        self.suppresses = (
+            isinstance(config.http_filters[-1], RouterFilter) and config.http_filters[-1].suppress_envoy_headers
+        )
+        """Whether neither hosts nor clients are told what Envoy tells of itself."""
         self.via = config.via.encode()
         self.overwrites_server = config.server_header_transformation == "OVERWRITE"
         self.adds_server = config.server_header_transformation != "PASS_THROUGH"
@@ -121,6 +143,11 @@ class HttpChain(_Guarded):
         if found is None:
             found = self._concerned[route] = tuple(item for item in self.filters if item.concerns(route))
         return found
+
+    def filters_behind(self, item: Filter, route: CompiledRoute | None) -> tuple[Filter, ...]:
+        """Of those for the route the ones that come after a filter."""
+        behind = self.filters[self.filters.index(item) + 1 :]
+        return tuple(one for one in self.filters_for(route) if one in behind)
 
 
 def _http2(config: HttpConnectionManager) -> Settings:
@@ -181,8 +208,18 @@ class ListenerRuntime:
             self.default = compile_chain(default)
         filters = config.listener_filters
         self.wants_original = config.use_original_dst or ListenerFilter.ORIGINAL_DST in filters
+        self._announced = ListenerFilter.PROXY_PROTOCOL in filters
+        self.headers = Counters("proxy_proto")
+        """Of the PROXY protocol."""
         self._inspectors = tuple(item for item in filters if item in INSPECTORS)
         self._inspectors_of: dict[int, tuple[ListenerFilter, ...]] = {}
+
+    def announced(self, port: int) -> bool:
+        """Whether connections to a port begin with a header of the PROXY protocol."""
+        return self._announced and not any(
+            item.filter is ListenerFilter.PROXY_PROTOCOL and _exempts(item, port)
+            for item in self.config.listener_filter_exemptions
+        )
 
     def chain(self, arrival: Arrival) -> Chain | None:
         """The chain for a connection."""
@@ -213,12 +250,16 @@ class Snapshot:
         self.registry = Registry()
         """Numbers about services."""
         self.reporters: list[Reporter] = []
+        self.gates: dict[tuple[str, str, ConnectionGate], Gate] = {}
+        """By the names of listener and filter chain."""
         self.tls: dict[DownstreamTls | UpstreamTls, tuple[tuple[Secret | None, ...], Tls]] = {}
         """What was made of each setting of TLS, with the secrets that it was made of."""
 
     def hand_over(self, destination: tuple[str, int]) -> ListenerRuntime | None:
         """The listener for an original destination: its very address, else its port on any."""
         found = self.by_destination.get(destination)
+        if found is None and ":" in destination[0]:
+            found = self.by_destination.get(("::", destination[1]))
         return found or self.by_destination.get(("0.0.0.0", destination[1]))  # noqa: S104 (a listener's name)
 
 
@@ -231,8 +272,10 @@ class Builder:
         self._secrets = {secret.name: secret for secret in secrets}
         self._made = Snapshot()
         self._made.registry = before.registry
-        self._reporter: Reporter | None = None
+        self._reporters: dict[ServiceMetrics | None, Reporter] = {}
         self._direction = TrafficDirection.UNSPECIFIED
+        self._name = ""
+        """Of the listener that is made."""
         self._tables: dict[str, RouteTable] = {}
 
     def build(self, config: ProxyConfig) -> Snapshot:
@@ -291,26 +334,53 @@ class Builder:
     def _listener(self, listener: Listener) -> None:
         name = f"listener {listener.name}"
         for wanted in listener.listener_filters:
-            if wanted in (ListenerFilter.PROXY_PROTOCOL, ListenerFilter.ORIGINAL_SRC):
+            if wanted is ListenerFilter.ORIGINAL_SRC:
                 raise SnapshotError(name, f"the listener filter {wanted.value} is not supported yet")
-        self._reporter, self._direction = None, listener.traffic_direction
-        if listener.traffic_direction is not TrafficDirection.UNSPECIFIED:
-            inbound = listener.traffic_direction is TrafficDirection.INBOUND
-            self._reporter = Reporter(self._made.registry, inbound)
-            self._made.reporters.append(self._reporter)
+        self._reporters, self._direction, self._name = {}, listener.traffic_direction, listener.name
         made = _guard(name, lambda: ListenerRuntime(listener, self._chain, _logs(listener.access_logs)))
+        if ListenerFilter.PROXY_PROTOCOL in listener.listener_filters:
+            made.headers = self._counters(made.headers.scope)
         self._made.listeners[listener.name] = made
-        if not listener.bind_to_port and not isinstance(listener.address, PipeAddress):
-            self._made.by_destination[listener.address.address, listener.address.port] = made
+        if not listener.bind_to_port:
+            for address in (listener.address, *listener.additional_addresses):
+                if not isinstance(address, PipeAddress):
+                    self._made.by_destination[address.address, address.port] = made
 
     def _chain(self, chain: FilterChain) -> Chain:
         made = self._terminal(chain)
-        made.guards = tuple(map(self._enforcer, chain.guards))
+        apart = ServiceMetrics, ConnectionRateLimit, ConnectionLimit
+        made.guards = tuple(self._enforcer(guard) for guard in chain.guards if not isinstance(guard, apart))
+        made.gates = tuple(
+            self._gate(chain, guard)
+            for guard in chain.guards
+            if isinstance(guard, ConnectionRateLimit | ConnectionLimit)
+        )
         made.tls = None if chain.tls is None else self._tls(chain.tls)
         made.name = chain.name.encode()
-        made.metrics = self._reporter
+        made.metrics = self._reporter(chain)
         made.handshake_seconds = chain.connect_timeout or 0.0
         return made
+
+    def _reporter(self, chain: FilterChain) -> Reporter | None:
+        """Chains of a listener that ask for the same have one together."""
+        if self._direction is TrafficDirection.UNSPECIFIED:
+            return None
+        filters = chain.filter.http_filters if isinstance(chain.filter, HttpConnectionManager) else chain.guards
+        config = next((found for found in filters if isinstance(found, ServiceMetrics)), None)
+        known = self._reporters.get(config)
+        if known is None:
+            inbound = self._direction is TrafficDirection.INBOUND
+            known = self._reporters[config] = Reporter(self._made.registry, inbound, config)
+            self._made.reporters.append(known)
+        return known
+
+    def _gate(self, chain: FilterChain, config: ConnectionGate) -> Gate:
+        """One that stays as it was goes on counting."""
+        key = self._name, chain.name, config
+        known = self._before.gates.get(key) or Gate(config, self._counters(Gate.scope(config)))
+        self._made.gates[key] = known
+        self._made.counters[known.counters.scope] = known.counters
+        return known
 
     def _enforcer(self, guard: Guard) -> Enforcer:
         if not isinstance(guard, NetworkRbac):

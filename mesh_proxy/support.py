@@ -13,6 +13,7 @@ from typing import Final
 
 from mesh_api.config import (
     AccessLog,
+    BodyFormat,
     CertificateValidation,
     Cluster,
     DatadogTracer,
@@ -23,70 +24,46 @@ from mesh_api.config import (
     GrpcAccessLog,
     GrpcService,
     GrpcStatsFilter,
-    GrpcWebFilter,
     HttpConnectionManager,
     HttpProtocolOptions,
     HttpService,
-    JwtAuthnFilter,
     Listener,
     Mirror,
     NetworkExtAuthz,
     OpenTelemetryAccessLog,
     OpenTelemetryTracer,
+    RemoteJwks,
     RetryPolicy,
     Route,
     RouteConfiguration,
-    RouteMatch,
-    RouterFilter,
     SecretSource,
+    ServiceMetrics,
     SkyWalkingTracer,
     SniForwardProxy,
     TcpProxy,
     Tracing,
     TransportSocketMatch,
-    UpstreamTls,
     ZipkinTracer,
 )
-from mesh_api.config.health_checks import GrpcCheck, HttpCheck
-from mesh_api.config.routes import LocalRateLimit
-from mesh_api.config.tls import UpstreamProxyProtocol
 
 REFUSED_PARTS: Final[dict[type, str]] = {
     DatadogTracer: "a tracer of Datadog",
     ExtAuthzFilter: "the HTTP filter envoy.filters.http.ext_authz",
     ForwardProxyFilter: "the HTTP filter envoy.filters.http.dynamic_forward_proxy",
     GrpcAccessLog: "an access log to a service",
-    GrpcCheck: "an active health check of gRPC",
-    GrpcWebFilter: "the HTTP filter envoy.filters.http.grpc_web",
-    JwtAuthnFilter: "the HTTP filter envoy.filters.http.jwt_authn",
     NetworkExtAuthz: "the filter envoy.filters.network.ext_authz",
     SniForwardProxy: "the filter envoy.filters.network.sni_dynamic_forward_proxy",
     SkyWalkingTracer: "a tracer of SkyWalking",
-    UpstreamProxyProtocol: "a header of the PROXY protocol to hosts",
 }
 """What is refused wherever it stands, and how it is called."""
 
 REFUSED: Final[dict[tuple[type, str], tuple[object, ...]]] = {
-    (HttpCheck, "http2"): (False,),
     (Cluster, "dns_cache"): (None,),
-    (Cluster, "max_connections_per_host"): (None,),
-    (HttpConnectionManager, "allow_absolute_url"): (None, True),
-    (HttpConnectionManager, "internal_networks"): ((),),
-    (LocalRateLimit, "per_connection"): (False,),
     (Listener, "transparent"): (False,),
-    (Listener, "additional_addresses"): ((),),
     (Cluster, "extra_bind_addresses"): ((),),
-    (RouteMatch, "dynamic_metadata"): ((),),
-    (TcpProxy, "max_connection_duration"): (None,),
-    (TcpProxy, "hash_source_ip"): (False,),
     (TcpProxy, "tunnel"): (None,),
     (OpenTelemetryTracer, "sampler"): (None,),
-    (RouterFilter, "suppress_envoy_headers"): (False,),
     (CertificateValidation, "accept_untrusted"): (False,),
-    (UpstreamTls, "auto_host_sni"): (False,),
-    (UpstreamTls, "auto_sni_san_validation"): (False,),
-    (HttpProtocolOptions, "auto_sni"): (False,),
-    (HttpProtocolOptions, "auto_san_validation"): (False,),
 }
 """Field to the values of it that ask for nothing."""
 
@@ -96,6 +73,7 @@ _CASE = "names of headers are not told apart by their case (RFC 9110, 5.1)"
 PASSED_OVER: Final[dict[tuple[type, str], str]] = {
     (AccessLog, "formatters"): "operators of extensions are always there",
     (OpenTelemetryAccessLog, "formatters"): "operators of extensions are always there",
+    (BodyFormat, "formatters"): "operators of extensions are always there",
     (OpenTelemetryAccessLog, "filter_state_objects"): "no filter leaves such objects",
     **{(OpenTelemetryAccessLog, name): _SENT for name in ("authority", "builtin_labels", "log_name")},
     (HttpConnectionManager, "preserve_header_case"): _CASE,
@@ -106,8 +84,7 @@ PASSED_OVER: Final[dict[tuple[type, str], str]] = {
     (Cluster, "metadata"): "is for people and statistics",
     (Endpoint, "metadata"): "is for people and statistics",
     (FilterChain, "metadata"): "is for people and statistics",
-    (GrpcStatsFilter, "emit_filter_state"): "messages of gRPC are not counted yet",
-    (GrpcStatsFilter, "stats_for_all_methods"): "messages of gRPC are not counted yet",
+    (GrpcStatsFilter, "emit_filter_state"): "no filter reads such objects",
     (HttpConnectionManager, "suppress_route_server_header"): "routes do not write it",
     (HttpProtocolOptions, "preserve_header_case"): _CASE,
     (Listener, "per_connection_buffer_limit"): "buffers have limits of their own",
@@ -126,11 +103,16 @@ PASSED_OVER: Final[dict[tuple[type, str], str]] = {
         )
         for name in names
     },
+    **{
+        (RemoteJwks, name): "is read by the supervisor, which fetches the keys before a request needs them"
+        for name in ("uri", "cluster", "timeout", "cache_duration", "async_fetch", "fast_listener", "failed_refetch")
+    },
     (Route, "metadata"): "is for people and statistics",
     (Route, "stat_prefix"): "is for statistics",
     (RetryPolicy, "other_priorities"): "a retry takes any host of the cluster that is healthy",
     (RetryPolicy, "priority_update_frequency"): "see other_priorities",
     (TcpProxy, "mongo_statistics"): "is for statistics",
+    (ServiceMetrics, "tcp_interval"): "bytes are counted whenever numbers are read",
     (SecretSource, "cluster"): "secrets come from the supervisor, whoever gives them to it",
     (SecretSource, "authority"): "secrets come from the supervisor, whoever gives them to it",
     (SecretSource, "wait"): "connections are refused until a secret has come",

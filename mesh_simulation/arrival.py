@@ -3,21 +3,19 @@
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from mesh_api.config import NetworkRbac, RbacFilter
-from mesh_control.compiler.request_authentication import rules_of
+from mesh_api.config import JwtAuthnFilter, NetworkRbac, RbacFilter
 from mesh_control.compiler.scope import Scope
 from mesh_control.services import Workload
-from mesh_policy.security.request_authentication import JwtRule
 from mesh_proxy.protocol.http1 import BadMessage, Parser
 from mesh_proxy.snapshot import HttpChain
 from mesh_proxy.worker import composition
 from mesh_proxy.worker.deciding import rewritten
-from mesh_simulation import authorization, identity, transport
+from mesh_simulation import authorization, identity, tokens, transport
 from mesh_simulation.connections import Seen, certain
 from mesh_simulation.decision import Inbound, Message, Verdict
 from mesh_simulation.mesh import Mesh
 from mesh_simulation.parties import Party
-from mesh_simulation.proxies import receiver, receiving
+from mesh_simulation.proxies import receiving
 from mesh_simulation.request import Request
 from mesh_simulation.targets import Group
 from mesh_simulation.transport import MTLS, Transport
@@ -57,7 +55,7 @@ class _Door(NamedTuple):
     chain: HttpChain | None = None
     who: Who | None = None
     rules: tuple[RbacFilter, ...] = ()
-    tokens: tuple[JwtRule, ...] = ()
+    authentication: JwtAuthnFilter | None = None
     address: str = ""
     """The address of the workload, where some rule looks at it."""
 
@@ -72,13 +70,13 @@ def arrive(mesh: Mesh, sent: Sent, group: Group, parser: Parser) -> Inbound:
     door: _Door | None = mesh.memo.get(key)
     if door is None:
         door = mesh.memo[key] = _door(mesh, sent, group)
-    known, chain, who, rules, tokens, address = door
+    known, chain, who, rules, authentication, address = door
     if chain is None or who is None or sent.head is None or group.workload is None:
         return known
-    asked = "token", id(tokens)
+    asked = "token", id(authentication)
     token = sent.known.get(asked)
     if token is None:
-        token = sent.known[asked] = identity.token(request, tokens)
+        token = sent.known[asked] = tokens.token(mesh, request, authentication)
     if token.refused:
         return replace(known, status=token.status, details=token.refused, authentication=token.told)
     if token.metadata:
@@ -148,8 +146,7 @@ def _received(mesh: Mesh, sent: Sent, group: Group, workload: Workload, mode: tr
     rules = tuple(item for item in chain.config.http_filters if isinstance(item, RbacFilter))
     # Two workloads of one chain can be told apart by their address alone, and hardly any rule asks for it.
     address = group.address[0] if "DestinationIp(" in repr(rules) else ""
-    tokens = rules_of(receiver(mesh, workload))
-    return _Door(passed, chain, who, rules, tokens, address)
+    return _Door(passed, chain, who, rules, tokens.filter_of(config), address)
 
 
 def _request(

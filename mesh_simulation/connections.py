@@ -42,7 +42,7 @@ NEVER = 0.999_999_9
 
 
 _ELSEWHERE = (JwtAuthnFilter, ExtAuthzFilter, ForwardProxyFilter, GrpcWebFilter)
-"""Filters that are not run here: tokens are told (:mod:`mesh_simulation.identity`), the rest is named in
+"""Filters that are not run here: tokens are told (:mod:`mesh_simulation.tokens`), the rest is named in
 :mod:`mesh_simulation.limits`."""
 
 _PLAIN = HttpProtocolOptions()

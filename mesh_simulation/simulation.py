@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 from mesh_api.config import RbacFilter
 from mesh_api.config.routes import MILLION
-from mesh_control.compiler.request_authentication import rules_of
 from mesh_control.compiler.scope import Scope
 from mesh_proxy import errors
 from mesh_proxy.balancing.host import Host
@@ -18,7 +17,7 @@ from mesh_proxy.routing.table import Destination as Target
 from mesh_proxy.snapshot import HttpChain, TcpChain
 from mesh_proxy.worker import composition
 from mesh_proxy.worker.deciding import no_cluster, rewritten
-from mesh_simulation import arrival, authorization, identity, origins
+from mesh_simulation import arrival, authorization, origins, tokens
 from mesh_simulation.arrival import Sent
 from mesh_simulation.connections import Proxied, Seen, certain
 from mesh_simulation.decision import Decision, Destination, Fault, Inbound, Message, Retries
@@ -118,7 +117,7 @@ def _through(asked: _Asked, proxied: Proxied, scope: Scope) -> Decision:
         return _bytes(asked, proxied, scope, chain, destination, named)
     who = Who(f"{peer}:{EPHEMERAL}".encode(), destination)
     if party.gateway:
-        token = identity.token(request, rules_of(scope))
+        token = tokens.token(mesh, request, tokens.filter_of(config))
         named["authentication"] = token.told
         if token.refused:
             return _answered(asked, token.status, "", token.refused, **named)

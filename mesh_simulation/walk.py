@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from mesh_proxy.authorization import Access
-from mesh_proxy.authorization.access import NOTHING
-from mesh_proxy.filters import Answer, Delay
+from mesh_proxy.filters import Again, Answer, Delay
 from mesh_proxy.protocol.http1 import Field, Head, Parser
+from mesh_proxy.routing.metadata import NOTHING
 from mesh_proxy.routing.table import CompiledRoute
 from mesh_proxy.snapshot import HttpChain
 from mesh_proxy.telemetry.record import Record
@@ -66,21 +66,32 @@ def walk(chain: HttpChain, head: Head, who: Who, random: Callable[[], float]) ->
     refused = admit(head, chain, who.peer, _IDS, record)
     if refused is not None:
         return Walk(head, record, None, Answer(refused))
-    found = find_route(head, chain.table, random)
-    route = None if isinstance(found, Answer) else found
-    record.route = b"" if route is None else route.name
     access = who.access(head, record.downstream_remote)
+    found = find_route(head, chain.table, random, access.metadata)
+    route = None if isinstance(found, Answer) else found
     delayed = 0.0
-    for item in chain.filters_for(route):
+    left = chain.filters_for(route)
+    while left:
+        item, left = left[0], left[1:]
         verdict = item.on_request(head, route, random, access)
+        if isinstance(verdict, Again):
+            found = find_route(head, chain.table, random, access.metadata)
+            route = None if isinstance(found, Answer) else found
+            left = chain.filters_behind(item, route)
         if isinstance(verdict, Delay):
             delayed += verdict.seconds
             record.flag(verdict.flag)
             verdict = verdict.then
         if isinstance(verdict, Answer):
-            return Walk(head, record, route, verdict, delayed, access)
+            return Walk(head, _named(record, route), route, verdict, delayed, access)
+    _named(record, route)
     answer = found if isinstance(found, Answer) else own_answer(found, head)
     return Walk(head, record, route, answer, delayed, access)
+
+
+def _named(record: Record, route: CompiledRoute | None) -> Record:
+    record.route = b"" if route is None else route.name
+    return record
 
 
 def answer_fields(chain: HttpChain, made: Walk, parser: Parser) -> tuple[tuple[str, str], ...]:

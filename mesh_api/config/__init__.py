@@ -35,6 +35,8 @@ from mesh_api.config.clusters import (
     SlowStart,
     ZoneAware,
 )
+from mesh_api.config.compression import BufferFilter, Compression, CompressorFilter, Gzip
+from mesh_api.config.connection_filters import ConnectionGate, ConnectionLimit, ConnectionRateLimit
 from mesh_api.config.endpoints import ClusterLoadAssignment, Endpoint, HealthStatus, LocalityEndpoints
 from mesh_api.config.external_authorization import (
     AuthorizationBody,
@@ -61,10 +63,12 @@ from mesh_api.config.listeners import (
     ListenerFilter,
     ListenerFilterExemption,
     NetworkFilter,
+    ProxyProtocol,
     TcpProxy,
     TrafficDirection,
     Tunnel,
 )
+from mesh_api.config.local_replies import BodyFormat, LocalReplies, ReplyMapper
 from mesh_api.config.matchers import HeaderMatch, QueryParameterMatch, StringMatch, StringMatchKind
 from mesh_api.config.proxy_config import ProxyConfig
 from mesh_api.config.remote_services import GrpcService, HttpService
@@ -89,6 +93,7 @@ from mesh_api.config.routes import (
     WeightedCluster,
 )
 from mesh_api.config.secrets import Secret, TlsCertificate, TrustedRoots
+from mesh_api.config.service_metrics import MetricOverride, ServiceMetrics
 from mesh_api.config.sockets import PipeAddress, SocketAddress
 from mesh_api.config.tls import (
     CertificateSource,
@@ -110,9 +115,12 @@ from mesh_api.config.tokens import (
     JwtAuthnFilter,
     JwtHeader,
     JwtMayBeMissing,
+    JwtMayFail,
     JwtProvider,
     JwtRequired,
     JwtRequirement,
+    JwtRule,
+    RemoteJwks,
 )
 from mesh_api.config.tracing import (
     DatadogTracer,
@@ -136,6 +144,8 @@ __all__ = [
     "AnyOf",
     "AuthorizationBody",
     "AuthorizationServer",
+    "BodyFormat",
+    "BufferFilter",
     "CertificateSource",
     "CertificateValidation",
     "CircuitBreakerThresholds",
@@ -143,6 +153,11 @@ __all__ = [
     "ClusterLoadAssignment",
     "ClusterType",
     "CommonTls",
+    "Compression",
+    "CompressorFilter",
+    "ConnectionGate",
+    "ConnectionLimit",
+    "ConnectionRateLimit",
     "CorsFilter",
     "CorsPolicy",
     "DataSource",
@@ -168,6 +183,7 @@ __all__ = [
     "GrpcStatusFilter",
     "GrpcWebFilter",
     "Guard",
+    "Gzip",
     "HashPolicy",
     "HeaderEdits",
     "HeaderFilter",
@@ -183,19 +199,23 @@ __all__ = [
     "JwtAuthnFilter",
     "JwtHeader",
     "JwtMayBeMissing",
+    "JwtMayFail",
     "JwtProvider",
     "JwtRequired",
     "JwtRequirement",
+    "JwtRule",
     "LbPolicy",
     "Listener",
     "ListenerFilter",
     "ListenerFilterExemption",
     "LiteralTag",
     "LocalRateLimitFilter",
+    "LocalReplies",
     "LocalityEndpoints",
     "LogFilter",
     "LogTypeFilter",
     "MetadataTag",
+    "MetricOverride",
     "Mirror",
     "NetworkExtAuthz",
     "NetworkFilter",
@@ -208,6 +228,7 @@ __all__ = [
     "PathMatchKind",
     "PipeAddress",
     "ProxyConfig",
+    "ProxyProtocol",
     "QueryParameterMatch",
     "RawBuffer",
     "Rbac",
@@ -216,6 +237,8 @@ __all__ = [
     "RbacPolicy",
     "Redirect",
     "RegexRewrite",
+    "RemoteJwks",
+    "ReplyMapper",
     "RequestHeaderTag",
     "ResponseFlagFilter",
     "RetryBudget",
@@ -229,6 +252,7 @@ __all__ = [
     "SampleFilter",
     "Secret",
     "SecretSource",
+    "ServiceMetrics",
     "ServiceName",
     "SkyWalkingTracer",
     "SlowStart",

@@ -130,7 +130,8 @@ class RingHashConfig:
 
 @dataclass(frozen=True, slots=True)
 class HttpProtocolOptions:
-    """Upstream HTTP: ``protocol`` is ``http1``, ``http2`` or ``downstream`` (the same as the client's).
+    """Upstream HTTP: ``protocol`` is ``http1``, ``http2``, ``downstream`` (the same as the client's) or ``auto`` (what
+    TLS agrees on with each host, by ALPN).
 
     Seconds for the times; ``max_requests_per_connection`` 0 is no limit; ``max_concurrent_streams`` needs HTTP/2.
     """

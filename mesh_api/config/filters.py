@@ -8,9 +8,11 @@ row in :mod:`mesh_api.xds.filters`, its implementation in :mod:`mesh_proxy.filte
 from dataclasses import dataclass
 
 from mesh_api.config.authorization import RbacFilter
+from mesh_api.config.compression import BufferFilter, CompressorFilter
 from mesh_api.config.external_authorization import ExtAuthzFilter
 from mesh_api.config.forward_proxy import ForwardProxyFilter
 from mesh_api.config.routes import LocalRateLimit
+from mesh_api.config.service_metrics import ServiceMetrics
 from mesh_api.config.tokens import JwtAuthnFilter
 
 
@@ -62,5 +64,8 @@ HttpFilter = (
     | ExtAuthzFilter
     | ForwardProxyFilter
     | LocalRateLimitFilter
+    | ServiceMetrics
+    | CompressorFilter
+    | BufferFilter
 )
 """Any HTTP filter."""

@@ -5,10 +5,13 @@ from enum import Enum
 
 from mesh_api.config.access_log import AnyAccessLog
 from mesh_api.config.authorization import NetworkRbac
+from mesh_api.config.connection_filters import ConnectionLimit, ConnectionRateLimit
 from mesh_api.config.external_authorization import NetworkExtAuthz
 from mesh_api.config.filters import HttpFilter
 from mesh_api.config.forward_proxy import SniForwardProxy
+from mesh_api.config.local_replies import LocalReplies
 from mesh_api.config.routes import RouteConfiguration, WeightedCluster
+from mesh_api.config.service_metrics import ServiceMetrics
 from mesh_api.config.sockets import PipeAddress, SocketAddress
 from mesh_api.config.tls import DownstreamTls
 from mesh_api.config.tracing import Tracing
@@ -43,6 +46,18 @@ class ListenerFilterExemption:
     filter: ListenerFilter
     ports: tuple[tuple[int, int], ...]
     invert: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyProtocol:
+    """How a listener with the filter :attr:`ListenerFilter.PROXY_PROTOCOL` takes the header of the PROXY protocol.
+
+    ``optional``: connections that do not begin with one are what they are; else they are closed. ``disallowed`` are versions
+    (``V1``, ``V2``) that are not taken.
+    """
+
+    optional: bool = False
+    disallowed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +127,8 @@ class HttpConnectionManager:
     """Whether HTTP/1.1 may name the whole URL, as clients of a proxy do; ``None``: Envoy's default, yes."""
     suppress_route_server_header: bool = False
     tracing: Tracing | None = None
+    local_replies: LocalReplies | None = None
+    """What becomes of the answers that the proxy gives by itself; ``None``: they stay as they are."""
     append_x_forwarded_port: bool = False
     preserve_header_case: bool = False
     """Whether names of headers keep their case over HTTP/1."""
@@ -164,8 +181,8 @@ NetworkFilter = HttpConnectionManager | TcpProxy
 """The terminal filter of a chain; others that istiod lists (statistics, metadata exchange) are ignored by name."""
 
 
-Guard = NetworkRbac | NetworkExtAuthz | SniForwardProxy
-"""What decides whether a connection may go on, or finds out where to."""
+Guard = NetworkRbac | NetworkExtAuthz | SniForwardProxy | ServiceMetrics | ConnectionRateLimit | ConnectionLimit
+"""What decides whether a connection may go on, finds out where to, or counts it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,3 +231,4 @@ class Listener:
     """Bytes that a connection may buffer on either side; ``None`` is Envoy's default, 1 MiB."""
     exact_balance: bool = False
     """Whether each of Envoy's threads gets as many connections as any other."""
+    proxy_protocol: ProxyProtocol = ProxyProtocol()

@@ -32,11 +32,12 @@ def encode_filter(flags: tuple[str, ...], expression: str, other: c.LogFilter | 
     if other is not None:
         found.append(other)
     if len(found) < 2:
-        return _encode(found[0]) if found else None
-    return _encode(c.AllOf(tuple(found)))
+        return encode_condition(found[0]) if found else None
+    return encode_condition(c.AllOf(tuple(found)))
 
 
-def _encode(part: c.LogFilter) -> Any:
+def encode_condition(part: c.LogFilter) -> Any:
+    """``AccessLogFilter`` of one condition."""
     return _ENCODERS[type(part)](part)
 
 
@@ -87,8 +88,8 @@ _ENCODERS: Final[Mapping[type, Callable[[Any], Any]]] = {
     c.SampleFilter: lambda part: _Message(runtime_filter=_encode_sample(part)),
     c.NotHealthCheckFilter: lambda part: _Message(not_health_check_filter=accesslog_pb2.NotHealthCheckFilter()),
     c.TraceableFilter: lambda part: _Message(traceable_filter=accesslog_pb2.TraceableFilter()),
-    c.AllOf: lambda part: _Message(and_filter=accesslog_pb2.AndFilter(filters=map(_encode, part.filters))),
-    c.AnyOf: lambda part: _Message(or_filter=accesslog_pb2.OrFilter(filters=map(_encode, part.filters))),
+    c.AllOf: lambda part: _Message(and_filter=accesslog_pb2.AndFilter(filters=map(encode_condition, part.filters))),
+    c.AnyOf: lambda part: _Message(or_filter=accesslog_pb2.OrFilter(filters=map(encode_condition, part.filters))),
     c.ExpressionFilter: _encode_expression,
 }
 
@@ -97,7 +98,7 @@ def decode_filter(fields: Fields | None) -> Conditions:
     """From ``AccessLogFilter``."""
     if fields is None:
         return (), "", None
-    found = _decode(fields)
+    found = decode_condition(fields)
     parts = found.filters if isinstance(found, c.AllOf) else (found,)
     flags = [part.flags for part in parts if isinstance(part, c.ResponseFlagFilter) and part.flags]
     expressions = [part.expression for part in parts if isinstance(part, c.ExpressionFilter)]
@@ -108,7 +109,8 @@ def decode_filter(fields: Fields | None) -> Conditions:
     return flags[0] if flags else (), expressions[0] if expressions else "", others[0] if others else None
 
 
-def _decode(fields: Fields) -> c.LogFilter:
+def decode_condition(fields: Fields) -> c.LogFilter:
+    """From ``AccessLogFilter``."""
     with fields as f:
         kind = f.oneof("filter_specifier")
         decode = _DECODERS.get(kind or "")
@@ -153,8 +155,8 @@ _DECODERS: Final[Mapping[str, Callable[[Fields], c.LogFilter]]] = {
     "not_health_check_filter": lambda fields: c.NotHealthCheckFilter(),
     "traceable_filter": lambda fields: c.TraceableFilter(),
     "runtime_filter": _decode_sample,
-    "and_filter": lambda fields: c.AllOf(tuple(map(_decode, fields.children("filters")))),
-    "or_filter": lambda fields: c.AnyOf(tuple(map(_decode, fields.children("filters")))),
+    "and_filter": lambda fields: c.AllOf(tuple(map(decode_condition, fields.children("filters")))),
+    "or_filter": lambda fields: c.AnyOf(tuple(map(decode_condition, fields.children("filters")))),
     "header_filter": _decode_header,
     "response_flag_filter": lambda fields: c.ResponseFlagFilter(fields.texts("flags")),
     "grpc_status_filter": lambda fields: c.GrpcStatusFilter(

@@ -1,9 +1,7 @@
 """Access logs (``accesslog.v3.AccessLog``) and where they go."""
 
 import json
-import os
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, Final
 
 from envoy.config.accesslog.v3 import accesslog_pb2
@@ -19,6 +17,7 @@ from google.protobuf.json_format import MessageToDict
 from mesh_api.config.access_log import AccessLog, AnyAccessLog, GrpcAccessLog, OpenTelemetryAccessLog
 from mesh_api.config.remote_services import GrpcService
 from mesh_api.xds.access_log_filters import decode_filter, encode_filter
+from mesh_api.xds.data_sources import decode_source
 from mesh_api.xds.errors import EncodeError
 from mesh_api.xds.fields import Fields
 from mesh_api.xds.remote_services import decode_grpc_service, encode_grpc_service
@@ -91,7 +90,7 @@ def _encode_file(log: AccessLog) -> Any:
     if log.omit_empty_values:
         sink.log_format.omit_empty_values = True
     if log.formatters:
-        sink.log_format.formatters.extend(_encode_formatters(log.formatters))
+        sink.log_format.formatters.extend(encode_formatters(log.formatters))
     return sink
 
 
@@ -108,31 +107,16 @@ def _decode_file(fields: Fields, conditions: Conditions) -> AccessLog:
 def _decode_format(fields: Fields) -> dict[str, Any]:
     with fields as f:
         kind = f.oneof("format")
-        rest = {"omit_empty_values": f.flag("omit_empty_values"), "formatters": _decode_formatters(f)}
+        rest = {"omit_empty_values": f.flag("omit_empty_values"), "formatters": decode_formatters(f)}
         if kind == "text_format":
             return {"text_format": f.text(kind)} | rest
         if kind == "text_format_source":
-            return {"text_format": _source(f.child(kind))} | rest
+            return {"text_format": decode_source(f.child(kind)).decode()} | rest
         if kind != "json_format":
             raise f.error("", f"{kind or 'a missing format'} is not supported")
         with f.child("json_format_options") as options:
             options.flag("sort_properties")  # they are in any case
         return _json_format(f.take("json_format")) | rest
-
-
-def _source(fields: Fields) -> str:
-    """A text that may stand elsewhere."""
-    with fields as f:
-        kind = f.oneof("specifier")
-        if kind == "inline_string":
-            return f.text(kind)
-        if kind == "inline_bytes":
-            return bytes(f.take(kind)).decode()
-        name = f.text(kind) if kind else ""
-        try:
-            return os.environ[name] if kind == "environment_variable" else Path(name).read_text()
-        except (KeyError, OSError) as error:
-            raise f.error(kind or "", f"cannot be read: {error}") from None
 
 
 def _stream(path: str) -> Callable[[Fields, Conditions], AccessLog]:
@@ -154,14 +138,16 @@ def _json_format(struct: Any) -> dict[str, Any]:
     return {"json_object": json.dumps(value, separators=(",", ":"), sort_keys=True)}
 
 
-def _encode_formatters(names: tuple[str, ...]) -> list[Any]:
+def encode_formatters(names: tuple[str, ...]) -> list[Any]:
+    """``TypedExtensionConfig`` of each extension."""
     for name in names:
         if name not in _FORMATTERS:
             raise EncodeError(f"formatter {name!r} is none of {', '.join(_FORMATTERS)}")
     return [extension_pb2.TypedExtensionConfig(name=name, typed_config=pack(_FORMATTERS[name]())) for name in names]
 
 
-def _decode_formatters(fields: Fields) -> tuple[str, ...]:
+def decode_formatters(fields: Fields) -> tuple[str, ...]:
+    """The extensions with operators of their own, from the field of that name."""
     return tuple(_decode_formatter(formatter) for formatter in fields.children("formatters"))
 
 
@@ -220,7 +206,7 @@ def _encode_open_telemetry(log: OpenTelemetryAccessLog) -> Any:
     sink = logs_service_pb2.OpenTelemetryAccessLogConfig(
         common_config=_encode_common(log),
         disable_builtin_labels=not log.builtin_labels,
-        formatters=_encode_formatters(log.formatters),
+        formatters=encode_formatters(log.formatters),
     )
     if log.body:
         sink.body.string_value = log.body
@@ -238,7 +224,7 @@ def _decode_open_telemetry(fields: Fields, conditions: Conditions) -> OpenTeleme
             body=_decode_string(f.child("body")),
             attributes=pairs,
             builtin_labels=not f.flag("disable_builtin_labels"),
-            formatters=_decode_formatters(f),
+            formatters=decode_formatters(f),
             **conditions,
         )
 

@@ -14,6 +14,7 @@ from mesh_api.xds.errors import EncodeError
 from mesh_api.xds.fields import Fields
 from mesh_api.xds.filters import decode_http_filters, encode_http_filter
 from mesh_api.xds.header_case import decode_case, encode_case
+from mesh_api.xds.local_replies import decode_local_replies, encode_local_replies
 from mesh_api.xds.route_actions import decode_upgrades
 from mesh_api.xds.routes import decode_route_configuration, encode_route_configuration
 from mesh_api.xds.tracing import decode_tracing, encode_tracing
@@ -92,6 +93,8 @@ def _encode_nested(manager: HttpConnectionManager, message: Any) -> None:
         message.request_id_extension.typed_config.CopyFrom(pack(extension))
     for network in manager.internal_networks:
         message.internal_address_config.cidr_ranges.append(encode_cidr(network))
+    if manager.local_replies is not None:
+        message.local_reply_config.CopyFrom(encode_local_replies(manager.local_replies))
     _encode_protocols(manager, message)
     for detail in manager.client_cert_details:
         if detail not in _CERT_DETAILS:
@@ -154,6 +157,7 @@ def decode_connection_manager(fields: Fields) -> HttpConnectionManager:
             # Without runtime layers, Envoy's implementation specific default is to keep them.
             path_with_escaped_slashes_action="KEEP_UNCHANGED" if slashes.startswith("IMPLEMENTATION") else slashes,
             tracing=decode_tracing(f.optional("tracing")),
+            local_replies=decode_local_replies(f.optional("local_reply_config")),
             max_request_headers_kb=f.wrapped_number("max_request_headers_kb", MAX_HEADERS_KB),
             upgrades=decode_upgrades(f),
             forward_client_cert=f.enum("forward_client_cert_details"),

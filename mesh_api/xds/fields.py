@@ -110,6 +110,13 @@ class Fields:
             raise self.error(field, f"{value.name if value else number} is not supported")
         return str(value.name)
 
+    def enums(self, field: str) -> tuple[str, ...]:
+        """The names of the values of a repeated enum field."""
+        numbers, known = self.take(field), self.message.DESCRIPTOR.fields_by_name[field].enum_type.values_by_number
+        if unknown := [number for number in numbers if number not in known]:
+            raise self.error(field, f"{unknown[0]} is not supported")
+        return tuple(str(known[number].name) for number in numbers)
+
     def oneof(self, group: str) -> str | None:
         """The name of the member of ``group`` that is set; it stays to be taken."""
         name = self.message.WhichOneof(group)

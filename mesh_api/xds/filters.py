@@ -12,6 +12,7 @@ from envoy.extensions.filters.http.router.v3 import router_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
 
 from mesh_api.config.authorization import RbacFilter
+from mesh_api.config.compression import BufferFilter, CompressorFilter
 from mesh_api.config.external_authorization import ExtAuthzFilter
 from mesh_api.config.filters import (
     CorsFilter,
@@ -24,8 +25,9 @@ from mesh_api.config.filters import (
 )
 from mesh_api.config.forward_proxy import ForwardProxyFilter
 from mesh_api.config.routes import MILLION, CorsPolicy, FaultPolicy, LocalRateLimit
+from mesh_api.config.service_metrics import ServiceMetrics
 from mesh_api.config.tokens import JwtAuthnFilter
-from mesh_api.xds import external_authorization, forward_proxy, local_rate_limits, tokens
+from mesh_api.xds import compression, external_authorization, forward_proxy, local_rate_limits, service_metrics, tokens
 from mesh_api.xds.authorization import HTTP_MESSAGE, decode_http_rbac, encode_http_rbac
 from mesh_api.xds.errors import EncodeError
 from mesh_api.xds.fields import Fields
@@ -140,6 +142,27 @@ HTTP_FILTERS: Final = (
         local_rate_limits.MESSAGE,
         lambda filter_: local_rate_limits.encode_rate_limit(filter_.limit),
         lambda fields: LocalRateLimitFilter(local_rate_limits.decode_rate_limit(fields)),
+    ),
+    FilterRow(
+        ServiceMetrics,
+        service_metrics.NAME,
+        service_metrics.MESSAGE,
+        service_metrics.encode_service_metrics,
+        service_metrics.decode_service_metrics,
+    ),
+    FilterRow(
+        CompressorFilter,
+        "envoy.filters.http.compressor",
+        compression.COMPRESSOR,
+        compression.encode_compressor,
+        compression.decode_compressor,
+    ),
+    FilterRow(
+        BufferFilter,
+        "envoy.filters.http.buffer",
+        compression.BUFFER,
+        compression.encode_buffer,
+        compression.decode_buffer,
     ),
     FilterRow(RouterFilter, "envoy.filters.http.router", router_pb2.Router, _encode_router, _decode_router),
 )

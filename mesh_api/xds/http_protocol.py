@@ -10,6 +10,7 @@ from mesh_api.xds.fields import Fields
 from mesh_api.xds.header_case import decode_case, encode_case
 from mesh_api.xds.values import duration, pack, uint32, unpack
 
+_KINDS = ("explicit_http_config", "use_downstream_protocol_config", "auto_config")
 KEY = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
@@ -37,7 +38,8 @@ def encode_http_protocol(options: HttpProtocolOptions) -> dict[str, Any]:
         if options.protocol == "http2":
             raise EncodeError("http2 has no case of headers to keep")
         explicit = options.protocol == "http1"
-        config = message.explicit_http_config if explicit else message.use_downstream_protocol_config
+        other = message.auto_config if options.protocol == "auto" else message.use_downstream_protocol_config
+        config = message.explicit_http_config if explicit else other
         http1 = config.http_protocol_options
         http1.header_key_format.CopyFrom(encode_case())
     return {KEY: pack(message)}
@@ -54,8 +56,11 @@ def _encode_protocol(protocol: str, message: Any, streams: Any) -> None:
     elif protocol == "downstream":
         message.use_downstream_protocol_config.http_protocol_options.SetInParent()
         http2 = message.use_downstream_protocol_config.http2_protocol_options
+    elif protocol == "auto":
+        message.auto_config.http_protocol_options.SetInParent()
+        http2 = message.auto_config.http2_protocol_options
     else:
-        raise EncodeError(f"upstream protocol {protocol!r} is none of http1, http2, downstream")
+        raise EncodeError(f"upstream protocol {protocol!r} is none of http1, http2, downstream, auto")
     http2.SetInParent()
     if streams is not None:
         http2.max_concurrent_streams.CopyFrom(streams)
@@ -107,15 +112,15 @@ def _decode(fields: Fields) -> HttpProtocolOptions:
 
 def _decode_protocol(fields: Fields) -> tuple[str, int | None, bool, tuple[float | None, float | None] | None]:
     kind = fields.oneof("upstream_protocol_options")
-    if kind not in ("explicit_http_config", "use_downstream_protocol_config"):
+    if kind not in _KINDS:
         raise fields.error("", f"{kind or 'a missing protocol'} is not supported")
-    explicit = kind == "explicit_http_config"
+    explicit, other = kind == "explicit_http_config", "auto" if kind == "auto_config" else "downstream"
     with fields.child(kind) as config:
         http2 = config.optional("http2_protocol_options")
         with config.child("http_protocol_options") as http1:
             case = decode_case(http1.optional("header_key_format"))
         if http2 is None:
-            return "http1" if explicit else "downstream", None, case, None
+            return "http1" if explicit else other, None, case, None
         with http2 as h:
             probes = _decode_keepalive(h.optional("connection_keepalive")) if explicit else None
-            return "http2" if explicit else "downstream", h.wrapped("max_concurrent_streams"), case, probes
+            return "http2" if explicit else other, h.wrapped("max_concurrent_streams"), case, probes

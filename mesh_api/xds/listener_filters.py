@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from envoy.config.core.v3 import proxy_protocol_pb2 as core_pb2
 from envoy.config.listener.v3 import listener_components_pb2 as components_pb2
 from envoy.extensions.filters.listener.http_inspector.v3 import http_inspector_pb2
 from envoy.extensions.filters.listener.original_dst.v3 import original_dst_pb2
@@ -10,7 +11,7 @@ from envoy.extensions.filters.listener.proxy_protocol.v3 import proxy_protocol_p
 from envoy.extensions.filters.listener.tls_inspector.v3 import tls_inspector_pb2
 from envoy.type.v3 import range_pb2
 
-from mesh_api.config.listeners import Listener, ListenerFilter, ListenerFilterExemption
+from mesh_api.config.listeners import Listener, ListenerFilter, ListenerFilterExemption, ProxyProtocol
 from mesh_api.xds.errors import EncodeError
 from mesh_api.xds.fields import Fields
 from mesh_api.xds.values import pack, unpack
@@ -37,19 +38,24 @@ def encode_listener_filters(listener: Listener) -> list[Any]:
     return [
         components_pb2.ListenerFilter(
             name=name.value,
-            typed_config=pack(_encode(name)),
+            typed_config=pack(_encode(name, listener.proxy_protocol)),
             filter_disabled=_encode_exemption(exemptions[name]) if name in exemptions else None,
         )
         for name in listener.listener_filters
     ]
 
 
-def _encode(name: ListenerFilter) -> Any:
+def _encode(name: ListenerFilter, header: ProxyProtocol) -> Any:
     message = _MESSAGES[name]()
     if name is ListenerFilter.TLS_INSPECTOR:  # Istio's tuning: most first messages of TLS fit
         message.initial_read_buffer_size.value = 512
     if name is ListenerFilter.ORIGINAL_SRC:
         message.mark = ISTIO_MARK
+    if name is ListenerFilter.PROXY_PROTOCOL:
+        message.allow_requests_without_proxy_protocol = header.optional
+        message.disallowed_versions.extend(
+            core_pb2.ProxyProtocolConfig.Version.Value(version) for version in header.disallowed
+        )
     return message
 
 
@@ -66,8 +72,9 @@ def _encode_exemption(exemption: ListenerFilterExemption) -> Any:
 
 def decode_listener_filters(
     listener: Fields,
-) -> tuple[tuple[ListenerFilter, ...], tuple[ListenerFilterExemption, ...]]:
-    """The listener filters of a listener and their exemptions, in order."""
+) -> tuple[tuple[ListenerFilter, ...], tuple[ListenerFilterExemption, ...], ProxyProtocol]:
+    """The listener filters of a listener and their exemptions, in order, and what that of the PROXY protocol says."""
+    header = ProxyProtocol()
     filters: list[ListenerFilter] = []
     exemptions: list[ListenerFilterExemption] = []
     for entry in listener.children("listener_filters"):
@@ -78,10 +85,19 @@ def decode_listener_filters(
                 name = next(name for name, known in _MESSAGES.items() if known is message)
                 if name is ListenerFilter.ORIGINAL_SRC and config.number("mark") != ISTIO_MARK:
                     raise config.error("mark", f"only {ISTIO_MARK} is supported")
+                if name is ListenerFilter.PROXY_PROTOCOL:
+                    header = _decode_header(config)
             filters.append(name)
             if (disabled := f.optional("filter_disabled")) is not None:
                 exemptions.append(_decode_exemption(name, disabled))
-    return tuple(filters), tuple(exemptions)
+    return tuple(filters), tuple(exemptions), header
+
+
+def _decode_header(config: Fields) -> ProxyProtocol:
+    disallowed = config.enums("disallowed_versions")
+    if {"V1", "V2"} <= set(disallowed):
+        raise config.error("disallowed_versions", "no version is left")
+    return ProxyProtocol(config.flag("allow_requests_without_proxy_protocol"), disallowed)
 
 
 def _decode_exemption(name: ListenerFilter, fields: Fields) -> ListenerFilterExemption:

@@ -10,6 +10,7 @@ from envoy.config.listener.v3 import listener_pb2
 from envoy.extensions.filters.network.mongo_proxy.v3 import mongo_proxy_pb2
 
 from mesh_api.config.authorization import NetworkRbac
+from mesh_api.config.connection_filters import ConnectionLimit, ConnectionRateLimit
 from mesh_api.config.external_authorization import NetworkExtAuthz
 from mesh_api.config.listeners import (
     FilterChain,
@@ -21,8 +22,16 @@ from mesh_api.config.listeners import (
     TcpProxy,
     TrafficDirection,
 )
+from mesh_api.config.service_metrics import ServiceMetrics
 from mesh_api.config.sockets import SocketAddress
-from mesh_api.xds import connection_manager, external_authorization, forward_proxy, tcp_proxy
+from mesh_api.xds import (
+    connection_filters,
+    connection_manager,
+    external_authorization,
+    forward_proxy,
+    service_metrics,
+    tcp_proxy,
+)
 from mesh_api.xds.access_logs import decode_access_log, encode_access_log
 from mesh_api.xds.addresses import decode_address, decode_cidr, encode_address, encode_cidr
 from mesh_api.xds.authorization import NETWORK_MESSAGE, decode_network_rbac, encode_network_rbac
@@ -91,6 +100,12 @@ def _encode_guard(guard: Guard) -> Any:
         return components_pb2.Filter(name=RBAC, typed_config=pack(encode_network_rbac(guard)))
     if isinstance(guard, NetworkExtAuthz):
         return components_pb2.Filter(name=EXT_AUTHZ, typed_config=pack(encode_network_ext_authz(guard)))
+    if isinstance(guard, ServiceMetrics):
+        counting = service_metrics.encode_service_metrics(guard)
+        return components_pb2.Filter(name=service_metrics.NAME, typed_config=pack(counting))
+    if isinstance(guard, ConnectionRateLimit | ConnectionLimit):
+        name, gate = connection_filters.encode_gate(guard)
+        return components_pb2.Filter(name=name, typed_config=pack(gate))
     config = forward_proxy.encode_sni_forward_proxy(guard)
     return components_pb2.Filter(name=SNI_LOOKUP, typed_config=pack(config))
 
@@ -123,7 +138,7 @@ def _encode_network_filter(network_filter: NetworkFilter) -> Any:
 def decode_listener(fields: Fields) -> Listener:
     """From ``Listener``."""
     with fields as f:
-        filters, exemptions = decode_listener_filters(f)
+        filters, exemptions, header = decode_listener_filters(f)
         default = f.optional("default_filter_chain")
         return Listener(
             name=f.text("name"),
@@ -143,6 +158,7 @@ def decode_listener(fields: Fields) -> Listener:
             transparent=f.wrapped_flag("transparent", default=False),
             additional_addresses=tuple(_decode_additional(address) for address in f.children("additional_addresses")),
             exact_balance=_decode_balance(f.optional("connection_balance_config")),
+            proxy_protocol=header,
         )
 
 
@@ -194,6 +210,9 @@ _GUARDS: Final[dict[Any, Callable[[Fields], Guard]]] = {
     NETWORK_MESSAGE: decode_network_rbac,
     external_authorization.NETWORK_MESSAGE: decode_network_ext_authz,
     forward_proxy.SNI_MESSAGE: forward_proxy.decode_sni_forward_proxy,
+    service_metrics.MESSAGE: service_metrics.decode_service_metrics,
+    connection_filters.RATE_LIMIT: connection_filters.decode_rate_limit,
+    connection_filters.LIMIT: connection_filters.decode_limit,
 }
 """Message of a guard to what reads it."""
 

@@ -16,6 +16,7 @@ from mesh_api.config.routes import (
     RouteAction,
     WeightedCluster,
 )
+from mesh_api.xds.data_sources import decode_source, encode_source
 from mesh_api.xds.errors import EncodeError
 from mesh_api.xds.fields import Fields
 from mesh_api.xds.header_edits import decode_edits, encode_edits
@@ -318,25 +319,12 @@ def encode_direct_response(response: DirectResponse) -> Any:
     """``DirectResponseAction``; a body that is UTF-8 is written as text, for people who read the dump."""
     message = route_pb2.DirectResponseAction(status=response.status)
     if response.body:
-        try:
-            body = base_pb2.DataSource(inline_string=response.body.decode())
-        except UnicodeDecodeError:
-            body = base_pb2.DataSource(inline_bytes=response.body)
-        message.body.CopyFrom(body)
+        message.body.CopyFrom(encode_source(response.body))
     return message
 
 
 def decode_direct_response(fields: Fields) -> DirectResponse:
     """From ``DirectResponseAction``."""
     with fields as f:
-        status = f.number("status")
         body = f.optional("body")
-        if body is None:
-            return DirectResponse(status)
-        with body as source:
-            kind = source.oneof("specifier")
-            if kind == "inline_string":
-                return DirectResponse(status, source.text(kind).encode())
-            if kind == "inline_bytes":
-                return DirectResponse(status, bytes(source.take(kind)))
-            raise source.error("", f"{kind or 'a missing source'} is not supported")
+        return DirectResponse(f.number("status"), b"" if body is None else decode_source(body))

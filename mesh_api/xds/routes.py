@@ -6,27 +6,15 @@ from envoy.config.route.v3 import route_components_pb2, route_pb2
 
 from mesh_api.config.routes import (
     DirectResponse,
-    PathMatch,
-    PathMatchKind,
     Redirect,
     Route,
     RouteAction,
     RouteConfiguration,
-    RouteMatch,
     VirtualHost,
 )
 from mesh_api.xds.fields import Fields
 from mesh_api.xds.filters import decode_overrides, encode_overrides
 from mesh_api.xds.header_edits import decode_edits, encode_edits
-from mesh_api.xds.matchers import (
-    decode_header_match,
-    decode_query_match,
-    decode_regex,
-    encode_header_match,
-    encode_query_match,
-    encode_regex,
-)
-from mesh_api.xds.metadata import decode_metadata, encode_metadata
 from mesh_api.xds.route_actions import (
     decode_direct_response,
     decode_redirect,
@@ -35,14 +23,8 @@ from mesh_api.xds.route_actions import (
     encode_redirect,
     encode_route_action,
 )
-from mesh_api.xds.values import (
-    boolean,
-    metadata,
-    read_metadata,
-    read_runtime_fraction,
-    runtime_fraction,
-    uint32,
-)
+from mesh_api.xds.route_matches import decode_route_match, encode_route_match
+from mesh_api.xds.values import boolean, metadata, read_metadata, uint32
 
 MAX_DIRECT_RESPONSE = 4096
 """Envoy's default limit of a direct response's body, in bytes."""
@@ -77,7 +59,7 @@ def encode_virtual_host(host: VirtualHost) -> Any:
 def _encode_route(route: Route) -> Any:
     message = route_components_pb2.Route(
         name=route.name,
-        match=_encode_match(route.match),
+        match=encode_route_match(route.match),
         metadata=metadata(route.metadata),
         stat_prefix=route.stat_prefix,
         typed_per_filter_config=encode_overrides(route.fault, route.cors, route.rate_limit),
@@ -92,26 +74,6 @@ def _encode_route(route: Route) -> Any:
             message.redirect.CopyFrom(encode_redirect(route.action))
         case DirectResponse():
             message.direct_response.CopyFrom(encode_direct_response(route.action))
-    return message
-
-
-def _encode_match(match: RouteMatch) -> Any:
-    path = match.path
-    value: Any = path.value
-    if path.kind is PathMatchKind.REGEX:
-        value = encode_regex(path.value)
-    elif path.kind is PathMatchKind.CONNECT:
-        value = route_components_pb2.RouteMatch.ConnectMatcher()
-    message = route_components_pb2.RouteMatch(
-        **{path.kind.value: value},
-        case_sensitive=boolean(path.case_sensitive, unless=True),
-        headers=[encode_header_match(header) for header in match.headers],
-        query_parameters=[encode_query_match(parameter) for parameter in match.query_parameters],
-        runtime_fraction=None if match.runtime_fraction is None else runtime_fraction(match.runtime_fraction),
-        dynamic_metadata=[encode_metadata(condition) for condition in match.dynamic_metadata],
-    )
-    if match.grpc_only:
-        message.grpc.SetInParent()
     return message
 
 
@@ -151,7 +113,7 @@ def _decode_route(fields: Fields) -> Route:
         with f.child("decorator") as decorator:
             operation = decorator.text("operation")
         return Route(
-            match=_decode_match(f.child("match")),
+            match=decode_route_match(f.child("match")),
             action=_decode_action(f),
             name=f.text("name"),
             edits=decode_edits(f),
@@ -173,30 +135,3 @@ def _decode_action(fields: Fields) -> RouteAction | Redirect | DirectResponse:
     if kind == "direct_response":
         return decode_direct_response(fields.child(kind))
     raise fields.error("", f"{kind or 'a missing action'} is not supported")
-
-
-def _decode_match(fields: Fields) -> RouteMatch:
-    with fields as f:
-        fraction = f.optional("runtime_fraction")
-        grpc = f.has("grpc")
-        f.nothing_in("grpc")
-        return RouteMatch(
-            path=_decode_path(f),
-            headers=tuple(decode_header_match(header) for header in f.children("headers")),
-            query_parameters=tuple(decode_query_match(parameter) for parameter in f.children("query_parameters")),
-            runtime_fraction=None if fraction is None else read_runtime_fraction(fraction, 0),
-            grpc_only=grpc,
-            dynamic_metadata=tuple(decode_metadata(condition) for condition in f.children("dynamic_metadata")),
-        )
-
-
-def _decode_path(fields: Fields) -> PathMatch:
-    kind = fields.oneof("path_specifier")
-    case_sensitive = fields.wrapped_flag("case_sensitive", default=True)
-    if kind is None or kind == "path_match_policy":
-        raise fields.error("", f"{kind or 'a missing path'} is not supported")
-    if kind == "connect_matcher":
-        fields.nothing_in(kind)
-        return PathMatch(PathMatchKind.CONNECT, "", case_sensitive)
-    value = decode_regex(fields.child(kind)) if kind == "safe_regex" else fields.text(kind)
-    return PathMatch(PathMatchKind(kind), value, case_sensitive)

@@ -1,9 +1,9 @@
 """Tokens of end users (``filters.http.jwt_authn.v3.JwtAuthentication``)."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from envoy.config.core.v3 import base_pb2
-from envoy.config.route.v3 import route_components_pb2 as route_pb2
 from envoy.extensions.filters.http.jwt_authn.v3 import config_pb2 as jwt_pb2
 
 from mesh_api.config.tokens import (
@@ -12,37 +12,46 @@ from mesh_api.config.tokens import (
     JwtAuthnFilter,
     JwtHeader,
     JwtMayBeMissing,
+    JwtMayFail,
     JwtProvider,
     JwtRequired,
     JwtRequirement,
+    JwtRule,
+    RemoteJwks,
 )
 from mesh_api.xds.errors import EncodeError
 from mesh_api.xds.fields import Fields
+from mesh_api.xds.matchers import decode_string, encode_string
+from mesh_api.xds.remote_services import decode_uri, encode_uri
+from mesh_api.xds.route_matches import decode_route_match, encode_route_match
+from mesh_api.xds.values import duration
 
 MESSAGE: Final = jwt_pb2.JwtAuthentication
-EVERY_PATH: Final = "/"
 
 
 def encode_jwt_authn(config: JwtAuthnFilter) -> Any:
-    """``JwtAuthentication`` with one rule, for every request."""
+    """``JwtAuthentication``."""
     names = [provider.name for provider in config.providers]
     if names != sorted(set(names)):
         raise EncodeError("the providers of tokens must be sorted by name, and each name be there once")
-    rule = jwt_pb2.RequirementRule(
-        match=route_pb2.RouteMatch(prefix=EVERY_PATH), requires=_encode_requirement(config.requirement)
-    )
     return jwt_pb2.JwtAuthentication(
         providers={provider.name: _encode_provider(provider) for provider in config.providers},
-        rules=[rule],
+        rules=list(map(_encode_rule, config.rules)),
         bypass_cors_preflight=config.bypass_cors_preflight,
+        strip_failure_response=config.strip_failure_response,
     )
+
+
+def _encode_rule(rule: JwtRule) -> Any:
+    wanted = None if rule.requirement is None else _encode_requirement(rule.requirement)
+    return jwt_pb2.RequirementRule(match=encode_route_match(rule.match), requires=wanted)
 
 
 def _encode_provider(provider: JwtProvider) -> Any:
     claims = provider.space_delimited_claims
     return jwt_pb2.JwtProvider(
         issuer=provider.issuer,
-        local_jwks=base_pb2.DataSource(inline_string=provider.jwks),
+        **_encode_keys(provider),
         audiences=provider.audiences,
         forward=provider.forward,
         from_headers=[jwt_pb2.JwtHeader(name=one.name, value_prefix=one.prefix) for one in provider.from_headers],
@@ -58,15 +67,41 @@ def _encode_provider(provider: JwtProvider) -> Any:
             for header, claim in provider.claim_to_headers
         ],
         clear_route_cache=provider.clear_route_cache,
+        pad_forward_payload_header=provider.pad_forward_payload_header,
+        header_in_metadata=provider.header_in_metadata,
+        clock_skew_seconds=provider.clock_skew,
+        require_expiration=provider.require_expiration,
+        max_lifetime=None if provider.max_lifetime is None else duration(provider.max_lifetime),
+        subjects=None if provider.subject is None else encode_string(provider.subject),
     )
+
+
+def _encode_keys(provider: JwtProvider) -> dict[str, Any]:
+    remote = provider.remote
+    if remote is None:
+        return {"local_jwks": base_pb2.DataSource(inline_string=provider.jwks)}
+    made = jwt_pb2.RemoteJwks(
+        http_uri=encode_uri(remote.uri, remote.cluster, remote.timeout), cache_duration=duration(remote.cache_duration)
+    )
+    if remote.async_fetch:
+        made.async_fetch.fast_listener = remote.fast_listener
+        made.async_fetch.SetInParent()
+        if remote.failed_refetch is not None:
+            made.async_fetch.failed_refetch_duration.CopyFrom(duration(remote.failed_refetch))
+    return {"remote_jwks": made}
 
 
 def _encode_requirement(requirement: JwtRequirement) -> Any:
     message = jwt_pb2.JwtRequirement()
-    if isinstance(requirement, JwtRequired):
+    if isinstance(requirement, JwtRequired) and requirement.audiences:
+        message.provider_and_audiences.provider_name = requirement.provider
+        message.provider_and_audiences.audiences.extend(requirement.audiences)
+    elif isinstance(requirement, JwtRequired):
         message.provider_name = requirement.provider
     elif isinstance(requirement, JwtMayBeMissing):
         message.allow_missing.SetInParent()
+    elif isinstance(requirement, JwtMayFail):
+        message.allow_missing_or_failed.SetInParent()
     else:
         group = message.requires_any if isinstance(requirement, JwtAnyOf) else message.requires_all
         group.requirements.extend(map(_encode_requirement, requirement.requirements))
@@ -74,27 +109,31 @@ def _encode_requirement(requirement: JwtRequirement) -> Any:
 
 
 def decode_jwt_authn(fields: Fields) -> JwtAuthnFilter:
-    """From ``JwtAuthentication``; rules for some paths alone are errors."""
+    """From ``JwtAuthentication``; a requirement that is named becomes what the name stands for."""
     with fields as f:
         entries = f.take("providers")
-        rules = [_decode_rule(rule) for rule in f.children("rules")]
-        if len(rules) != 1:
-            raise f.error("rules", "only one, for every path, is supported")
+        table = f.take("requirement_map")
+        named = {name: _decode_requirement(f.nested(table[name], f'requirement_map["{name}"]')) for name in table}
         return JwtAuthnFilter(
             tuple(_decode_provider(name, f.nested(entries[name], f'providers["{name}"]')) for name in sorted(entries)),
-            rules[0],
+            tuple(_decode_rule(rule, named) for rule in f.children("rules")),
             f.flag("bypass_cors_preflight"),
+            f.flag("strip_failure_response"),
         )
 
 
-def _decode_rule(fields: Fields) -> JwtRequirement:
+def _decode_rule(fields: Fields, named: Mapping[str, JwtRequirement]) -> JwtRule:
     with fields as f:
-        with f.child("match") as match:
-            if match.oneof("path_specifier") != "prefix" or match.text("prefix") != EVERY_PATH:
-                raise match.error("", "only every path is supported")
-        if f.oneof("requirement_type") != "requires":
-            raise f.error("", "only requires is supported")
-        return _decode_requirement(f.child("requires"))
+        match = decode_route_match(f.child("match"))
+        kind = f.oneof("requirement_type")
+        if kind is None:
+            return JwtRule(None, match)
+        if kind == "requires":
+            return JwtRule(_decode_requirement(f.child(kind)), match)
+        name = f.text(kind)
+        if name not in named:
+            raise f.error(kind, f"there is no requirement {name!r}")
+        return JwtRule(named[name], match)
 
 
 def _decode_requirement(fields: Fields) -> JwtRequirement:
@@ -102,9 +141,15 @@ def _decode_requirement(fields: Fields) -> JwtRequirement:
         kind = f.oneof("requires_type")
         if kind == "provider_name":
             return JwtRequired(f.text(kind))
+        if kind == "provider_and_audiences":
+            with f.child(kind) as one:
+                return JwtRequired(one.text("provider_name"), one.texts("audiences"))
         if kind == "allow_missing":
             f.nothing_in(kind)
             return JwtMayBeMissing()
+        if kind == "allow_missing_or_failed":
+            f.nothing_in(kind)
+            return JwtMayFail()
         if kind not in ("requires_any", "requires_all"):
             raise f.error("", f"{kind or 'a missing requirement'} is not supported")
         with f.child(kind) as group:
@@ -114,14 +159,10 @@ def _decode_requirement(fields: Fields) -> JwtRequirement:
 
 def _decode_provider(name: str, fields: Fields) -> JwtProvider:
     with fields as f:
-        if f.oneof("jwks_source_specifier") != "local_jwks":
-            raise f.error("", "only local_jwks is supported")
-        with f.child("local_jwks") as source:
-            if source.oneof("specifier") != "inline_string":
-                raise source.error("", "only inline_string is supported")
-            jwks = source.text("inline_string")
+        jwks, remote = _decode_keys(f)
         with f.child("normalize_payload_in_metadata") as normal:
             claims = normal.texts("space_delimited_claims")
+        subject = f.optional("subjects")
         return JwtProvider(
             name,
             issuer=f.text("issuer"),
@@ -136,7 +177,37 @@ def _decode_provider(name: str, fields: Fields) -> JwtProvider:
             space_delimited_claims=claims,
             claim_to_headers=tuple(_decode_claim(claim) for claim in f.children("claim_to_headers")),
             clear_route_cache=f.flag("clear_route_cache"),
+            pad_forward_payload_header=f.flag("pad_forward_payload_header"),
+            header_in_metadata=f.text("header_in_metadata"),
+            clock_skew=f.number("clock_skew_seconds"),
+            require_expiration=f.flag("require_expiration"),
+            max_lifetime=f.duration("max_lifetime"),
+            subject=None if subject is None else decode_string(subject),
+            remote=remote,
         )
+
+
+def _decode_keys(f: Fields) -> tuple[str, RemoteJwks | None]:
+    kind = f.oneof("jwks_source_specifier")
+    if kind == "remote_jwks":
+        return "", _decode_remote(f.child(kind))
+    if kind != "local_jwks":
+        raise f.error("", f"{kind or 'a provider without keys'} is not supported")
+    with f.child(kind) as source:
+        if source.oneof("specifier") != "inline_string":
+            raise source.error("", "only inline_string is supported")
+        return source.text("inline_string"), None
+
+
+def _decode_remote(fields: Fields) -> RemoteJwks:
+    with fields as f:
+        uri, cluster, timeout = decode_uri(f.child("http_uri"))
+        ahead = f.optional("async_fetch")
+        fast, again = False, None
+        if ahead is not None:
+            with ahead as fetch:
+                fast, again = fetch.flag("fast_listener"), fetch.duration("failed_refetch_duration")
+        return RemoteJwks(uri, cluster, timeout, f.duration("cache_duration"), ahead is not None, fast, again)
 
 
 def _decode_header(fields: Fields) -> JwtHeader:

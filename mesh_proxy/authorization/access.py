@@ -3,14 +3,17 @@
 from collections.abc import Mapping
 from functools import lru_cache
 from ipaddress import ip_address
-from types import MappingProxyType
 from typing import Final
 
 from mesh_proxy.protocol.http1 import Head
+from mesh_proxy.resilience.token_bucket import TokenBucket
+from mesh_proxy.routing.metadata import NOTHING
 
-NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
 NO_HEAD: Final = Head()
 """Of a connection that carries bytes: no field, no method, no path."""
+
+NO_BUCKETS: Final[dict[object, TokenBucket]] = {}
+"""Of who has no connection; never to be changed."""
 
 Address = tuple[int, int]
 """Bits of the address family (32, 128) and the address as a number."""
@@ -27,7 +30,7 @@ class Access:
     the claims of a token are ``{"envoy.filters.http.jwt_authn": {"payload": {"iss": ...}}}``.
     """
 
-    __slots__ = ("destination", "head", "metadata", "peer", "principals", "remote", "server_name")
+    __slots__ = ("buckets", "destination", "head", "metadata", "peer", "principals", "remote", "server_name")
 
     def __init__(
         self,
@@ -47,6 +50,8 @@ class Access:
         self.server_name = server_name
         self.principals = principals
         self.metadata = metadata
+        self.buckets: dict[object, TokenBucket] = NO_BUCKETS
+        """Those of the connection, by the limit that they are of."""
 
 
 def peer_ip(access: Access) -> Address | None:

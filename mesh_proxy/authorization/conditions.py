@@ -1,38 +1,30 @@
 """The leaves of rules: one comparison each, as a function of the :class:`~mesh_proxy.authorization.access.Access`."""
 
 import ipaddress
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
-from typing import Any, Final
+from typing import Any
 
-from mesh_api.config import HeaderMatch, StringMatch
+from mesh_api.config import HeaderMatch
 from mesh_api.config.authorization import (
     Authenticated,
-    BoolValue,
     DestinationIp,
     DestinationPort,
     DestinationPortRange,
     DirectRemoteIp,
-    ListValue,
     MetadataMatch,
-    NullValue,
-    NumberValue,
-    PresentValue,
     RemoteIp,
     RequestedServerName,
     SourceIp,
     UriTemplate,
     UrlPath,
-    ValueMatch,
 )
 from mesh_proxy.authorization import templates
 from mesh_proxy.authorization.access import NO_HEAD, Access, Address, destination_ip, peer_ip, remote_ip
 from mesh_proxy.routing.matchers import HeaderTest, MatcherError, string_test
+from mesh_proxy.routing.metadata import MetadataTest
 
 Test = Callable[[Access], bool]
-ABSENT: Final = object()
-"""Of metadata: no value at the path."""
 
 
 def leaf(rule: object) -> Test:
@@ -98,47 +90,8 @@ def _in_network(read: Callable[[Access], Address | None], cidr: str) -> Test:
 
 
 def _metadata(rule: MetadataMatch) -> Test:
-    test, invert = value_test(rule.value), rule.invert
-    read = partial(value_at, filter_name=rule.filter, path=rule.path)
-    return lambda access: test(read(access)) is not invert
-
-
-def value_at(access: Access, filter_name: str, path: tuple[str, ...]) -> object:
-    """What a filter left at a path; :data:`ABSENT` where there is nothing."""
-    found: object = access.metadata.get(filter_name, ABSENT)
-    for key in path:
-        if not isinstance(found, Mapping):
-            return ABSENT
-        found = found.get(key, ABSENT)
-    return found
-
-
-def value_test(match: ValueMatch) -> Callable[[object], bool]:
-    """A condition on a value: text, number, boolean, ``None``, list or mapping."""
-    if isinstance(match, StringMatch):
-        text = string_test(match)
-        return lambda value: isinstance(value, str) and text(value.encode())
-    if isinstance(match, NullValue):
-        return lambda value: value is None
-    if isinstance(match, PresentValue):
-        present = match.present
-        return lambda value: present and value is not ABSENT
-    if isinstance(match, BoolValue):
-        wanted = match.value
-        return lambda value: value is wanted
-    if isinstance(match, NumberValue):
-        return partial(_is_number, match)
-    if isinstance(match, ListValue):
-        inner = value_test(match.one_of)
-        return lambda value: isinstance(value, list | tuple) and any(map(inner, value))
-    tests = tuple(map(value_test, match.matches))
-    return lambda value: any(test(value) for test in tests)
-
-
-def _is_number(match: NumberValue, value: object) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return value == match.value if match.end is None else match.value <= value < match.end
+    test = MetadataTest(rule)
+    return lambda access: test.holds(access.metadata)
 
 
 LEAVES: dict[type, Callable[[Any], Test]] = {

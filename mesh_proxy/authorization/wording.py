@@ -33,7 +33,7 @@ from mesh_api.config.authorization import (
     ValueMatch,
 )
 from mesh_proxy.authorization.access import NO_HEAD, Access
-from mesh_proxy.authorization.conditions import ABSENT, value_at
+from mesh_proxy.routing.metadata import ABSENT, value_at
 
 _PSEUDO = {":method": "method", ":authority": "host", "host": "host", ":path": "path with query", ":scheme": "scheme"}
 _IDENTITY = (
@@ -197,7 +197,7 @@ def _seen(rule: Rule, access: Access) -> str:
     if isinstance(rule, Authenticated):
         return "no mutual TLS" if access.principals is None else ", ".join(map(_quoted, access.principals))
     if isinstance(rule, MetadataMatch):
-        value = value_at(access, rule.filter, rule.path)
+        value = value_at(access.metadata, rule.filter, rule.path)
         return "none" if value is ABSENT else json.dumps(value, default=str)
     return "anything"
 

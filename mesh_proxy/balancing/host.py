@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from mesh_api.config import Endpoint, HealthStatus
+from mesh_proxy.balancing.lanes import Lane, Lanes
 
 EDS_UNHEALTHY: Final = 1
 EDS_DRAINING: Final = 2
@@ -36,8 +37,9 @@ class Host:
     __slots__ = (
         "active_connections", "active_requests", "address", "connect_failures", "consecutive_5xx", "consecutive_gateway",
         "consecutive_local",
-        "ejected_until", "endpoint", "errors", "external_failures", "external_requests", "flags", "healthy_since", "idle",
-        "local_failures", "local_requests", "local_success_rate", "locality", "multiplexed", "name", "pending", "priority",
+        "ejected_until", "endpoint", "errors", "external_failures", "external_requests", "flags", "healthy_since", "lane",
+        "lanes",
+        "local_failures", "local_requests", "local_success_rate", "locality", "name", "priority",
         "success_rate",
         "successes", "target", "timeouts", "times_ejected", "total_connections", "total_requests", "weight",
     )  # fmt: skip
@@ -60,9 +62,10 @@ class Host:
         self.locality = locality
         """Region, zone, and sub-zone."""
         self.healthy_since: float = 0.0
-        self.idle: list[Any] = []
-        self.multiplexed: list[Any] = []
-        self.pending: list[Any] = []
+        self.lane = Lane()
+        """Connections of requests that may share any."""
+        self.lanes = Lanes()
+        """Connections of all others."""
         self.active_connections: int = 0
         self.active_requests: int = 0
         self.total_requests: int = 0
@@ -104,6 +107,15 @@ class Host:
         self.endpoint, self.weight, self.flags = endpoint, endpoint.weight, flags
         self.priority, self.locality = priority, locality
         return not same
+
+    def resting(self) -> list[Any]:
+        """Its connections of HTTP/1.1 that nobody uses."""
+        return [*self.lane.idle, *self.lanes.idle()]
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for a connection to it."""
+        return len(self.lane.pending) + self.lanes.waiting()
 
     @property
     def hostname(self) -> str:

@@ -8,22 +8,31 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from mesh_api.config import (
+    BufferFilter,
+    CompressorFilter,
     CorsFilter,
     FaultFilter,
     GrpcStatsFilter,
+    GrpcWebFilter,
     HttpFilter,
+    JwtAuthnFilter,
     LocalRateLimitFilter,
     RbacFilter,
     RouterFilter,
+    ServiceMetrics,
 )
-from mesh_proxy.filters.base import Answer, Delay, Filter, Verdict
+from mesh_proxy.filters.base import Again, Answer, Delay, Filter, Verdict, Whole
+from mesh_proxy.filters.buffer import Buffer
+from mesh_proxy.filters.compressor import Compressor
 from mesh_proxy.filters.cors import Cors
 from mesh_proxy.filters.fault import Fault
+from mesh_proxy.filters.grpc_web import GrpcWeb
+from mesh_proxy.filters.jwt_authn import JwtAuthn
 from mesh_proxy.filters.rate_limit import RateLimiter
 from mesh_proxy.filters.rbac import RbacGate
 from mesh_proxy.telemetry.stats import Counters
 
-__all__ = ["FILTERS", "Answer", "Delay", "Filter", "FilterError", "Verdict", "compile_filters"]
+__all__ = ["FILTERS", "Again", "Answer", "Delay", "Filter", "FilterError", "Verdict", "Whole", "compile_filters"]
 
 
 class FilterError(ValueError):
@@ -31,15 +40,19 @@ class FilterError(ValueError):
 
 
 FILTERS: dict[type, Callable[[Any, Counters], Filter]] = {
+    BufferFilter: Buffer,
+    CompressorFilter: Compressor,
     CorsFilter: Cors,
     FaultFilter: Fault,
+    GrpcWebFilter: GrpcWeb,
+    JwtAuthnFilter: JwtAuthn,
     LocalRateLimitFilter: RateLimiter,
     RbacFilter: RbacGate,
 }
 """Configuration class to filter, which is made of one and of the counters of its connection manager."""
 
-PASSED_OVER: Final = (GrpcStatsFilter,)
-"""Filters that change no traffic: what they count is not counted here yet."""
+PASSED_OVER: Final = (GrpcStatsFilter, ServiceMetrics)
+"""Filters that change no traffic: what the first counts is not counted here yet, the other is read by who counts."""
 
 
 def compile_filters(configs: tuple[HttpFilter, ...], stats: Counters) -> tuple[Filter, ...]:

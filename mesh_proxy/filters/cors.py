@@ -8,17 +8,19 @@ from mesh_proxy.errors import LocalReply
 from mesh_proxy.filters.base import Answer, Filter, Verdict
 from mesh_proxy.protocol.http1 import Field, Head, field_of
 from mesh_proxy.routing.table import CompiledRoute
+from mesh_proxy.telemetry.stats import Counters
 
 
 class Cors(Filter):
     """Acts where the route, or else its virtual host, carries a policy and the request an ``Origin``."""
 
-    def __init__(self, _config: object = None, _stats: object = None) -> None:
-        """All that it does is said by routes."""
+    def __init__(self, _config: object = None, stats: Counters | None = None) -> None:
+        """All that it does is said by routes; ``stats`` are those of the connection manager."""
+        self._stats = Counters("") if stats is None else stats
 
     def concerns(self, route: CompiledRoute | None) -> bool:
-        """Where there is a policy."""
-        return route is not None and route.cors is not None
+        """Where there is a policy, and a host to answer: of the proxy's own answers Envoy says nothing."""
+        return route is not None and route.cors is not None and route.action is not None
 
     def on_request(
         self, head: Head, route: CompiledRoute | None, random: Callable[[], float], access: Access
@@ -28,7 +30,10 @@ class Cors(Filter):
             return None
         policy = route.cors
         origin = head.get(b"origin")
-        if policy is None or origin is None or head.method != b"OPTIONS":
+        if policy is None or origin is None:
+            return None
+        self._stats.add("cors.origin_valid" if _allowed(route, origin) else "cors.origin_invalid")
+        if head.method != b"OPTIONS":
             return None
         if head.get(b"access-control-request-method") is None:
             return None

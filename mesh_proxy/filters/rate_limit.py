@@ -34,7 +34,7 @@ class RateLimiter(Filter):
     ) -> Verdict:
         """The answer to a request for which there is no token."""
         limit = self._of(route)
-        config, bucket, counters = limit.config, limit.bucket, limit.counters
+        config, bucket, counters = limit.config, limit.bucket_of(access.buckets), limit.counters
         if bucket is None or not _happens(config.enabled, random):
             return None
         counters.add("enabled")

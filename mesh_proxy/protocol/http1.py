@@ -91,7 +91,8 @@ VARYING: Final = frozenset(
 
 _TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
 _AUTHORITY: Final = re.compile(rb"[-._~!$&'()*+,;=:@%\[\]0-9A-Za-z]*\Z")
-_ALLOWED: Final = bytes(i for i in range(256) if i == 9 or 32 <= i < 127 or i > 127)
+ALLOWED_IN_FIELDS: Final = bytes(i for i in range(256) if i == 9 or 32 <= i < 127 or i > 127)
+"""What the value of a field may be made of (RFC 9110 5.5)."""
 _CACHE_LIMIT: Final = 8192
 _LINE_LIMIT: Final = 192
 _NAME_LIMIT: Final = 64
@@ -327,7 +328,9 @@ def _lines(data: bytes, most: int) -> list[bytes]:
     number = len(lines)
     if number > most + 1:
         raise BadMessage(TOO_MANY_FIELDS)
-    if data.translate(None, _ALLOWED) != (_LINE_ENDS[number] if number < _KNOWN_ENDS else b"\r\n" * (number - 1)):
+    if data.translate(None, ALLOWED_IN_FIELDS) != (
+        _LINE_ENDS[number] if number < _KNOWN_ENDS else b"\r\n" * (number - 1)
+    ):
         raise BadMessage("http1.codec_error")
     return lines
 
@@ -343,7 +346,7 @@ def parse_field(line: bytes) -> Field:
     if not colon or _TOKEN.match(name) is None:
         raise BadMessage("http1.codec_error")
     value = rest.strip(b" \t")
-    if value.translate(None, _ALLOWED):
+    if value.translate(None, ALLOWED_IN_FIELDS):
         raise BadMessage("http1.codec_error")
     lower = name.lower()
     kind = KINDS.get(lower, PASS)
@@ -409,5 +412,10 @@ def written_grpc_timeout(seconds: float) -> bytes:
 
 def is_grpc(head: Head) -> bool:
     """Whether it is a call of gRPC; gRPC-Web and the like are not (Envoy)."""
-    kind = head.get(b"content-type") or b""
+    kind = head.get(b"content-type")
+    return kind is not None and is_grpc_type(kind)
+
+
+def is_grpc_type(kind: bytes) -> bool:
+    """Whether a content type is one of gRPC."""
     return kind == b"application/grpc" or kind.startswith(b"application/grpc+")

@@ -26,11 +26,23 @@ class RateLimit:
     def __init__(self, config: LocalRateLimit) -> None:
         self.config = config
         self.bucket = TokenBucket(config.most, config.fill / config.interval) if config.most else None
+        if config.per_connection and config.tells:
+            raise MatcherError("x-ratelimit headers of limits of single connections are not supported yet")
         self.counters = Counters(f"{config.name}.http_local_rate_limit")
         grpc = _EXHAUSTED if config.resource_exhausted else _UNAVAILABLE
         self.reply = LocalReply(config.status, "RL", "local_rate_limited", _TEXT, grpc=grpc)
         self.answer_fields = _pairs(config.answer_headers)
         self.request_fields = _pairs(config.request_headers)
+
+    def bucket_of(self, buckets: dict[object, TokenBucket]) -> TokenBucket | None:
+        """The bucket for a request over the connection that these are of."""
+        config = self.config
+        if not config.per_connection or not config.most:
+            return self.bucket
+        found = buckets.get(self)
+        if found is None:
+            found = buckets[self] = TokenBucket(config.most, config.fill / config.interval)
+        return found
 
     def told(self, now: float) -> Pairs:
         """What clients are told of what is left."""

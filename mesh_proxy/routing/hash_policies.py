@@ -84,7 +84,7 @@ def _hash(part: _Part, head: Head, remote: bytes, local: bytes, cookies: list[by
             hashed = xxhash64(value, hashed)
         return hashed
     if part.kind == SOURCE:
-        return xxhash64(remote.rpartition(b":")[0].strip(b"[]"))
+        return address_key(remote)
     if part.kind == QUERY:
         return _parameter(part.name, head.target.partition(b"#")[0].partition(b"?")[2])
     value = _cookie(part.name, head)
@@ -95,6 +95,11 @@ def _hash(part: _Part, head: Head, remote: bytes, local: bytes, cookies: list[by
     value = b"%016x" % xxhash64(remote + local)
     cookies.append(b'%b="%b%b' % (part.name, value, part.tail))
     return xxhash64(value)
+
+
+def address_key(remote: bytes) -> int:
+    """The key in 64 bits of where somebody comes from, ``ADDRESS:PORT``: the port does not count."""
+    return xxhash64(remote.rpartition(b":")[0].strip(b"[]"))
 
 
 def _parameter(name: bytes, query: bytes) -> int:

@@ -1,7 +1,7 @@
 """A route configuration, compiled: virtual host by host, route by path, headers and query, first match wins."""
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import accumulate
 from typing import Final
 
@@ -33,6 +33,7 @@ from mesh_proxy.routing.matchers import (
     origin_test,
     parse_query,
 )
+from mesh_proxy.routing.metadata import NOTHING, MetadataTest
 from mesh_proxy.routing.paths import RegexReplacement
 from mesh_proxy.telemetry.access_log import FormatError
 
@@ -46,8 +47,8 @@ class CompiledRoute:
 
     __slots__ = (
         "action", "attempt_count", "config", "connects", "cors", "cumulative", "destinations", "direct", "ends_connect",
-        "fraction", "grpc_only", "hashed", "headers", "high", "keys", "limit", "name", "origins", "parameters", "path",
-        "prefix", "prefix_rewrite", "redirect", "redirects", "regex_rewrite", "reply_edits", "retry",
+        "fraction", "grpc_only", "hashed", "headers", "high", "keys", "limit", "metadata", "name", "origins", "parameters",
+        "path", "prefix", "prefix_rewrite", "redirect", "redirects", "regex_rewrite", "reply_edits", "retry",
         "tells_grpc_timeout", "timed", "timeout", "timeout_field", "total", "upgrades", "upgrades_off", "whole_rewrite",
     )  # fmt: skip
 
@@ -60,6 +61,8 @@ class CompiledRoute:
         self.grpc_only: bool = route.match.grpc_only
         self.fraction: int | None = route.match.runtime_fraction
         self.parameters = tuple(ParameterTest(match) for match in route.match.query_parameters)
+        self.metadata = tuple(MetadataTest(match) for match in route.match.dynamic_metadata)
+        """What filters must have left behind."""
         edits = (route.edits, host.edits, table_edits)
         self.reply_edits = response_edits(*edits)
         self.attempt_count = host.include_request_attempt_count
@@ -211,8 +214,15 @@ class CompiledHost:
             route.limit = shared if own is None else RateLimit(own)
         self._by_path: dict[bytes, tuple[CompiledRoute, ...]] = {}
 
-    def find(self, head: Head, path: bytes, query: bytes, random: Callable[[], float]) -> CompiledRoute | None:
-        """The first route that holds; ``path`` is normalised and without its query."""
+    def find(
+        self,
+        head: Head,
+        path: bytes,
+        query: bytes,
+        random: Callable[[], float],
+        metadata: Mapping[str, object] = NOTHING,
+    ) -> CompiledRoute | None:
+        """The first route that holds; ``path`` is normalised and without its query, ``metadata`` what filters left behind."""
         candidates = self._by_path.get(path)
         if candidates is None:
             candidates = tuple(route for route in self.routes if route.connects is not bool(path) and route.path(path))
@@ -221,12 +231,14 @@ class CompiledHost:
                     self._by_path.clear()
                 self._by_path[path] = candidates
         for route in candidates:
-            if _holds(route, head, query, random):
+            if _holds(route, head, query, random, metadata):
                 return route
         return None
 
 
-def _holds(route: CompiledRoute, head: Head, query: bytes, random: Callable[[], float]) -> bool:
+def _holds(
+    route: CompiledRoute, head: Head, query: bytes, random: Callable[[], float], metadata: Mapping[str, object]
+) -> bool:
     for test in route.headers:
         if not test.holds(head):
             return False
@@ -237,6 +249,9 @@ def _holds(route: CompiledRoute, head: Head, query: bytes, random: Callable[[], 
                 return False
     if route.grpc_only and not is_grpc(head):
         return False
+    for condition in route.metadata:
+        if not condition.holds(metadata):
+            return False
     return route.fraction is None or random() * MILLION < route.fraction
 
 

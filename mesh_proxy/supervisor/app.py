@@ -16,6 +16,7 @@ from mesh_api.config import ProxyConfig, Secret
 from mesh_api.notify import notify
 from mesh_proxy.bootstrap import Bootstrap
 from mesh_proxy.ipc import Introduce, Reopen, SetLogLevel, Stats
+from mesh_proxy.overload import share
 from mesh_proxy.supervisor.admin import admin_app, health_app, merged_app, stats_app
 from mesh_proxy.supervisor.application import Application, scrape_of
 from mesh_proxy.supervisor.delivery import Delivery
@@ -77,7 +78,13 @@ class Supervisor:
         self._exporter = Exporter(self.bootstrap.node, lambda: self.config)
         self._workers.on_told = self._exporter.take
         node = self.bootstrap.node
-        self._workers.introduction = Introduce(node.id, dict(node.metadata))
+        self._workers.introduction = Introduce(
+            node.id,
+            dict(node.metadata),
+            share(bootstrap.connection_limits, bootstrap.settings.concurrency),
+            (node.region, node.zone, node.sub_zone),
+            bootstrap.local_cluster,
+        )
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
         self._stop = asyncio.Event()

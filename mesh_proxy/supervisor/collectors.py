@@ -27,20 +27,20 @@ class Collector(NamedTuple):
         return f"dns:///{self.addresses[0]}"
 
 
-def collector(config: ProxyConfig, name: str) -> Collector:
-    """The hosts of a cluster. Raises :class:`CollectorError`."""
+def collector(config: ProxyConfig, name: str, *, tls: bool = False) -> Collector:
+    """The hosts of a cluster; ``tls``: also those that are spoken to by TLS. Raises :class:`CollectorError`."""
     cluster = next((cluster for cluster in config.clusters if cluster.name == name), None)
     if cluster is None:
         raise CollectorError(f"there is no cluster {name}")
     known = {assignment.cluster_name: assignment for assignment in config.endpoints}
     assignment = cluster.load_assignment or known.get(cluster.assignment_name)
-    addresses = tuple(_addresses(cluster, assignment))
+    addresses = tuple(_addresses(cluster, assignment, tls))
     if not addresses:
-        raise CollectorError(f"cluster {name} has no host that can be reached without TLS")
+        raise CollectorError(f"cluster {name} has no host that can be reached{'' if tls else ' without TLS'}")
     return Collector(addresses)
 
 
-def _addresses(cluster: Cluster, assignment: ClusterLoadAssignment | None) -> list[str]:
+def _addresses(cluster: Cluster, assignment: ClusterLoadAssignment | None, tls: bool) -> list[str]:
     if assignment is None:
         return []
     found = []
@@ -52,7 +52,8 @@ def _addresses(cluster: Cluster, assignment: ClusterLoadAssignment | None) -> li
                     socket = match.socket
                     break
             usable = endpoint.health not in (HealthStatus.UNHEALTHY, HealthStatus.DRAINING)
-            if usable and isinstance(endpoint.address, SocketAddress) and not isinstance(socket, UpstreamTls):
+            plain = tls or not isinstance(socket, UpstreamTls)
+            if usable and plain and isinstance(endpoint.address, SocketAddress):
                 found.append(str(endpoint.address))
     return found
 

@@ -19,6 +19,7 @@ from mesh_proxy.supervisor.ads import AdsStream, Answer, Asked
 from mesh_proxy.supervisor.config_store import ConfigStore, Snapshot
 from mesh_proxy.supervisor.secrets import SecretKeeper
 from mesh_proxy.supervisor.status import Facts, Status, status_of
+from mesh_proxy.supervisor.token_keys import TokenKeys, filled
 from mesh_proxy.supervisor.workers import Workers
 from mesh_proxy.tls.contexts import check
 
@@ -46,6 +47,8 @@ class Delivery:
         controlled, delta = control_plane is not None, control_plane is not None and control_plane.delta
         self._store = ConfigStore(bootstrap.node, bootstrap.static, controlled=controlled, judge=check, delta=delta)
         self._keeper = SecretKeeper(bootstrap.secrets, bootstrap.settings.identity)
+        self._token_keys = TokenKeys(self._wake_up)
+        self._keys_in_force = self._token_keys.known
         self.secrets: tuple[Secret, ...] = ()
         """What the workers have."""
         self._stream: AdsStream | None = None
@@ -134,6 +137,7 @@ class Delivery:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._apply_for_ever(), name="delivery-apply")
             tasks.create_task(self._watch_files(), name="delivery-secret-files")
+            tasks.create_task(self._token_keys.run(), name="delivery-token-keys")
             if self._stream is not None:
                 tasks.create_task(self._run_stream(self._stream), name="delivery-stream")
                 tasks.create_task(self._save_for_ever(), name="delivery-save")
@@ -195,12 +199,16 @@ class Delivery:
 
     async def _apply_secrets(self) -> None:
         """Gives the workers what is new among the secrets of the configuration in force."""
-        current = self._store.in_force
-        if current is None or (secrets := self._keeper.of(current.config, self._store.streamed)) == self.secrets:
+        current, keys = self._store.in_force, self._token_keys.known
+        if current is None:
             return
-        changed = ", ".join(sorted({secret.name for secret in {*secrets} ^ {*self.secrets}}))
+        secrets = self._keeper.of(current.config, self._store.streamed)
+        if secrets == self.secrets and keys is self._keys_in_force:
+            return
+        changed = ", ".join(sorted({secret.name for secret in {*secrets} ^ {*self.secrets}})) or "keys of tokens"
         snapshot = self._store.again()
-        rejected = await self._workers.apply(snapshot.number, snapshot.config, secrets)
+        self._keys_in_force = keys
+        rejected = await self._workers.apply(snapshot.number, filled(snapshot.config, keys), secrets)
         if rejected is not None:
             log.error("the secrets %s are refused by the workers: %s", changed, describe(rejected))
             return
@@ -212,9 +220,11 @@ class Delivery:
         current = self._store.in_force
         rejected, secrets = None, self._keeper.of(snapshot.config, self._store.streamed)
         if current is None or snapshot.config != current.config:
-            rejected = await self._workers.apply(snapshot.number, snapshot.config, secrets)
+            keys = self._keys_in_force = self._token_keys.known
+            rejected = await self._workers.apply(snapshot.number, filled(snapshot.config, keys), secrets)
             self.secrets = self.secrets if rejected else secrets
         if rejected is None:
+            self._token_keys.want(snapshot.config)
             self._refused = ""
             requests = self._store.applied(snapshot)
             for type_url in snapshot.nonces:
@@ -259,6 +269,9 @@ class Delivery:
             if request.error_detail is not None:
                 self._updates[request.type_url]["update_rejected"] += 1
                 log.error("%s is refused: %s", SHORT_NAMES[request.type_url], request.error_detail)
+
+    def _wake_up(self) -> None:
+        self._wake.set()
 
     def _changed(self) -> None:
         self._wake.set()

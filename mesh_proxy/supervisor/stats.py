@@ -48,8 +48,7 @@ def _add(left: Histogram | None, right: Histogram) -> Histogram:
     # Other bounds: a worker of another release during an upgrade. The newer one counts from here on.
     if left is None or left.bounds != right.bounds:
         return right
-    counts = tuple(a + b for a, b in zip(left.counts, right.counts, strict=True))
-    return Histogram(left.bounds, counts, left.sum + right.sum, left.count + right.count)
+    return left.merged(right)
 
 
 def _join(left: HostStats | None, right: HostStats) -> HostStats:

@@ -18,6 +18,8 @@ from mesh_api.config import (
     DataSource,
     DownstreamTls,
     Secret,
+    StringMatch,
+    StringMatchKind,
     TlsCertificate,
     TlsParameters,
     TrustedRoots,
@@ -25,7 +27,7 @@ from mesh_api.config import (
 )
 from mesh_api.config.proxy_config import secrets_of
 from mesh_proxy.routing.matchers import string_test
-from mesh_proxy.tls.peer import NOBODY, Peer
+from mesh_proxy.tls.peer import NOBODY, Peer, dns_name_fits
 
 _VERSIONS: Final = {
     "": None,
@@ -36,6 +38,7 @@ _VERSIONS: Final = {
     "TLSv1_3": ssl.TLSVersion.TLSv1_3,
 }
 _HEX_DIGITS: Final = 64
+_LONGEST_NAME: Final = 255
 NOT_SUPPLIED: Final = "TLS_error:_Secret_is_not_supplied_by_SDS"
 
 
@@ -49,15 +52,20 @@ class Tls:
     ``waiting`` names the secrets that are not there yet: until they are, connections are refused.
     """
 
-    __slots__ = ("_context", "_fingerprints", "_names", "_server", "own", "sni", "waiting")
+    __slots__ = (
+        "_by_host", "_checks_own", "_context", "_fingerprints", "_names", "_server", "_vouched", "own", "sni", "waiting",
+    )  # fmt: skip
 
     def __init__(self, config: DownstreamTls | UpstreamTls, secrets: Mapping[str, Secret]) -> None:
         """Raises :class:`TlsError`."""
         self._server = isinstance(config, DownstreamTls)
         self.sni = config.sni if isinstance(config, UpstreamTls) else ""
+        self._by_host = isinstance(config, UpstreamTls) and config.auto_host_sni
+        self._checks_own = isinstance(config, UpstreamTls) and config.auto_sni_san_validation
         self.waiting = tuple(name for name in named(config.common) if name not in secrets)
-        self._names: tuple[Callable[[bytes], bool], ...] = ()
+        self._names: tuple[Callable[[Peer], bool], ...] = ()
         self._fingerprints: Fingerprints | None = None
+        self._vouched = config.common.validation is not None
         self._context: ssl.SSLContext | None = None
         self.own: Peer | None = None
         """Who we are to the other end; ``None``: we show no certificate."""
@@ -91,35 +99,50 @@ class Tls:
         _trust(context, roots)
         optional = isinstance(config, DownstreamTls) and not config.require_client_certificate
         context.verify_mode = ssl.CERT_OPTIONAL if optional else ssl.CERT_REQUIRED
-        self._names = tuple(string_test(match) for match in validation.subject_alt_names)
+        self._names = tuple(map(_name_test, validation.subject_alt_names))
 
     @property
     def server(self) -> bool:
         """Whether it is for connections from clients."""
         return self._server
 
-    def wrap(self, sock: Any) -> ssl.SSLSocket | None:
-        """The TLS side of a connected, non-blocking socket, which it takes over; ``None`` while a secret is missing."""
+    def name_for(self, wanted: str, host: str) -> str:
+        """The name that a connection asks for: what the request wants, else the host's where that is asked for, else its
+        own; empty: none."""
+        return wanted or (host if self._by_host else "") or self.sni
+
+    def wrap(self, sock: Any, name: str) -> ssl.SSLSocket | None:
+        """The TLS side of a connected, non-blocking socket, which it takes over and which asks for ``name``; ``None`` while a
+        secret is missing."""
         context = self._context
         if context is None:
             return None
-        name = None if self._server or not self.sni else self.sni
-        return context.wrap_socket(sock, server_side=self._server, do_handshake_on_connect=False, server_hostname=name)
+        asked = name or None
+        return context.wrap_socket(sock, server_side=self._server, do_handshake_on_connect=False, server_hostname=asked)
 
     def peer(self, wrapped: ssl.SSLSocket) -> Peer:
         """Who the other end is, after the handshake."""
         certificate = wrapped.getpeercert(binary_form=True)
         if not certificate:
             return NOBODY
-        return Peer(certificate, wrapped.getpeercert() or {})
+        return Peer(certificate, wrapped.getpeercert() or _described(certificate))
 
-    def accepts(self, peer: Peer) -> bool:
-        """Whether it has one of the names, and is one of the certificates, that are asked for."""
+    def refusal(self, peer: Peer, name: str = "", subject: str = "") -> str:
+        """Why the other end is not the right one, in Envoy's words; empty: it has one of the names, and is one of the
+        certificates, that are asked for. ``name`` is what the connection asked for, ``subject`` whom the certificate must be
+        for besides (empty: whoever)."""
         if not peer.certificate:
-            return True  # that there must be a certificate, the handshake has seen to
+            return ""  # that there must be a certificate, the handshake has seen to
+        if subject and not self._vouched:
+            return "CERTIFICATE_VERIFY_FAILED"  # a name that nobody vouches for is none (Envoy)
+        subject = subject or (name if self._checks_own else "")
+        if subject and not peer.is_for(subject):
+            return f"verify_SAN_list,_expected_SANs:_[{subject}],_certificate_SANs:_[{peer.listed}]"
         if self._fingerprints is not None and not self._fingerprints.fit(peer.certificate):
-            return False
-        return not self._names or any(test(name) for test in self._names for name in peer.names)
+            return "verify_cert_failed:_certificate_hash"
+        if self._names and not any(test(peer) for test in self._names):
+            return f"SAN_matcher,_certificate_SANs_are_[{peer.listed}]"
+        return ""
 
 
 class Fingerprints:
@@ -147,6 +170,30 @@ class Fingerprints:
         if self._certificates and hashlib.sha256(certificate).hexdigest() in self._certificates:
             return True
         return bool(self._keys) and fingerprint_of_key(certificate) in self._keys
+
+
+def is_sayable(name: str) -> bool:
+    """Whether a name can be asked for: one of DNS, in ASCII."""
+    if not name or name.startswith(".") or not name.isascii():
+        return False
+    try:
+        return len(name.encode("idna")) <= _LONGEST_NAME
+    except UnicodeError:
+        return False
+
+
+def _name_test(match: StringMatch) -> Callable[[Peer], bool]:
+    """Of one of the names that a certificate may have. One that is written out is matched as names of DNS are, which may
+    have stars (Envoy)."""
+    test = string_test(match)
+    exact = match.value.encode() if match.kind is StringMatchKind.EXACT and not match.ignore_case else b""
+
+    def fits(peer: Peer) -> bool:
+        if exact:
+            return exact in peer.uris or any(dns_name_fits(exact, pattern) for pattern in peer.dns)
+        return any(map(test, peer.names))
+
+    return fits
 
 
 def named(common: CommonTls) -> tuple[str, ...]:
@@ -219,6 +266,15 @@ def _decode(path: str) -> Mapping[str, Any]:
     alone; reading certificates with a library would cost each worker 10 MB."""
     decode = getattr(getattr(ssl, "_ssl", None), "_test_decode_cert", None)
     return {} if decode is None else decode(path)
+
+
+def _described(certificate: bytes) -> Mapping[str, Any]:
+    """What a certificate says (DER) that nobody has vouched for, of which OpenSSL by itself tells nothing."""
+    try:
+        with _file(ssl.DER_cert_to_PEM_cert(certificate).encode()) as path:
+            return _decode(path)
+    except (ssl.SSLError, OSError):
+        return {}
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Who the other end of a connection has proven to be, from its certificate."""
 
 from collections.abc import Mapping
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, Final
 
 
@@ -11,7 +12,7 @@ class Peer:
     (Envoy 1.40, measured); one empty name where there is none, or no certificate.
     """
 
-    __slots__ = ("certificate", "dns", "principals", "subject", "uris")
+    __slots__ = ("addresses", "certificate", "dns", "principals", "subject", "uris")
 
     def __init__(self, certificate: bytes, described: Mapping[str, Any]) -> None:
         names = described.get("subjectAltName", ())
@@ -19,6 +20,7 @@ class Peer:
         """DER."""
         self.uris = tuple(value.encode() for kind, value in names if kind == "URI")
         self.dns = tuple(value.encode() for kind, value in names if kind == "DNS")
+        self.addresses = tuple(value for kind, value in names if kind == "IP Address")
         self.subject = _subject(described.get("subject", ()))
         found = (*self.uris, *self.dns, *((self.subject,) if self.subject else ()))
         self.principals: tuple[bytes, ...] = found or (b"",)
@@ -27,6 +29,42 @@ class Peer:
     def names(self) -> tuple[bytes, ...]:
         """The subject's alternative names."""
         return (*self.uris, *self.dns)
+
+    @property
+    def listed(self) -> str:
+        """All alternative names, for people."""
+        return ",_".join([*(name.decode("latin-1") for name in self.names), *self.addresses])
+
+    def is_for(self, name: str) -> bool:
+        """Whether the certificate is for a host: one of its names, which may have a star, or of its addresses (Envoy's
+        ``verifySubjectAltName``)."""
+        wanted = name.encode()
+        if wanted in self.uris or any(dns_name_fits(wanted, pattern) for pattern in self.dns):
+            return True
+        address = _address(name)
+        return address is not None and any(_address(known) == address for known in self.addresses)
+
+
+def dns_name_fits(name: bytes, pattern: bytes) -> bool:
+    """Whether a name of a certificate stands for ``name``: a star in its first label stands for characters of one label, but
+    not of one that is written in another alphabet (RFC 6125 6.4.3)."""
+    name, pattern = name.lower(), pattern.lower()
+    if name == pattern:
+        return True
+    label, dot, rest = name.partition(b".")
+    star, dotted, domain = pattern.partition(b".")
+    if not dot or not dotted or rest != domain or label.startswith(b"xn--"):
+        return False
+    before, found, after = star.partition(b"*")
+    fits = label.startswith(before) and label.endswith(after) and len(label) >= len(star) - 1
+    return bool(found) and fits and bool(label)
+
+
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(text.strip())
+    except ValueError:
+        return None
 
 
 _SHORT: Final = {

@@ -69,7 +69,7 @@ def admit(
             return refused
         head.method = b"GET"  # HTTP/2's way to ask for another protocol (RFC 8441), told as HTTP/1.1 does
     if head.target[:1] != b"/":
-        refused = _other_form(head)
+        refused = _other_form(head, config)
         if refused is not None:
             return refused
     if not head.host:
@@ -131,7 +131,11 @@ def _introduce(
     config = chain.config
     if head.seen & _CLIENT_CERT or vouched:
         _vouch(head, config.forward_client_cert, vouched)
-    _identify(head, config, remote, ids, record)
+    edge = config.use_remote_address
+    if chain.inside is not None and chain.inside.judge(head, remote, edge):
+        edge = False
+        record.inside = True
+    _identify(head, config, remote, ids, record, edge)
     if not head.scheme:
         head.scheme = b"https" if secure else b"http"
     if not head.seen & _FORWARDED_PROTO or (config.use_remote_address and not config.xff_num_trusted_hops):
@@ -190,9 +194,11 @@ def no_underscores(head: Head, chain: HttpChain) -> None:
     head.replace(kept)
 
 
-def _other_form(head: Head) -> LocalReply | None:
+def _other_form(head: Head, config: HttpConnectionManager) -> LocalReply | None:
     """A target that is no path: a whole URL, or ``*`` (RFC 9112 3.2)."""
     scheme, mark, rest = head.target.partition(b"://")
+    if mark and config.allow_absolute_url is False:
+        return errors.NOT_RELATIVE
     if mark and scheme.lower() in (b"http", b"https"):
         # Its authority counts, whatever Host says.
         head.host, slash, rest = rest.partition(b"/")
@@ -203,16 +209,18 @@ def _other_form(head: Head) -> LocalReply | None:
             return errors.bad_request(str(error))
         return None
     if head.target == b"*" and head.method == b"OPTIONS":
-        return LocalReply(404, "", "absolute_path_rejected")
+        return errors.NOT_RELATIVE
     return errors.bad_request("http1.codec_error")
 
 
-def _identify(head: Head, config: HttpConnectionManager, remote: bytes, ids: RequestIds, record: Record) -> None:
+def _identify(
+    head: Head, config: HttpConnectionManager, remote: bytes, ids: RequestIds, record: Record, edge: bool
+) -> None:
     """Every request has an id, the same for each attempt; one from a stranger is not believed (Envoy)."""
     seen = head.seen
     known = seen & _REQUEST_ID != 0
     # No address is internal unless it is said to be (Envoy 1.40, measured), so that at the edge everyone is a stranger.
-    if known and config.use_remote_address and not config.preserve_external_request_id:
+    if known and edge and not config.preserve_external_request_id:
         head.drop(b"x-request-id")
         known = False
     if not known and config.generate_request_id:
@@ -223,11 +231,12 @@ def _identify(head: Head, config: HttpConnectionManager, remote: bytes, ids: Req
             _believe(before, config.xff_num_trusted_hops, record)
         return
     origin = _origin(remote)
-    if seen & _EXTERNAL:
+    if edge and seen & _EXTERNAL:
         head.drop(b"x-envoy-external-address")
     if not seen & _FORWARDED and not config.skip_xff_append:
         head.add(origin[0])
-        head.add(origin[1])
+        if edge:
+            head.add(origin[1])
         return
     external = origin[1]
     if config.xff_num_trusted_hops:

@@ -9,6 +9,8 @@ from mesh_proxy.telemetry.record import Record
 from mesh_proxy.worker import heads
 
 _ATTEMPTS: Final = 1 << ATTEMPTS
+_OWN: Final = (b"x-envoy-original-host",)
+_TIME: Final = b"x-envoy-upstream-service-time"
 
 
 def request(
@@ -56,11 +58,27 @@ def request(
     return host, fields
 
 
+def authority(head: Head, route: CompiledRoute, destination: Destination) -> bytes:
+    """The request's authority as the route wants it, before a host is chosen, whose name does not count yet."""
+    return _host(route, destination, None) or head.host
+
+
 def _host(route: CompiledRoute, destination: Destination, chosen: Host | None) -> bytes:
     """The host that the route asks for; empty: the client's."""
     if destination.host_rewrite or route.action is None or not route.action.auto_host_rewrite:
         return destination.host_rewrite
     return chosen.endpoint.hostname.encode() if chosen is not None and chosen.endpoint is not None else b""
+
+
+def without_own(made: tuple[bytes, list[Field]]) -> tuple[bytes, list[Field]]:
+    """Host and fields without those by which Envoy tells hosts of what it did (``suppress_envoy_headers``)."""
+    host, fields = made
+    return host, [field for field in fields if field[1] not in _OWN]
+
+
+def times_of_others(head: Head) -> list[Field]:
+    """What an answer says itself of how long it took, where the proxy does not."""
+    return [field for field in head.fields if field[1] == _TIME]
 
 
 def answer(

@@ -2,6 +2,7 @@
 
 from mesh_proxy.authorization import Access
 from mesh_proxy.chains import Arrival
+from mesh_proxy.resilience.token_bucket import TokenBucket
 from mesh_proxy.telemetry.facts import ConnectionFacts
 from mesh_proxy.telemetry.record import Record
 from mesh_proxy.tls.client_cert import client_certificate
@@ -14,15 +15,24 @@ class ConnectionInfo(ConnectionFacts):
     ``peer`` is ``None`` for a connection without TLS.
     """
 
-    __slots__ = ("_vouched", "arrival")
+    __slots__ = ("_vouched", "arrival", "buckets", "remote")
 
     def __init__(self, listener: str, remote: tuple[str, int], arrival: Arrival, number: int = 0) -> None:
         super().__init__(number)
         self.listener = listener
         self.arrival = arrival
+        self.remote = remote
+        """Address and port of the other end."""
+        self.buckets: dict[object, TokenBucket] = {}
+        """Of rate limits that hold for one connection, by the limit."""
         self._vouched: tuple[tuple[str, ...], bytes] | None = None
-        self.remote_address = address_text(remote)
-        self.local_address = address_text(arrival.destination)
+        self.remote_address = self.direct_remote = address_text(remote)
+        self.local_address = self.direct_local = address_text(arrival.destination)
+
+    def announce(self, source: tuple[str, int], destination: tuple[str, int]) -> None:
+        """Whose connection it is, as a proxy before us tells (PROXY protocol)."""
+        self.remote, self.arrival = source, Arrival(destination, source[0])
+        self.remote_address, self.local_address = address_text(source), address_text(destination)
 
     def vouched(self, details: tuple[str, ...]) -> bytes:
         """What is told of the client's certificate; empty: it has shown none."""
@@ -39,13 +49,16 @@ class ConnectionInfo(ConnectionFacts):
         """For rules about connections."""
         principals = None if self.peer is None else self.peer.principals
         arrival = self.arrival
-        return Access(
+        made = Access(
             None,
-            self.remote_address,
+            self.direct_remote,
             arrival.destination,
+            remote=self.remote_address,
             server_name=arrival.server_name,
             principals=principals,
         )
+        made.buckets = self.buckets
+        return made
 
     def describe(self, record: Record) -> None:
         """What the access log tells of it."""

@@ -9,10 +9,12 @@ from typing import BinaryIO, Final
 
 from mesh_proxy.protocol.http1 import Field, Parser, field_of
 from mesh_proxy.protocol.http2.receiving import Tables
+from mesh_proxy.resilience.connection_limits import ConnectionLimit
 from mesh_proxy.snapshot import Snapshot
 from mesh_proxy.telemetry.logs import Log, Output
 from mesh_proxy.telemetry.record import Record
 from mesh_proxy.worker.loop import Loop
+from mesh_proxy.worker.own_address import own_address
 
 _BATCH: Final = 64 * 1024
 _STREAMS: Final[dict[str, BinaryIO]] = {"/dev/stdout": sys.stdout.buffer, "/dev/stderr": sys.stderr.buffer}
@@ -112,11 +114,20 @@ class Context:
         self._dated_at = -1
         self._date: Field = field_of(b"date", b"")
         self._number = 0
+        self._own_address = b""
         self.introduction: list[Field] = []
         """What this proxy tells others of itself."""
         self.draining = False
+        self.limits: dict[str, ConnectionLimit] = {}
+        """Of connections from outside, by the name of a listener; under the empty name of all together."""
         self.connections: dict[object, None] = {}
         """Connections from outside that are open, for draining."""
+
+    def own_address(self) -> bytes:
+        """This machine's address, as others see it (Envoy's ``local_info`` address); asked of the system once."""
+        if not self._own_address:
+            self._own_address = own_address()
+        return self._own_address
 
     def number(self) -> int:
         """For the next connection, unlike those of any before."""

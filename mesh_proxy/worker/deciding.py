@@ -3,27 +3,31 @@
 Pure: no socket, no time, the random number is an argument; so ``mesh_simulation`` decides by the same lines as a worker.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from mesh_proxy import errors
 from mesh_proxy.errors import LocalReply
 from mesh_proxy.filters import Answer
 from mesh_proxy.protocol.http1 import Head
+from mesh_proxy.routing.metadata import NOTHING
 from mesh_proxy.routing.table import CompiledRoute, RouteTable
 from mesh_proxy.worker import redirects
 
 _NO_ROUTE: Final = Answer(errors.ROUTE_NOT_FOUND)
 
 
-def find_route(head: Head, table: RouteTable, random: Callable[[], float]) -> CompiledRoute | Answer:
-    """The route that an admitted request takes, or the answer to one that takes none."""
+def find_route(
+    head: Head, table: RouteTable, random: Callable[[], float], metadata: Mapping[str, object] = NOTHING
+) -> CompiledRoute | Answer:
+    """The route that an admitted request takes, or the answer to one that takes none; ``metadata`` is what filters have left
+    behind."""
     host = table.host(head.host)
     if host is None:
         return _NO_ROUTE
     if host.config.require_tls and head.get(b"x-forwarded-proto") != b"https":
         return Answer(errors.TLS_REQUIRED, ((b"location", b"https://" + head.host + head.target),))
-    return host.find(head, head.path, head.query, random) or _NO_ROUTE
+    return host.find(head, head.path, head.query, random, metadata) or _NO_ROUTE
 
 
 def own_answer(route: CompiledRoute, head: Head) -> Answer | None:
@@ -32,8 +36,14 @@ def own_answer(route: CompiledRoute, head: Head) -> Answer | None:
         location = redirects.location(route, head, head.path, head.query)
         return Answer(LocalReply(route.redirect.code, "", "direct_response"), ((b"location", location),))
     if route.direct is not None:
-        return Answer(LocalReply(route.direct.status, "", "direct_response", route.direct.body))
+        reply = LocalReply(route.direct.status, "", "direct_response", route.direct.body)
+        return Answer(reply, _created(head)) if reply.status == 201 else Answer(reply)
     return None
+
+
+def _created(head: Head) -> tuple[tuple[bytes, bytes], ...]:
+    """Where what was made is: at the very address (Envoy)."""
+    return ((b"location", b"%b://%b%b" % (head.get(b"x-forwarded-proto") or head.scheme, head.host, head.target)),)
 
 
 def no_cluster(route: CompiledRoute) -> LocalReply:

@@ -8,30 +8,35 @@ from typing import Final
 
 from mesh_api.config.routes import InternalRedirects
 from mesh_proxy import errors
+from mesh_proxy.authorization import Access
 from mesh_proxy.errors import LocalReply
-from mesh_proxy.filters import Answer, Delay, Filter
-from mesh_proxy.limits import longest_of
+from mesh_proxy.filters import Again, Answer, Delay, Filter, Whole
+from mesh_proxy.filters.grpc_web import MARK
 from mesh_proxy.native import mypyc_attr
-from mesh_proxy.protocol.http1 import PEER, Field, Head, field_of, is_grpc, written_grpc_timeout
+from mesh_proxy.protocol.http1 import PEER, Field, Head, field_of, is_grpc
+from mesh_proxy.routing.metadata import NOTHING
 from mesh_proxy.routing.table import CompiledRoute
 from mesh_proxy.snapshot import HttpChain
+from mesh_proxy.telemetry.grpc_calls import Call
 from mesh_proxy.telemetry.record import Record
 from mesh_proxy.telemetry.service_metrics import Reporter
 from mesh_proxy.telemetry.workload import METADATA
 from mesh_proxy.worker import heads
 from mesh_proxy.worker.admission import CONNECT, admit, may_upgrade
+from mesh_proxy.worker.bodies import Bodies, give_length
 from mesh_proxy.worker.context import Context
+from mesh_proxy.worker.counting import EARLY, count_answer, count_request, count_reset
 from mesh_proxy.worker.deciding import find_route, no_cluster, own_answer, rewritten
 from mesh_proxy.worker.downstream.client import Client
-from mesh_proxy.worker.following import NOWHERE, Steps, follow, rewrite
+from mesh_proxy.worker.following import NOWHERE, Steps, continued, follow, rewrite
 from mesh_proxy.worker.request import Request
 from mesh_proxy.worker.request_body import RequestBody
 from mesh_proxy.worker.router import Router
-from mesh_proxy.worker.stream_clock import StreamClock
+from mesh_proxy.worker.signatures import signed
+from mesh_proxy.worker.stream_clock import StreamClock, clock_of
 
 _PEER: Final = 1 << PEER
 _BY_FLAGS: Final = {"NR": "no_route", "NC": "no_cluster"}
-_CLASSES: Final = tuple(f"downstream_rq_{digit}xx" for digit in range(10))
 
 
 @mypyc_attr(free_list_len=1)
@@ -39,7 +44,8 @@ class Exchange(Request):
     """See the module's docstring."""
 
     __slots__ = (
-        "_asked", "_chain", "_clock", "_context", "_delayed", "_done", "_filters", "_route", "_router", "_steps",
+        "_asked", "_bodies", "_call", "_chain", "_clock", "_context", "_delayed", "_done", "_filters", "_route",
+        "_router", "_steps",
     )  # fmt: skip
 
     def __init__(self, context: Context, chain: HttpChain, client: Client, head: Head, record: Record) -> None:
@@ -55,6 +61,10 @@ class Exchange(Request):
         self._filters: tuple[Filter, ...] = ()
         """What has something to do with the request; and of those so many have been asked."""
         self._asked = 0
+        self._bodies: Bodies | None = None
+        """What filters do to bodies, where they do."""
+        self._call: Call | None = None
+        """Of gRPC, where those are counted."""
         self._clock: StreamClock | None = None
         self._steps: Steps | None = None
         self._done = False
@@ -78,8 +88,13 @@ class Exchange(Request):
             vouched=info.vouched(chain.config.client_cert_details) if info.peer is not None else b"",
         )
         if refused is not None:
+            if refused is errors.NOT_RELATIVE:
+                chain.stats.add("downstream_rq_non_relative_path")
             self.reply(refused)
             return
+        self.suppresses = chain.suppresses
+        if self.record.inside:
+            self.at_edge = False
         if chain.tracer is not None:
             chain.tracer.begin(head, self.record, context.random)
         if head.seen & _PEER:
@@ -89,6 +104,8 @@ class Exchange(Request):
             self._route = found
             self.record.route = found.name
             if head.upgrade and not may_upgrade(head, found, chain):
+                self._name_cluster()
+                chain.stats.add("downstream_rq_ws_on_non_ws_route")
                 self.reply(errors.UPGRADE_FAILED)
                 return
         if chain.limits.timed or (self._route is not None and self._route.timed):
@@ -96,39 +113,85 @@ class Exchange(Request):
         self._filters = chain.filters_for(self._route)
         if self._filters:
             self._ask(found)
-        elif isinstance(found, Answer):
-            self._heed(found)
         else:
-            self._act(found)
+            self._pass(found)
 
     def _keep_time(self, route: CompiledRoute | None) -> None:
         """The request has limits of time: those of its route, else of the connection manager."""
-        limits = self._chain.limits
-        idle, longest = limits.idle, limits.longest
         action = None if route is None else route.action
-        if action is not None:
-            longest = longest_of(action, self.head, longest)
-            if action.grpc_timeout_header_max is not None and self.head.get(b"grpc-timeout") is not None:
-                self.head.drop(b"grpc-timeout")
-                self.head.add(field_of(b"grpc-timeout", written_grpc_timeout(longest)))
-            if action.idle_timeout is not None:
-                idle = action.idle_timeout
-        whole = 0.0 if self.body.complete else limits.whole
-        if idle or longest or whole:
-            self._clock = StreamClock(self._context.loop, self, idle, whole, longest)
+        self._clock = clock_of(self._context.loop, self, self._chain.limits, action)
 
     def _ask(self, found: CompiledRoute | Answer) -> None:
         """Asks the filters that are left; what was found is done when all have passed."""
         access = self.client.info.access()
         access.head, access.remote = self.head, self.record.downstream_remote
+        if self.record.metadata is not None:
+            access.metadata = self.record.metadata
         while self._asked < len(self._filters):
             item = self._filters[self._asked]
             self._asked += 1
             verdict = item.on_request(self.head, self._route, self._context.random, access)
-            if verdict is not None:
+            if isinstance(verdict, Again):
+                found = self._find_again(item, access)
+            elif isinstance(verdict, Whole):
+                if not self.body.complete:
+                    self._learn(access)
+                    self._gather(verdict, found)
+                    return
+            elif verdict is not None:
+                self._learn(access)
+                self._asked -= isinstance(verdict, Answer)  # it has nothing to say about its own answer
                 self._heed(verdict)
                 return
+            if item.changes:
+                change = item.change_request(self.head, self._route, self.body.complete)
+                if change is not None:
+                    self._changing().change_incoming(change)
+        self._learn(access)
+        self._pass(found)
+
+    def _changing(self) -> Bodies:
+        if self._bodies is None:
+            self._bodies = Bodies()
+        return self._bodies
+
+    def _gather(self, whole: Whole, found: CompiledRoute | Answer) -> None:
+        """All of the request is waited for."""
+        bodies = self._changing()
+        bodies.whole, bodies.found = whole, found
+        self._name_cluster()
+
+    def _learn(self, access: Access) -> None:
+        """What filters have found out and taken away, for the log."""
+        self.record.path = self.head.target
+        if access.metadata is not NOTHING:
+            self.record.metadata = dict(access.metadata)
+
+    def _find_again(self, item: Filter, access: Access) -> CompiledRoute | Answer:
+        """The route by what the filter has found out; of the filters those behind it are still to be asked."""
+        chain, loop = self._chain, self._context.loop
+        found = find_route(self.head, chain.table, self._context.random, access.metadata)
+        route = None if isinstance(found, Answer) else found
+        if route is self._route:
+            return found
+        self._route = route
+        self.record.route = b"" if route is None else route.name
+        self._filters = (*self._filters[: self._asked], *chain.filters_behind(item, route))
+        if self._clock is not None:
+            loop.forget(self._clock)
+            self._clock = None
+        if chain.limits.timed or (route is not None and route.timed):
+            self._keep_time(route)
+        if route is not None and self.head.upgrade and not may_upgrade(self.head, route, chain):
+            return Answer(errors.UPGRADE_FAILED)
+        return found
+
+    def _pass(self, found: CompiledRoute | Answer) -> None:
+        """No filter stands in the way: what was found is done (Envoy's router filter, which counts it)."""
+        self._chain.stats.add("rq_total")
         if isinstance(found, Answer):
+            if found.reply.details == "direct_response":
+                self._chain.stats.add("rq_direct_response")
             self._heed(found)
         else:
             self._act(found)
@@ -165,6 +228,7 @@ class Exchange(Request):
     def _act(self, route: CompiledRoute) -> None:
         answer = own_answer(route, self.head)
         if answer is not None:
+            self._chain.stats.add("rq_direct_response")
             self._heed(answer)
         else:
             self._forward(route)
@@ -178,9 +242,15 @@ class Exchange(Request):
             return
         record.cluster = destination.label
         target = rewritten(route, head)
-        if target is not None:
+        if target is not None and self.suppresses:
+            record.path = target
+        elif target is not None:
             record.original_path = head.target
         record.destination = cluster.facts
+        if self._chain.grpc_stats is not None and is_grpc(head):
+            self._call = Call(cluster.counters, head.path, self._chain.grpc_stats.stats_for_all_methods)
+            for part in self.body.kept():
+                self._call.asked.take(part)
         metrics = self._chain.metrics
         if metrics is not None and not metrics.inbound:
             for field in self._context.introduction:
@@ -197,20 +267,77 @@ class Exchange(Request):
         self.record.bytes_received += len(content)
         if self._clock is not None:
             self._clock.active = self._context.loop.now
+        if self._bodies is not None:
+            content = self._let_in(self._bodies, content)
+            if not content:
+                return
+        self._pass_on(content)
+
+    def _pass_on(self, content: bytes) -> None:
+        """A part of the body that no filter keeps."""
+        if self._call is not None:
+            self._call.asked.take(content)
         if self._router is not None and self._router.send(content):
             return
         self.body.keep(content, False)
         if not self.body.replayable:
             self.client.pause()
 
+    def _let_in(self, bodies: Bodies, content: bytes) -> bytes:
+        """What goes on at once of a part of the body."""
+        incoming, whole = bodies.incoming, bodies.whole
+        if incoming is not None:
+            content = incoming.take(content)
+            if incoming.refusal is not None:
+                self._refuse_body(incoming.refusal)
+                return b""
+        if whole is None or not content:
+            return content
+        self.body.keep(content, False)
+        bodies.gathered += len(content)
+        if bodies.gathered > whole.most:
+            bodies.whole = None
+            self._heed(whole.then)
+        return b""
+
+    def _end_in(self, bodies: Bodies, trailers: list[Field]) -> None:
+        """What filters kept of the body until it was complete."""
+        incoming = bodies.incoming
+        if incoming is None:
+            return
+        bodies.incoming = None
+        rest = incoming.finish(trailers)
+        if incoming.refusal is not None:
+            self._refuse_body(incoming.refusal)
+        elif rest and (rest := self._let_in(bodies, rest)):
+            self._pass_on(rest)
+
+    def _refuse_body(self, reply: LocalReply) -> None:
+        """The body is none of the kind that a filter takes."""
+        if self._router is not None:
+            self._router.stop()
+        if self.answered:
+            self.abandon()
+        else:
+            self.reply(reply)
+
     def on_request_end(self, trailers: list[Field]) -> None:
         """The request is complete."""
+        bodies = self._bodies
+        if bodies is not None and not self._done:
+            self._end_in(bodies, trailers)
         self.body.complete, self.body.trailers = True, trailers
         self.record.heard = self._context.loop.now
         if self._clock is not None:
             self._clock.complete()
-        if not self._done and self._router is not None:
+        if self._done:
+            return
+        if self._router is not None:
             self._router.on_request_end()
+        elif bodies is not None and bodies.whole is not None and bodies.found is not None:
+            bodies.whole = None
+            give_length(self.head, bodies.gathered)
+            self._ask(bodies.found)
 
     def on_malformed_request(self, details: str) -> None:
         """The body of the request breaks the protocol."""
@@ -229,9 +356,9 @@ class Exchange(Request):
         """An interim answer (1xx) came from the host."""
         if self._clock is not None:
             self._clock.active = self._context.loop.now
-        self._count(head.status)
         # Envoy invites the body by itself and drops these, unless it is told to leave them to the upstream.
         if self._chain.config.proxy_100_continue:
+            count_answer(self._chain.stats, head.status)
             self.client.interim(head, heads.forwarded_response(head, False))
 
     def on_switched(self, head: Head, destination_fields: list[Field]) -> None:
@@ -242,9 +369,10 @@ class Exchange(Request):
         # HTTP/2 says 200 to every other protocol, HTTP/1.1 only to a tunnel.
         head.status = 200 if self.head.upgrade == CONNECT else 101
         self.record.status = head.status
-        fields = self._signed(self._filtered(destination_fields), head)
+        fields = signed(self._filtered(destination_fields, head, True), head, self.head, self._chain, self._context)
         head.replace(fields)
-        self._count(head.status)
+        count_answer(self._chain.stats, head.status)
+        self._chain.stats.add(EARLY)
         self.client.switch(head, fields)
 
     def on_redirect(self, head: Head, policy: InternalRedirects, target: bytes) -> bool:
@@ -276,19 +404,15 @@ class Exchange(Request):
     def _begin_again(self, route: CompiledRoute, status: int) -> None:
         """The request takes another route, as if it were a new one; the log tells of both."""
         loop, before = self._context.loop, self.record
-        before.status, before.details, before.route, before.path = (
-            status,
-            "internal_redirect",
-            route.name,
-            self.head.target,
-        )
+        before.status, before.details = status, "internal_redirect"
+        before.route, before.path = route.name, self.head.target
         before.ended = loop.now
-        self._context.logs.write(self._chain.logs, before)
-        self._chain.stats.add("downstream_rq_total")
         self._route, self._router, self._asked = route, None, 0
-        self.record = record = Record(loop.now, self._context.wall())
-        record.protocol, record.request, record.path = before.protocol, self.head, self.head.target
-        record.original_path, record.route, record.heard = before.original_path, route.name, loop.now
+        before.cluster = b""
+        self._name_cluster()
+        self._context.logs.write(self._chain.logs, before)
+        count_request(self._chain.stats, self.record.protocol)
+        self.record = record = continued(before, route, self.head, self.body.kept(), loop.now, self._context.wall())
         self.client.info.describe(record)
         if self._clock is not None:
             loop.forget(self._clock)
@@ -303,11 +427,19 @@ class Exchange(Request):
         self.answered = True
         if self._clock is not None:
             self._clock.complete()
-        fields = self._signed(self._filtered(routed), head)
+        if not self.body.complete:
+            self._chain.stats.add(EARLY)
+        fields = signed(self._filtered(routed, head, end), head, self.head, self._chain, self._context)
         if self._chain.metrics is not None:
             fields = self._acquaint(self._chain.metrics, head, fields)
-        self.client.answer(head, fields, end)
+        self._send_head(head, fields, end)
         head.replace(fields)  # what the access log is to tell
+
+    def _send_head(self, head: Head, fields: list[Field], end: bool) -> None:
+        if self._bodies is None:
+            self.client.answer(head, fields, end)
+        else:
+            self._bodies.answer(self.client, head, fields, end)
 
     def _acquaint(self, metrics: Reporter, head: Head, fields: list[Field]) -> list[Field]:
         """Proxies tell each other who they are, and nobody else (Istio's metadata exchange)."""
@@ -319,49 +451,31 @@ class Exchange(Request):
             fields += self._context.introduction
         return fields
 
-    def _count(self, status: int) -> None:
-        """An answer by its class; interim ones count as well (Envoy)."""
-        self._chain.stats.add(_CLASSES[status // 100])
-        self._chain.stats.add("downstream_rq_completed")
-
-    def _filtered(self, fields: list[Field]) -> list[Field]:
+    def _filtered(self, fields: list[Field], answer: Head, end: bool) -> list[Field]:
+        """The fields of an answer after the filters that the request has passed, which may change its body as well."""
+        if not self._filters:
+            return fields
         route = self._route
-        if route is not None and self._filters:
-            for item in reversed(self._filters):
+        for item in reversed(self._filters[: self._asked]):
+            if route is not None:
                 fields = item.on_response(self.head, route, fields)
+            if item.changes:
+                change = item.change_response(self.head, route, answer, fields, end)
+                if change is not None:
+                    self._changing().change_outgoing(change)
         return fields
-
-    def _signature(self, head: Head | None = None) -> list[Field]:
-        """Who answers, and when; ``head`` is a host's answer."""
-        chain = self._chain
-        fields = [] if head is not None and head.dated else [self._context.date()]
-        if chain.overwrites_server:
-            fields.append(chain.server_field)
-        else:
-            own = None if head is None else head.get(b"server")
-            if own is not None:
-                fields.append(field_of(b"server", own))
-            elif chain.adds_server:
-                fields.append(chain.server_field)
-        identity = self.head.get(b"x-request-id") if chain.config.always_set_request_id_in_response else None
-        if identity is not None:
-            fields.append(field_of(b"x-request-id", identity))
-        return fields
-
-    def _signed(self, fields: list[Field], head: Head | None) -> list[Field]:
-        """The fields of an answer with what every answer has."""
-        via = self._chain.via
-        if via:
-            before = [field[2] for field in fields if field[1] == b"via"]
-            fields = [field for field in fields if field[1] != b"via"]
-            fields.append(field_of(b"via", b", ".join([*before, via])))
-        return fields + self._signature(head)
 
     def on_response_data(self, content: bytes) -> None:
         """A part of the answer's body came."""
-        self.record.bytes_sent += len(content)
         if self._clock is not None:
             self._clock.active = self._context.loop.now
+        if self._call is not None:
+            self._call.answers.take(content)
+        if self._bodies is not None and not self.tunnel:
+            content = self._bodies.take(content)
+            if not content:
+                return
+        self.record.bytes_sent += len(content)
         self.client.content(content)
 
     def on_client_drained(self) -> None:
@@ -371,7 +485,13 @@ class Exchange(Request):
 
     def on_response_end(self, trailers: list[Field]) -> None:
         """The answer is complete."""
+        if self._call is not None:
+            self._call.end(self.record.response, trailers)
+        if self._bodies is not None and not self.tunnel:
+            self.record.bytes_sent += self._bodies.finish(self.client, trailers)
         self.record.trailers = trailers
+        if not self.body.complete or self.head.upgrade:
+            count_reset(self._chain.stats, self.tunnel)
         self._end()
         self.client.finish(trailers)
 
@@ -386,32 +506,39 @@ class Exchange(Request):
         broken = reply.status in (400, 426, 431) and "DPE" in reply.flags
         head.close = head.close or broken or not self.body.complete
         more = list(fields or ())
-        grpc = is_grpc(head)
-        if grpc and not any(field[1] == b"grpc-status" for field in more):
-            reply, told = errors.as_grpc(reply)
-            more += [field_of(name, value) for name, value in told]
-            record.status = reply.status
         if self._route is not None:
             for edit in self._route.reply_edits:
                 more = edit.apply(more, record)
+        if self._chain.replies is not None:
+            reply, more = self._chain.replies.apply(reply, more, record)
+        if is_grpc(head) and head.get(MARK) is None and not any(field[1] == b"grpc-status" for field in more):
+            reply, told = errors.as_grpc(reply)
+            more = [field for field in more if field[1] != b"content-type"]
+            more += [field_of(name, value) for name, value in told]
+            record.status = reply.status
+        if not self.body.complete or head.upgrade:
+            self._chain.stats.add(EARLY)
         answer = Head()
         answer.status, answer.length = reply.status, len(reply.body) or -1
+        if reply.overloaded and self._chain.suppresses:
+            reply = reply._replace(overloaded=False)
         if reply.location:
             more.append(field_of(b"location", reply.location))
-        made = self._signed(heads.local(reply, more, []), None)
         content = reply.body if head.method != b"HEAD" else b""
-        self.client.answer(answer, made, not content)
+        made = self._filtered(heads.local(reply, more, []), answer, not content)
+        made = signed(made, None, head, self._chain, self._context)
+        self._send_head(answer, made, not content)
         answer.replace(made)
         record.response = answer
         if content:
-            record.bytes_sent += len(content)
-            self.client.content(content)
+            self.on_response_data(content)
         self.on_response_end([])
 
     def on_client_gone(self, flag: str = "DC", details: str = "downstream_remote_disconnect") -> None:
         """The client is gone before the answer was complete, or has given the request up."""
         if self._done:
             return
+        count_reset(self._chain.stats, False)
         self.record.flag(flag)
         self.record.details = details
         if self._router is not None:
@@ -432,6 +559,7 @@ class Exchange(Request):
 
     def abandon(self) -> None:
         """The answer cannot be completed."""
+        count_reset(self._chain.stats, True)
         self._end()
         self.client.abort()
 
@@ -449,15 +577,17 @@ class Exchange(Request):
         if self._clock is not None:
             loop.forget(self._clock)
             self._clock = None
+        if self._call is not None:
+            self._call.close()
         self.record.ended = loop.now
         stats = self._chain.stats
-        stats.add("downstream_rq_total")
+        count_request(self._chain.stats, self.record.protocol)
         stats.active -= 1
         stats.times.add((loop.now - self.record.began) * 1000.0)
         if self.record.flags in _BY_FLAGS:
             stats.add(_BY_FLAGS[self.record.flags])
         if self.record.status and not self.tunnel:
-            self._count(self.record.status)
+            count_answer(self._chain.stats, self.record.status)
         metrics, tracer = self._chain.metrics, self._chain.tracer
         if metrics is not None:
             metrics.request(self.record)

@@ -11,6 +11,7 @@ from mesh_api.config.routes import InternalRedirects
 from mesh_proxy.filters import Answer
 from mesh_proxy.protocol.http1 import Head, field_of
 from mesh_proxy.routing.table import CompiledRoute, RouteTable
+from mesh_proxy.telemetry.record import Record
 from mesh_proxy.worker.deciding import find_route
 
 NOWHERE: Final = "nowhere"
@@ -122,3 +123,12 @@ def rewrite(head: Head, answer: Head, policy: InternalRedirects, before: bytes, 
         head.drop(known)
         if value is not None:
             head.add(field_of(known, value))
+
+
+def continued(before: Record, route: CompiledRoute, head: Head, body: list[bytes], now: float, wall: float) -> Record:
+    """What is known of the request that follows a redirect; a body that is sent once more is received once more (Envoy)."""
+    record = Record(now, wall)
+    record.protocol, record.request, record.path = before.protocol, head, head.target
+    record.original_path, record.route, record.heard = before.original_path, route.name, now
+    record.bytes_received = before.bytes_received + sum([len(part) for part in body])
+    return record

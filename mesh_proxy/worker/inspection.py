@@ -14,6 +14,8 @@ from mesh_proxy.worker.context import Context
 from mesh_proxy.worker.loop import READ, Waiter
 
 Finished = Callable[[socket.socket, Arrival], None]
+Gone = Callable[[], None]
+"""Told that a connection has ended, or was ended, before it was known."""
 
 
 class Inspection(Waiter):
@@ -23,7 +25,7 @@ class Inspection(Waiter):
     where ``goes_on``, and closed otherwise (Envoy's ``continue_on_listener_filters_timeout``).
     """
 
-    __slots__ = ("_arrival", "_context", "_filters", "_finished", "_goes_on", "_seen", "_sock")
+    __slots__ = ("_arrival", "_context", "_filters", "_finished", "_goes_on", "_gone", "_seen", "_sock")
 
     def __init__(
         self,
@@ -32,6 +34,7 @@ class Inspection(Waiter):
         arrival: Arrival,
         filters: tuple[ListenerFilter, ...],
         finished: Finished,
+        gone: Gone,
         seconds: float,
         goes_on: bool,
     ) -> None:
@@ -41,6 +44,7 @@ class Inspection(Waiter):
         self._arrival = arrival
         self._filters = filters
         self._finished = finished
+        self._gone = gone
         self._goes_on = goes_on
         self._seen = 0
         context.connections[self] = None
@@ -110,3 +114,4 @@ class Inspection(Waiter):
         """Look no more, and close the connection."""
         self._leave()
         self._sock.close()
+        self._gone()

@@ -15,12 +15,15 @@ from mesh_proxy.worker.connection_info import ConnectionInfo
 from mesh_proxy.worker.context import Context
 from mesh_proxy.worker.entrance import Entrance
 from mesh_proxy.worker.loop import READ, Waiter
+from mesh_proxy.worker.presence import Presence
 
 _SO_ORIGINAL_DST: Final = 80
 _IPPROTO_IPV6: Final = 41
 _BACKLOG: Final = 1024
 _BATCH: Final = 64
 Address = tuple[str, int]
+Place = tuple[str, SocketAddress | PipeAddress]
+"""A listener's name, and one of its addresses."""
 
 
 class Listeners:
@@ -28,41 +31,38 @@ class Listeners:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._sockets: dict[str, tuple[SocketAddress | PipeAddress, socket.socket]] = {}
-        self._names: dict[int, str] = {}
+        self._sockets: dict[Place, socket.socket] = {}
         self.counters: dict[str, Counters] = {}
 
-    def prepare(self, listeners: tuple[Listener, ...]) -> dict[str, socket.socket]:
+    def prepare(self, listeners: tuple[Listener, ...]) -> dict[Place, socket.socket]:
         """Bind what they need beyond what is bound. Raises :class:`SnapshotError`; nothing is kept then."""
-        made: dict[str, socket.socket] = {}
+        made: dict[Place, socket.socket] = {}
         try:
             for listener in listeners:
-                known = self._sockets.get(listener.name)
-                if listener.bind_to_port and (known is None or known[0] != listener.address):
-                    made[listener.name] = _bind(listener)
+                for place in _places(listener):
+                    if place not in self._sockets:
+                        made[place] = _bind(*place, bool(listener.additional_addresses))
         except SnapshotError:
             for sock in made.values():
                 sock.close()
             raise
         return made
 
-    def commit(self, snapshot: Snapshot, made: dict[str, socket.socket]) -> None:
+    def commit(self, snapshot: Snapshot, made: dict[Place, socket.socket]) -> None:
         """Accept on the new sockets, and no more on those that the snapshot does not have."""
-        for name in list(self._sockets):
-            runtime = snapshot.listeners.get(name)
-            if name in made or runtime is None or not runtime.config.bind_to_port:
-                self._close(name)
-        for name, sock in made.items():
-            self._sockets[name] = (snapshot.listeners[name].config.address, sock)
-            self._names[sock.fileno()] = name
+        wanted = {place for runtime in snapshot.listeners.values() for place in _places(runtime.config)}
+        for place in [place for place in self._sockets if place not in wanted]:
+            self._close(place)
+        for place, sock in made.items():
+            self._sockets[place] = sock
+            name = place[0]
             scope = f"listener.{str(snapshot.listeners[name].config.address).replace(':', '_')}"  # as Envoy names it
             if name not in self.counters or self.counters[name].scope != scope:
                 self.counters[name] = Counters(scope)
             self._context.loop.add(sock.fileno(), READ, _Acceptor(self, name, sock))
 
-    def _close(self, name: str) -> None:
-        address, sock = self._sockets.pop(name)
-        del self._names[sock.fileno()]
+    def _close(self, place: Place) -> None:
+        sock, address = self._sockets.pop(place), place[1]
         self._context.loop.remove(sock.fileno())
         sock.close()
         if isinstance(address, PipeAddress) and not address.path.startswith("@") and os.path.exists(address.path):
@@ -70,12 +70,15 @@ class Listeners:
 
     def close_all(self) -> None:
         """Accept nothing more."""
-        for name in list(self._sockets):
-            self._close(name)
+        for place in list(self._sockets):
+            self._close(place)
 
     def addresses(self) -> dict[str, str]:
-        """Name of each bound listener to its address."""
-        return {name: address_text(sock.getsockname()).decode() for name, (_, sock) in self._sockets.items()}
+        """Name of each bound listener to its address, the first one where it has several."""
+        found: dict[str, str] = {}
+        for (name, _), sock in self._sockets.items():
+            found.setdefault(name, address_text(sock.getsockname()).decode())
+        return found
 
     def accepted(self, name: str, sock: socket.socket, peer: Address) -> None:
         """A connection came: find who serves it."""
@@ -83,14 +86,30 @@ class Listeners:
         if runtime is None:
             sock.close()
             return
-        self.counters[name].add("downstream_cx_total")
         local = _address(sock.getsockname())
         destination = (_original_destination(sock) or local) if runtime.wants_original else local
         if runtime.config.use_original_dst and destination != local:
             runtime = self._context.snapshot.hand_over(destination) or runtime
         info = ConnectionInfo(runtime.name, peer, Arrival(destination, peer[0]), self._context.number())
         info.began = self._context.loop.now
-        Entrance(self._context, runtime, self.counters[name], info).take(sock)
+        presence = Presence(self._context, runtime.logs, info) if runtime.logs or self._context.limits else None
+        if presence is not None and self._context.limits and not self._has_room(name, presence):
+            sock.close()
+            presence.refuse()
+            return
+        self.counters[name].add("downstream_cx_total")
+        Entrance(self._context, runtime, self.counters[name], info, presence).take(sock)
+
+    def _has_room(self, name: str, presence: Presence) -> bool:
+        """Whether one more connection may come, to this listener and to any; it is shed where not (Envoy)."""
+        whole, own = self._context.limits.get(""), self._context.limits.get(name)
+        if whole is not None and not presence.hold(whole):
+            self.counters[name].add("downstream_global_cx_overflow")
+            return False
+        if own is not None and not presence.hold(own):
+            self.counters[name].add("downstream_cx_overflow")
+            return False
+        return True
 
 
 class _Acceptor(Waiter):
@@ -128,8 +147,15 @@ def _address(address: object) -> Address:
     return "unix", 0
 
 
-def _bind(listener: Listener) -> socket.socket:
-    address = listener.address
+def _places(listener: Listener) -> tuple[Place, ...]:
+    """Where a listener is bound, the address that it is known by first."""
+    if not listener.bind_to_port:
+        return ()
+    return tuple((listener.name, address) for address in (listener.address, *listener.additional_addresses))
+
+
+def _bind(name: str, address: SocketAddress | PipeAddress, apart: bool) -> socket.socket:
+    """``apart``: one of IPv6 takes no connections of IPv4, for which there is another."""
     family = socket.AF_UNIX
     if isinstance(address, SocketAddress):
         family = socket.AF_INET6 if ":" in address.address else socket.AF_INET
@@ -138,6 +164,8 @@ def _bind(listener: Listener) -> socket.socket:
         if isinstance(address, SocketAddress):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            if apart and family == socket.AF_INET6:
+                sock.setsockopt(_IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             sock.bind((address.address, address.port))
         else:
             sock.bind("\0" + address.path[1:] if address.path.startswith("@") else address.path)
@@ -145,7 +173,7 @@ def _bind(listener: Listener) -> socket.socket:
     except OSError as error:
         sock.close()
         reason = f"{address} cannot be bound: {error.strerror}"
-        raise SnapshotError(f"listener {listener.name}", reason) from None
+        raise SnapshotError(f"listener {name}", reason) from None
     return sock
 
 

@@ -9,12 +9,14 @@ from typing import Final
 
 from mesh_proxy import ipc
 from mesh_proxy.protocol.http1 import field_of
+from mesh_proxy.resilience.connection_limits import ConnectionLimit
 from mesh_proxy.snapshot import Builder, SnapshotError
 from mesh_proxy.telemetry.workload import METADATA, METADATA_ID, header_of, of_metadata
 from mesh_proxy.worker.context import Context
 from mesh_proxy.worker.health_checks import HealthChecks, append_line
-from mesh_proxy.worker.listeners import Listeners
+from mesh_proxy.worker.listeners import Listeners, Place
 from mesh_proxy.worker.loop import READ, WRITE, Loop, Waiter
+from mesh_proxy.worker.neighbourhood import Neighbourhood
 from mesh_proxy.worker.resolver import Resolver
 from mesh_proxy.worker.stats import collect, reset
 
@@ -35,6 +37,7 @@ class Worker(Waiter):
         self._checks = HealthChecks(
             self.loop, lambda: self.context.snapshot.clusters.values(), chance, self.context.wall, append_line
         )
+        self._neighbourhood = Neighbourhood()
         self._channel = channel
         self._decoder = ipc.Decoder()
         self._out = bytearray()
@@ -94,6 +97,8 @@ class Worker(Waiter):
             self.context.logs.reopen()
 
     def _introduce(self, message: ipc.Introduce) -> None:
+        self._neighbourhood = Neighbourhood(message.locality, message.local_cluster)
+        self.context.limits = {name: ConnectionLimit(most) for name, most in message.limits}
         self.context.snapshot.registry.own = of_metadata(message.metadata)
         self.context.introduction = [
             field_of(METADATA, header_of(message.metadata)), field_of(METADATA_ID, message.node_id.encode())
@@ -102,7 +107,7 @@ class Worker(Waiter):
     def _apply(self, message: ipc.Apply) -> None:
         """Bind, build, swap; when one of these fails, what was there before goes on."""
         resting = [host for cluster in self.context.snapshot.clusters.values() for host in cluster.hosts.values()]
-        made: dict[str, socket.socket] = {}
+        made: dict[Place, socket.socket] = {}
         try:
             made = self.listeners.prepare(message.config.listeners)
             # Last, because it changes the clusters that live on.
@@ -120,13 +125,15 @@ class Worker(Waiter):
         self.listeners.commit(snapshot, made)
         self._resolver.check(self.loop.now)
         self._checks.check(self.loop.now)
-        for upstream in [upstream for host in resting for upstream in host.idle if upstream.orphaned]:
+        self._neighbourhood.check(snapshot.clusters)
+        for upstream in [upstream for host in resting for upstream in host.resting() if upstream.orphaned]:
             upstream.close()
         self._say(ipc.Applied(message.version))
 
     def _sweep(self, now: float) -> None:
         for cluster in self.context.snapshot.clusters.values():
             cluster.sweep(now)
+        self._neighbourhood.check(self.context.snapshot.clusters)
         if self.context.snapshot.registry.sweep(now):
             for reporter in self.context.snapshot.reporters:
                 reporter.forget()

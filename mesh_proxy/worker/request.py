@@ -13,7 +13,7 @@ from mesh_proxy.worker.request_body import RequestBody
 class Request(Waiter):
     """Whose request it is; :class:`~mesh_proxy.worker.exchange.Exchange`."""
 
-    __slots__ = ("answered", "at_edge", "body", "client", "head", "record", "snapshot", "tunnel")
+    __slots__ = ("answered", "at_edge", "body", "client", "head", "record", "snapshot", "suppresses", "tunnel")
 
     def __init__(self, client: Client, head: Head, record: Record, snapshot: Snapshot, at_edge: bool) -> None:
         super().__init__()
@@ -23,6 +23,8 @@ class Request(Waiter):
         self.snapshot = snapshot
         self.at_edge = at_edge
         """Whether clients are strangers, whose words about the proxy do not count."""
+        self.suppresses: bool = False
+        """Whether hosts are not told what Envoy tells of itself (``suppress_envoy_headers``)."""
         self.body = RequestBody()
         self.tunnel: bool = False
         """Whether the host has taken the other protocol that was asked for."""

@@ -33,6 +33,10 @@ class RequestBody:
         if self.replayable or not sent:
             self._parts.append(content)
 
+    def kept(self) -> list[bytes]:
+        """Everything that is kept, for whoever only looks at it."""
+        return self._parts
+
     def parts(self) -> list[bytes]:
         """Everything that is kept, for an attempt that begins."""
         kept = self._parts

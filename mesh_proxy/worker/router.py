@@ -9,6 +9,7 @@ from mesh_api.config import LbPolicy
 from mesh_proxy import errors
 from mesh_proxy.balancing.context import PickContext
 from mesh_proxy.balancing.host import Host
+from mesh_proxy.balancing.lanes import Lane
 from mesh_proxy.cluster import ClusterRuntime, status_counters
 from mesh_proxy.errors import LocalReply
 from mesh_proxy.native import mypyc_attr
@@ -18,11 +19,13 @@ from mesh_proxy.routing.table import CompiledRoute, Destination, timeout_field
 from mesh_proxy.worker import composition
 from mesh_proxy.worker.context import Context
 from mesh_proxy.worker.deadlines import Deadlines, timeout_of
-from mesh_proxy.worker.mirrors import mirror
+from mesh_proxy.worker.mirrors import NO_SHADOWS, Shadow, mirror
 from mesh_proxy.worker.request import Request
 from mesh_proxy.worker.upstream import tunnel
 from mesh_proxy.worker.upstream.pool import acquire
 from mesh_proxy.worker.upstream.seam import Upstream
+from mesh_proxy.worker.upstream.sharing import lane_of
+from mesh_proxy.worker.upstream.waiting import leave
 
 HASHED: Final = (LbPolicy.RING_HASH, LbPolicy.MAGLEV)
 _INTERNAL: Final = 1 << INTERNAL
@@ -34,7 +37,7 @@ class Router(Deadlines):
 
     __slots__ = (
         "_attempts", "_authority", "_choice", "_cluster", "_context", "_cookies", "_counts", "_destination", "_host",
-        "_limits", "_ready", "_request", "_route", "_target", "_try_began", "_upgrade", "_upstream",
+        "_limits", "_ready", "_request", "_route", "_shadows", "_target", "_try_began", "_upgrade", "_upstream",
     )  # fmt: skip
 
     def __init__(
@@ -64,6 +67,8 @@ class Router(Deadlines):
         """Whether it counts among the cluster's requests."""
         self._limits = cluster.breaker(route.high)
         self._choice = PickContext(context.loop.now)
+        self._shadows: list[Shadow] = NO_SHADOWS
+        """Copies that go along with it."""
         self._cookies: list[bytes] = []
         """What the answer sets, so that the client comes to the same host again."""
         self._try_began: float = 0.0
@@ -83,7 +88,8 @@ class Router(Deadlines):
         limits.active_requests += 1
         self._counts = True
         if action is not None and action.mirrors:
-            mirror(self._context, request.snapshot, action.mirrors, self.head, self._target, self._outgoing())
+            timeout = timeout_of(self._route, self.head)
+            self._shadows = mirror(self._context, request, action.mirrors, self._target, self._outgoing(), timeout)
         if request.body.complete:
             self._start_clocks(timeout_of(self._route, self.head))
         self._attempt()
@@ -134,11 +140,17 @@ class Router(Deadlines):
         host.active_requests += 1
         self._request.record.chose(host, self._attempts)
         self._try_began = self._context.loop.now
+        lane = self._lane(host) if cluster.parts else host.lane
         if self._upgrade and self._route.ends_connect and self.head.method == b"CONNECT":
-            tunnel.begin(self._context, cluster, host, self)
-        elif not acquire(self._context, cluster, host, self, self._request.record.protocol):
+            tunnel.begin(self._context, cluster, host, lane, self)
+        elif not acquire(self._context, cluster, host, lane, self, self._request.record.protocol):
             self._leave_host()
+            self._request.record.chose(None, self._attempts)
             self._reply(errors.OVERFLOW)
+
+    def _lane(self, host: Host) -> Lane:
+        authority = composition.authority(self.head, self._route, self._destination)
+        return lane_of(self._cluster, host, authority, self._request.client.info)
 
     def _leave_host(self) -> None:
         if self._host is not None:
@@ -183,24 +195,25 @@ class Router(Deadlines):
 
     def _outgoing(self) -> tuple[bytes, list[Field]]:
         """Authority and fields of the request as the route wants them."""
-        route, rules = self._route, self._retry
+        route, rules, request = self._route, self._retry, self._request
         told, grpc_timeout = route.timeout_field, 0.0
         limited = rules is not None and rules.policy.per_try_timeout is not None
         if limited or self._attempts > 1 or route.tells_grpc_timeout:  # else it is the route's own, and prepared
             left = self._time_left()
             told = timeout_field(left)
             grpc_timeout = left if route.tells_grpc_timeout else 0.0
-        return composition.request(
+        made = composition.request(
             self.head,
             route,
             self._destination,
             self._host,
-            self._request.record,
+            request.record,
             self._attempts,
             self._upgrade and self.head.method != b"CONNECT",
-            told,
+            None if request.suppresses else told,
             grpc_timeout,
         )
+        return composition.without_own(made) if request.suppresses else made
 
     def _time_left(self) -> float:
         """Seconds that the host has for its answer; 0: as long as it takes."""
@@ -216,6 +229,8 @@ class Router(Deadlines):
     def send(self, content: bytes) -> bool:
         """A part of the request's body; ``False``: there is nobody yet to send it to."""
         upstream = self._upstream
+        for shadow in self._shadows:
+            shadow.send(content)
         if upstream is None or not self._ready or (self._upgrade and not self._request.tunnel):
             return False
         if not self._request.tunnel:
@@ -227,6 +242,8 @@ class Router(Deadlines):
 
     def on_request_end(self) -> None:
         """The request is complete: its timeouts begin (Envoy counts from here)."""
+        for shadow in self._shadows:
+            shadow.finish(self._request.body.trailers)
         self._start_clocks(timeout_of(self._route, self.head))
         if self._upstream is not None and self._ready and self._upgrade is self._request.tunnel:
             self._upstream.finish(self._request.body.trailers)
@@ -326,6 +343,8 @@ class Router(Deadlines):
         if not head.upgrade and self.head.method != b"CONNECT":
             head.upgrade = self.head.upgrade  # HTTP/2 does not repeat it
         self._count_status(head.status)
+        if self._retry is not None and self._attempts > 1:
+            self._cluster.counters.add("upstream_rq_retry_success")
         record.response, record.status, record.details = head, head.status, "via_upstream"
         waiting = request.body.parts()
         request.on_switched(head, composition.answer(head, self._destination, record, None, True))
@@ -347,6 +366,8 @@ class Router(Deadlines):
                 host.errors += 1
             cluster.on_status(host, head.status, loop.now)
             if cluster.config.health_checks and head.get(b"x-envoy-immediate-health-check-fail") is not None:
+                cluster.counters.add("health_check.failure")
+                cluster.counters.add("health_check.passive_failure")
                 cluster.on_failed_at_once(host)
         rules = self._retry
         if rules is not None:
@@ -372,9 +393,13 @@ class Router(Deadlines):
         request, record = self._request, self._request.record
         record.answered = loop.now
         record.response, record.status, record.details = head, head.status, "via_upstream"
-        known = request.body.complete and not self._upgrade  # else it is not known how long the host took (Envoy)
+        known = (
+            request.body.complete and not self._upgrade and not request.suppresses
+        )  # else it is not known how long the host took (Envoy)
         fields = composition.answer(head, self._destination, record, int(took) if known else None, False)
         fields += [field_of(b"set-cookie", cookie) for cookie in self._cookies]
+        if request.suppresses:
+            fields += composition.times_of_others(head)
         request.on_response(head, fields, end)
 
     def _pass_over_handshake(self, head: Head) -> None:
@@ -491,9 +516,8 @@ class Router(Deadlines):
         upstream, self._upstream = self._upstream, None
         if upstream is not None:
             upstream.detach()
-        elif self._host is not None and self in self._host.pending:
-            self._host.pending.remove(self)
-            self._cluster.pending_requests -= 1
+        else:
+            leave(self._cluster, self)
 
     def end(self) -> None:
         """The request is over: free what is held; to be called once."""
@@ -503,6 +527,9 @@ class Router(Deadlines):
         if self._retry_at:
             self._limits.active_retries -= 1
         self._leave_host()
+        for shadow in self._shadows:
+            if not shadow.complete:
+                shadow.drop()  # the rest of it will not come
         if self._counts:
             self._limits.active_requests -= 1
         if self.deadline:

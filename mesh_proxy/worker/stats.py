@@ -10,17 +10,28 @@ from mesh_proxy.ipc import HostStats, Stats
 from mesh_proxy.telemetry.stats import Counters
 from mesh_proxy.worker.context import Context
 from mesh_proxy.worker.listeners import Listeners
+from mesh_proxy.worker.tcp import TcpSession
 
 _COMPLETED: Final = "upstream_rq_completed"
 
 
 def collect(context: Context, listeners: Listeners) -> Stats:
     """Everything, under Envoy's names."""
+    for connection in context.connections:
+        if isinstance(connection, TcpSession):
+            connection.tell()
     stats = Stats(listeners=listeners.addresses())
     for counters in (*context.snapshot.counters.values(), *listeners.counters.values()):
         stats.counters.update(counters.named())
         if counters.scope.startswith("http."):
             collect_manager(stats, counters)
+    for gate in context.snapshot.gates.values():
+        if gate.limit is not None:
+            stats.gauges[f"{gate.counters.scope}.active_connections"] = gate.limit.taken
+    headers = context.snapshot.counters.get("proxy_proto")
+    if headers is not None:
+        wrong = sum(value for key, value in headers.values.items() if key.endswith(("error", "not_found_disallowed")))
+        stats.counters["downstream_cx_proxy_proto_error"] = wrong
     for name, cluster in context.snapshot.clusters.items():
         collect_cluster(stats, name, cluster)
     stats.labelled.update(context.snapshot.registry.read())
@@ -74,6 +85,10 @@ def collect_manager(stats: Stats, counters: Counters) -> None:
     stats.gauges[f"{scope}.downstream_rq_active"] = counters.active
     stats.gauges[f"{scope}.downstream_cx_active"] = values["downstream_cx_total"] - values["downstream_cx_destroy"]
     stats.histograms[f"{scope}.downstream_rq_time"] = counters.times.read()
+    for what in ("cx", "rq"):
+        of_http1 = values[f"downstream_{what}_total"] - values.get(f"downstream_{what}_http2_total", 0)
+        if of_http1:
+            stats.counters[f"{scope}.downstream_{what}_http1_total"] = of_http1
 
 
 def gauges(cluster: ClusterRuntime) -> dict[str, int]:
@@ -122,7 +137,7 @@ def _host(host: Host) -> HostStats:
         local_success_rate=host.local_success_rate,
         successes=host.successes,
         timeouts=host.timeouts,
-        pending_requests=len(host.pending),
+        pending_requests=host.waiting,
         total_connections=host.total_connections,
         connect_failures=host.connect_failures,
     )

@@ -3,7 +3,10 @@
 Made only for requests that have such limits; Istio sends none of them unless it is asked to.
 """
 
+from mesh_api.config import RouteAction
 from mesh_proxy import errors
+from mesh_proxy.limits import Limits, longest_of
+from mesh_proxy.protocol.http1 import field_of, written_grpc_timeout
 from mesh_proxy.worker.loop import Loop, Waiter
 from mesh_proxy.worker.request import Request
 
@@ -52,3 +55,17 @@ class StreamClock(Waiter):
             self._request.on_late(errors.idle_timeout(whole), "downstream_rq_idle_timeout")
         else:
             self._watch()
+
+
+def clock_of(loop: Loop, request: Request, limits: Limits, action: RouteAction | None) -> StreamClock | None:
+    """The clock of a request, whose head tells hosts of what it is given there; ``None``: it has no such limits."""
+    idle, longest, head = limits.idle, limits.longest, request.head
+    if action is not None:
+        longest = longest_of(action, head, longest)
+        if action.grpc_timeout_header_max is not None and head.get(b"grpc-timeout") is not None:
+            head.drop(b"grpc-timeout")
+            head.add(field_of(b"grpc-timeout", written_grpc_timeout(longest)))
+        if action.idle_timeout is not None:
+            idle = action.idle_timeout
+    whole = 0.0 if request.body.complete else limits.whole
+    return StreamClock(loop, request, idle, whole, longest) if idle or longest or whole else None

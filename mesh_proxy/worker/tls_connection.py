@@ -12,7 +12,7 @@ import ssl
 from typing import Any, Final
 
 from mesh_proxy.telemetry.facts import Secured
-from mesh_proxy.tls.contexts import NOT_SUPPLIED, Tls
+from mesh_proxy.tls.contexts import NOT_SUPPLIED, Tls, is_sayable
 from mesh_proxy.tls.peer import NOBODY, Peer
 from mesh_proxy.worker.connection import Connection, Owner
 from mesh_proxy.worker.loop import READ, WRITE, Loop
@@ -30,11 +30,26 @@ class TlsConnection(Connection):
     It stands, as its owner is told then, when the handshake is over and the other end is accepted.
     """
 
-    __slots__ = ("_chunk", "_secured", "_tls", "peer")
+    __slots__ = ("_chunk", "_header", "_name", "_secured", "_subject", "_tls", "peer")
 
-    def __init__(self, loop: Loop, sock: socket.socket, owner: Owner, tls: Tls, connecting: bool = False) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        sock: socket.socket,
+        owner: Owner,
+        tls: Tls,
+        connecting: bool = False,
+        name: str = "",
+        subject: str = "",
+        header: bytes = b"",
+    ) -> None:
+        """``name`` is asked for, the certificate must be for ``subject``, and ``header`` is sent before TLS begins; empty:
+        none."""
         super().__init__(loop, sock, owner, connecting)
         self._tls = tls
+        self._name = name
+        self._subject = subject
+        self._header = header
         self._secured: Any = None
         self._chunk: bytes | memoryview = b""
         """What OpenSSL is writing: it must be given the same again until it has taken it."""
@@ -77,13 +92,30 @@ class TlsConnection(Connection):
         if code:
             self._lose(OSError(code, os.strerror(code)))
             return False
-        wrapped = self._tls.wrap(self.sock)
+        if self._name and not is_sayable(self._name):
+            self._break_off("TLS_error:_INVALID_SERVER_NAME")
+            return False
+        if self._header and not self._announce():
+            return False
+        wrapped = self._tls.wrap(self.sock, self._name)
         if wrapped is None:
             self._break_off(NOT_SUPPLIED)
             return False
         self.sock = wrapped
         self._secured = getattr(wrapped, "_sslobj", None) or wrapped
         return True
+
+    def _announce(self) -> bool:
+        """Sends the header, for which a socket that is just connected has room."""
+        header, self._header = self._header, b""
+        try:
+            if self.sock.send(header) == len(header):
+                return True
+        except OSError as error:
+            self._lose(error)
+            return False
+        self._break_off("the header could not be sent")
+        return False
 
     def _expect(self, events: int) -> None:
         if events != self._events:
@@ -93,8 +125,9 @@ class TlsConnection(Connection):
     def _established(self) -> None:
         assert isinstance(self.sock, ssl.SSLSocket)  # noqa: S101 (begun)
         self.peer = self._tls.peer(self.sock)
-        if not self._tls.accepts(self.peer):
-            self._break_off("TLS_error:_SAN_matcher_failed")
+        why = self._tls.refusal(self.peer, self._name, self._subject)
+        if why:
+            self._break_off(f"TLS_error:_{why}")
             return
         self._connecting = False
         self._watch()

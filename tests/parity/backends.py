@@ -19,8 +19,8 @@ from tests.support.raw_http import EndedError, ScriptedServer, Wire, fields_of, 
 
 SERVERS = ("echo", "one", "two", "three", "four", "healthy")
 """Plain ones; every one of them speaks HTTP/1.1, HTTP/2, and bytes. Health checks are for the last one."""
-SECURE = ("secure", "mutual")
-"""Those that speak TLS; the second one asks for a certificate."""
+SECURE = ("secure", "mutual", "named")
+"""Those that speak TLS; the second one asks for a certificate, the third one has several names."""
 NOBODY = "nobody"
 """A port where connections are refused."""
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -38,6 +38,8 @@ class Seen:
     body: bytes = b""
     trailers: tuple[tuple[str, str], ...] = ()
     complete: bool = True
+    server_name: str = ""
+    """The name that the client of TLS asked for."""
 
 
 @dataclass
@@ -118,6 +120,7 @@ class _Serving:
 
     def serve(self, wire: Wire, number: int) -> None:
         if self._context is not None:
+            self._context.sni_callback = _note_name
             try:
                 wire = Wire(self._context.wrap_socket(wire.sock, server_side=True))
             except OSError:
@@ -161,8 +164,28 @@ class _Serving:
         method, target, version = head.split(b"\r\n")[0].decode("latin-1").split(" ", 2)
         kept = fields_in(head.split(b"\r\n")[1:])
         self._script.note(
-            Seen(self._name, version, method, target, kept, body, fields_in(trailers.split(b"\r\n")), complete)
+            Seen(
+                self._name,
+                version,
+                method,
+                target,
+                kept,
+                body,
+                fields_in(trailers.split(b"\r\n")),
+                complete,
+                name_asked_for(wire.sock),
+            )
         )
+
+
+def _note_name(sock: Any, name: str | None, _context: ssl.SSLContext) -> None:
+    """Keeps the name that a client asks for, on its socket."""
+    sock.asked_for = name or ""
+
+
+def name_asked_for(sock: socket.socket) -> str:
+    """Of a connection of TLS, where the client said one."""
+    return str(getattr(sock, "asked_for", ""))
 
 
 def _answer(wire: Wire, name: str, head: bytes, answer: Mapping[str, Any]) -> bool:
@@ -222,12 +245,27 @@ def _pairs(headers: Any) -> list[tuple[str, str]]:
     return [(str(key), str(value)) for key, value in pairs]
 
 
+def _call(content: str) -> dict[str, Any]:
+    """What a call of gRPC answers with one message."""
+    headers, trailers = {"content-type": "application/grpc"}, {"grpc-status": "0"}
+    return {"headers": headers, "body": f"\0\0\0\0{chr(len(content))}{content}", "trailers": trailers}
+
+
+_HEALTH: dict[str, dict[str, Any]] = {
+    "healthy": _call("\x08\x01"),
+    "two": _call("\x08\x02"),
+    "three": {"headers": {"content-type": "application/grpc", "grpc-status": "12"}, "body": ""},
+}
+"""What servers answer to checks of their health by gRPC; who is not here does not speak it."""
+
+
 class _Http2:
     """A connection of HTTP/2."""
 
     def __init__(self, name: str, script: Script, sock: socket.socket) -> None:
         self._name = name
         self._script = script
+        self._asked_for = name_asked_for(sock)
         self._peer = Peer(sock, False)
         self._done: set[int] = set()
 
@@ -258,11 +296,14 @@ class _Http2:
                 message.body,
                 trailers,
                 message.reset is None,
+                self._asked_for,
             )
         )
 
     def _answer(self, number: int, message: Message) -> bool:
-        peer, answer = self._peer, self._script.next(self._name)
+        peer = self._peer
+        checked = message.get(":path") == "/grpc.health.v1.Health/Check"
+        answer = _HEALTH.get(self._name, {}) if checked else self._script.next(self._name)
         if answer.get("close"):
             return False
         if "reset" in answer:

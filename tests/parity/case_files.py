@@ -13,13 +13,15 @@ from typing import Any
 
 import yaml
 
+from tests.support import signed_tokens
+
 CASES = Path(__file__).parent / "cases"
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """The one in C where there is one: it takes a tenth of the time."""
 
 _OF_A_FILE = frozenset(
     {"about", "config", "cases", "servers", "answer", "protocol", "refused", "requests", "anonymous"}
-    | {"differs", "faults", "chance", "stricter"}
+    | {"differs", "faults", "chance", "stricter", "tokens"}
 )
 _CONVERSATIONS = ("ask", "raw", "talk")
 _OF_A_CASE = frozenset({*_CONVERSATIONS, "answers", "servers", "answer", "protocol", "tls", "requests", "stats"})
@@ -32,6 +34,7 @@ _OF_A_CONFIG = frozenset(
         "table",
         "manager",
         "filters",
+        "router",
         "chain",
         "listener",
         "tcp",
@@ -120,7 +123,10 @@ def parsed(document: Any, folder: str, name: str) -> CaseFile:
         strange = sorted({*verdict.get("cases", ())} - document["cases"].keys())
         if strange or not verdict.get("what") or not verdict.get("reason"):
             raise CaseError(f"{place}: {verdict}: what, reason, and names of cases, but for {strange}")
-    cases = tuple(_case(f"{place}: {key}", str(key), value, document) for key, value in document["cases"].items())
+    spoken = document["cases"]
+    if "tokens" in document:
+        spoken = signed_tokens.filled(spoken, document["tokens"])
+    cases = tuple(_case(f"{place}: {key}", str(key), value, document) for key, value in spoken.items())
     return CaseFile(
         folder,
         name,

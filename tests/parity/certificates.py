@@ -9,7 +9,8 @@ from tests.support.authority import Authority
 
 OWN = "spiffe://cluster.local/ns/default/sa/proxy"
 CLIENT = "spiffe://cluster.local/ns/default/sa/client"
-NAMES = {"proxy": (OWN, "test.example"), "other": ("other.example",), "client": (CLIENT,)}
+SEVERAL = ("named.example", "*.wild.example", "spiffe://named.example", "192.0.2.1")
+NAMES = {"proxy": (OWN, "test.example"), "other": ("other.example",), "client": (CLIENT,), "named": SEVERAL}
 """Certificates of the trusted authority, by the name of their file (``NAME.pem``, ``NAME.key``), and whom they are for."""
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
@@ -33,6 +34,7 @@ class Certificates:
         return {
             "secure": self._authority.server(own, "h2", "http/1.1"),
             "mutual": self._authority.server(own, "http/1.1", mutual=True),
+            "named": self._authority.server(self._made["named"], "h2", "http/1.1"),
         }
 
     def client(self, wanted: Mapping[str, Any]) -> ssl.SSLContext:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.parity.case_files import CaseFile
+from tests.support import signed_tokens
 
 Json = dict[str, Any]
 TYPE = "type.googleapis.com/"
@@ -16,10 +17,7 @@ HTTP = TYPE + "envoy.extensions.filters.network.http_connection_manager.v3.HttpC
 TCP = TYPE + "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"
 FILE_LOG = TYPE + "envoy.extensions.access_loggers.file.v3.FileAccessLog"
 PROTOCOLS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-ROUTER = {
-    "name": "envoy.filters.http.router",
-    "typed_config": {"@type": TYPE + "envoy.extensions.filters.http.router.v3.Router"},
-}
+ROUTER = TYPE + "envoy.extensions.filters.http.router.v3.Router"
 EVERYTHING = [{"match": {"prefix": "/"}, "route": {"cluster": "echo"}}]
 
 LOGGED = {
@@ -111,10 +109,14 @@ def _manager(file: CaseFile, config: Mapping[str, Any], log: Path) -> Json:
         "@type": HTTP,
         "stat_prefix": file.key,
         "route_config": {"name": file.key, "virtual_hosts": hosts, **config.get("table", {})},
-        "http_filters": [*config.get("filters", ()), ROUTER],
+        "http_filters": [*config.get("filters", ()), _router(config.get("router", {}))],
         "access_log": [file_log(log)],
         **config.get("manager", {}),
     }
+
+
+def _router(fields: Mapping[str, Any]) -> Json:
+    return {"name": "envoy.filters.http.router", "typed_config": {"@type": ROUTER, **fields}}
 
 
 def file_log(log: Path, text: str = "\t".join(LOGGED.values()) + "\n") -> Json:
@@ -138,7 +140,7 @@ def _marking(port: int, log: Path) -> Json:
                 }
             ],
         },
-        "http_filters": [ROUTER],
+        "http_filters": [_router({})],
         "access_log": [file_log(log, f"{MARK}%REQ(:PATH)%\n")],
     }
     last = {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}
@@ -156,6 +158,8 @@ def _completed(value: Any, ports: Mapping[str, int], log: Path) -> Any:
             return str(log)
         if value.startswith("$/"):
             return str(log.parent.parent / value[2:])
+        if value.startswith("$jwks "):
+            return signed_tokens.key_set(value[6:])
         return ports[value[1:]]
     return value
 

@@ -1,6 +1,7 @@
 """What came of a case, flat and by names, and without what differs from one run to the next."""
 
 import re
+import zlib
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
@@ -54,7 +55,8 @@ class Normal:
         """What the client heard."""
         found: Outcome = {}
         for place, one in enumerate(answers, 1):
-            part: Outcome = {"status": one.status, "end": one.end, "body": self.text(one.body.decode("latin-1"))}
+            body = _plain(one.body, one.fields)
+            part: Outcome = {"status": one.status, "end": one.end, "body": self.text(body.decode("latin-1"))}
             part |= self.fields(one.fields, "answer") | self.fields(one.trailers, "trailer")
             if one.reason:
                 part["reason"] = one.reason
@@ -72,8 +74,10 @@ class Normal:
             part: Outcome = {
                 "seen": f"{self._called.get(one.server, one.server)}: {one.method} {one.target} {one.version}"
             }
-            part["seen body"] = self.text(one.body.decode("latin-1"))
+            part["seen body"] = self.text(_plain(one.body, one.fields).decode("latin-1"))
             part |= self.fields(one.fields, "seen") | self.fields(one.trailers, "seen trailer")
+            if one.server_name:
+                part["seen name asked for"] = one.server_name
             if not one.complete:
                 part["seen end"] = "cut"
             found |= _numbered(part, place)
@@ -88,6 +92,18 @@ class Normal:
             part = {f"log {name}": self.text(text) for name, text in zip(names, parts, strict=True)}
             found |= _numbered(part, place)
         return found
+
+
+def _plain(body: bytes, fields: Fields) -> bytes:
+    """A body as it was before it was compressed, where it was: two libraries make different bytes of the same."""
+    if not any((name.lower(), value) == ("content-encoding", "gzip") for name, value in fields):
+        return body
+    work = zlib.decompressobj(zlib.MAX_WBITS + 16)
+    try:
+        plain = work.decompress(body)
+    except zlib.error:
+        return body
+    return plain if work.eof and not work.unused_data else b"cut off: " + plain
 
 
 def _numbered(part: Outcome, place: int) -> Outcome:

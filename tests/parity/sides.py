@@ -44,7 +44,8 @@ class OurProcess:
 
     def __init__(self, folder: Path, document: dict[str, Any]) -> None:
         self.admin = free_port()
-        document["node"] = {"id": "a", "cluster": "a", "metadata": {"MESHWRIGHT": {"concurrency": 1}}}
+        node = {"id": "a", "cluster": "a", "metadata": {"MESHWRIGHT": {"concurrency": 1}}}
+        document["node"] = {**document.get("node", {}), **node}
         document["admin"] = {"address": {"socket_address": {"address": "127.0.0.1", "port_value": self.admin}}}
         file, self.log, told = folder / "bootstrap.json", folder / "proxy.log", folder / "told"
         file.write_text(json.dumps(document))
@@ -100,7 +101,7 @@ class Side:
         self.ports |= {f"listener {file.key}": free_port() for file in files}
         self._normal = Normal(self.ports)
         more = {stats.named(name, file.key) for file in files for case in file.cases for name in case.stats}
-        self._stats = stats.page([file.key for file in files], sorted(more))
+        self._stats = stats.page(sorted(more))
         self._markers = 0
         self._clients: dict[int, list[int]] = {}
         try:

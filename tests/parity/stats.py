@@ -27,11 +27,11 @@ OF_TCP = frozenset({"downstream_cx_total"})
 _CLUSTER = re.compile(r"cluster\.([^.]+)\.(\w+)")
 
 
-def page(listeners: Iterable[str], more: Iterable[str]) -> str:
+def page(more: Iterable[str]) -> str:
     """The page with what is compared alone: there are thousands of others. ``more`` are names in full."""
     names = [
         rf"cluster\.[^.]+\.({'|'.join(sorted(OF_CLUSTERS))})",
-        rf"(http|tcp)\.({'|'.join(map(re.escape, listeners))})\.({'|'.join(sorted(OF_HTTP | OF_TCP))})",
+        rf"(http|tcp)\.[^.]+\.({'|'.join(sorted(OF_HTTP | OF_TCP))})",
         *map(re.escape, more),
     ]
     return f"/stats?format=json&usedonly&filter={quote('^(' + '|'.join(names) + ')$', safe='')}"

@@ -1,4 +1,4 @@
-"""Random tables and requests, and damaged bytes, on a real Envoy and on ours."""
+"""Random tables and requests, random tokens, and damaged bytes, on a real Envoy and on ours."""
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
@@ -10,6 +10,8 @@ from tests.parity.case_files import CaseFile
 from tests.parity.outcomes import Outcome, differences
 from tests.parity.random_bytes import damaged
 from tests.parity.random_routes import table
+from tests.parity.random_tokens import DAMAGED as ANOTHER_LETTER
+from tests.parity.random_tokens import issuers
 from tests.parity.sides import run_on_both
 
 pytestmark = pytest.mark.integration
@@ -17,6 +19,7 @@ pytestmark = pytest.mark.integration
 SEEDS = range(12)
 REQUESTS = 40
 DAMAGED = 250
+TOKENS = 60
 DIFFERS: dict[str, str] = {}
 """What may differ in any of them, and why."""
 
@@ -59,3 +62,18 @@ def test_of_damaged_requests_nothing_reaches_servers_that_envoy_would_not_send(e
         if reached(own) != reached(theirs)[: len(reached(own))]
     ]
     assert not laxer, "\n".join(laxer)
+
+
+def test_random_tokens_are_believed_by_nobody_whom_envoy_would_not_believe(envoy: Path, tmp_path: Path) -> None:
+    """Of those with a letter that is another ours may refuse more, and for another reason."""
+    files = [issuers(seed, TOKENS) for seed in SEEDS]
+    cases = [(file, case) for file in files for case in file.cases]
+    both = run_on_both(envoy, tmp_path, files, cases)
+    found = [
+        f"{file.name} {case.name}: {case.said}: {name}: Envoy {a!r}, ours {b!r}"
+        for (file, case), theirs, own in zip(cases, both.envoy, both.ours, strict=True)
+        if own["status"] == 200 or not case.name.endswith(ANOTHER_LETTER)
+        for name, (a, b) in differences(theirs, own).items()
+    ]
+    assert not found, "\n".join(found)
+    assert 0.2 < sum(own["status"] == 200 for own in both.ours) / len(cases) < 0.8

@@ -731,6 +731,17 @@ def tracings(tracers: st.SearchStrategy = TRACERS) -> st.SearchStrategy:
 
 # --- who may ask -----------------------------------------------------------------------------------------------------
 JWKS = st.just('{"keys":[{"kty":"oct","alg":"HS256","k":"c2VjcmV0"}]}')
+REMOTE_KEYS = st.builds(
+    c.RemoteJwks, st.just("http://a.example/keys"), NAMES, POSITIVE, optional(POSITIVE)
+) | st.builds(
+    c.RemoteJwks,
+    st.just("http://a.example/keys"),
+    NAMES,
+    POSITIVE,
+    async_fetch=st.just(True),
+    fast_listener=st.booleans(),
+    failed_refetch=optional(POSITIVE),
+)
 PROVIDERS = st.builds(
     c.JwtProvider,
     name=NAMES,
@@ -746,11 +757,18 @@ PROVIDERS = st.builds(
     space_delimited_claims=tuples(NAMES),
     claim_to_headers=tuples(st.tuples(TOKENS, NAMES)),
     clear_route_cache=st.booleans(),
-)
+    pad_forward_payload_header=st.booleans(),
+    header_in_metadata=st.just("") | NAMES,
+    clock_skew=st.just(0) | st.integers(1, 600),
+    require_expiration=st.booleans(),
+    max_lifetime=optional(POSITIVE),
+    subject=optional(STRING_MATCHES),
+) | st.builds(c.JwtProvider, name=NAMES, remote=REMOTE_KEYS)
 
 
 def _requirement(names: tuple[str, ...]) -> st.SearchStrategy:
-    leaves = st.sampled_from([*map(c.JwtRequired, names), c.JwtMayBeMissing()])
+    everywhere = [*map(c.JwtRequired, names), c.JwtRequired(names[0], ("a", "b")), c.JwtMayBeMissing(), c.JwtMayFail()]
+    leaves = st.sampled_from(everywhere)
     groups = tuples(leaves, least=2, most=3)
     return (
         leaves
@@ -763,7 +781,8 @@ JWT_FILTERS = st.lists(PROVIDERS, min_size=1, max_size=2, unique_by=lambda one: 
     lambda found: st.builds(
         c.JwtAuthnFilter,
         st.just(tuple(sorted(found, key=lambda one: one.name))),
-        _requirement(tuple(one.name for one in found)),
+        tuples(st.builds(c.JwtRule, optional(_requirement(tuple(one.name for one in found))), ROUTE_MATCHES), least=1),
+        st.booleans(),
         st.booleans(),
     )
 )
@@ -796,6 +815,21 @@ EXT_AUTHZ = st.builds(
 SNI_LOOKUPS = st.builds(c.SniForwardProxy, DNS_CACHES, optional(PORTS))
 NETWORK_EXT_AUTHZ = st.builds(c.NetworkExtAuthz, NAMES, GRPC_SERVICES, st.booleans(), optional(MARKS))
 
+SERVICE_METRICS = st.builds(
+    c.ServiceMetrics,
+    tuples(
+        st.builds(
+            c.MetricOverride,
+            st.just("") | NAMES,
+            st.dictionaries(NAMES, NAMES, max_size=2).map(lambda found: tuple(sorted(found.items()))),
+            tuples(NAMES),
+            st.booleans(),
+        )
+    ),
+    st.booleans(),
+    optional(st.sampled_from((0.5, 5.0))),
+)
+
 # --- listeners -------------------------------------------------------------------------------------------------------
 HTTP_FILTERS = st.builds(
     lambda tokens, rules, before, suppress: (*tokens, *rules, *before, c.RouterFilter(suppress)),
@@ -808,9 +842,44 @@ HTTP_FILTERS = st.builds(
             (c.GrpcStatsFilter(False, True), c.GrpcWebFilter()),
             (c.GrpcStatsFilter(), c.FaultFilter(), c.CorsFilter()),
             (c.ForwardProxyFilter(c.DnsCache("few", "V4_ONLY", 5)),),
+            (c.BufferFilter(1 << 20), c.CompressorFilter("gzip")),
+            (
+                c.CompressorFilter(
+                    "small",
+                    c.Gzip(9, 1, 15, 9),
+                    c.Compression(False, 100, ("text/plain",)),
+                    c.Compression(),
+                    True,
+                    True,
+                    (203,),
+                ),
+            ),
         ]
     ),
     st.booleans(),
+)
+
+
+BODY_FORMATS = st.builds(
+    c.BodyFormat,
+    text=st.sampled_from(["", "%LOCAL_REPLY_BODY% of %REQ(:path)%"]),
+    content_type=st.sampled_from(["", "text/html"]),
+    omit_empty_values=st.booleans(),
+    formatters=FORMATTERS,
+) | st.builds(c.BodyFormat, json_object=st.just('{"a":"%LOCAL_REPLY_BODY%","b":{"c":1.0}}'))
+LOCAL_REPLIES = st.builds(
+    c.LocalReplies,
+    mappers=tuples(
+        st.builds(
+            c.ReplyMapper,
+            filter=LEAF_FILTERS | st.builds(c.AllOf, TWO_FILTERS),
+            status=optional(st.integers(200, 599)),
+            body=optional(st.sampled_from([b"", b"text", b"\xff"])),
+            format=optional(BODY_FORMATS),
+            headers=st.sampled_from([(), (c.HeaderValue("x-a", "b", append=True),)]),
+        )
+    ),
+    format=optional(BODY_FORMATS),
 )
 
 
@@ -820,7 +889,7 @@ def connection_managers(*, inline_only: bool = False) -> st.SearchStrategy:
     filters = (
         HTTP_FILTERS
         if inline_only
-        else st.builds(lambda asked, rest: (*asked, *rest), tuples(EXT_AUTHZ, most=1), HTTP_FILTERS)
+        else st.builds(lambda asked, rest: (*asked, *rest), tuples(EXT_AUTHZ | SERVICE_METRICS, most=1), HTTP_FILTERS)
     )
     return st.builds(
         lambda routes, rest: c.HttpConnectionManager(**routes, **rest),
@@ -832,6 +901,7 @@ def connection_managers(*, inline_only: bool = False) -> st.SearchStrategy:
                 "codec": st.sampled_from(["AUTO", "HTTP1", "HTTP2"]),
                 "access_logs": tuples(ACCESS_LOGS if inline_only else ACCESS_LOGS | SENT_LOGS),
                 "tracing": optional(tracings(st.nothing()) if inline_only else tracings()),
+                "local_replies": optional(LOCAL_REPLIES),
                 "append_x_forwarded_port": st.booleans(),
                 "preserve_header_case": st.booleans(),
                 "max_connection_duration": optional(POSITIVE),
@@ -910,6 +980,12 @@ CHAIN_MATCHES = st.builds(
 )
 
 
+CONNECTION_GATES = st.builds(
+    c.ConnectionRateLimit, NAMES, st.integers(1, 99), st.integers(1, 9), st.integers(1, 99).map(float), st.booleans()
+) | st.builds(c.ConnectionLimit, NAMES, st.integers(1, 99), optional(POSITIVE), st.booleans())
+PROXY_PROTOCOLS = st.builds(c.ProxyProtocol, st.booleans(), st.sampled_from([(), ("V1",), ("V2",)]))
+
+
 @st.composite
 def listeners(draw, name: st.SearchStrategy = NAMES, *, inline_only: bool = False) -> c.Listener:
     """``inline_only``: nothing in it refers to discovery."""
@@ -919,7 +995,12 @@ def listeners(draw, name: st.SearchStrategy = NAMES, *, inline_only: bool = Fals
         filter=terminals,
         name=st.just("") | NAMES,
         match=CHAIN_MATCHES,
-        guards=tuples((NETWORK_RBAC if inline_only else NETWORK_RBAC | NETWORK_EXT_AUTHZ) | SNI_LOOKUPS, most=2),
+        guards=tuples(
+            (NETWORK_RBAC if inline_only else NETWORK_RBAC | NETWORK_EXT_AUTHZ | SERVICE_METRICS)
+            | SNI_LOOKUPS
+            | CONNECTION_GATES,
+            most=2,
+        ),
         tls=st.none() if inline_only else optional(DOWNSTREAM_TLS),
         connect_timeout=optional(POSITIVE),
         metadata=pairs(),
@@ -952,6 +1033,7 @@ def listeners(draw, name: st.SearchStrategy = NAMES, *, inline_only: bool = Fals
         per_connection_buffer_limit=draw(optional(st.integers(1024, 2**20))),
         transparent=draw(st.booleans()),
         exact_balance=draw(st.booleans()),
+        proxy_protocol=draw(PROXY_PROTOCOLS) if c.ListenerFilter.PROXY_PROTOCOL in filters else c.ProxyProtocol(),
         additional_addresses=draw(tuples(SOCKETS, most=1)),
     )
 

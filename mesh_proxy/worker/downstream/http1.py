@@ -12,6 +12,7 @@ from mesh_proxy.worker.admission import no_underscores
 from mesh_proxy.worker.connection import HIGH, Connection
 from mesh_proxy.worker.connection_info import ConnectionInfo
 from mesh_proxy.worker.context import Context
+from mesh_proxy.worker.counting import count_end, count_invitation
 from mesh_proxy.worker.downstream.client import Client
 from mesh_proxy.worker.exchange import Exchange
 
@@ -28,7 +29,8 @@ class Http1Downstream(Client):
 
     __slots__ = (
         "_asked", "_began", "_body", "_buffer", "_chain", "_chunk", "_close", "_connection", "_context", "_ended",
-        "_exchange", "_finishing", "_leaving", "_processing", "_requests", "_snapshot", "_tunnel", "_unread", "_until",
+        "_exchange", "_finishing", "_leaving", "_processing", "_requests", "_snapshot", "_tunnel", "_unread",
+        "_until",
     )  # fmt: skip
 
     def __init__(
@@ -212,6 +214,7 @@ class Http1Downstream(Client):
         if chain.guards and chain.refusal(self.info.access()):
             return False
         self._snapshot, self._chain = self._context.snapshot, chain
+        self.info.buckets.clear()  # of limits that are no more
         return True
 
     def _record(self) -> Record:
@@ -229,6 +232,7 @@ class Http1Downstream(Client):
             # Envoy answers by itself and hands the body on.
             head.drop(b"expect")
             self._connection.send(_CONTINUE)
+            count_invitation(self._chain.stats)
         exchange.start(self._body.done)
 
     def _take_body(self, exchange: Exchange) -> bool:
@@ -257,7 +261,11 @@ class Http1Downstream(Client):
         record.status, record.details = reply.status, reply.details
         record.flag(reply.flags)
         record.bytes_sent = len(reply.body)
-        fields = heads.local(reply, [], [self._context.date(), self._chain.server_field])
+        more: list[Field] = []
+        if self._chain.replies is not None:
+            reply, more = self._chain.replies.apply(reply, more, record)
+            record.bytes_sent = len(reply.body)
+        fields = heads.local(reply, more, [self._context.date(), self._chain.server_field])
         fields.append(heads.CLOSE)
         record.response = answer = Head()
         answer.status = reply.status
@@ -288,7 +296,8 @@ class Http1Downstream(Client):
         self._chunk, must_close = heads.frame(head, fields, bodiless, asked.minor, end)
         if self._until and self._context.loop.now >= self._until:
             self._leaving = True
-        self._close = must_close or asked.close or self._leaving or self._context.draining
+        # Whoever is answered before everything was said may go on saying it: the next request could not be found (Envoy).
+        self._close = must_close or asked.close or self._leaving or self._context.draining or not self._body.done
         if self._close:
             fields.append(heads.CLOSE)
         elif not asked.minor:
@@ -361,6 +370,7 @@ class Http1Downstream(Client):
 
     def on_lost(self, connection: Connection, reason: str) -> None:
         """See :class:`~mesh_proxy.worker.connection.Owner`."""
+        self._ended = True
         self._forget()
         if self._exchange is not None:
             self._exchange.on_client_gone()
@@ -423,6 +433,8 @@ class Http1Downstream(Client):
 
     def _forget(self) -> None:
         if self in self._context.connections:
-            self._chain.stats.add("downstream_cx_destroy")
+            # Where nothing more can come, Envoy does not wait for the client to close.
+            ours = self._finishing and self._close and self._body.done
+            count_end(self._chain.stats, self._ended and not ours, self._exchange is not None)
         self._context.connections.pop(self, None)
         self._context.loop.forget(self)

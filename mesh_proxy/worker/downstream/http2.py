@@ -12,6 +12,7 @@ from mesh_proxy.telemetry.record import Record
 from mesh_proxy.worker.connection import HIGH, Connection, Owner
 from mesh_proxy.worker.connection_info import ConnectionInfo
 from mesh_proxy.worker.context import Context
+from mesh_proxy.worker.counting import count_end, count_invitation
 from mesh_proxy.worker.downstream.client import Client
 from mesh_proxy.worker.exchange import Exchange
 
@@ -23,8 +24,8 @@ class Http2Downstream(Owner):
     """See the module's docstring."""
 
     __slots__ = (
-        "_chain", "_connection", "_context", "_ending", "_leaving", "_patient", "_requests", "_session", "_snapshot",
-        "_until", "_waking", "info",
+        "_by_client", "_chain", "_connection", "_context", "_ending", "_leaving", "_patient", "_requests",
+        "_session", "_snapshot", "_until", "_waking", "info",
     )  # fmt: skip
 
     def __init__(self, context: Context, connection: Connection, chain: HttpChain, info: ConnectionInfo) -> None:
@@ -36,6 +37,8 @@ class Http2Downstream(Owner):
         self.info = info
         self._session = Session(chain.http2, _Requests(self), context.tables, False, context.loop.now)
         self._waking = False
+        self._by_client: bool = False
+        """Whether it was the client that ended the connection."""
         self._leaving = False
         """Whether the client has been told to open no more streams; and that none is taken any more."""
         self._ending = False
@@ -57,6 +60,7 @@ class Http2Downstream(Owner):
     def on_data(self, connection: Connection, data: bytes) -> None:
         """See :class:`~mesh_proxy.worker.connection.Owner`."""
         if not data:
+            self._by_client = True
             self.close()
             return
         self._session.receive(data, self._context.loop.now)
@@ -88,6 +92,7 @@ class Http2Downstream(Owner):
         record.flag("DPE")
         record.details = details
         self._chain.stats.add("downstream_rq_total")
+        self._chain.stats.add("downstream_rq_http2_total")
         self._context.logs.write(self._chain.logs, record)
 
     def _renew(self) -> bool:
@@ -98,6 +103,7 @@ class Http2Downstream(Owner):
         if not isinstance(chain, HttpChain) or (chain.guards and chain.refusal(self.info.access())):
             return False
         self._chain = chain
+        self.info.buckets.clear()  # of limits that are no more
         return True
 
     def fail(self, code: int, details: str) -> None:
@@ -152,6 +158,7 @@ class Http2Downstream(Owner):
 
     def on_lost(self, connection: Connection, reason: str) -> None:
         """See :class:`~mesh_proxy.worker.connection.Owner`."""
+        self._by_client = True
         self._forget()
 
     def on_deadline(self, now: float) -> None:
@@ -199,7 +206,7 @@ class Http2Downstream(Owner):
 
     def _forget(self) -> None:
         if self in self._context.connections:
-            self._chain.stats.add("downstream_cx_destroy")
+            count_end(self._chain.stats, self._by_client, bool(self._session.streams))
         self._context.connections.pop(self, None)
         self._context.loop.forget(self)
         self._abandon("DC", "downstream_remote_disconnect")
@@ -280,6 +287,7 @@ class Http2Client(Client):
         if head.expect and not chain.config.proxy_100_continue:
             head.drop(b"expect")
             self._session.interim(self._stream, 100, [])
+            count_invitation(chain.stats)
         exchange.start(end)
 
     def on_content(self, content: bytes, end: bool) -> None:

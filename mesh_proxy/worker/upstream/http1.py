@@ -5,7 +5,8 @@ from typing import Final
 
 from mesh_proxy import errors
 from mesh_proxy.balancing.host import Host
-from mesh_proxy.cluster import ClusterRuntime
+from mesh_proxy.balancing.lanes import Lane
+from mesh_proxy.cluster import AUTO, ClusterRuntime
 from mesh_proxy.protocol.body import EMPTY, LAST_CHUNK, Body, Chunked, Sized, UntilClose, chunk
 from mesh_proxy.protocol.http1 import BadMessage, Field, Head
 from mesh_proxy.resilience.retry import Failure
@@ -13,8 +14,9 @@ from mesh_proxy.worker import heads
 from mesh_proxy.worker.connection import HIGH, Connection
 from mesh_proxy.worker.context import Context
 from mesh_proxy.worker.dialling import dial, stands
+from mesh_proxy.worker.upstream.endings import count_end
 from mesh_proxy.worker.upstream.seam import Upstream, User
-from mesh_proxy.worker.upstream.waiting import is_full, may_connect, refuse, wait
+from mesh_proxy.worker.upstream.waiting import is_full, may_connect, next_of, refuse, wait
 
 _MAX_HEAD: Final = 96 * 1024
 _WITHOUT_LENGTH: Final = frozenset({b"GET", b"HEAD", b"DELETE", b"CONNECT", b"TRACE"})
@@ -27,12 +29,20 @@ class Http1Upstream(Upstream):
     """One connection to a host, which has one request at a time."""
 
     __slots__ = (
-        "_began", "_body", "_buffer", "_chunk", "_cluster", "_context", "_head", "_idle", "_most", "_requests", "_sent",
-        "_tunnel", "_until", "_way", "connecting", "connection", "host", "user",
+        "_began", "_body", "_buffer", "_by_host", "_chunk", "_cluster", "_context", "_head", "_idle", "_lane", "_most",
+        "_requests", "_sent", "_tunnel", "_until", "_way", "connecting", "connection", "host", "user",
     )  # fmt: skip
 
-    def __init__(self, context: Context, cluster: ClusterRuntime, host: Host, user: User) -> None:
-        """Begins to connect. Raises :class:`OSError` when that fails at once."""
+    def __init__(
+        self,
+        context: Context,
+        cluster: ClusterRuntime,
+        host: Host,
+        lane: Lane,
+        user: User,
+        given: Connection | None = None,
+    ) -> None:
+        """Begins to connect, unless a connection that stands is ``given``. Raises :class:`OSError` when it fails at once."""
         super().__init__()
         self._context = context
         self._cluster = cluster
@@ -42,12 +52,16 @@ class Http1Upstream(Upstream):
         self._chunk = False
         self._requests = 0
         self._sent = False
+        self._by_host: bool = False
+        """Whether it was the host that ended it."""
         self._tunnel = False
         self.host = host
+        self._lane = lane
         self.user: User | None = user
         self.connecting = True
         config = cluster.config
-        self.connection = dial(context.loop, cluster, host, self)
+        self.connection = dial(context.loop, cluster, host, self, lane) if given is None else given
+        self.connection.owner = self
         longest = config.http.max_connection_duration
         self._idle: float = config.http.idle_timeout or _IDLE
         self._most: int = config.http.max_requests_per_connection or 0
@@ -55,6 +69,7 @@ class Http1Upstream(Upstream):
         self._began = context.loop.now
         self._until = context.loop.now + longest if longest else math.inf
         host.active_connections += 1
+        lane.connections += 1
         host.total_connections += 1
         cluster.active_connections += 1
         cluster.counters.add("upstream_cx_total")
@@ -141,6 +156,8 @@ class Http1Upstream(Upstream):
     def on_data(self, connection: Connection, data: bytes) -> None:
         """See :class:`~mesh_proxy.worker.connection.Owner`."""
         user = self.user
+        if not data:
+            self._by_host = True
         if user is None:
             # Nobody asked for anything: the end of an idle connection, or a host that talks out of turn.
             self.close()
@@ -198,6 +215,7 @@ class Http1Upstream(Upstream):
     def on_lost(self, connection: Connection, reason: str) -> None:
         """See :class:`~mesh_proxy.worker.connection.Owner`."""
         user, connecting, head = self.user, self.connecting, self._head
+        self._by_host = True
         self._forget()
         if connecting:
             self.host.connect_failures += 1
@@ -218,6 +236,7 @@ class Http1Upstream(Upstream):
         if connecting:
             self.host.connect_failures += 1
             self._cluster.counters.add("upstream_cx_connect_timeout")
+            self._cluster.counters.add("upstream_cx_connect_fail")  # as well (Envoy)
             if user is not None:
                 user.on_failure(Failure.REFUSED, "connection timeout", True)
 
@@ -288,6 +307,7 @@ class Http1Upstream(Upstream):
         reusable = head is not None and not head.close and not isinstance(body, UntilClose)
         reusable = reusable and not self._buffer and user.request_complete()
         self._requests += 1
+        self._sent = not user.request_complete()
         limit = self._most
         if not reusable or (limit and self._requests >= limit) or self._context.loop.now >= self._until:
             self.close()
@@ -299,15 +319,13 @@ class Http1Upstream(Upstream):
         """To the next request that waits, or among the idle ones."""
         self._sent = False
         self.connection.resume()  # the last client may have been slow to read
-        pending = self.host.pending
-        if pending:
-            self._cluster.pending_requests -= 1
-            self.assign(pending.pop(0))
+        if self._lane.pending:
+            self.assign(next_of(self._cluster, self._lane))
             return
         if self.orphaned:
             self.close()
             return
-        self.host.idle.append(self)
+        self._lane.idle.append(self)
         self.deadline = self._context.loop.now + self._idle
 
     def close(self) -> None:
@@ -319,14 +337,15 @@ class Http1Upstream(Upstream):
     def _forget(self) -> None:
         self.user = None
         self._context.loop.forget(self)
-        if self in self.host.idle:
-            self.host.idle.remove(self)
+        lane = self._lane
+        if self in lane.idle:
+            lane.idle.remove(self)
         self.host.active_connections -= 1
         self._cluster.active_connections -= 1
-        self._cluster.counters.add("upstream_cx_destroy")
-        if self.host.pending:
-            self._cluster.pending_requests -= 1
-            begin(self._context, self._cluster, self.host, self.host.pending.pop(0))
+        count_end(self._cluster.counters, self._by_host, self._sent)
+        self.host.lanes.leave(lane)
+        if lane.pending:
+            begin(self._context, self._cluster, self.host, lane, next_of(self._cluster, lane))
 
 
 def _body_of(head: Head, method: bytes) -> Body:
@@ -338,26 +357,31 @@ def _body_of(head: Head, method: bytes) -> Body:
     return Sized(head.length) if head.length >= 0 else UntilClose()
 
 
-def acquire(context: Context, cluster: ClusterRuntime, host: Host, user: User) -> bool:
+def acquire(context: Context, cluster: ClusterRuntime, host: Host, lane: Lane, user: User) -> bool:
     """Gets the user a connection, now or later; ``False`` when the cluster's limits forbid to wait."""
-    while host.idle:
-        upstream: Http1Upstream = host.idle.pop()
+    while lane.idle:
+        upstream: Http1Upstream = lane.idle.pop()
         if not upstream.connection.closed:
             upstream.assign(user)
             return True
-    if not may_connect(cluster, host):
-        return wait(cluster, host, user)
+    if not may_connect(cluster, host, lane):
+        return wait(cluster, lane, user)
     if is_full(cluster):
         return False
     cluster.counters.add("upstream_rq_pending_total")
-    begin(context, cluster, host, user)
+    begin(context, cluster, host, lane, user)
     return True
 
 
-def begin(context: Context, cluster: ClusterRuntime, host: Host, user: User) -> None:
+def begin(context: Context, cluster: ClusterRuntime, host: Host, lane: Lane, user: User) -> None:
     """A new connection for a request."""
+    if cluster.protocol == AUTO:
+        from mesh_proxy.worker.upstream import negotiated  # which is made of this module
+
+        negotiated.begin(context, cluster, host, lane, user)
+        return
     try:
-        upstream = Http1Upstream(context, cluster, host, user)
+        upstream = Http1Upstream(context, cluster, host, lane, user)
     except OSError as error:
         refuse(cluster, user, error)
     else:

@@ -5,7 +5,8 @@ from typing import Final
 
 from mesh_proxy import errors
 from mesh_proxy.balancing.host import Host
-from mesh_proxy.cluster import ClusterRuntime
+from mesh_proxy.balancing.lanes import Lane
+from mesh_proxy.cluster import AUTO, ClusterRuntime
 from mesh_proxy.errors import LocalReply
 from mesh_proxy.protocol.http1 import Field, Head
 from mesh_proxy.protocol.http2 import frames
@@ -19,8 +20,9 @@ from mesh_proxy.telemetry.stats import Counters
 from mesh_proxy.worker.connection import HIGH, Connection, Owner
 from mesh_proxy.worker.context import Context
 from mesh_proxy.worker.dialling import dial, stands
+from mesh_proxy.worker.upstream.endings import count_end
 from mesh_proxy.worker.upstream.seam import Upstream, User
-from mesh_proxy.worker.upstream.waiting import is_full, may_connect, refuse, wait
+from mesh_proxy.worker.upstream.waiting import is_full, may_connect, next_of, refuse, wait
 
 _IDLE: Final = 3600.0
 """Seconds that an unused connection is kept (Envoy's default)."""
@@ -30,16 +32,19 @@ class Http2Connection(Owner):
     """One connection to a host."""
 
     __slots__ = (
-        "_began", "_cluster", "_context", "_idle_until", "_until", "_waking", "_way",
+        "_began", "_by_host", "_cluster", "_context", "_idle_until", "_lane", "_until", "_waking", "_way",
         "connecting", "connection", "facts", "host", "leaving", "local_address", "requests", "session", "waiting",
     )  # fmt: skip
 
-    def __init__(self, context: Context, cluster: ClusterRuntime, host: Host) -> None:
-        """Begins to connect. Raises :class:`OSError` when that fails at once."""
+    def __init__(
+        self, context: Context, cluster: ClusterRuntime, host: Host, lane: Lane, given: Connection | None = None
+    ) -> None:
+        """Begins to connect, unless a connection that stands is ``given``. Raises :class:`OSError` when it fails at once."""
         super().__init__()
         self._context = context
         self._cluster = cluster
         self.host = host
+        self._lane = lane
         self.session = Session(_settings(cluster), _Answers(self), context.tables, True, context.loop.now)
         self.connecting = True
         self.leaving = False
@@ -51,15 +56,19 @@ class Http2Connection(Owner):
         self.requests = 0
         self._idle_until = 0.0
         self._waking = False
+        self._by_host: bool = False
+        """Whether it was the host that ended it."""
         self._way = cluster.transports.config
         config = cluster.config
-        self.connection = dial(context.loop, cluster, host, self)
+        self.connection = dial(context.loop, cluster, host, self, lane) if given is None else given
+        self.connection.owner = self
         longest = config.http.max_connection_duration
         self._until = context.loop.now + longest if longest else math.inf
         host.active_connections += 1
+        lane.connections += 1
         host.total_connections += 1
         cluster.active_connections += 1
-        host.multiplexed.append(self)
+        lane.multiplexed.append(self)
         cluster.counters.add("upstream_cx_total")
         cluster.counters.add("upstream_cx_http2_total")
         context.loop.watch(self, context.loop.now + config.connect_timeout)
@@ -90,6 +99,11 @@ class Http2Connection(Owner):
         if self.connecting:
             return len(self.waiting) < self.session.peer_streams
         return self.session.can_open
+
+    @property
+    def resting(self) -> bool:
+        """Whether it has no request."""
+        return not self.connecting and not self.session.streams
 
     @property
     def now(self) -> float:
@@ -129,6 +143,7 @@ class Http2Connection(Owner):
             self.session.receive(data, self._context.loop.now)
             self.wake()
         else:
+            self._by_host = True
             self.close("connection termination")
 
     def on_drained(self, connection: Connection) -> None:
@@ -138,6 +153,7 @@ class Http2Connection(Owner):
     def on_lost(self, connection: Connection, reason: str) -> None:
         """See :class:`~mesh_proxy.worker.connection.Owner`."""
         connecting = self.connecting
+        self._by_host = True
         if connecting:
             self.host.connect_failures += 1
             self._cluster.counters.add("upstream_cx_connect_fail")
@@ -148,6 +164,7 @@ class Http2Connection(Owner):
         if self.connecting:
             self.host.connect_failures += 1
             self._cluster.counters.add("upstream_cx_connect_timeout")
+            self._cluster.counters.add("upstream_cx_connect_fail")  # as well (Envoy)
             self.connection.close()
             self._forget("connection timeout", True)
         elif self.session.deadline and now >= self.session.deadline:
@@ -188,9 +205,8 @@ class Http2Connection(Owner):
                 return
             self._idle_until = self._context.loop.now + (self._cluster.config.http.idle_timeout or _IDLE)
         self._arm()
-        if self.host.pending and self.free:
-            self._cluster.pending_requests -= 1
-            self.assign(self.host.pending.pop(0))
+        if self._lane.pending and self.free:
+            self.assign(next_of(self._cluster, self._lane))
 
     def fail(self, details: str) -> None:
         """The host breaks the protocol."""
@@ -202,7 +218,7 @@ class Http2Connection(Owner):
         self.session.streams.clear()
         self.leaving = True
 
-    def close(self, reason: str) -> None:
+    def close(self, reason: str = "") -> None:
         """Close it and forget it."""
         if not self.connection.closed:
             self.connection.close()
@@ -211,10 +227,11 @@ class Http2Connection(Owner):
     def _forget(self, reason: str, timed_out: bool) -> None:
         self._context.loop.forget(self)
         self.leaving = True
-        self.host.multiplexed.remove(self)
+        lane = self._lane
+        lane.multiplexed.remove(self)
         self.host.active_connections -= 1
         self._cluster.active_connections -= 1
-        self._cluster.counters.add("upstream_cx_destroy")
+        count_end(self._cluster.counters, self._by_host, bool(self.session.streams))
         waiting, self.waiting = self.waiting, []
         for upstream in waiting:
             upstream.refused(reason, timed_out)
@@ -223,9 +240,9 @@ class Http2Connection(Owner):
             if isinstance(user, Http2Upstream):
                 user.lost(reason)
         self.session.streams.clear()
-        if self.host.pending:
-            self._cluster.pending_requests -= 1
-            begin(self._context, self._cluster, self.host, self.host.pending.pop(0))
+        self.host.lanes.leave(lane)
+        if lane.pending:
+            begin(self._context, self._cluster, self.host, lane, next_of(self._cluster, lane))
 
 
 def _settings(cluster: ClusterRuntime) -> Settings:
@@ -442,10 +459,11 @@ class Http2Upstream(Upstream):
         if not details.startswith("http2.remote"):
             self.broken(details)
             return
-        self._connection.counters.add("upstream_rq_rx_reset")
+        refused = code == frames.REFUSED_STREAM
+        if not refused:
+            self._connection.counters.add("upstream_rq_rx_reset")
         user = self._unanswered(errors.ANSWER_RESET)
         if user is not None:
-            refused = code == frames.REFUSED_STREAM
             failure = Failure.UNSENT if refused else Failure.RESET
             user.on_failure(failure, errors.REMOTE_REFUSED if refused else errors.REMOTE_RESET, False)
 
@@ -475,25 +493,30 @@ class Http2Upstream(Upstream):
             self._user.on_upstream_drained()
 
 
-def acquire(context: Context, cluster: ClusterRuntime, host: Host, user: User) -> bool:
+def acquire(context: Context, cluster: ClusterRuntime, host: Host, lane: Lane, user: User) -> bool:
     """Gets the user a stream, now or later; ``False`` when the cluster's limits forbid to wait."""
-    for connection in host.multiplexed:
+    for connection in lane.multiplexed:
         if connection.free:
             connection.assign(user)
             return True
-    if not may_connect(cluster, host):
-        return wait(cluster, host, user)
+    if not may_connect(cluster, host, lane):
+        return wait(cluster, lane, user)
     if is_full(cluster):
         return False
     cluster.counters.add("upstream_rq_pending_total")
-    begin(context, cluster, host, user)
+    begin(context, cluster, host, lane, user)
     return True
 
 
-def begin(context: Context, cluster: ClusterRuntime, host: Host, user: User) -> None:
+def begin(context: Context, cluster: ClusterRuntime, host: Host, lane: Lane, user: User) -> None:
     """A new connection for a request."""
+    if cluster.protocol == AUTO:
+        from mesh_proxy.worker.upstream import negotiated  # which is made of this module
+
+        negotiated.begin(context, cluster, host, lane, user)
+        return
     try:
-        connection = Http2Connection(context, cluster, host)
+        connection = Http2Connection(context, cluster, host, lane)
     except OSError as error:
         refuse(cluster, user, error)
     else:

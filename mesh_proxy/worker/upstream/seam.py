@@ -1,5 +1,6 @@
 """The router on one side, a request's place on a connection to a host on the other."""
 
+from mesh_proxy.balancing.lanes import Lane
 from mesh_proxy.errors import LocalReply
 from mesh_proxy.protocol.http1 import Field, Head
 from mesh_proxy.resilience.retry import Failure
@@ -53,11 +54,13 @@ class Upstream(Owner):
 class User(Waiter):
     """The request that an :class:`Upstream` works for."""
 
-    __slots__ = ("head",)
+    __slots__ = ("head", "lane")
 
     def __init__(self, head: Head) -> None:
         super().__init__()
         self.head = head
+        self.lane: Lane | None = None
+        """Where it waits for a connection."""
 
     def on_begun(self, upstream: Upstream) -> None:
         """A connection is on its way."""

@@ -2,6 +2,7 @@
 
 from mesh_proxy import errors
 from mesh_proxy.balancing.host import Host
+from mesh_proxy.balancing.lanes import Lane
 from mesh_proxy.cluster import ClusterRuntime
 from mesh_proxy.protocol.http1 import Field, Head
 from mesh_proxy.resilience.retry import Failure
@@ -17,7 +18,7 @@ class TunnelUpstream(Upstream):
 
     __slots__ = ("_cluster", "_connecting", "_connection", "_context", "_host", "_user")
 
-    def __init__(self, context: Context, cluster: ClusterRuntime, host: Host, user: User) -> None:
+    def __init__(self, context: Context, cluster: ClusterRuntime, host: Host, lane: Lane, user: User) -> None:
         """Begins to connect. Raises :class:`OSError` when that fails at once."""
         super().__init__()
         self._context = context
@@ -25,7 +26,7 @@ class TunnelUpstream(Upstream):
         self._host = host
         self._user: User | None = user
         self._connecting = True
-        self._connection = dial(context.loop, cluster, host, self)
+        self._connection = dial(context.loop, cluster, host, self, lane)
         host.active_connections += 1
         host.total_connections += 1
         cluster.active_connections += 1
@@ -109,6 +110,7 @@ class TunnelUpstream(Upstream):
         user = self._user
         self._close()
         self._cluster.counters.add("upstream_cx_connect_timeout")
+        self._cluster.counters.add("upstream_cx_connect_fail")  # as well (Envoy)
         if user is not None:
             user.on_failure(Failure.REFUSED, "connection timeout", True)
 
@@ -125,10 +127,10 @@ class TunnelUpstream(Upstream):
         self._cluster.counters.add("upstream_cx_destroy")
 
 
-def begin(context: Context, cluster: ClusterRuntime, host: Host, user: User) -> None:
+def begin(context: Context, cluster: ClusterRuntime, host: Host, lane: Lane, user: User) -> None:
     """A connection for the tunnel of one request; it is never one that others had."""
     try:
-        upstream = TunnelUpstream(context, cluster, host, user)
+        upstream = TunnelUpstream(context, cluster, host, lane, user)
     except OSError as error:
         refuse(cluster, user, error)
     else:

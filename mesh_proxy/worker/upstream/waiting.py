@@ -1,14 +1,21 @@
 """Requests that wait for a connection to a host, within the cluster's limits; whatever protocol the host speaks."""
 
 from mesh_proxy.balancing.host import Host
+from mesh_proxy.balancing.lanes import Lane
 from mesh_proxy.cluster import ClusterRuntime
 from mesh_proxy.resilience.retry import Failure
 from mesh_proxy.worker.upstream.seam import User
 
 
-def may_connect(cluster: ClusterRuntime, host: Host) -> bool:
-    """Whether one more connection is allowed. One to a host always is, or a limit of 0 would stop everything (Envoy)."""
-    return cluster.active_connections < cluster.thresholds.max_connections or not host.active_connections
+def may_connect(cluster: ClusterRuntime, host: Host, lane: Lane) -> bool:
+    """Whether one more connection is allowed, by the cluster's limit and by its hosts'; it is counted where it is not. One of
+    a lane always is, or a limit of 0 would stop everything (Envoy)."""
+    if cluster.active_connections < cluster.thresholds.max_connections and (
+        cluster.max_per_host < 0 or host.active_connections < cluster.max_per_host
+    ):
+        return True
+    cluster.counters.add("upstream_cx_overflow")
+    return not lane.connections
 
 
 def is_full(cluster: ClusterRuntime) -> bool:
@@ -19,14 +26,31 @@ def is_full(cluster: ClusterRuntime) -> bool:
     return full
 
 
-def wait(cluster: ClusterRuntime, host: Host, user: User) -> bool:
+def wait(cluster: ClusterRuntime, lane: Lane, user: User) -> bool:
     """Lets the request wait for its turn; ``False`` when the cluster's limits forbid that, too."""
     if is_full(cluster):
         return False
     cluster.pending_requests += 1
     cluster.counters.add("upstream_rq_pending_total")
-    host.pending.append(user)
+    user.lane = lane
+    lane.pending.append(user)
     return True
+
+
+def next_of(cluster: ClusterRuntime, lane: Lane) -> User:
+    """The request that has waited longest; there must be one."""
+    user: User = lane.pending.pop(0)
+    user.lane = None
+    cluster.pending_requests -= 1
+    return user
+
+
+def leave(cluster: ClusterRuntime, user: User) -> None:
+    """It waits no more, if it did."""
+    lane, user.lane = user.lane, None
+    if lane is not None:
+        lane.pending.remove(user)
+        cluster.pending_requests -= 1
 
 
 def refuse(cluster: ClusterRuntime, user: User, error: OSError) -> None:

@@ -207,10 +207,27 @@ TOKENS = c.JwtAuthnFilter(
             space_delimited_claims=("scope",),
             claim_to_headers=(("x-sub", "sub"),),
             clear_route_cache=True,
+            pad_forward_payload_header=True,
+            header_in_metadata="header",
+            clock_skew=10,
+            require_expiration=True,
+            max_lifetime=3600.0,
+            subject=NAMES[0],
+        ),
+        c.JwtProvider(
+            "origins-1",
+            remote=c.RemoteJwks("http://issuer.example/keys", "eds", 1.0, 60.0, True, True, 2.0),
         ),
     ),
-    c.JwtAnyOf((c.JwtRequired("origins-0"), c.JwtAllOf((c.JwtRequired("origins-0"), c.JwtMayBeMissing())))),
+    (
+        c.JwtRule(c.JwtAnyOf((c.JwtRequired("origins-0", ("a",)), c.JwtMayFail())), MATCH),
+        c.JwtRule(
+            c.JwtAnyOf((c.JwtRequired("origins-0"), c.JwtAllOf((c.JwtRequired("origins-0"), c.JwtMayBeMissing()))))
+        ),
+        c.JwtRule(),
+    ),
     bypass_cors_preflight=True,
+    strip_failure_response=True,
 )
 TAGS = (
     c.SpanTag("a", c.LiteralTag("1")),
@@ -267,12 +284,33 @@ CHOSEN_LOGS = (
     c.GrpcAccessLog("http", "eds", filter=WANTED),
     c.OpenTelemetryAccessLog("otel", "eds", filter=WANTED),
 )
+SMALL = c.CompressorFilter(
+    "small",
+    c.Gzip(9, 1, 15, 9),
+    c.Compression(False, 100, ("text/plain",)),
+    c.Compression(min_content_length=10),
+    disable_on_etag=True,
+    remove_accept_encoding=True,
+    uncompressible_statuses=(203,),
+)
 MANAGER = c.HttpConnectionManager(
     "outbound_80",
     (ASKED, TOKENS, c.GrpcWebFilter(), c.ForwardProxyFilter(CACHE), *ROUTER),
     tracing=c.Tracing(98.0, 1.5, 99.0, TAGS, TRACERS[0], 100, True),
     append_x_forwarded_port=True,
     internal_networks=("10.0.0.0/8",),
+    local_replies=c.LocalReplies(
+        (
+            c.ReplyMapper(
+                c.StatusCodeFilter("GE", 500),
+                status=503,
+                body=b"\xff",
+                format=c.BodyFormat("%LOCAL_REPLY_BODY%", "", "text/html", True, ("envoy.formatter.metadata",)),
+                headers=(c.HeaderValue("x-a", "b"),),
+            ),
+        ),
+        c.BodyFormat(json_object='{"a":"%RESPONSE_CODE%"}'),
+    ),
     preserve_header_case=True,
     max_connection_duration=3600.0,
     max_stream_duration=60.0,
@@ -371,6 +409,8 @@ LISTENERS = (
         access_logs=(LOG, SENT_LOGS[0]),
         max_connections_per_event=1,
         exact_balance=True,
+        listener_filters=(c.ListenerFilter.PROXY_PROTOCOL,),
+        proxy_protocol=c.ProxyProtocol(True, ("V1",)),
         per_connection_buffer_limit=32768,
     ),
     c.Listener(
@@ -416,7 +456,13 @@ LISTENERS = (
                 match=c.FilterChainMatch(destination_port=1),
             ),
             c.FilterChain(
-                c.TcpProxy("s", "static"), guards=(c.NetworkRbac("tcp.", RULES, RULES, "shadow_"), ASKED_FOR_BYTES)
+                c.TcpProxy("s", "static"),
+                guards=(
+                    c.ConnectionRateLimit("begun", 10, 2, 5.0, False),
+                    c.ConnectionLimit("there", 10, 1.0, False),
+                    c.NetworkRbac("tcp.", RULES, RULES, "shadow_"),
+                    ASKED_FOR_BYTES,
+                ),
             ),
             *(
                 c.FilterChain(
@@ -424,6 +470,10 @@ LISTENERS = (
                     match=c.FilterChainMatch(destination_port=2 + index),
                 )
                 for index, tracer in enumerate(TRACERS)
+            ),
+            c.FilterChain(
+                c.HttpConnectionManager("s", (c.BufferFilter(100), SMALL, *ROUTER), route_config=ROUTE_CONFIG),
+                match=c.FilterChainMatch(destination_port=98),
             ),
             c.FilterChain(
                 c.HttpConnectionManager("s", (c.ExtAuthzFilter(grpc=GRPC), *ROUTER), route_config=ROUTE_CONFIG),

@@ -82,8 +82,7 @@ def test_our_proxy_runs_it(tmp_path: Path, files: list[str], proxy: str) -> None
         file.write_text(made.stdout)
         bootstrap = load_bootstrap(file, cores=1)
         assert bootstrap.static.listeners or proxy == "gateway"
-        # Servers that the request's host is asked for: refused when handed in, too.
-        assert refusal(bootstrap) in ("", "auto_sni = True is not supported yet")
+        assert refusal(bootstrap) == ""
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,7 @@ COMPLETE: dict[str, Any] = {
         "listeners": [],
     },
     "layered_runtime": {"layers": []},
+    "cluster_manager": {"local_cluster_name": "a", "load_stats_config": {}},
 }
 
 

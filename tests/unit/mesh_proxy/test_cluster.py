@@ -87,11 +87,11 @@ def test_an_address_is_what_a_socket_connects_to(address: Any, target: object) -
 def test_hosts_that_stay_keep_their_record_and_take_what_is_new() -> None:
     made = runtime(cluster(endpoint(1), endpoint(2)))
     kept, gone = made.hosts["10.0.0.1:80"], made.hosts["10.0.0.2:80"]
-    kept.active_requests, kept.idle = 3, [object()]
+    kept.active_requests, kept.lane.idle = 3, [object()]
     made.counters.add("upstream_rq_total", 5)
     made.configure(cluster(endpoint(1, weight=7, health=HealthStatus.DRAINING), endpoint(3)), None)
     assert made.hosts["10.0.0.1:80"] is kept
-    assert (kept.active_requests, len(kept.idle), kept.weight, kept.healthy) == (3, 1, 7, False)
+    assert (kept.active_requests, len(kept.lane.idle), kept.weight, kept.healthy) == (3, 1, 7, False)
     assert gone.name not in made.hosts
     assert made.counters.named()["cluster.c.upstream_rq_total"] == 5
     assert picked(made) == {"10.0.0.3:80"}
@@ -185,7 +185,7 @@ def test_hosts_of_a_passthrough_that_nobody_uses_are_forgotten() -> None:
 
 REFUSED = [
     ({"ring_hash": RingHashConfig(8, 4)}, "minimum_ring_size is more than maximum_ring_size"),
-    ({"http": HttpProtocolOptions("auto")}, "upstream protocol auto is not supported yet"),
+    ({"http": HttpProtocolOptions("auto")}, "an upstream protocol that TLS is to agree on needs TLS"),
 ]
 
 

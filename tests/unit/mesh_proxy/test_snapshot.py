@@ -209,7 +209,7 @@ REFUSED: list[tuple[ProxyConfig, str, str]] = [
             "listener l",
             f"listener filter {wanted.value} is not supp",
         )
-        for wanted in (ListenerFilter.ORIGINAL_SRC, ListenerFilter.PROXY_PROTOCOL)
+        for wanted in (ListenerFilter.ORIGINAL_SRC,)
     ),
     (of(http(http_filters=())), "listener l", "the last HTTP filter must be the router"),
     (of(http(http_filters=(RouterFilter(), FaultFilter()))), "listener l", "the last HTTP filter must be the router"),
@@ -230,7 +230,7 @@ REFUSED: list[tuple[ProxyConfig, str, str]] = [
     (
         of(clusters=(cluster(http=HttpProtocolOptions("auto")),)),
         "cluster c",
-        "upstream protocol auto is not supported yet",
+        "an upstream protocol that TLS is to agree on needs TLS",
     ),
 ]
 

@@ -15,6 +15,7 @@ from mesh_api.config import (
     Cluster,
     ClusterType,
     CommonTls,
+    DatadogTracer,
     DownstreamTls,
     FilterChain,
     HttpConnectionManager,
@@ -26,10 +27,9 @@ from mesh_api.config import (
     RouterFilter,
     SocketAddress,
     TcpProxy,
-    UpstreamTls,
+    Tracing,
     VirtualHost,
 )
-from mesh_api.config.tls import UpstreamProxyProtocol
 from mesh_proxy.snapshot import Builder, Snapshot, SnapshotError
 from mesh_proxy.support import PASSED_OVER, REFUSED, REFUSED_PARTS
 from tests.unit.mesh_proxy.making import match
@@ -79,13 +79,9 @@ def test_the_tables_name_fields_that_there_are() -> None:
     assert not PASSED_OVER.keys() & REFUSED.keys()
 
 
-def listener(
-    manager: dict[str, Any] | None = None, action: dict[str, Any] | None = None, router: Any = None
-) -> ProxyConfig:
-    table = RouteConfiguration(
-        "r", (VirtualHost("v", ("*",), (Route(match("/"), RouteAction("c", **(action or {}))),)),)
-    )
-    chain = FilterChain(HttpConnectionManager("s", (router or RouterFilter(),), route_config=table, **(manager or {})))
+def listener(manager: dict[str, Any]) -> ProxyConfig:
+    table = RouteConfiguration("r", (VirtualHost("v", ("*",), (Route(match("/"), RouteAction("c")),)),))
+    chain = FilterChain(HttpConnectionManager("s", (RouterFilter(),), route_config=table, **manager))
     return ProxyConfig((Listener("l", SocketAddress("127.0.0.1", 1), (chain,)),))
 
 
@@ -99,20 +95,15 @@ def listener(
             "cluster c: extra_bind_addresses is not supported yet",
         ),
         (
-            ProxyConfig(clusters=(Cluster("c", ClusterType.STATIC, tls=UpstreamTls(auto_host_sni=True)),)),
-            "cluster c: auto_host_sni = True is not supported yet",
-        ),
-        (
-            ProxyConfig(clusters=(Cluster("c", ClusterType.STATIC, tls=UpstreamProxyProtocol("V1")),)),
-            "cluster c: a header of the PROXY protocol to hosts is not supported yet",
-        ),
-        (
             ProxyConfig(
                 (Listener("l", SocketAddress("127.0.0.1", 1), (FilterChain(TcpProxy("t", "c"), tls=KNOWN_BY_HASH),)),)
             ),
             "listener l: verify_certificate_hash: a SHA-256 has 64 hexadecimal digits",
         ),
-        (listener(router=RouterFilter(True)), "listener l: suppress_envoy_headers = True is not supported yet"),
+        (
+            listener({"tracing": Tracing(tracer=DatadogTracer("c"))}),
+            "listener l: a tracer of Datadog is not supported yet",
+        ),
     ],
     ids=lambda value: value.split(": ")[1] if isinstance(value, str) else "",
 )

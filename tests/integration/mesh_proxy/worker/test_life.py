@@ -220,7 +220,7 @@ REFUSED = {
     "filters without a router": (listener_of(http_filters=(CorsFilter(),)), "listener http"),
     "a router before another filter": (listener_of(http_filters=(RouterFilter(), CorsFilter())), "listener http"),
     "a filter of listeners that is not there": (
-        ProxyConfig((dataclasses.replace(http_listener(), listener_filters=(ListenerFilter.PROXY_PROTOCOL,)),)),
+        ProxyConfig((dataclasses.replace(http_listener(), listener_filters=(ListenerFilter.ORIGINAL_SRC,)),)),
         "listener http",
     ),
     "a protocol that is not there": (
@@ -370,7 +370,7 @@ def test_a_worker_ends_with_its_supervisor_and_not_by_its_signals(proxy: Proxy) 
 def test_a_worker_says_why_it_refuses(proxy: Proxy) -> None:
     config, _ = REFUSED["a protocol that is not there"]
     answered = proxy.worker.apply(config)
-    assert answered == ipc.Rejected(1, "cluster backend", "upstream protocol auto is not supported yet")
+    assert answered == ipc.Rejected(1, "cluster backend", "an upstream protocol that TLS is to agree on needs TLS")
 
 
 def test_hosts_that_names_stand_for_are_found(proxy: Proxy, servers: Servers) -> None:

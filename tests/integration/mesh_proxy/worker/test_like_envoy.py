@@ -87,7 +87,6 @@ OTHERWISE: dict[str, tuple[str, dict[str, Any]]] = {
         | {"log sent": "11", "log flags": "DPE", "log details": "http1.codec_error"}
         | dict.fromkeys(("log authority", "log method", "log path"), "-"),
     ),
-    "upgrade not allowed": ("no cluster was asked", {"log cluster": "-"}),
     "redirect head": (
         "the length that GET gets (RFC 9110 9.3.2)",
         {"answer transfer-encoding": None},

@@ -93,6 +93,25 @@ def test_a_request_that_waits_gets_a_new_connection_when_the_old_one_ends(proxy:
     assert second.reply().status == 200
 
 
+def test_not_more_connections_to_a_host_than_each_may_have(proxy: Proxy, servers: Servers) -> None:
+    one, two = servers.manual(), servers.manual()
+    proxy.routes(route(), clusters=(cluster("backend", one.port, two.port, max_connections_per_host=1),))
+    clients = [proxy.client() for _ in range(4)]
+    for client, number in zip(clients, range(4), strict=True):
+        client.ask(f"/{number}")
+        waiting = max(0, number - 1)
+        proxy.until(lambda stats, now=waiting: stats.gauges["cluster.backend.upstream_rq_pending_active"] == now)
+    peers = [one.accept(), two.accept()]
+    for _ in range(2):
+        for peer in peers:
+            assert peer.head()
+            peer.send(answer())
+    assert [client.reply().status for client in clients] == [200] * 4
+    assert one.idle()
+    assert two.idle()
+    assert proxy.counter("cluster.backend.upstream_cx_overflow") == 2
+
+
 def test_a_client_that_waits_and_leaves_is_forgotten(proxy: Proxy, servers: Servers) -> None:
     server = servers.manual()
     limit = CircuitBreakerThresholds(max_connections=1)

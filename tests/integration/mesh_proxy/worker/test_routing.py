@@ -22,6 +22,7 @@ from mesh_api.config import (
     StringMatchKind,
     WeightedCluster,
 )
+from mesh_proxy.worker.own_address import own_address
 from tests.integration.mesh_proxy.worker.harness import Proxy, Servers
 from tests.support.proxy_config import cluster, host, http_listener, match, route
 from tests.support.raw_http import Request, answer, echo, fields_of
@@ -300,7 +301,8 @@ def test_a_copy_looks_as_the_request_does_when_it_goes_out(proxy: Proxy, servers
     peer = shadow.accept()
     copy = Request(peer.head())
     assert copy.target == "/new/a"
-    assert copy.fields == backend.requests[0].fields | {"host": "shop-shadow:80"}
+    from_inside = {"x-envoy-internal": "true", "x-forwarded-for": own_address().decode()}
+    assert copy.fields == backend.requests[0].fields | {"host": "shop-shadow:80"} | from_inside
     peer.send(answer())
     proxy.until(lambda stats: stats.counters.get("cluster.shadow.upstream_rq_200") == 1)
     assert proxy.counter("cluster.shadow.upstream_rq_total") == 1

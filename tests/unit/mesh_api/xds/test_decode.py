@@ -180,8 +180,20 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ),
     (
         "listeners",
-        listener(http(extension("envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication"))),
-        f"{AT_FILTER}.rules: only one, for every path, is supported",
+        listener(http(extension("envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication", providers={"a": {}}))),
+        f'{AT_FILTER}.providers["a"]: a provider without keys is not supported',
+    ),
+    (
+        "listeners",
+        listener(
+            http(
+                extension(
+                    "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication",
+                    rules=[{"match": {"prefix": "/"}, "requirement_name": "a"}],
+                )
+            )
+        ),
+        f"{AT_FILTER}.rules[0].requirement_name: there is no requirement 'a'",
     ),
     (
         "listeners",
@@ -253,11 +265,10 @@ def test_ignored_things_say_why() -> None:
 
 
 def test_ignored_filters_disappear() -> None:
-    stats = extension("stats.PluginConfig")
     exchange = extension(
         "udpa.type.v1.TypedStruct",
         type_url=PREFIX + "envoy.tcp.metadataexchange.config.MetadataExchange",
         value={"protocol": "istio-peer-exchange"},
     )
     plain = resource_from_json("listeners", listener(TCP))
-    assert resource_from_json("listeners", listener(exchange, stats, TCP)) == plain
+    assert resource_from_json("listeners", listener(exchange, TCP)) == plain

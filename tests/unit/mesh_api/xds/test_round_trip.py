@@ -9,6 +9,7 @@ from mesh_api.config import (
     ClusterLoadAssignment,
     ClusterType,
     HttpConnectionManager,
+    HttpProtocolOptions,
     Listener,
     OutlierDetection,
     PathMatch,
@@ -105,3 +106,12 @@ def test_configuration_by_type_in_the_order_of_ads() -> None:
     }
     assert decode_config(encoded) == config
     assert config_from_json(resources_to_json(config)) == config
+
+
+def test_a_protocol_that_is_agreed_on() -> None:
+    for options in (
+        HttpProtocolOptions("auto"),
+        HttpProtocolOptions("auto", max_concurrent_streams=5, auto_sni=True),
+        HttpProtocolOptions("auto", preserve_header_case=True),
+    ):
+        check(Cluster("c", ClusterType.STATIC, http=options))
