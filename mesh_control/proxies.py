@@ -14,8 +14,8 @@ from mesh_policy.mesh_config import ProxyConfig
 
 OUTBOUND_PORT, INBOUND_PORT = 15001, 15006
 
-LIMITED = ("meshwright",)
-"""Software, by the beginning of its name, for which :attr:`Proxy.limited` holds as yet."""
+OWN = ("meshwright",)
+"""Software, by the beginning of its name, for which :attr:`Proxy.own` holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +80,8 @@ class Proxy:
     """The networks whose hosts it asks for (``REQUESTED_NETWORK_VIEW``); without any, all."""
     cluster: str = ""
     """The cluster that it says it is in (``CLUSTER_ID``)."""
-    limited: bool = False
-    """Whether it is of our own, which does not do everything as yet: ask authorizers, log to services."""
+    own: bool = False
+    """Whether it is one of ours: it makes Istio's metrics, and is not asked for what it does not do as yet."""
     plain: bool = False
     """Whether it has no certificate of the mesh, as one of our own says that was not told where to keep one: it can neither
     show who it is nor find out who others are."""
@@ -161,8 +161,8 @@ def proxy_of(node: Node) -> Proxy:
         network=str(metadata.get("NETWORK", "")),
         network_view=_texts(metadata.get("REQUESTED_NETWORK_VIEW")),
         cluster=str(metadata.get("CLUSTER_ID", "")),
-        limited=node.user_agent.startswith(LIMITED),
-        plain=node.user_agent.startswith(LIMITED) and not _flag(metadata, "HAS_IDENTITY"),
+        own=node.user_agent.startswith(OWN),
+        plain=node.user_agent.startswith(OWN) and not _flag(metadata, "HAS_IDENTITY"),
     )
 
 

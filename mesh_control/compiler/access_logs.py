@@ -47,11 +47,11 @@ class AccessLogs:
 
 
 def access_logs(scope: Scope, side: Side) -> AccessLogs:
-    """The logs of one side of a proxy; one that is limited sends none to services of Envoy's own protocol."""
+    """The logs of one side of a proxy; one of ours sends none to services of Envoy's own protocol."""
     found = _found(scope, side)
     if scope.world.mesh.disable_envoy_listener_log:
         found = replace(found, listener=())
-    if not scope.proxy.limited:
+    if not scope.proxy.own:
         return found
     return AccessLogs(_known(found.http), _known(found.tcp), _known(found.listener))
 

@@ -16,7 +16,7 @@ def http_filters(scope: Scope) -> tuple[HttpFilter, ...]:
     def made() -> tuple[HttpFilter, ...]:
         return tuple(external_authorization.http_filters(scope, policies))
 
-    key = ("asked about requests", scope.proxy.limited)
+    key = ("asked about requests", scope.proxy.own)
     asked = scope.shared(key, policies, made) if policies else ()
     return (*asked, *tokens.http_filters(scope), *authorization.http_filters(scope))
 
@@ -28,7 +28,7 @@ def network_filters(scope: Scope, beside: str = "") -> tuple[Guard, ...]:
     def made() -> tuple[Guard, ...]:
         return tuple(external_authorization.network_filters(scope, policies))
 
-    key = ("asked about connections", scope.proxy.limited)
+    key = ("asked about connections", scope.proxy.own)
     asked = scope.shared(key, policies, made) if policies else ()
     return (*asked, *authorization.guards(scope, beside))
 

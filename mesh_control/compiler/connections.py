@@ -74,7 +74,7 @@ def _key(scope: Scope) -> Hashable:
     """All that a setup depends on besides the world."""
     proxy = scope.proxy
     settings = "" if proxy.settings is None else proxy.settings.model_dump_json(exclude_unset=True)
-    kind = proxy.limited, proxy.is_gateway, proxy.takes_http_10, proxy.idle_timeout, settings
+    kind = proxy.own, proxy.is_gateway, proxy.takes_http_10, proxy.idle_timeout, settings
     policies = tuple(policy.key for policy in telemetry.policies_of(scope))
     if not _may_trace(scope, bool(policies)):
         return kind, policies

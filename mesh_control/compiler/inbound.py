@@ -92,7 +92,7 @@ def listeners(scope: Scope) -> tuple[Listener, ...]:
     modes = mode.mode, tuple(sorted(mode.ports.items()))
     binds = ingress.wildcard(scope), tuple(ingress.bind(scope, number) for number, _, _ in found)
     numbers = tuple(number for number, _, _ in found)
-    asked = proxy.transparent, proxy.exact_balance, proxy.certificate_files, proxy.limited, proxy.plain
+    asked = proxy.transparent, proxy.exact_balance, proxy.certificate_files, proxy.own, proxy.plain
     what = ("inbound listener", port, numbers, tuple(sorted(_named(scope))), binds, modes, asked)
     sidecar = ingress.rules(scope)
     inputs = tuple(part for _, service, own in found for part in (service, own)) if sidecar is None else (sidecar,)
@@ -151,7 +151,7 @@ def _listener(scope: Scope, found: list[Served], port: int, mode: PeerMode) -> L
         address=SocketAddress(ingress.wildcard(scope), port),
         filter_chains=chains,
         listener_filters=(*_origins(scope), *inspectors),
-        transparent=scope.proxy.transparent and not scope.proxy.limited,
+        transparent=scope.proxy.transparent and not scope.proxy.own,
         listener_filter_exemptions=exempt,
         traffic_direction=TrafficDirection.INBOUND,
         access_logs=defaults.LISTENER_ACCESS_LOGS,
@@ -172,7 +172,7 @@ def _named(scope: Scope) -> frozenset[int]:
 
 def _origins(scope: Scope) -> tuple[ListenerFilter, ...]:
     """What finds out where a connection was going, and (``TPROXY``) lets the application see where it came from."""
-    if scope.proxy.transparent and not scope.proxy.limited:
+    if scope.proxy.transparent and not scope.proxy.own:
         return ListenerFilter.ORIGINAL_DST, ListenerFilter.ORIGINAL_SRC
     return (ListenerFilter.ORIGINAL_DST,)
 

@@ -64,7 +64,7 @@ def bind(scope: Scope, number: int) -> str:
 
 def wildcard(scope: Scope) -> str:
     """The address that stands for all of the machine, in the first of the proxy's versions of IP."""
-    return defaults.WILDCARD if scope.proxy.limited else outbound_policy.wildcards(scope.proxy)[0]
+    return defaults.WILDCARD if scope.proxy.own else outbound_policy.wildcards(scope.proxy)[0]
 
 
 def _reachable(scope: Scope) -> str | None:

@@ -259,7 +259,7 @@ def _listener(scope: Scope, entry: _Entry) -> Listener:
     unknown = outbound_policy.unknown_cluster(scope)
     what = ("outbound listener", entry.binds, entry.port, entry.bound, unknown, scope.proxy.idle_timeout)
     return scope.shared(
-        (*what, scope.proxy.limited, scope.proxy.exact_balance_outbound),
+        (*what, scope.proxy.own, scope.proxy.exact_balance_outbound),
         tuple(entry.chains),
         lambda: _made(scope, entry, unknown),
     )
@@ -332,7 +332,7 @@ def virtual(scope: Scope) -> Listener:
     """The listener that everything is redirected to."""
     port, unknown = _capture_port(scope), outbound_policy.unknown_cluster(scope)
     what = ("virtual outbound", port, unknown, scope.proxy.families, scope.proxy.idle_timeout)
-    transparent = scope.proxy.transparent and not scope.proxy.limited
+    transparent = scope.proxy.transparent and not scope.proxy.own
     looked_up = forward_proxies.http_filters(scope, None)
     return scope.shared(
         (*what, transparent, looked_up), (), lambda: _virtual(scope, port, unknown, transparent=transparent)

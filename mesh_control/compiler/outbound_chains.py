@@ -103,7 +103,7 @@ def chains(scope: Scope, sent: Sent) -> tuple[Chain, ...]:
         scope.proxy.idle_timeout,
         near,
         guards,
-        scope.proxy.limited,
+        scope.proxy.own,
     )
     if any(rule.spec.tls or rule.spec.tcp for rule in about):
         return scope.shared((*what, scope.view), (sent.egress, sent.service, sent.port), make)

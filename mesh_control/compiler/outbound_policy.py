@@ -22,17 +22,17 @@ def loopbacks(proxy: Proxy) -> tuple[str, ...]:
 
 def looked_up(proxy: Proxy) -> str:
     """Addresses of which version names are resolved to: IPv6 where the proxy has nothing else (Istio)."""
-    return "V6_ONLY" if proxy.families == (IPV6,) and not proxy.limited else "V4_ONLY"
+    return "V6_ONLY" if proxy.families == (IPV6,) and not proxy.own else "V4_ONLY"
 
 
 def loop_breaker(proxy: Proxy) -> str:
     """The address from which connections to the application leave, by which they are not redirected to the proxy again."""
-    return defaults.LOOP_BREAKER if proxy.limited or IPV4 in proxy.families else defaults.LOOP_BREAKER_V6
+    return defaults.LOOP_BREAKER if proxy.own or IPV4 in proxy.families else defaults.LOOP_BREAKER_V6
 
 
 def loop_breakers_besides(proxy: Proxy) -> tuple[str, ...]:
     """The same for the other version of IP, where the proxy has both."""
-    return (defaults.LOOP_BREAKER_V6,) if proxy.families == (IPV4, IPV6) and not proxy.limited else ()
+    return (defaults.LOOP_BREAKER_V6,) if proxy.families == (IPV4, IPV6) and not proxy.own else ()
 
 
 def addresses(proxy: Proxy, service: Service) -> tuple[str, ...]:
@@ -63,7 +63,7 @@ def _near(proxy: Proxy, service: Service) -> tuple[str, ...]:
 
 
 def _knows_cluster(proxy: Proxy) -> bool:
-    return proxy.limited or proxy.cluster == defaults.CLUSTER
+    return proxy.own or proxy.cluster == defaults.CLUSTER
 
 
 def _of_families(proxy: Proxy, found: tuple[str, ...]) -> tuple[str, ...]:
@@ -87,7 +87,7 @@ def _mode(scope: Scope) -> str:
 
 def looks_up_unknown(scope: Scope) -> bool:
     """Whether requests to hosts that nobody declared go to these by name, not to the address that was dialled."""
-    return _mode(scope) == "ALLOW_ANY_DYNAMIC_DNS" and not scope.proxy.is_gateway and not scope.proxy.limited
+    return _mode(scope) == "ALLOW_ANY_DYNAMIC_DNS" and not scope.proxy.is_gateway and not scope.proxy.own
 
 
 def unknown_cluster(scope: Scope) -> str:

@@ -83,4 +83,4 @@ def _details(wanted: ClientCertDetails | None) -> tuple[str, ...]:
 def keeps_header_case(scope: Scope) -> bool:
     """Whether names of headers keep their case on the way to hosts of HTTP/1."""
     headers = proxy_config(scope).proxy_headers
-    return not scope.proxy.limited and headers is not None and bool(headers.preserve_http1_header_case)
+    return not scope.proxy.own and headers is not None and bool(headers.preserve_http1_header_case)

@@ -154,7 +154,7 @@ class Scope:
         or whatever else a ServiceEntry of its namespace has at one of its addresses."""
         workload, proxy = self.workload, self.proxy
         own = [] if workload is None else [(service, workload) for service in self.world.services_of(workload)]
-        if not (proxy.limited or proxy.ingress_ports):  # those may share an address
+        if not (proxy.own or proxy.ingress_ports):  # those may share an address
             own = own if workload is not None else self._told_by_labels
             addresses = dict.fromkeys((*(proxy.addresses or (proxy.address,)), *(w.address for _, w in own[:1])))
             entries = self.world.entries_at(proxy.namespace, addresses)
@@ -210,7 +210,7 @@ class Scope:
         labels, node = self.label_pairs if self._labels_matter else (), proxy.node if self._nodes_matter else ""
         return (
             proxy.namespace,
-            proxy.limited,
+            proxy.own,
             proxy.plain,
             proxy.is_gateway,
             sidecar,
@@ -225,7 +225,7 @@ class Scope:
         """What decides by which way the proxy reaches hosts of networks, and which it asks for; ``None``: there is one
         network."""
         proxy = self.proxy
-        if proxy.limited or not (proxy.network_view or self.world.gateways_between):
+        if proxy.own or not (proxy.network_view or self.world.gateways_between):
             return None
         return proxy.network, proxy.families, proxy.network_view, proxy.is_gateway
 

@@ -42,7 +42,7 @@ class _Change:
 
 def service_metrics(scope: Scope, side: Side) -> ServiceMetrics | None:
     """The metrics of one side of a proxy; ``None``: as they are where nobody says anything, or it makes none of Istio's."""
-    if not scope.proxy.limited:
+    if not scope.proxy.own:
         return None
     entries = [entry for policy in telemetry.policies_of(scope) for entry in policy.spec.metrics or ()]
     overrides, interval = _changes(scope, side, entries)

@@ -18,7 +18,7 @@ MUTUAL = "istio"
 def is_seen(scope: Scope, workload: Workload) -> bool:
     """Whether a proxy wants to know of a host in its network."""
     asked = scope.proxy.network_view
-    return not asked or scope.proxy.limited or workload.network in ("", *asked)
+    return not asked or scope.proxy.own or workload.network in ("", *asked)
 
 
 def through_gateways(scope: Scope, hosts: Sequence[Hosts]) -> list[Hosts]:

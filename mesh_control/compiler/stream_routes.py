@@ -61,7 +61,7 @@ def with_rules(scope: Scope, proxy: TcpProxy, rules: Sequence[DestinationRule], 
         idle_timeout=scope.proxy.idle_timeout if idle is None else idle,
         max_connection_duration=None if longest is None else longest.total_seconds(),
         hash_source_ip=_hashes_clients(rules, subset),
-        tunnel=None if scope.proxy.limited else _tunnel(rules, subset),
+        tunnel=None if scope.proxy.own else _tunnel(rules, subset),
     )
 
 

@@ -64,7 +64,7 @@ def tracer(scope: Scope, provider: ExtensionProvider) -> Made | None:
 
 
 def is_known(tracer: Tracer) -> bool:
-    """Whether a proxy that is limited can send spans to it."""
+    """Whether a proxy of ours can send spans to it."""
     if isinstance(tracer, OpenTelemetryTracer):
         return tracer.sampler is None
     return isinstance(tracer, ZipkinTracer)

@@ -87,7 +87,7 @@ def _of_provider(scope: Scope, wanted: _Wanted, settings: ProxyConfig) -> Traces
     if wanted.disabled or wanted.provider is None:
         return Traces()
     made = tracers.tracer(scope, wanted.provider)
-    if made is None or (scope.proxy.limited and not tracers.is_known(made.tracer)):
+    if made is None or (scope.proxy.own and not tracers.is_known(made.tracer)):
         return Traces()
     sampling = _share(settings) if wanted.sampling is None else wanted.sampling
     tags = _istio_tags(scope) if wanted.istio_tags else []

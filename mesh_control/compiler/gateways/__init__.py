@@ -80,7 +80,7 @@ def _chains(scope: Scope, bound: Bound, door: Door, taken: dict[str, str]) -> It
 
 def _http(scope: Scope, bound: Bound, prefix: str, socket: DownstreamTls | None = None) -> FilterChain:
     before = admission.http_filters(scope)
-    if bound.protocol == "grpc-web" and not scope.proxy.limited:
+    if bound.protocol == "grpc-web" and not scope.proxy.own:
         before = (*before, GrpcWebFilter())
     manager = filter_chains.gateway_http(prefix, bound.table, before)
     if socket is None:

@@ -120,7 +120,7 @@ def read(value: Mapping[str, Any]) -> ServiceMetrics:
 
 
 def ours(world: Any, asker: Asker, inbound: bool) -> ServiceMetrics | None:
-    proxy = replace(proxy_of(Node(asker.id, metadata=asker.metadata)), limited=True)
+    proxy = replace(proxy_of(Node(asker.id, metadata=asker.metadata)), own=True)
     direction = TrafficDirection.INBOUND if inbound else TrafficDirection.OUTBOUND
     listeners = [found for found in compile_proxy(world, proxy).listeners if found.traffic_direction is direction]
     found = {metrics for listener in listeners for metrics in of_listener(listener)}

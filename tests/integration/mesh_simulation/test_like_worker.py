@@ -188,7 +188,7 @@ def test_a_worker_does_what_was_said(real: Real, rules: list[dict[str, Any]], re
     )
     store = mesh.world.workload("store", "default")
     assert store is not None
-    config = compile_proxy(mesh.world, replace(proxy_for(store), limited=True))
+    config = compile_proxy(mesh.world, replace(proxy_for(store), own=True))
     for request in requests:
         dialled = replace(request, url=f"http://order.default.svc.cluster.local:{PORT}{request.target}")
         compare(simulate(mesh, dialled), *real.ask(config, request))

@@ -24,6 +24,6 @@ KNOWN = (
 def test_nothing_is_refused(file: Path) -> None:
     case = istiod_cases.read(file)
     for asker in case.proxies.values():
-        config = compile_proxy(case.world, replace(proxy_of(Node(asker.id, metadata=asker.metadata)), limited=True))
+        config = compile_proxy(case.world, replace(proxy_of(Node(asker.id, metadata=asker.metadata)), own=True))
         for resources in (config.clusters, config.endpoints, config.listeners, config.routes):
             assert [told for told in refused(resources) if told not in KNOWN] == []
