@@ -136,7 +136,7 @@ def test_a_second_up_changes_nothing_and_is_quick(local: Environment) -> None:
 
 @pytest.mark.skipif(PLAIN != "", reason=PLAIN)
 def test_workers_are_compiled(local: Environment) -> None:
-    maps = local.stack.on("node1", "sh", "-c", "'cat /proc/$(pgrep -n -f mesh_proxy.worker)/maps'")
+    maps = local.stack.on("node1", "sh", "-c", "'cat /proc/$(pgrep -o -f [m]esh_proxy.worker)/maps'")
     assert "mesh_proxy__mypyc" in maps
 
 

@@ -706,6 +706,7 @@ def distinct(found: list[Any], name: str) -> tuple[Any, ...]:
     return tuple(dataclasses.replace(one, name=f"{name}{index}") for index, one in enumerate(found))
 
 
+@pytest.mark.timeout(900)
 @settings(
     max_examples=15,
     deadline=None,
