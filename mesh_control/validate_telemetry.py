@@ -4,11 +4,8 @@ from collections.abc import Iterator
 
 from mesh_api.expressions import ExpressionError, parse
 from mesh_control.compiler.service_metrics import NAMES
+from mesh_control.validate_networking import REMOVE, Refusal
 from mesh_policy.telemetry.telemetry import Metrics, Telemetry
-
-Refusal = tuple[str, str]
-"""Field and why."""
-REMOVE = "is not supported yet; remove it"
 
 
 def unenforceable(policy: Telemetry) -> Iterator[Refusal]:

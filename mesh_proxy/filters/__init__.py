@@ -52,7 +52,7 @@ FILTERS: dict[type, Callable[[Any, Counters], Filter]] = {
 """Configuration class to filter, which is made of one and of the counters of its connection manager."""
 
 PASSED_OVER: Final = (GrpcStatsFilter, ServiceMetrics)
-"""Filters that change no traffic: what the first counts is not counted here yet, the other is read by who counts."""
+"""Filters that change no traffic: who counts reads them of the chain's configuration."""
 
 
 def compile_filters(configs: tuple[HttpFilter, ...], stats: Counters) -> tuple[Filter, ...]:

@@ -181,14 +181,16 @@ class Reporter:
             record.status, record.flags, destination, b"" if named or head is None else head.host, other,
             record.peer, record.host if other is None else None, grpc_status(record) if grpc else -1,
         )  # fmt: skip
+        values: tuple[str, ...] = ()
         if self._custom is not None:
-            key = (*key, self._custom.values(record))
+            values = self._custom.values(record)
+            key = (*key, values)
         series = self._known.get(key)
         if series is None:
-            series = self._find(key, record, grpc)
+            series = self._find(key, record, grpc, values)
         series.add(record)
 
-    def _find(self, key: Key, record: Record, grpc: bool) -> Series:
+    def _find(self, key: Key, record: Record, grpc: bool, values: tuple[str, ...]) -> Series:
         labels = (
             *self._ends(record),
             ("request_protocol", "grpc" if grpc else "http"),
@@ -196,17 +198,11 @@ class Reporter:
             ("grpc_response_status", str(status) if grpc and (status := grpc_status(record)) >= 0 else ""),
             ("response_flags", record.flags or "-"),
         )
-        series = self._series(labels, record)
+        series = self._registry.get(labels, self._custom, values)
         if len(self._known) >= _PEERS:
             self._known.clear()
         self._known[key] = series
         return series
-
-    def _series(self, labels: Labels, record: Record) -> Series:
-        custom = self._custom
-        return (
-            self._registry.get(labels) if custom is None else self._registry.get(labels, custom, custom.values(record))
-        )
 
     # Connections.
 
@@ -236,7 +232,8 @@ class Reporter:
 
     def _connection(self, record: Record) -> Series:
         labels = (*self._ends(record), ("request_protocol", "tcp"), ("response_flags", record.flags or "-"))
-        return self._series(labels, record)
+        custom = self._custom
+        return self._registry.get(labels, custom, () if custom is None else custom.values(record))
 
     # Who and whom.
 
