@@ -22,7 +22,7 @@ from mesh_proxy.worker.context import Context
 from mesh_proxy.worker.dialling import dial, stands
 from mesh_proxy.worker.upstream.endings import count_end
 from mesh_proxy.worker.upstream.seam import Upstream, User
-from mesh_proxy.worker.upstream.waiting import is_full, may_connect, next_of, refuse, wait
+from mesh_proxy.worker.upstream.waiting import NEVER, NOW, next_of, refuse, turn_of
 
 _IDLE: Final = 3600.0
 """Seconds that an unused connection is kept (Envoy's default)."""
@@ -499,13 +499,10 @@ def acquire(context: Context, cluster: ClusterRuntime, host: Host, lane: Lane, u
         if connection.free:
             connection.assign(user)
             return True
-    if not may_connect(cluster, host, lane):
-        return wait(cluster, lane, user)
-    if is_full(cluster):
-        return False
-    cluster.counters.add("upstream_rq_pending_total")
-    begin(context, cluster, host, lane, user)
-    return True
+    turn = turn_of(cluster, host, lane, user)
+    if turn == NOW:
+        begin(context, cluster, host, lane, user)
+    return turn != NEVER
 
 
 def begin(context: Context, cluster: ClusterRuntime, host: Host, lane: Lane, user: User) -> None:

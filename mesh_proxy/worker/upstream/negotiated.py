@@ -15,7 +15,7 @@ from mesh_proxy.worker.tls_connection import TlsConnection
 from mesh_proxy.worker.upstream.http1 import Http1Upstream
 from mesh_proxy.worker.upstream.http2 import Http2Connection
 from mesh_proxy.worker.upstream.seam import Upstream, User
-from mesh_proxy.worker.upstream.waiting import is_full, may_connect, next_of, refuse, wait
+from mesh_proxy.worker.upstream.waiting import NEVER, NOW, next_of, refuse, turn_of
 
 
 class Scout(Upstream):
@@ -126,13 +126,10 @@ def acquire(context: Context, cluster: ClusterRuntime, host: Host, lane: Lane, u
         if not upstream.connection.closed:
             upstream.assign(user)
             return True
-    if not may_connect(cluster, host, lane):
-        return wait(cluster, lane, user)
-    if is_full(cluster):
-        return False
-    cluster.counters.add("upstream_rq_pending_total")
-    begin(context, cluster, host, lane, user)
-    return True
+    turn = turn_of(cluster, host, lane, user)
+    if turn == NOW:
+        begin(context, cluster, host, lane, user)
+    return turn != NEVER
 
 
 def begin(context: Context, cluster: ClusterRuntime, host: Host, lane: Lane, user: User) -> None:

@@ -1,10 +1,16 @@
 """Requests that wait for a connection to a host, within the cluster's limits; whatever protocol the host speaks."""
 
+from typing import Final
+
 from mesh_proxy.balancing.host import Host
 from mesh_proxy.balancing.lanes import Lane
 from mesh_proxy.cluster import ClusterRuntime
 from mesh_proxy.resilience.retry import Failure
 from mesh_proxy.worker.upstream.seam import User
+
+NEVER: Final = 0
+NOW: Final = 1
+LATER: Final = 2
 
 
 def may_connect(cluster: ClusterRuntime, host: Host, lane: Lane) -> bool:
@@ -35,6 +41,17 @@ def wait(cluster: ClusterRuntime, lane: Lane, user: User) -> bool:
     user.lane = lane
     lane.pending.append(user)
     return True
+
+
+def turn_of(cluster: ClusterRuntime, host: Host, lane: Lane, user: User) -> int:
+    """When a request gets a connection that none is there for: :data:`NOW`, and it is to be begun; :data:`LATER`, it waits
+    for its turn; :data:`NEVER`, as the cluster's limits forbid to wait."""
+    if not may_connect(cluster, host, lane):
+        return LATER if wait(cluster, lane, user) else NEVER
+    if is_full(cluster):
+        return NEVER
+    cluster.counters.add("upstream_rq_pending_total")
+    return NOW
 
 
 def next_of(cluster: ClusterRuntime, lane: Lane) -> User:
