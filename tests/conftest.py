@@ -4,17 +4,26 @@ from typing import Any
 
 import pytest
 
+ENVIRONMENTS = "tests/e2e"
+
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Whole environments in one process, everything else in the other, each in its order.
+    """All environments in one process, beside them everything else file by file, in the order of ``testpaths``.
 
-    Environments wait for machines most of the time; and no two of them can be on this machine at once.
+    Environments wait for machines most of the time, and no two of them can be on this machine at once: they begin first.
+    The process that is done with them helps the others.
     """
     from xdist.scheduler import LoadScopeScheduling
 
     class Division(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return "e2e" if nodeid.startswith("tests/e2e/") else "rest"
+            return ENVIRONMENTS if nodeid.startswith(f"{ENVIRONMENTS}/") else nodeid.partition("::")[0]
 
+        def _assign_work_unit(self, node: Any) -> None:
+            if ENVIRONMENTS in self.workqueue:
+                self.workqueue.move_to_end(ENVIRONMENTS, last=False)
+            super()._assign_work_unit(node)
+
+    config.option.loadscopereorder = False
     return Division(config, log)

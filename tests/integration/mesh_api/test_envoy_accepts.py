@@ -720,8 +720,15 @@ def distinct(found: list[Any], name: str) -> tuple[Any, ...]:
 )
 def test_samples(envoy: Path, tmp_path: Path, listeners: list[c.Listener], clusters: list[c.Cluster]) -> None:
     """Each sample holds many resources, because starting Envoy is what costs time."""
+    # Envoy refuses two listeners at one address, and drawn values like to repeat: each has addresses of its own.
     bound = [
-        dataclasses.replace(listener, address=c.SocketAddress("127.0.0.1", 10_000 + index))
+        dataclasses.replace(
+            listener,
+            address=c.SocketAddress("127.0.0.1", 10_000 + index),
+            additional_addresses=tuple(
+                dataclasses.replace(address, port=20_000 + index) for address in listener.additional_addresses
+            ),
+        )
         for index, listener in enumerate(listeners)
     ]
     validate(envoy, tmp_path, bootstrap(distinct(bound, "l"), distinct(clusters, "c")))
