@@ -108,8 +108,6 @@ def _rule(policy: DestinationRule) -> Iterator[Refusal]:
 def _traffic(path: str, traffic: TrafficPolicy) -> Iterator[Refusal]:
     if traffic.tunnel is not None:
         yield f"{path}.tunnel", REMOVE
-    if traffic.retry_budget is not None and traffic.retry_budget.budget_interval:
-        yield f"{path}.retryBudget.budgetInterval", "is not supported yet: requests under way are counted; remove it"
     yield from _settings(path, traffic)
     yield from _ports(f"{path}.portLevelSettings", [item.port.number for item in traffic.port_level_settings or ()])
     for place, settings in enumerate(traffic.port_level_settings or ()):

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from mesh_api.expressions import ExpressionError, parse
 from mesh_control.compiler.service_metrics import NAMES
-from mesh_control.validate_networking import REMOVE, Refusal
+from mesh_control.validate_networking import Refusal
 from mesh_policy.telemetry.telemetry import Metrics, Telemetry
 
 
@@ -13,9 +13,6 @@ def unenforceable(policy: Telemetry) -> Iterator[Refusal]:
     for place, logging in enumerate(policy.spec.access_logging or ()):
         if logging.filter is not None:
             yield from _expression(f"spec.accessLogging[{place}].filter.expression", logging.filter.expression)
-    for place, tracing in enumerate(policy.spec.tracing or ()):
-        if tracing.disable_context_propagation:
-            yield f"spec.tracing[{place}].disableContextPropagation", REMOVE
     for place, metrics in enumerate(policy.spec.metrics or ()):
         yield from _metrics(f"spec.metrics[{place}]", metrics)
 

@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+import mesh_api.xds  # noqa: F401  (before any message of Envoy's: it adds fields to them)
+
 ENVIRONMENTS = "tests/e2e"
 
 

@@ -40,10 +40,14 @@ UNLIMITED = 2**32 - 1
 
 @dataclass(frozen=True, slots=True)
 class RetryBudget:
-    """Retries as a share of the requests under way; ``min_concurrency`` are always allowed. In place of ``max_retries``."""
+    """Retries as a share of the requests under way; ``min_concurrency`` are always allowed. In place of ``max_retries``.
+
+    With an ``interval`` (seconds) requests count as long as that, from their start, and no longer or shorter.
+    """
 
     percent: float = 20.0
     min_concurrency: int = 3
+    interval: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

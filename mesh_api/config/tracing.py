@@ -117,6 +117,7 @@ class Tracing:
     Without a ``tracer`` there are no spans, while the decision still goes on with the request's id.
     ``max_path_tag_length``: characters of the tag with the path, ``None`` is Envoy's default, 256.
     ``spawn_upstream_span``: the request to the upstream has a span of its own. ``tags`` are sorted by name.
+    Without ``propagation`` spans are told to the tracer, and those behind hear nothing of them.
     """
 
     client_sampling: float = 100.0
@@ -126,3 +127,4 @@ class Tracing:
     tracer: Tracer | None = None
     max_path_tag_length: int | None = None
     spawn_upstream_span: bool | None = None
+    propagation: bool = True

@@ -47,6 +47,8 @@ def encode_thresholds(thresholds: CircuitBreakerThresholds, priority: str = "DEF
     if budget is not None:
         message.retry_budget.budget_percent.value = budget.percent
         message.retry_budget.min_retry_concurrency.value = budget.min_concurrency
+        if budget.interval:
+            message.retry_budget.budget_interval.CopyFrom(duration(budget.interval))
     return message
 
 
@@ -100,6 +102,7 @@ def _decode_budget(fields: Fields | None) -> RetryBudget | None:
         return RetryBudget(
             percent_of(f.optional("budget_percent"), 20.0),
             f.wrapped_number("min_retry_concurrency", 3),
+            seconds(f, "budget_interval", 0.0),
         )
 
 

@@ -33,6 +33,7 @@ def encode_tracing(tracing: Tracing) -> Any:
         provider=None if tracing.tracer is None else encode_tracer(tracing.tracer),
         max_path_tag_length=uint32(tracing.max_path_tag_length),
         spawn_upstream_span=boolean(tracing.spawn_upstream_span),
+        no_context_propagation=not tracing.propagation,
     )
 
 
@@ -69,6 +70,7 @@ def decode_tracing(fields: Fields | None) -> Tracing | None:
             tracer=None if provider is None else decode_tracer(provider),
             max_path_tag_length=f.wrapped("max_path_tag_length"),
             spawn_upstream_span=f.wrapped("spawn_upstream_span"),
+            propagation=not f.flag("no_context_propagation"),
         )
 
 

@@ -46,6 +46,7 @@ def with_budget(cluster: Cluster, budget: policy.RetryBudget | None) -> Cluster:
     made = RetryBudget(
         20.0 if budget.percent is None else budget.percent,
         budget.min_retry_concurrency or 3,
+        0.0 if budget.budget_interval is None else budget.budget_interval.total_seconds(),
     )
     return replace(cluster, thresholds=replace(cluster.thresholds, retry_budget=made))
 

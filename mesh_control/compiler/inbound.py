@@ -322,4 +322,5 @@ def _cluster(
     if services and not services[0].external:  # telemetry has no names for those outside
         described = all_clusters.described(services[0], rules if said else ())
         cluster = replace(cluster, **described | {"services": tuple(map(all_clusters.called, services))})
-    return connection_pools.with_pool(scope, cluster, pool)
+    cluster = connection_pools.with_pool(scope, cluster, pool)
+    return connection_pools.with_budget(cluster, asked.retry_budget)

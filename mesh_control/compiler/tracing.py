@@ -44,6 +44,7 @@ class _Wanted:
     tags: Mapping[str, CustomTag] | None = None
     by_request_id: bool = True
     istio_tags: bool = True
+    isolated: bool = False
 
 
 def traces(scope: Scope, side: Side, settings: ProxyConfig) -> Traces:
@@ -67,6 +68,7 @@ def _with(scope: Scope, wanted: _Wanted, entry: Any) -> _Wanted:
         "sampling": entry.random_sampling_percentage,
         "by_request_id": entry.use_request_id_for_trace_sampling,
         "istio_tags": entry.enable_istio_tags,
+        "isolated": entry.disable_context_propagation,
     }
     changes = {name: value for name, value in changes.items() if value is not None}
     if entry.providers:
@@ -98,6 +100,7 @@ def _of_provider(scope: Scope, wanted: _Wanted, settings: ProxyConfig) -> Traces
         tracer=made.tracer,
         max_path_tag_length=made.max_tag_length or _length(settings),
         spawn_upstream_span=made.spawns or None,
+        propagation=not wanted.isolated,
     )
     return Traces(tracing, wanted.by_request_id)
 

@@ -6,8 +6,6 @@ https://www.envoyproxy.io/docs/envoy/latest/operations/admin#get--config_dump?ma
 from collections.abc import Mapping
 from typing import Any, Final
 
-from envoy.admin.v3 import config_dump_pb2, config_dump_shared_pb2
-
 _TYPE: Final = "@type"
 Json = dict[str, Any]
 
@@ -39,6 +37,8 @@ def _paths(mask: str) -> list[list[str]]:
 
 def _fits(config: Json, paths: list[list[str]]) -> bool:
     """Whether the message has the fields that the mask begins with."""
+    from envoy.admin.v3 import config_dump_pb2, config_dump_shared_pb2  # all of Envoy's API: when somebody asks
+
     name = str(config.get(_TYPE, "")).rpartition(".")[2]
     message = getattr(config_dump_pb2, name, None) or getattr(config_dump_shared_pb2, name, None)
     if message is None:

@@ -45,7 +45,7 @@ random_bits: Final[Bits] = random.getrandbits
 class Tracer:
     """Of a connection manager. Raises :class:`FormatError` for a tag that cannot be told."""
 
-    __slots__ = ("_bits", "_length", "_operation", "_sampling", "_tags", "inbound", "tracer")
+    __slots__ = ("_bits", "_length", "_operation", "_propagation", "_sampling", "_tags", "inbound", "tracer")
 
     def __init__(self, config: Tracing, by_id: bool, direction: TrafficDirection, bits: Bits = random_bits) -> None:
         self.tracer = config.tracer
@@ -53,6 +53,7 @@ class Tracer:
         self._bits = bits
         self._length = _PATH if config.max_path_tag_length is None else config.max_path_tag_length
         self._operation = "ingress" if self.inbound else "egress"
+        self._propagation = config.propagation
         self._sampling = Sampling(config, by_id)
         self._tags = tuple(_tag(tag) for tag in config.tags if tag.value is not None)
 
@@ -101,8 +102,9 @@ class Tracer:
         made = self._child(before, wanted, 128 if tracer.trace_id_128bit else 64)
         return made if made.parent else made._replace(span_id=made.trace_id[-16:])
 
-    @staticmethod
-    def _tell(head: Head, fields: list[Field], names: tuple[bytes, ...]) -> None:
+    def _tell(self, head: Head, fields: list[Field], names: tuple[bytes, ...]) -> None:
+        if not self._propagation:
+            return
         head.drop(*names)
         for field in fields:
             head.add(field)

@@ -138,6 +138,8 @@ class Router(Deadlines):
         self._host = host
         choice.tried.append(host)
         host.active_requests += 1
+        if self._limits.recent is not None:
+            self._limits.recent.count(choice.now)
         self._request.record.chose(host, self._attempts)
         self._try_began = self._context.loop.now
         lane = self._lane(host) if cluster.parts else host.lane
@@ -465,7 +467,7 @@ class Router(Deadlines):
             cluster.counters.add("upstream_rq_retry_limit_exceeded")
             self._request.record.flag("URX")
             return False
-        if not self._limits.may_retry():
+        if not self._limits.may_retry(self._context.loop.now):
             cluster.counters.add("upstream_rq_retry_overflow")
             self._request.record.flag("UO")
             return False

@@ -33,7 +33,7 @@ def collect(context: Context, listeners: Listeners) -> Stats:
         wrong = sum(value for key, value in headers.values.items() if key.endswith(("error", "not_found_disallowed")))
         stats.counters["downstream_cx_proxy_proto_error"] = wrong
     for name, cluster in context.snapshot.clusters.items():
-        collect_cluster(stats, name, cluster)
+        collect_cluster(stats, name, cluster, context.loop.now)
     stats.labelled.update(context.snapshot.registry.read())
     outbox = context.logs.outbox
     stats.counters["telemetry.handed_over"] = outbox.added
@@ -60,14 +60,14 @@ def reset(context: Context, listeners: Listeners) -> None:
         reporter.forget()
 
 
-def collect_cluster(stats: Stats, name: str, cluster: ClusterRuntime) -> None:
-    """Those of one cluster."""
+def collect_cluster(stats: Stats, name: str, cluster: ClusterRuntime, now: float) -> None:
+    """Those of one cluster; ``now`` is the loop's time."""
     stats.counters.update(cluster.counters.named())
     scope = f"cluster.{cluster.stat_name}"
     for key, value in cluster.ejections.items():
         target = stats.gauges if key == "ejections_active" else stats.counters
         target[f"{scope}.outlier_detection.{key}"] = value
-    for key, value in gauges(cluster).items():
+    for key, value in gauges(cluster, now).items():
         stats.gauges[f"{scope}.{key}"] = value
     stats.histograms[f"{scope}.upstream_rq_time"] = times = cluster.timing.read()
     # No address is internal unless it is said to be: every request comes from outside (Envoy's word for it).
@@ -91,7 +91,7 @@ def collect_manager(stats: Stats, counters: Counters) -> None:
             stats.counters[f"{scope}.downstream_{what}_http1_total"] = of_http1
 
 
-def gauges(cluster: ClusterRuntime) -> dict[str, int]:
+def gauges(cluster: ClusterRuntime, now: float) -> dict[str, int]:
     """What a cluster has at this moment, under Envoy's names without the cluster's."""
     hosts, both = tuple(cluster.hosts.values()), (cluster.resources, cluster.high)
     counted = [host for host in hosts if not host.flags & EXCLUDED]
@@ -107,9 +107,9 @@ def gauges(cluster: ClusterRuntime) -> dict[str, int]:
         "upstream_rq_active": sum(part.active_requests for part in both),
         "upstream_rq_pending_active": sum(part.pending_requests for part in both),
     }
-    made.update(cluster.resources.gauges("default"))
+    made.update(cluster.resources.gauges("default", now))
     if cluster.config.high_thresholds is not None:
-        made.update(cluster.high.gauges("high"))
+        made.update(cluster.high.gauges("high", now))
     if cluster.config.health_checks:
         made["health_check.healthy"], made["health_check.degraded"] = healthy, degraded
     if isinstance(cluster.balancer, Subset):

@@ -296,7 +296,7 @@ SLOW_STARTS = st.builds(
     aggression=st.sampled_from([0.5, 1.0, 2.0, None]),
     min_weight_percent=optional(PERCENT.map(float)),
 )
-BUDGETS = st.builds(c.RetryBudget, PERCENT.map(float), UINT32)
+BUDGETS = st.builds(c.RetryBudget, PERCENT.map(float), UINT32, st.sampled_from([0.0, 0.1, 10.0]))
 ZONES = st.builds(c.ZoneAware, optional(PERCENT.map(float)), optional(st.integers(1, 9)), st.booleans())
 THRESHOLDS = st.builds(
     c.CircuitBreakerThresholds,
@@ -726,6 +726,7 @@ def tracings(tracers: st.SearchStrategy = TRACERS) -> st.SearchStrategy:
         optional(tracers),
         optional(st.integers(1, 999)),
         optional(st.booleans()),
+        st.booleans(),
     )
 
 

@@ -225,7 +225,13 @@ def _settings(rng: random.Random) -> Document:
 
 
 def _policy(rng: random.Random) -> Document:
-    budget = _fields(rng, 0.5, percent=lambda: 12.5, minRetryConcurrency=lambda: rng.choice((0, 9)))
+    budget = _fields(
+        rng,
+        0.5,
+        percent=lambda: 12.5,
+        minRetryConcurrency=lambda: rng.choice((0, 9)),
+        budgetInterval=lambda: rng.choice(("0s", "2.5s")),
+    )
     ports = [{"port": {"number": rng.choice(PORTS)}} | _settings(rng)]
     return _settings(rng) | _fields(rng, 0.25, retryBudget=lambda: budget, portLevelSettings=lambda: ports)
 

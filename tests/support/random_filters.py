@@ -246,6 +246,7 @@ def _telemetry(dice: Dice, index: int) -> dict[str, Any]:
             },
             useRequestIdForTraceSampling=dice.maybe,
             enableIstioTags=dice.maybe,
+            disableContextPropagation=dice.maybe,
         )
 
     spec = dice.fields(

@@ -297,7 +297,11 @@ def _rule(dice: Dice, number: int) -> Document:
     host = dice.one(["z.example.com", "z-service.default.svc.cluster.local", "y.example.com", "*.example.com"])
     of_port = {"port": {"number": dice.one(PORTS)}, "connectionPool": _pool(dice)}
     policy = dice.fields(
-        0.6, connectionPool=_pool(dice), portLevelSettings=[of_port], outlierDetection={"interval": "9s"}
+        0.6,
+        connectionPool=_pool(dice),
+        portLevelSettings=[of_port],
+        outlierDetection={"interval": "9s"},
+        retryBudget={"percent": 9, "budgetInterval": "3s"},
     )
     spec = {"host": host} | ({"trafficPolicy": policy} if policy else {})
     return _object(dice, "networking", "DestinationRule", f"rule-{number}", "default", spec)

@@ -35,6 +35,7 @@ DEFAULTS: Mapping[str, tuple[Any, ...]] = {
     "require_client_certificate": (False,),
     "validation_context": ({},),
     "locality": ({},),
+    "budget_interval": ("0s",),
 }
 """Field to values that mean the same as its absence, wherever it stands (Envoy's API)."""
 

@@ -296,7 +296,7 @@ SMALL = c.CompressorFilter(
 MANAGER = c.HttpConnectionManager(
     "outbound_80",
     (ASKED, TOKENS, c.GrpcWebFilter(), c.ForwardProxyFilter(CACHE), *ROUTER),
-    tracing=c.Tracing(98.0, 1.5, 99.0, TAGS, TRACERS[0], 100, True),
+    tracing=c.Tracing(98.0, 1.5, 99.0, TAGS, TRACERS[0], 100, True, propagation=False),
     append_x_forwarded_port=True,
     internal_networks=("10.0.0.0/8",),
     local_replies=c.LocalReplies(
@@ -572,7 +572,7 @@ CLUSTERS = (
         connect_timeout=10.0,
         lb_policy=c.LbPolicy.LEAST_REQUEST,
         eds_service_name="order",
-        thresholds=c.CircuitBreakerThresholds(1, 2, 3, 4, retry_budget=c.RetryBudget(10.0, 5)),
+        thresholds=c.CircuitBreakerThresholds(1, 2, 3, 4, retry_budget=c.RetryBudget(10.0, 5, 2.5)),
         high_thresholds=c.CircuitBreakerThresholds(5, 6, 7, 8, max_connection_pools=9),
         max_connections_per_host=10,
         active_request_bias=0.5,

@@ -19,10 +19,6 @@ def document(text: str, name: str, namespace: str = "default") -> str:
 
 
 REFUSED = [
-    (
-        RULE % "trafficPolicy: {retryBudget: {percent: 20, budgetInterval: 5s}}",
-        "spec.trafficPolicy.retryBudget.budgetInterval: is not supported",
-    ),
     (RULE % "trafficPolicy: {tunnel: {targetHost: a.b, targetPort: 1}}", "spec.trafficPolicy.tunnel: is not supported"),
     (
         RULE % "trafficPolicy: {outlierDetection: {outlierDetectionHttpErrorCodes: [500]}}",

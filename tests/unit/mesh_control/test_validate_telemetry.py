@@ -19,6 +19,7 @@ def told(spec: str) -> list[str]:
         "{accessLogging: [{disabled: true}]}",
         "{accessLogging: [{providers: [{name: otel}], filter: {expression: 'response.code >= 500 || connection.mtls'}}]}",
         "{tracing: [{randomSamplingPercentage: 10, customTags: {a: {literal: {value: b}}}}]}",
+        "{tracing: [{disableContextPropagation: true}]}",
         "{metrics: [{reportingInterval: 5s}]}",
         "{metrics: [{overrides: [{tagOverrides: {host: {value: request.host}, a: {operation: REMOVE}}}]}]}",
         "{metrics: [{overrides: [{match: {customMetric: requests_total}, disabled: true}]}]}",
@@ -31,7 +32,6 @@ def test_what_is_honoured(spec: str) -> None:
 @pytest.mark.parametrize(
     ("spec", "field", "reason"),
     [
-        ("{tracing: [{disableContextPropagation: true}]}", "spec.tracing[0].disableContextPropagation", "remove it"),
         (
             "{accessLogging: [{filter: {expression: 'filter_state.x == 1'}}]}",
             "spec.accessLogging[0].filter.expression",

@@ -88,7 +88,7 @@ def real(tmp_path_factory: pytest.TempPathFactory, envoy: Path) -> Iterator[Envo
 def stats() -> Stats:
     made = Stats()
     for config in CLUSTERS:
-        collect_cluster(made, config.name, ClusterRuntime(config, None, lambda: 0.0))
+        collect_cluster(made, config.name, ClusterRuntime(config, None, lambda: 0.0), 0.0)
     return made
 
 

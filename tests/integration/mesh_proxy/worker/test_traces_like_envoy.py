@@ -54,6 +54,11 @@ TRACERS: dict[str, tuple[TrafficDirection, Tracing]] = {
     "some": (TrafficDirection.OUTBOUND, Tracing(100.0, 50.0, 100.0, tracer=OTEL)),
     "few": (TrafficDirection.OUTBOUND, Tracing(100.0, 0.0, 50.0, tracer=OTEL)),
     "zipkin few": (TrafficDirection.OUTBOUND, Tracing(100.0, 0.0, 50.0, tracer=ZipkinTracer(ZIPKIN, True))),
+    "zipkin alone": (
+        TrafficDirection.OUTBOUND,
+        Tracing(tracer=ZipkinTracer(ZIPKIN, True, True, True), propagation=False),
+    ),
+    "otel alone": (TrafficDirection.INBOUND, Tracing(tracer=OTEL, propagation=False)),
     "no tracer": (TrafficDirection.OUTBOUND, Tracing(100.0, 50.0, 100.0)),
 }
 TRACE, SPAN, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331", "00f067aa0ba902b7"
