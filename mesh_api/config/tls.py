@@ -95,13 +95,14 @@ class UpstreamTls:
     """Of the side that connects. ``sni``: the name that it asks for.
 
     ``auto_host_sni``: that of the endpoint's host name instead; ``auto_sni_san_validation``: and the certificate must be for
-    that name.
+    that name. ``max_session_keys``: how many sessions are kept to be taken up again (Envoy's default is 1; 0: none).
     """
 
     common: CommonTls = field(default_factory=CommonTls)
     sni: str = ""
     auto_host_sni: bool = False
     auto_sni_san_validation: bool = False
+    max_session_keys: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 
 
 class NewerField(NamedTuple):
-    """A field of ``message`` (its name in the file, dotted). ``type_name`` and ``file`` are of a message, else empty: a bool."""
+    """A field of ``message`` (its name in the file, dotted): one of ``type_name``, which stands in ``file``, or a bool."""
 
     message: str
     name: str

@@ -25,7 +25,7 @@ from mesh_api.config.tls import (
 )
 from mesh_api.xds.fields import Fields
 from mesh_api.xds.matchers import decode_string, encode_string
-from mesh_api.xds.values import boolean, pack, unpack
+from mesh_api.xds.values import boolean, pack, uint32, unpack
 
 TLS: Final = "envoy.transport_sockets.tls"
 RAW_BUFFER: Final = "envoy.transport_sockets.raw_buffer"
@@ -54,6 +54,7 @@ def encode_socket(socket: DownstreamTls | UpstreamSocket) -> Any:
             sni=socket.sni,
             auto_host_sni=socket.auto_host_sni,
             auto_sni_san_validation=socket.auto_sni_san_validation,
+            max_session_keys=uint32(socket.max_session_keys, unless=1),
         )
     return base_pb2.TransportSocket(name=TLS, typed_config=pack(message))
 
@@ -183,6 +184,7 @@ def _decode_upstream(fields: Fields) -> UpstreamSocket:
                 sni=c.text("sni"),
                 auto_host_sni=c.flag("auto_host_sni"),
                 auto_sni_san_validation=c.flag("auto_sni_san_validation"),
+                max_session_keys=c.wrapped_number("max_session_keys", 1),
             )
 
 

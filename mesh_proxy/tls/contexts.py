@@ -7,6 +7,7 @@ stands on a disk.
 import base64
 import hashlib
 import os
+import socket
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -27,7 +28,9 @@ from mesh_api.config import (
 )
 from mesh_api.config.proxy_config import secrets_of
 from mesh_proxy.routing.matchers import string_test
+from mesh_proxy.tls import openssl
 from mesh_proxy.tls.peer import NOBODY, Peer, dns_name_fits
+from mesh_proxy.tls.sessions import Sessions
 
 _VERSIONS: Final = {
     "": None,
@@ -39,6 +42,7 @@ _VERSIONS: Final = {
 }
 _HEX_DIGITS: Final = 64
 _LONGEST_NAME: Final = 255
+_MOST_PEERS: Final = 256
 NOT_SUPPLIED: Final = "TLS_error:_Secret_is_not_supplied_by_SDS"
 
 
@@ -53,7 +57,8 @@ class Tls:
     """
 
     __slots__ = (
-        "_by_host", "_checks_own", "_context", "_fingerprints", "_names", "_server", "_vouched", "own", "sni", "waiting",
+        "_by_host", "_checks_own", "_context", "_fingerprints", "_names", "_peers", "_server", "_vouched", "own", "sessions",
+        "sni", "waiting",
     )  # fmt: skip
 
     def __init__(self, config: DownstreamTls | UpstreamTls, secrets: Mapping[str, Secret]) -> None:
@@ -69,6 +74,12 @@ class Tls:
         self._context: ssl.SSLContext | None = None
         self.own: Peer | None = None
         """Who we are to the other end; ``None``: we show no certificate."""
+        self._peers: dict[bytes, Peer] = {}
+        """Those who were here already, by their certificates."""
+        self.sessions: Sessions | None = None
+        """What connections to hosts take up again, where they may."""
+        if isinstance(config, UpstreamTls) and config.max_session_keys:
+            self.sessions = Sessions()
         if self.waiting:
             return
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if self._server else ssl.PROTOCOL_TLS_CLIENT)
@@ -111,21 +122,30 @@ class Tls:
         own; empty: none."""
         return wanted or (host if self._by_host else "") or self.sni
 
-    def wrap(self, sock: Any, name: str) -> ssl.SSLSocket | None:
-        """The TLS side of a connected, non-blocking socket, which it takes over and which asks for ``name``; ``None`` while a
-        secret is missing."""
+    def wrap(self, sock: socket.socket, name: str, session: Any = None) -> Any:
+        """OpenSSL's side of a connected, non-blocking socket, on whose descriptor it works and which asks for ``name``, where
+        ``session`` is taken up; ``None`` while a secret is missing.
+
+        The one private thing of the standard library that a worker rests on: its own public ``SSLSocket`` around this costs a
+        connection as much as the rest of what Python does for it.
+        """
         context = self._context
         if context is None:
             return None
-        asked = name or None
-        return context.wrap_socket(sock, server_side=self._server, do_handshake_on_connect=False, server_hostname=asked)
+        return context._wrap_socket(sock, self._server, name or None, session=session)  # type: ignore[attr-defined]
 
-    def peer(self, wrapped: ssl.SSLSocket) -> Peer:
+    def peer(self, secured: Any) -> Peer:
         """Who the other end is, after the handshake."""
-        certificate = wrapped.getpeercert(binary_form=True)
+        certificate: bytes | None = secured.getpeercert(True)
         if not certificate:
             return NOBODY
-        return Peer(certificate, wrapped.getpeercert() or _described(certificate))
+        found = self._peers.get(certificate)
+        if found is None:
+            found = Peer(certificate, secured.getpeercert() or _described(certificate))
+            if len(self._peers) >= _MOST_PEERS:
+                self._peers.clear()
+            self._peers[certificate] = found
+        return found
 
     def refusal(self, peer: Peer, name: str = "", subject: str = "") -> str:
         """Why the other end is not the right one, in Envoy's words; empty: it has one of the names, and is one of the
@@ -236,6 +256,7 @@ def _bound(context: ssl.SSLContext, parameters: TlsParameters) -> None:
             raise TlsError(f"cipher_suites: {ciphers} is not known") from None
     if parameters.ecdh_curves and hasattr(context, "set_groups"):
         context.set_groups(":".join(parameters.ecdh_curves))
+    openssl.prefer(context)
     context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE | ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
 
 

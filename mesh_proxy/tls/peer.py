@@ -1,5 +1,6 @@
 """Who the other end of a connection has proven to be, from its certificate."""
 
+import ssl
 from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, Final
@@ -9,10 +10,11 @@ class Peer:
     """The other end of a connection. Without a certificate everything is empty.
 
     ``principals`` are all names of the certificate by which rules may know it: URIs, then DNS names, then the subject
-    (Envoy 1.40, measured); one empty name where there is none, or no certificate.
+    (Envoy 1.40, measured); one empty name where there is none, or no certificate. ``expires`` is when the certificate does,
+    in seconds of wall time (0: it is not known).
     """
 
-    __slots__ = ("addresses", "certificate", "dns", "principals", "subject", "uris")
+    __slots__ = ("addresses", "certificate", "dns", "expires", "principals", "subject", "uris")
 
     def __init__(self, certificate: bytes, described: Mapping[str, Any]) -> None:
         names = described.get("subjectAltName", ())
@@ -24,6 +26,8 @@ class Peer:
         self.subject = _subject(described.get("subject", ()))
         found = (*self.uris, *self.dns, *((self.subject,) if self.subject else ()))
         self.principals: tuple[bytes, ...] = found or (b"",)
+        until = described.get("notAfter")
+        self.expires: float = 0.0 if until is None else float(ssl.cert_time_to_seconds(until))
 
     @property
     def names(self) -> tuple[bytes, ...]:

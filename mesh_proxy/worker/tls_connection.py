@@ -1,14 +1,13 @@
 """A connection with TLS on it: the same to its owner as one without.
 
-Hot path. OpenSSL works on the descriptor itself: a layer of memory between costs a third (performance.md). For that the one
-private thing of the standard library is used that the proxy uses, ``SSLSocket._sslobj``; where it is not there, the socket's
-own methods do the same.
+Hot path. OpenSSL works on the descriptor itself: a layer of memory between costs a third (performance.md).
 """
 
 import contextlib
 import os
 import socket
 import ssl
+import time
 from typing import Any, Final
 
 from mesh_proxy.telemetry.facts import Secured
@@ -30,7 +29,7 @@ class TlsConnection(Connection):
     It stands, as its owner is told then, when the handshake is over and the other end is accepted.
     """
 
-    __slots__ = ("_chunk", "_header", "_name", "_secured", "_subject", "_tls", "peer")
+    __slots__ = ("_chunk", "_header", "_name", "_place", "_secured", "_subject", "_tls", "_unkept", "peer")
 
     def __init__(
         self,
@@ -42,14 +41,18 @@ class TlsConnection(Connection):
         name: str = "",
         subject: str = "",
         header: bytes = b"",
+        place: str = "",
     ) -> None:
         """``name`` is asked for, the certificate must be for ``subject``, and ``header`` is sent before TLS begins; empty:
-        none."""
+        none. ``place`` is where sessions can be taken up again; empty: nowhere."""
         super().__init__(loop, sock, owner, connecting)
         self._tls = tls
         self._name = name
         self._subject = subject
         self._header = header
+        self._place = f"{place} {name}" if place and tls.sessions is not None else ""
+        self._unkept: bool = False
+        """Whether its session is wanted, which the first data come with (TLS 1.3)."""
         self._secured: Any = None
         self._chunk: bytes | memoryview = b""
         """What OpenSSL is writing: it must be given the same again until it has taken it."""
@@ -64,12 +67,13 @@ class TlsConnection(Connection):
 
     def secured(self) -> Secured | None:
         """What was agreed on; ``None`` before it stands."""
-        sock = self.sock
-        if not isinstance(sock, ssl.SSLSocket):
+        secured = self._secured
+        if secured is None:
             return None
-        version, cipher, session = sock.version() or "", sock.cipher(), sock.session
+        version, cipher = secured.version() or "", secured.cipher()
         # From TLS 1.3 on sessions have no ids, but those that OpenSSL makes up.
-        known = "" if session is None or version == "TLSv1.3" else session.id.hex()
+        session = None if version == "TLSv1.3" else secured.session
+        known = "" if session is None else session.id.hex()
         return Secured(version, "" if cipher is None else cipher[0], known, self._tls.own)
 
     def _finish_connecting(self) -> None:
@@ -97,12 +101,12 @@ class TlsConnection(Connection):
             return False
         if self._header and not self._announce():
             return False
-        wrapped = self._tls.wrap(self.sock, self._name)
-        if wrapped is None:
+        sessions = self._tls.sessions
+        known = None if sessions is None or not self._place else sessions.of(self._place, time.time())
+        self._secured = self._tls.wrap(self.sock, self._name, known)
+        if self._secured is None:
             self._break_off(NOT_SUPPLIED)
             return False
-        self.sock = wrapped
-        self._secured = getattr(wrapped, "_sslobj", None) or wrapped
         return True
 
     def _announce(self) -> bool:
@@ -123,17 +127,24 @@ class TlsConnection(Connection):
             self._loop.modify(self.descriptor, events)
 
     def _established(self) -> None:
-        assert isinstance(self.sock, ssl.SSLSocket)  # noqa: S101 (begun)
-        self.peer = self._tls.peer(self.sock)
+        self.peer = self._tls.peer(self._secured)
         why = self._tls.refusal(self.peer, self._name, self._subject)
         if why:
             self._break_off(f"TLS_error:_{why}")
             return
+        sessions = self._tls.sessions
+        if self._place and sessions is not None:
+            self._unkept = sessions.wanted(self._place, time.time(), self._secured.session_reused)
         self._connecting = False
         self._watch()
         if self._out:
             self._loop.flush_after(self)
         self.owner.on_connected(self)
+
+    def _keep_session(self) -> None:
+        self._unkept = False
+        if self._tls.sessions is not None:
+            self._tls.sessions.keep(self._place, self._secured.session, time.time(), self.peer.expires)
 
     def _fail(self, error: OSError) -> None:
         """The handshake, or OpenSSL later."""
@@ -159,6 +170,8 @@ class TlsConnection(Connection):
             except OSError as error:
                 self._fail(error)
                 return
+            if self._unkept:
+                self._keep_session()
             if not data:
                 self.pause()  # level-triggered: the end of the stream would be told for ever
             self.owner.on_data(self, data)
@@ -215,9 +228,7 @@ class TlsConnection(Connection):
 
     def _say_end(self) -> None:
         with contextlib.suppress(OSError, ValueError):  # the other end need not say it as well
-            if isinstance(self._secured, ssl.SSLSocket):
-                self._secured.unwrap()
-            elif self._secured is not None:
+            if self._secured is not None:
                 self._secured.shutdown()
 
     def close(self) -> None:

@@ -177,6 +177,7 @@ UPSTREAM_TLS = st.builds(
     sni=st.just("") | NAMES,
     auto_host_sni=st.booleans(),
     auto_sni_san_validation=st.booleans(),
+    max_session_keys=st.sampled_from([0, 1, 4]),
 )
 _PLAIN_SOCKETS = UPSTREAM_TLS | st.just(c.RawBuffer())
 UPSTREAM_SOCKETS = _PLAIN_SOCKETS | st.builds(

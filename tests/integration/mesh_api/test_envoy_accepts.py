@@ -623,6 +623,7 @@ CLUSTERS = (
             ),
             auto_host_sni=True,
             auto_sni_san_validation=True,
+            max_session_keys=0,
         ),
     ),
     c.Cluster(

@@ -79,7 +79,7 @@ class Standings:
             for listener, mutual_to_host in chain_of(topology):
                 to, port = port, free_port()
                 log = bench.folder / f"{form_}-{port}.log"
-                bootstrap = bootstrap_of(topology, listener, mutual_to_host, port, to, log, form_ == ENVOY)
+                bootstrap = bootstrap_of(topology, listener, mutual_to_host, port, to, log)
                 process = stack.enter_context(bench.proxy(form_, bootstrap, cores))
                 process.until_open(port)
                 self.counted[form_].append(process)
@@ -96,7 +96,7 @@ def chain_of(topology: str) -> list[tuple[bool, bool]]:
 
 
 def bootstrap_of(
-    topology: str, mutual: bool, mutual_to_host: bool, port: int, to: int, log: Path, envoy: bool
+    topology: str, mutual: bool, mutual_to_host: bool, port: int, to: int, log: Path
 ) -> dict[str, object]:
     http2 = topology == "grpc"
     listener = (
@@ -104,7 +104,7 @@ def bootstrap_of(
     )
     one = topology == "mtls_handshake"
     clusters = [form.cluster(name, to, http2=http2, mutual=mutual_to_host, one_request=one) for name in ("v1", "v2")]
-    if one and mutual_to_host and envoy:
+    if one and mutual_to_host:
         clusters = [form.without_sessions(cluster) for cluster in clusters]
     return form.bootstrap(listener, clusters, form.secrets(log.parent) if topology.startswith("mtls") else [])
 

@@ -118,7 +118,7 @@ def cluster(
 
 
 def without_sessions(cluster_: dict[str, Any]) -> dict[str, Any]:
-    """For Envoy, which would resume TLS sessions with a host; our proxy keeps none and has no such field."""
+    """Every TLS session with a host is a new one."""
     context = {**cluster_["transport_socket"]["typed_config"], "max_session_keys": 0}
     return {**cluster_, "transport_socket": {**cluster_["transport_socket"], "typed_config": context}}
 

@@ -5,6 +5,7 @@ import hashlib
 import socket
 import ssl
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -275,6 +276,53 @@ def test_connections_with_tls_are_kept_and_closed_when_the_way_changes(proxy: Pr
         assert client.reply().status == 200
         proxy.run(over(UpstreamTls(CommonTls((OURS,), named(STORE))), server.port), *SECRETS)
         assert peer.ended()
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize(
+    ("changes", "resumed"),
+    [({}, [False, True, True]), ({"max_session_keys": 0}, [False, False, False])],
+    ids=["kept", "not kept"],
+)
+def test_the_next_connection_takes_the_session_up_again(
+    proxy: Proxy, servers: Servers, version: ssl.TLSVersion, changes: dict[str, Any], resumed: list[bool]
+) -> None:
+    context = AUTHORITY.server(AUTHORITY.certificate(STORE), mutual=True)
+    context.maximum_version = version
+    found: list[tuple[bool | None, bool]] = []
+
+    def serve(wire: Wire, _number: int) -> None:
+        sock = context.wrap_socket(wire.sock, server_side=True)
+        with Wire(sock) as secured:
+            assert secured.head()
+            secured.send(answer(extra="connection: close\r\n"))
+            found.append((sock.session_reused, bool(sock.getpeercert())))
+
+    tls = replace(CLIENT, common=CommonTls((OURS,), named(STORE)), **changes)
+    proxy.run(over(tls, servers.script(serve).port), *SECRETS)
+    with proxy.client() as client:
+        for _ in resumed:
+            assert client.get().status == 200
+    assert found == [(again, True) for again in resumed]
+
+
+def test_a_session_is_not_taken_up_by_another_identity(proxy: Proxy, servers: Servers) -> None:
+    context = AUTHORITY.server(AUTHORITY.certificate(STORE), mutual=True)
+    found: list[bool | None] = []
+
+    def serve(wire: Wire, _number: int) -> None:
+        sock = context.wrap_socket(wire.sock, server_side=True)
+        with Wire(sock) as secured:
+            assert secured.head()
+            secured.send(answer(extra="connection: close\r\n"))
+            found.append(sock.session_reused)
+
+    config = over(CLIENT, servers.script(serve).port)
+    for certificate in (CERTIFICATE, AUTHORITY.certificate("spiffe://cluster.local/ns/default/sa/other")):
+        proxy.run(config, certificate, AUTHORITY.roots())
+        with proxy.client() as client:
+            assert [client.get().status for _ in range(2)] == [200, 200]
+    assert found == [False, True, False, True]
 
 
 @pytest.mark.parametrize(
