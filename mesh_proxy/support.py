@@ -18,7 +18,6 @@ from mesh_api.config import (
     Cluster,
     DatadogTracer,
     Endpoint,
-    ExtAuthzFilter,
     FilterChain,
     ForwardProxyFilter,
     GrpcAccessLog,
@@ -48,7 +47,6 @@ from mesh_api.config import (
 
 REFUSED_PARTS: Final[dict[type, str]] = {
     DatadogTracer: "a tracer of Datadog",
-    ExtAuthzFilter: "the HTTP filter envoy.filters.http.ext_authz",
     ForwardProxyFilter: "the HTTP filter envoy.filters.http.dynamic_forward_proxy",
     GrpcAccessLog: "an access log to a service",
     NetworkExtAuthz: "the filter envoy.filters.network.ext_authz",

@@ -181,6 +181,9 @@ class MetadataMatch:
 
 
 JWT_AUTHN: Final = "envoy.filters.http.jwt_authn"
+RBAC_OF_REQUESTS: Final = "envoy.filters.http.rbac"
+RBAC_OF_CONNECTIONS: Final = "envoy.filters.network.rbac"
+EXT_AUTHZ: Final = "envoy.filters.http.ext_authz"
 """The filter whose metadata hold the claims of the request's token."""
 
 JWT_PAYLOAD: Final = "payload"

@@ -12,6 +12,9 @@ from mesh_proxy.routing.metadata import NOTHING
 NO_HEAD: Final = Head()
 """Of a connection that carries bytes: no field, no method, no path."""
 
+NO_BODY: Final[list[bytes]] = []
+"""Of what has none, or none that anybody looks at; never to be changed."""
+
 NO_BUCKETS: Final[dict[object, TokenBucket]] = {}
 """Of who has no connection; never to be changed."""
 
@@ -30,7 +33,10 @@ class Access:
     the claims of a token are ``{"envoy.filters.http.jwt_authn": {"payload": {"iss": ...}}}``.
     """
 
-    __slots__ = ("buckets", "destination", "head", "metadata", "peer", "principals", "remote", "server_name")
+    __slots__ = (
+        "body", "buckets", "destination", "head", "identity", "local", "metadata", "own_principal", "peer", "principals",
+        "protocol", "received", "remote", "server_name", "started",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -52,6 +58,15 @@ class Access:
         self.metadata = metadata
         self.buckets: dict[object, TokenBucket] = NO_BUCKETS
         """Those of the connection, by the limit that they are of."""
+        # What is known to those filters alone that tell others of a request: of its body what has come, its number of bytes,
+        # its protocol and wall time, where it came to (``ADDRESS:PORT``) and who we are there.
+        self.body: list[bytes] = NO_BODY
+        self.received: int = 0
+        self.protocol: bytes = b""
+        self.started: float = 0.0
+        self.local: bytes = b""
+        self.identity: bytes = b""
+        self.own_principal: bytes = b""
 
 
 def peer_ip(access: Access) -> Address | None:

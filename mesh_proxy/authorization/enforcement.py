@@ -3,21 +3,25 @@
 from typing import Final
 
 from mesh_api.config import NetworkRbac, Rbac, RbacFilter
+from mesh_api.config.authorization import RBAC_OF_CONNECTIONS, RBAC_OF_REQUESTS
 from mesh_proxy.authorization.access import Access
-from mesh_proxy.authorization.engine import Engine, compile_rules
+from mesh_proxy.authorization.engine import Engine, Outcome, compile_rules
 from mesh_proxy.telemetry.stats import Counters
 
 _SPACES: Final = str.maketrans(dict.fromkeys(" \t\n\v\f\r", "_"))
 
 
 class Enforcer:
-    """The rules of one filter, and its shadow rules, which are only counted.
+    """The rules of one filter, and its shadow rules, which are only counted and told to filters behind and to logs.
 
     ``stats`` counts under ``prefix`` (``rbac.``): ``allowed``, ``denied``, and with the shadow's prefix ``shadow_allowed``
     and ``shadow_denied``. Raises :class:`~mesh_proxy.routing.matchers.MatcherError` for rules that cannot be run.
     """
 
-    __slots__ = ("_allowed", "_denied", "_engine", "_shadow", "_shadow_allowed", "_shadow_denied", "_stats")
+    __slots__ = (
+        "_allowed", "_denied", "_engine", "_namespace", "_shadow", "_shadow_allowed", "_shadow_denied", "_shadow_policy",
+        "_shadow_result", "_stats",
+    )  # fmt: skip
 
     def __init__(self, config: RbacFilter | NetworkRbac, stats: Counters, prefix: str = "") -> None:
         self._engine = _compile(config.rules)
@@ -25,14 +29,16 @@ class Enforcer:
         self._stats = stats
         own = _joined(prefix, config.rules_stat_prefix if isinstance(config, RbacFilter) else "")
         shadow = _joined(prefix, config.shadow_rules_stat_prefix)
+        self._namespace = RBAC_OF_REQUESTS if isinstance(config, RbacFilter) else RBAC_OF_CONNECTIONS
+        self._shadow_policy = f"{config.shadow_rules_stat_prefix}shadow_effective_policy_id"
+        self._shadow_result = f"{config.shadow_rules_stat_prefix}shadow_engine_result"
         self._allowed, self._denied = f"{own}allowed", f"{own}denied"
         self._shadow_allowed, self._shadow_denied = f"{shadow}shadow_allowed", f"{shadow}shadow_denied"
 
     def refusal(self, access: Access) -> str:
         """Why the access is refused, as the access log says it; empty: it is not."""
         if self._shadow is not None:
-            allowed = self._shadow(access).allowed
-            self._stats.add(self._shadow_allowed if allowed else self._shadow_denied)
+            self._tell(self._shadow(access), access)
         if self._engine is None:
             return ""
         outcome = self._engine(access)
@@ -41,6 +47,16 @@ class Enforcer:
             return ""
         self._stats.add(self._denied)
         return f"rbac_access_denied_matched_policy[{outcome.policy.translate(_SPACES) or 'none'}]"
+
+    def _tell(self, outcome: Outcome, access: Access) -> None:
+        """What the shadow rules would have done (Envoy's dynamic metadata)."""
+        self._stats.add(self._shadow_allowed if outcome.allowed else self._shadow_denied)
+        before = access.metadata.get(self._namespace)
+        told: dict[str, object] = dict(before) if isinstance(before, dict) else {}
+        if outcome.policy:
+            told[self._shadow_policy] = outcome.policy
+        told[self._shadow_result] = "allowed" if outcome.allowed else "denied"
+        access.metadata = {**access.metadata, self._namespace: told}
 
 
 def _joined(prefix: str, more: str) -> str:

@@ -11,6 +11,7 @@ from mesh_api.config import (
     BufferFilter,
     CompressorFilter,
     CorsFilter,
+    ExtAuthzFilter,
     FaultFilter,
     GrpcStatsFilter,
     GrpcWebFilter,
@@ -21,10 +22,24 @@ from mesh_api.config import (
     RouterFilter,
     ServiceMetrics,
 )
-from mesh_proxy.filters.base import Again, Answer, Delay, Filter, Verdict, Whole
+from mesh_proxy.filters.base import (
+    Again,
+    Answer,
+    AnswerEdit,
+    Ask,
+    Delay,
+    Filter,
+    Passed,
+    Question,
+    Told,
+    Verdict,
+    Whole,
+    edited,
+)
 from mesh_proxy.filters.buffer import Buffer
 from mesh_proxy.filters.compressor import Compressor
 from mesh_proxy.filters.cors import Cors
+from mesh_proxy.filters.ext_authz import ExtAuthz
 from mesh_proxy.filters.fault import Fault
 from mesh_proxy.filters.grpc_web import GrpcWeb
 from mesh_proxy.filters.jwt_authn import JwtAuthn
@@ -32,7 +47,23 @@ from mesh_proxy.filters.rate_limit import RateLimiter
 from mesh_proxy.filters.rbac import RbacGate
 from mesh_proxy.telemetry.stats import Counters
 
-__all__ = ["FILTERS", "Again", "Answer", "Delay", "Filter", "FilterError", "Verdict", "Whole", "compile_filters"]
+__all__ = [
+    "FILTERS",
+    "Again",
+    "Answer",
+    "AnswerEdit",
+    "Ask",
+    "Delay",
+    "Filter",
+    "FilterError",
+    "Passed",
+    "Question",
+    "Told",
+    "Verdict",
+    "Whole",
+    "compile_filters",
+    "edited",
+]
 
 
 class FilterError(ValueError):
@@ -43,6 +74,7 @@ FILTERS: dict[type, Callable[[Any, Counters], Filter]] = {
     BufferFilter: Buffer,
     CompressorFilter: Compressor,
     CorsFilter: Cors,
+    ExtAuthzFilter: ExtAuthz,
     FaultFilter: Fault,
     GrpcWebFilter: GrpcWeb,
     JwtAuthnFilter: JwtAuthn,
@@ -59,11 +91,13 @@ def compile_filters(configs: tuple[HttpFilter, ...], stats: Counters) -> tuple[F
     """The filters before the router. Raises :class:`FilterError`: the router must be there, and be the last."""
     if not configs or not isinstance(configs[-1], RouterFilter):
         raise FilterError("the last HTTP filter must be the router")
-    made = []
+    made: list[Filter] = []
     for config in configs[:-1]:
         if isinstance(config, PASSED_OVER):
             continue
         if type(config) not in FILTERS:
             raise FilterError(f"the HTTP filter {type(config).__name__} is not supported before the router")
-        made.append(FILTERS[type(config)](config, stats))
+        made_of = FILTERS[type(config)](config, stats)
+        first = made_of.before()
+        made += [made_of] if first is None else [first, made_of]
     return tuple(made)

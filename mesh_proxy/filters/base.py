@@ -11,10 +11,12 @@ from mesh_proxy.routing.table import CompiledRoute
 
 
 class Answer(NamedTuple):
-    """The filter answers by itself, with further fields."""
+    """The filter answers by itself, with further fields. ``charged``: it counts as an answer of the cluster that the request
+    would have gone to."""
 
     reply: LocalReply
     fields: tuple[tuple[bytes, bytes], ...] = ()
+    charged: bool = False
 
 
 class Delay(NamedTuple):
@@ -35,13 +37,80 @@ AGAIN: Final = Again()
 
 
 class Whole(NamedTuple):
-    """The request goes on when all of it has come: up to ``most`` bytes of a body, beyond which ``then`` answers it."""
+    """The request goes on when all of it has come: up to ``most`` bytes of a body, beyond which ``then`` answers it, or it
+    goes on with what there is (``None``). ``tells_length``: the host is told how long it is, whatever the client has said."""
 
     most: int
-    then: Answer
+    then: Answer | None
+    tells_length: bool = True
 
 
-Verdict = Answer | Delay | Again | Whole | None
+class Question(NamedTuple):
+    """A request of the proxy's own to ``cluster``, which has ``timeout`` seconds for its answer (0: as long as it takes).
+    ``signed``: it tells whose it is."""
+
+    cluster: str
+    method: bytes
+    target: bytes
+    authority: bytes
+    fields: list[Field]
+    body: bytes
+    timeout: float
+    signed: bool = False
+
+
+class Told(NamedTuple):
+    """The answer to a question, which took so long."""
+
+    status: int
+    fields: list[Field]
+    body: bytes
+    trailers: list[Field]
+    milliseconds: int = 0
+
+
+class Ask(NamedTuple):
+    """The request waits for the answer to a question, which the filter is told (:meth:`Filter.on_told`)."""
+
+    question: Question
+
+
+class AnswerEdit(NamedTuple):
+    """A field for the answer, and how it gets there: one of Envoy's ``HeaderAppendAction``."""
+
+    field: Field
+    action: int = 0
+
+
+APPEND: Final = 0
+ADD_IF_ABSENT: Final = 1
+OVERWRITE_OR_ADD: Final = 2
+OVERWRITE_IF_EXISTS: Final = 3
+
+
+def edited(fields: list[Field], edits: list[AnswerEdit]) -> list[Field]:
+    """The fields of an answer after edits."""
+    for field, action in edits:
+        name = field[1]
+        if action != APPEND:
+            there = any(known[1] == name for known in fields)
+            if there and action == ADD_IF_ABSENT:
+                continue
+            if not there and action == OVERWRITE_IF_EXISTS:
+                continue
+            if there:
+                fields = [known for known in fields if known[1] != name]
+        fields.append(field)
+    return fields
+
+
+class Passed(NamedTuple):
+    """The request goes on, and whatever the answer to it will be is edited."""
+
+    edits: list[AnswerEdit]
+
+
+Verdict = Answer | Delay | Again | Whole | Ask | Passed | None
 """``None``: go on."""
 
 
@@ -50,16 +119,27 @@ class Filter:
 
     changes: bool = False
     """Whether it may change bodies."""
+    asks: bool = False
+    """Whether it tells others of the request, and so wants to know all of it."""
 
     def concerns(self, route: CompiledRoute | None) -> bool:
         """Whether it has anything to do with requests of that route (``None``: that no route takes); it is not asked
         otherwise."""
         raise NotImplementedError
 
+    def before(self) -> "Filter | None":
+        """Another filter that is to be asked before it; ``None``: there is none."""
+        return None
+
     def on_request(
         self, head: Head, route: CompiledRoute | None, random: Callable[[], float], access: Access
     ) -> Verdict:
         """Look at a request, and at who asks."""
+        raise NotImplementedError
+
+    def on_told(self, told: Told | None, head: Head, route: CompiledRoute | None, access: Access) -> Verdict:
+        """The answer to the filter's question about the request with that head, which it may change; ``None``: there is
+        none. It does not ask again."""
         raise NotImplementedError
 
     def on_response(self, head: Head, route: CompiledRoute, fields: list[Field]) -> list[Field]:

@@ -2,6 +2,7 @@
 
 from mesh_api.config.routes import InternalRedirects
 from mesh_proxy.errors import LocalReply
+from mesh_proxy.filters import Told
 from mesh_proxy.protocol.http1 import Field, Head
 from mesh_proxy.snapshot import Snapshot
 from mesh_proxy.telemetry.record import Record
@@ -57,6 +58,10 @@ class Request(Waiter):
 
     def reply(self, reply: LocalReply, fields: list[Field] | None = None) -> None:
         """No host answers: this is the answer."""
+        raise NotImplementedError
+
+    def on_told(self, told: Told | None) -> None:
+        """The answer to the question that a filter has asked before the request may go on; ``None``: there is none."""
         raise NotImplementedError
 
     def on_late(self, reply: LocalReply, counted: str) -> None:

@@ -1,0 +1,93 @@
+"""Asking about requests by HTTP: 200 lets them go on (Envoy's ``RawHttpClientImpl``). Pure."""
+
+from collections.abc import Callable
+from typing import Final
+
+from mesh_api.config import AuthorizationServer, StringMatch
+from mesh_proxy.filters.base import AnswerEdit, Question, Told
+from mesh_proxy.filters.decisions import Decision
+from mesh_proxy.protocol.http1 import Field, Head, field_of
+from mesh_proxy.routing.matchers import string_test
+
+OK: Final = 200
+_FAILURES: Final = 500
+_REMOVE: Final = b"x-envoy-auth-headers-to-remove"
+PARTIAL: Final = b"x-envoy-auth-partial-body"
+_ALWAYS_ASKED: Final = frozenset({b"authorization"})
+_ALWAYS_ANSWERED: Final = frozenset({b"www-authenticate", b"proxy-authenticate", b"location"})
+"""What clients get of a refusal whatever the configuration says."""
+_NEVER_ANSWERED: Final = frozenset({b"content-length", b"transfer-encoding", b"connection", b"date", b"server"})
+"""What is a matter of the connection."""
+Test = Callable[[bytes], bool]
+
+
+def names(patterns: tuple[StringMatch, ...]) -> Test | None:
+    """Whether a name (lower case) is one of those; ``None``: there are no patterns."""
+    tests = tuple(string_test(pattern) for pattern in patterns)
+    if not tests:
+        return None
+    return lambda name: any(test(name) for test in tests)
+
+
+def joined(fields: list[Field]) -> list[Field]:
+    """Fields with one of each name."""
+    known: dict[bytes, Field] = {}
+    for field in fields:
+        before = known.get(field[1])
+        known[field[1]] = field if before is None else field_of(field[1], before[2] + b"," + field[2])
+    return list(known.values())
+
+
+class HttpAsking:
+    """A server of HTTP."""
+
+    def __init__(self, server: AuthorizationServer, allowed: tuple[StringMatch, ...]) -> None:
+        self._server = server
+        self._prefix = server.path_prefix.encode()
+        self._allowed = names(allowed)
+        self._added = [field_of(name.lower().encode(), value.encode()) for name, value in server.headers_to_add]
+        self._upstream = names(server.upstream_headers)
+        self._client = names(server.client_headers)
+        self._success = names(server.client_headers_on_success)
+
+    def question(self, head: Head, body: bytes, partial: bool | None) -> Question:
+        """What is asked about a request; ``partial``: whether ``body`` is a part of it (``None``: it is not shown)."""
+        allowed, added = self._allowed, {field[1] for field in self._added}
+        fields = [field_of(b"content-length", b"%d" % len(body))]
+        found = [
+            field
+            for field in head.fields
+            if field[1] in _ALWAYS_ASKED
+            or (allowed is not None and allowed(field[1]) and field[1] != b"content-length")
+        ]
+        fields += [field_of(name, value) for _, name, value, _ in joined(found) if name not in added]
+        if partial is not None:
+            fields.append(field_of(PARTIAL, b"true" if partial else b"false"))
+        fields += self._added
+        server = self._server
+        target = self._prefix + head.target
+        return Question(server.cluster, head.method, target, head.host, fields, body, server.timeout)
+
+    def decision(self, told: Told) -> Decision | None:
+        """What the answer means; ``None``: the server has failed."""
+        if told.status >= _FAILURES:
+            return None
+        made = Decision()
+        if told.status == OK:
+            upstream, success = self._upstream, self._success
+            for field in told.fields:
+                if upstream is not None and upstream(field[1]):
+                    made.set_fields.append(field_of(field[1], field[2]))
+                if success is not None and success(field[1]):
+                    made.answer.append(AnswerEdit(field_of(field[1], field[2])))
+                if field[1] == _REMOVE:
+                    made.removed += [name.strip().lower() for name in field[2].split(b",")]
+            return made
+        client = self._client
+        made.refusal = told.status, told.body
+        made.answer = [
+            AnswerEdit(field_of(field[1], field[2]))
+            for field in told.fields
+            if field[1] not in _NEVER_ANSWERED and (client is None or client(field[1]) or field[1] in _ALWAYS_ANSWERED)
+        ]
+        return made
