@@ -1,4 +1,4 @@
-"""What of an AuthorizationPolicy cannot be enforced yet: this mesh asks nobody.
+"""What of an AuthorizationPolicy cannot be enforced.
 
 Passing such a condition over would open a door, or shut one for everybody.
 """
@@ -16,8 +16,6 @@ _ATTRIBUTES = {
 def unenforceable(policy: AuthorizationPolicy) -> Iterator[tuple[str, str]]:
     """Field and why, for everything that cannot be enforced."""
     spec = policy.spec
-    if spec.action == "CUSTOM":
-        yield "spec.action", "CUSTOM needs a server to ask, not supported yet; use ALLOW or DENY"
     targets = {} if spec.target_ref is None else {"spec.targetRef": spec.target_ref}
     targets |= {f"spec.targetRefs[{place}]": target for place, target in enumerate(spec.target_refs or ())}
     for field, target in targets.items():

@@ -22,6 +22,7 @@ from mesh_api.config import (
     Listener,
     ListenerFilter,
     ListenerFilterExemption,
+    NetworkExtAuthz,
     NetworkRbac,
     PipeAddress,
     ProxyConfig,
@@ -37,6 +38,7 @@ from mesh_proxy.authorization.enforcement import Enforcer
 from mesh_proxy.chains import Arrival, ChainError, Chains, Fit
 from mesh_proxy.cluster import ClusterError, ClusterRuntime, check
 from mesh_proxy.filters import Filter, FilterError, compile_filters
+from mesh_proxy.filters.ext_authz_connections import ConnectionAuthz
 from mesh_proxy.filters.rate_limit import RateLimiter
 from mesh_proxy.inside import Inside
 from mesh_proxy.limits import Limits
@@ -75,6 +77,8 @@ class _Guarded:
     """What decides, before anything is read, whether a connection may go on; and its TLS."""
 
     guards: tuple[Enforcer, ...] = ()
+    askings: tuple[ConnectionAuthz, ...] = ()
+    """Servers that decide; asked after the guards."""
     gates: tuple[Gate, ...] = ()
     """What counts connections; asked before the guards."""
     tls: Tls | None = None
@@ -348,12 +352,17 @@ class Builder:
 
     def _chain(self, chain: FilterChain) -> Chain:
         made = self._terminal(chain)
-        apart = ServiceMetrics, ConnectionRateLimit, ConnectionLimit
+        apart = ServiceMetrics, ConnectionRateLimit, ConnectionLimit, NetworkExtAuthz
         made.guards = tuple(self._enforcer(guard) for guard in chain.guards if not isinstance(guard, apart))
         made.gates = tuple(
             self._gate(chain, guard)
             for guard in chain.guards
             if isinstance(guard, ConnectionRateLimit | ConnectionLimit)
+        )
+        made.askings = tuple(
+            ConnectionAuthz(guard, self._counters(ConnectionAuthz.scope(guard)))
+            for guard in chain.guards
+            if isinstance(guard, NetworkExtAuthz)
         )
         made.tls = None if chain.tls is None else self._tls(chain.tls)
         made.name = chain.name.encode()

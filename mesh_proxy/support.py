@@ -13,6 +13,7 @@ from typing import Final
 
 from mesh_api.config import (
     AccessLog,
+    AuthorizationServer,
     BodyFormat,
     CertificateValidation,
     Cluster,
@@ -28,7 +29,6 @@ from mesh_api.config import (
     HttpService,
     Listener,
     Mirror,
-    NetworkExtAuthz,
     OpenTelemetryAccessLog,
     OpenTelemetryTracer,
     RemoteJwks,
@@ -49,7 +49,6 @@ REFUSED_PARTS: Final[dict[type, str]] = {
     DatadogTracer: "a tracer of Datadog",
     ForwardProxyFilter: "the HTTP filter envoy.filters.http.dynamic_forward_proxy",
     GrpcAccessLog: "an access log to a service",
-    NetworkExtAuthz: "the filter envoy.filters.network.ext_authz",
     SniForwardProxy: "the filter envoy.filters.network.sni_dynamic_forward_proxy",
     SkyWalkingTracer: "a tracer of SkyWalking",
 }
@@ -75,6 +74,7 @@ PASSED_OVER: Final[dict[tuple[type, str], str]] = {
     (OpenTelemetryAccessLog, "filter_state_objects"): "no filter leaves such objects",
     **{(OpenTelemetryAccessLog, name): _SENT for name in ("authority", "builtin_labels", "log_name")},
     (HttpConnectionManager, "preserve_header_case"): _CASE,
+    (AuthorizationServer, "uri"): "the cluster says where the server is, and the request what its path is",
     (Cluster, "allow_insecure_options"): "see dns_cache",
     (Cluster, "dns_max_queries"): "every query has a socket of its own, and so a port of its own",
     (Cluster, "services"): "is for people and statistics",

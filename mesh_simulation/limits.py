@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from mesh_control import validate_authorization, validate_gateway_api, validate_networking
+from mesh_control import validate_gateway_api, validate_networking
 from mesh_policy import AuthorizationPolicy, Gateway, Policy, RequestAuthentication, Sidecar
 from mesh_simulation.mesh import Mesh
 from mesh_simulation.parties import Party
@@ -66,9 +66,9 @@ def _concerns(policy: Policy, party: Party) -> bool:
 def _parts(policy: Policy) -> Iterator[tuple[str, str]]:
     """Fields that the control plane refuses, and why, except those that do not matter here."""
     if isinstance(policy, AuthorizationPolicy):
-        for field, why in validate_authorization.unenforceable(policy):
-            if field == "spec.action":
-                yield field, why
+        if policy.spec.action == "CUSTOM":
+            asked = policy.spec.provider.name if policy.spec.provider is not None else ""
+            yield "spec.action", f"CUSTOM asks the provider {asked}, and here nobody is asked"
         for place, rule in enumerate(policy.spec.rules or ()):
             for index, condition in enumerate(rule.when or ()):
                 if condition.key.startswith(UNKNOWN_ATTRIBUTES):

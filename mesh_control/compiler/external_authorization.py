@@ -88,7 +88,7 @@ def _asked(policies: Iterable[AuthorizationPolicy]) -> Asked:
 
 def _provider(scope: Scope, name: str, asked: Asked) -> ExtAuthzFilter | None:
     """Who is asked; ``None``: nobody can be. Of several that rule one workload it would not be known whom (Istio)."""
-    if scope.proxy.own or len(asked) > 1:
+    if len(asked) > 1:
         return None
     known = scope.world.mesh.providers.get(name)
     return None if known is None else _question(scope.world, known)

@@ -52,7 +52,13 @@ class RpcAsking:
 
     def question(self, head: Head, access: Access, body: bytes, partial: bool | None, as_bytes: bool) -> Question:
         """What is asked about a request; ``partial``: whether ``body`` is a part of it (``None``: it is not shown)."""
-        asked = self._check(head, access, body, partial, as_bytes)
+        return self._question(self._check(head, access, body, partial, as_bytes))
+
+    def question_of_connection(self, access: Access) -> Question:
+        """What is asked about a connection that carries bytes."""
+        return self._question(message(1, _ends(access) + message(11, b"")))
+
+    def _question(self, asked: bytes) -> Question:
         framed = b"\0" + len(asked).to_bytes(4, "big") + asked
         return Question(
             self._server.cluster, b"POST", _PATH, self._authority, self._fields, framed, self._timeout, signed=True
@@ -62,18 +68,10 @@ class RpcAsking:
         """``CheckRequest``."""
         seconds = int(access.started)
         nanos = int((access.started - seconds) * 1e9)
-        principal = access.principals[0] if access.principals else b""
         request = message(1, number(1, seconds) + number(2, nanos)) + message(
             2, self._http(head, access, body, partial, as_bytes)
         )
-        attributes = (
-            message(1, _peer(access.remote, principal))
-            + message(2, _peer(access.local, access.own_principal))
-            + message(4, request)
-            + message(11, b"")
-            + message(13, b"")
-        )
-        return message(1, attributes)
+        return message(1, _ends(access) + message(4, request) + message(11, b"") + message(13, b""))
 
     def _http(self, head: Head, access: Access, body: bytes, partial: bool | None, as_bytes: bool) -> bytes:
         """``AttributeContext.HttpRequest``."""
@@ -160,6 +158,12 @@ def _option(data: bytes) -> tuple[Field, int, int]:
     value = bytes_of(header, 2) or bytes_of(header, 3)
     append = number_of(read(bytes_of(found, 2)), 1) if 2 in found else _UNSAID
     return field_of(bytes_of(header, 1).lower(), value), append, number_of(found, 3)
+
+
+def _ends(access: Access) -> bytes:
+    """Where it comes from and where it came to."""
+    principal = access.principals[0] if access.principals else b""
+    return message(1, _peer(access.remote, principal)) + message(2, _peer(access.local, access.own_principal))
 
 
 def _peer(address: bytes, principal: bytes) -> bytes:

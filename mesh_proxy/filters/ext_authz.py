@@ -16,13 +16,15 @@ from mesh_proxy.filters.authorization_rpc import RpcAsking
 from mesh_proxy.filters.base import Answer, Ask, Filter, Passed, Told, Verdict, Whole
 from mesh_proxy.filters.buffer import TOO_LARGE
 from mesh_proxy.filters.decisions import Decision
-from mesh_proxy.protocol.http1 import CONNECTION, HOST, KINDS, LENGTH, PASS, Field, Head, field_of
+from mesh_proxy.filters.ext_authz_connections import DENIED, ERROR
+from mesh_proxy.protocol.http1 import CONNECTION, EXPECT, HOST, KINDS, LENGTH, PASS, Field, Head, field_of
 from mesh_proxy.routing.metadata import MetadataTest
 from mesh_proxy.routing.table import CompiledRoute
 from mesh_proxy.telemetry.stats import Counters
 
 _FLAG: Final = "UAEX"
 _FORBIDDEN: Final = 403
+_FRAMING: Final = (HOST, LENGTH, EXPECT)
 
 
 class ExtAuthz(Filter):
@@ -80,7 +82,7 @@ class ExtAuthz(Filter):
         if decision.refusal is not None:
             self._stats.add("ext_authz.denied")
             status, content = decision.refusal
-            reply = LocalReply(status, _FLAG, "ext_authz_denied", content)
+            reply = LocalReply(status, _FLAG, DENIED, content)
             return Answer(reply, tuple(decision.answer_pairs()), charged=True)
         self._stats.add("ext_authz.ok")
         _change(head, decision)
@@ -91,7 +93,7 @@ class ExtAuthz(Filter):
         if self._config.failure_mode_allow:
             self._stats.add("ext_authz.failure_mode_allowed")
             return None
-        return Answer(LocalReply(self._config.status_on_error or _FORBIDDEN, _FLAG, "ext_authz_error"))
+        return Answer(LocalReply(self._config.status_on_error or _FORBIDDEN, _FLAG, ERROR))
 
     def on_response(self, head: Head, route: CompiledRoute, fields: list[Field]) -> list[Field]:
         """Nothing: what the server wants to be told goes with its verdict."""
@@ -125,7 +127,7 @@ class _Gathering(Filter):
 def _may_change(name: bytes) -> bool:
     """Whether a server may decide about a field: never about those that frame the message, nor about whom it is for."""
     kind = KINDS.get(name, PASS)
-    return kind != LENGTH and kind != HOST and kind < CONNECTION and not name.startswith(b":")
+    return kind not in _FRAMING and kind < CONNECTION and not name.startswith(b":")
 
 
 def _change(head: Head, decision: Decision) -> None:

@@ -60,6 +60,12 @@ class ConnectionInfo(ConnectionFacts):
         made.buckets = self.buckets
         return made
 
+    def tell_all(self, access: Access) -> None:
+        """What only those ask for who tell others of a connection."""
+        own = None if self.secured is None else self.secured.local
+        access.local, access.identity = self.local_address, b"%d" % self.number
+        access.own_principal = own.uris[0] if own is not None and own.uris else b""
+
     def describe(self, record: Record) -> None:
         """What the access log tells of it."""
         record.downstream_remote, record.downstream_local = self.remote_address, self.local_address

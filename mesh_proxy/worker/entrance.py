@@ -4,6 +4,7 @@ import logging
 import socket
 from typing import Final
 
+from mesh_proxy.authorization import Access
 from mesh_proxy.chains import Arrival
 from mesh_proxy.protocol.proxy_protocol import Address
 from mesh_proxy.snapshot import Chain, HttpChain, ListenerRuntime, TcpChain
@@ -17,6 +18,7 @@ from mesh_proxy.worker.downstream.http1 import Http1Downstream
 from mesh_proxy.worker.downstream.http2 import Http2Downstream
 from mesh_proxy.worker.downstream.opening import Opening
 from mesh_proxy.worker.inspection import Inspection
+from mesh_proxy.worker.judging import Judging
 from mesh_proxy.worker.presence import Presence
 from mesh_proxy.worker.shed import Shed
 from mesh_proxy.worker.tcp import TcpSession
@@ -122,12 +124,39 @@ class Entrance(Owner):
         info = self._info
         if chain.gates and not self._passes(connection, chain):
             return
-        if chain.guards and (why := chain.refusal(info.access())):
-            connection.close()
-            record = self._record()
-            record.termination, record.kind = why, b"TcpConnectionEnd"
-            self._context.logs.write(chain.logs, record)
-        elif isinstance(chain, HttpChain):
+        if chain.guards or chain.askings:
+            access = info.access()
+            if why := chain.refusal(access):
+                self._refuse(connection, chain, why)
+                return
+            if chain.askings:
+                self._let_judge(connection, chain, access)
+                return
+        self._serve(connection, chain)
+
+    def _refuse(self, connection: Connection, chain: Chain, why: str, flag: str = "", details: str = "") -> None:
+        connection.close()
+        record = self._record()
+        record.termination, record.kind, record.details = why, b"TcpConnectionEnd", details
+        record.flag(flag)
+        self._context.logs.write(chain.logs, record)
+
+    def _let_judge(self, connection: Connection, chain: Chain, access: Access) -> None:
+        """Servers say whether it may come in."""
+        info = self._info
+        info.tell_all(access)
+
+        def then(why: str) -> None:
+            if why:
+                self._refuse(connection, chain, "", "UAEX", why)
+            else:
+                self._serve(connection, chain)
+
+        Judging(self._context, connection, chain.askings, access, then).ask()
+
+    def _serve(self, connection: Connection, chain: Chain) -> None:
+        info = self._info
+        if isinstance(chain, HttpChain):
             self._speak(connection, chain, info)
         else:
             session = TcpSession(self._context, connection, chain, info)

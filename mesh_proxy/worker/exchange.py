@@ -131,12 +131,10 @@ class Exchange(Answering):
 
     def _tell_all(self, access: Access) -> None:
         """What only those ask for who tell others of a request."""
-        record, info = self.record, self.client.info
+        record = self.record
+        self.client.info.tell_all(access)
         access.body, access.received = self.body.kept(), record.bytes_received
-        access.protocol, access.started, access.local = record.protocol, record.started, info.local_address
-        access.identity = b"%d" % info.number
-        own = None if info.secured is None else info.secured.local
-        access.own_principal = own.uris[0] if own is not None and own.uris else b""
+        access.protocol, access.started = record.protocol, record.started
 
     def _settle(
         self, item: Filter, verdict: Verdict, found: CompiledRoute | Answer, access: Access
@@ -162,7 +160,7 @@ class Exchange(Answering):
         return None
 
     def on_told(self, told: Told | None) -> None:
-        """See :class:`~mesh_proxy.worker.request.Request`."""
+        """See :class:`~mesh_proxy.worker.asking.Asker`."""
         found, self._found, self._inquiry = self._found, None, None
         if found is None or self._done:
             return

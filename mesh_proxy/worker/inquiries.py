@@ -9,9 +9,9 @@ from mesh_proxy.filters import Question, Told
 from mesh_proxy.protocol.http1 import Field, Head, field_of
 from mesh_proxy.resilience.retry import Failure
 from mesh_proxy.routing.table import timeout_field
+from mesh_proxy.worker.asking import Asker
 from mesh_proxy.worker.context import Context
 from mesh_proxy.worker.heads import service_time
-from mesh_proxy.worker.request import Request
 from mesh_proxy.worker.upstream.pool import acquire
 from mesh_proxy.worker.upstream.seam import Upstream, User
 from mesh_proxy.worker.upstream.sharing import lane_of
@@ -39,11 +39,11 @@ class Inquiry(User):
         "_upstream",
     )
 
-    def __init__(self, context: Context, question: Question, asker: Request) -> None:
+    def __init__(self, context: Context, question: Question, asker: Asker) -> None:
         super().__init__(_framed(question))
         self._context = context
         self._question = question
-        self._asker: Request | None = asker
+        self._asker: Asker | None = asker
         self._cluster: ClusterRuntime | None = None
         self._host: Host | None = None
         self._upstream: Upstream | None = None

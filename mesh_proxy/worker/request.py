@@ -2,16 +2,15 @@
 
 from mesh_api.config.routes import InternalRedirects
 from mesh_proxy.errors import LocalReply
-from mesh_proxy.filters import Told
 from mesh_proxy.protocol.http1 import Field, Head
 from mesh_proxy.snapshot import Snapshot
 from mesh_proxy.telemetry.record import Record
+from mesh_proxy.worker.asking import Asker
 from mesh_proxy.worker.downstream.client import Client
-from mesh_proxy.worker.loop import Waiter
 from mesh_proxy.worker.request_body import RequestBody
 
 
-class Request(Waiter):
+class Request(Asker):
     """Whose request it is; :class:`~mesh_proxy.worker.exchange.Exchange`."""
 
     __slots__ = ("answered", "at_edge", "body", "client", "head", "record", "snapshot", "suppresses", "tunnel")
@@ -58,10 +57,6 @@ class Request(Waiter):
 
     def reply(self, reply: LocalReply, fields: list[Field] | None = None) -> None:
         """No host answers: this is the answer."""
-        raise NotImplementedError
-
-    def on_told(self, told: Told | None) -> None:
-        """The answer to the question that a filter has asked before the request may go on; ``None``: there is none."""
         raise NotImplementedError
 
     def on_late(self, reply: LocalReply, counted: str) -> None:

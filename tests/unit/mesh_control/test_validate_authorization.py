@@ -9,7 +9,6 @@ HEAD = "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {
 
 REFUSED = {
     "{rules: [{when: [{key: 'experimental.envoy.filters.a.b[c]', values: [a]}]}]}": "spec.rules[0].when[0].key",
-    "{action: CUSTOM, provider: {name: p}, rules: [{}]}": "spec.action",
     "{targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: a}, {kind: Service, name: b}], rules: [{}]}":
         "spec.targetRefs[1].kind",
 }  # fmt: skip
@@ -26,6 +25,7 @@ TAKEN = (
     "{rules: [{from: [{source: {trustDomains: [a], notTrustDomains: [b]}}]}]}",
     "{rules: [{when: [{key: source.principal, values: [a]}, {key: connection.sni, values: [a]}]}]}",
     "{rules: [{}]}",
+    "{action: CUSTOM, provider: {name: p}, rules: [{}]}",
     "{action: DENY, rules: [{to: [{operation: {hosts: [a], methods: [GET], paths: [/a], ports: ['80']}}]}]}",
     "{action: AUDIT, rules: [{from: [{source: {ipBlocks: [10.0.0.0/8], notRemoteIpBlocks: [10.1.2.3]}}]}]}",
     "{rules: [{when: [{key: 'request.headers[a]', values: [a]}, {key: source.ip, notValues: [1.2.3.4]}]}]}",

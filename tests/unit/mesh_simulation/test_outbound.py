@@ -234,7 +234,7 @@ spec:
         (
             CUSTOM,
             "",
-            ["AuthorizationPolicy default/ask spec.action: CUSTOM needs a server to ask, not supported yet; "],
+            ["AuthorizationPolicy default/ask spec.action: CUSTOM asks the provider opa, and here nobody is asked"],
         ),
         (
             TUNNEL,

@@ -95,9 +95,7 @@ def chain_of(topology: str) -> list[tuple[bool, bool]]:
     return [(True, False), (False, True)] if topology.startswith("mtls") else [(False, False)]
 
 
-def bootstrap_of(
-    topology: str, mutual: bool, mutual_to_host: bool, port: int, to: int, log: Path
-) -> dict[str, object]:
+def bootstrap_of(topology: str, mutual: bool, mutual_to_host: bool, port: int, to: int, log: Path) -> dict[str, object]:
     http2 = topology == "grpc"
     listener = (
         form.tcp_listener(port, log) if topology == "tcp" else form.http_listener(port, log, http2=http2, mutual=mutual)
