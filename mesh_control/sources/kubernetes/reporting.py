@@ -13,11 +13,11 @@ from mesh_control.sources.kubernetes import gateway_objects, last_good, status
 from mesh_control.sources.kubernetes.api import APPLY, MERGE, Api, ApiError
 from mesh_control.sources.kubernetes.leader import Leader
 from mesh_control.sources.kubernetes.reflector import Key, Raw
-from mesh_control.sources.kubernetes.resources import Collection
+from mesh_control.sources.kubernetes.resources import Collection, is_policy
 from mesh_control.sources.kubernetes.source import Cluster
 from mesh_control.sources.kubernetes.status import Budget, Event, Proxies
 from mesh_control.world import World
-from mesh_policy import KINDS, Policy
+from mesh_policy import Policy
 
 MANAGER = "meshwright"
 """The one field manager of server-side apply."""
@@ -155,7 +155,7 @@ class Reporter:
     def _due(self, view: View) -> Iterator[Due]:
         self._asked = {place: asked for place, asked in self._asked.items() if self._is_there(*place)}
         for collection, mirror in list(self.cluster.mirrors.items()):
-            if (collection.group, collection.kind) not in KINDS or not collection.group.endswith(".istio.io"):
+            if not is_policy(collection) or not collection.group.endswith(".istio.io"):
                 continue  # those of the Gateway API have statuses of other forms (gateway_objects)
             for key, value in list(mirror.reflector.items.items()):
                 problem = mirror.broken.get(key, "")
