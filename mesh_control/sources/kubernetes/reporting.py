@@ -9,7 +9,7 @@ from itertools import chain
 from typing import Any
 
 from mesh_control.conditions import Condition
-from mesh_control.sources.kubernetes import gateway_objects, last_good, status
+from mesh_control.sources.kubernetes import allotting, gateway_objects, last_good, status
 from mesh_control.sources.kubernetes.api import APPLY, MERGE, Api, ApiError
 from mesh_control.sources.kubernetes.leader import Leader
 from mesh_control.sources.kubernetes.reflector import Key, Raw
@@ -68,6 +68,7 @@ class Reporter:
     _asked: dict[tuple[Collection, Key], tuple[str, float]] = field(default_factory=dict)
     """By the object, the version of which a status was written, and when: nothing more is written of that version."""
     _memo: gateway_objects.Memo = field(default_factory=gateway_objects.Memo)
+    _allotter: allotting.Allotter = field(default_factory=allotting.Allotter)
     _unkept: str = ""
     """Why what broken policies said before is not kept."""
     _settled: tuple[object, ...] = ()
@@ -102,8 +103,9 @@ class Reporter:
         state = (view.version, view.proxies, tuple(mirror.changes for mirror in self.cluster.mirrors.values()))
         if state == self._settled:
             return
-        self._settled, problem = state, ""
+        self._settled = state
         await self._keep(api)
+        problem = await self._allot(api, view)
         for due in chain(self._due(view), self._due_of_gateway_api(view)):
             self._settled = ()
             if not self.leader.leads or not self.budget.take(self.clock()):
@@ -133,6 +135,22 @@ class Reporter:
                 f"kubernetes: ConfigMap {self.cluster.home}/{last_good.NAME}: cannot be written: {error.message}; "
                 "what broken policies said before is forgotten when this process ends"
             )
+
+    async def _allot(self, api: Api, view: View) -> str:
+        """Give addresses to hosts of ServiceEntries that have none, in the status of these; returns what is wrong."""
+        problem = ""
+        for place, key, value, hosts in self._allotter.due(self.cluster.mirrors, view.world):
+            self._settled = ()
+            if not self.leader.leads or not self.budget.take(self.clock()):
+                break
+            path, body = allotting.patch(place, key, value, hosts)
+            try:
+                await api.request("PATCH", path, body, {"fieldManager": allotting.MANAGER, "force": "true"}, APPLY)
+                self._allotter.written(key, value, hosts)
+            except ApiError as error:
+                if error.status not in (NOT_FOUND, CONFLICT):
+                    problem = f"kubernetes: {place.title}: addresses cannot be written: {error.message}"
+        return problem
 
     async def _make_class(self, api: Api) -> str:
         """Where the Gateway API is installed, our GatewayClass is there, as with Istio; returns what is wrong."""

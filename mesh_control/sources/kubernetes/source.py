@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from mesh_control.gateway_api import Surroundings
 from mesh_control.gateway_api.converted import OWN
-from mesh_control.sources.kubernetes import closed, last_good, secrets
+from mesh_control.sources.kubernetes import allotting, closed, last_good, secrets
 from mesh_control.sources.kubernetes.access import Access
 from mesh_control.sources.kubernetes.api import Api
 from mesh_control.sources.kubernetes.mirror import Mirror
@@ -108,6 +108,7 @@ class Cluster:
             mesh=None if settings is None else settings.mesh,
             networks=None if settings is None else settings.networks,
             surroundings=self._surroundings(),
+            allocated=allotting.said(self.mirrors),
         )
 
     @property
