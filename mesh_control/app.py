@@ -14,6 +14,8 @@ from aiohttp import web
 
 from mesh_api.notify import notify
 from mesh_control import validate
+from mesh_control.addresses.given import Given
+from mesh_control.addresses.store import Store, StoreError
 from mesh_control.ca.wiring import Office, from_settings
 from mesh_control.control import Control
 from mesh_control.registration.proof import believing, withdrawing
@@ -38,7 +40,12 @@ ENDING_SECONDS = 5.0
 
 def control_of(settings: Settings) -> Control:
     """The control plane's state, read from disk."""
-    state = State(PolicyDirectory(settings.state_dir, _refuse), sources(settings), certified=settings.ca is not None)
+    directory = PolicyDirectory(settings.state_dir, _refuse)
+    try:
+        given = Given(Store(settings.state_dir / "addresses.sqlite"))
+    except StoreError as error:
+        raise OSError(str(error)) from None
+    state = State(directory, sources(settings), certified=settings.ca is not None, given=given)
     return Control(state, rollback_share=settings.rollback_share)
 
 

@@ -222,6 +222,9 @@ class Service:
     network: str = ""
     """The network to which it is the gateway, on :attr:`network_port`; empty: it is none."""
     network_port: int = 0
+    allocated: tuple[str, ...] = ()
+    """Where it has no address: those that it was given, which proxies use that answer questions for names
+    (:mod:`mesh_control.addresses`), IPv4 first."""
     with_datagrams: tuple[ServicePort, ...] = ()
     """Where it has ports for UDP: every port, in the order in which they are listed; these are none of :attr:`ports`."""
 

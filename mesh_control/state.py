@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from mesh_control import validate
+from mesh_control.addresses import plan
+from mesh_control.addresses.given import Given
 from mesh_control.gateway_api.converted import united
 from mesh_control.parts import Parts
 from mesh_control.proxy_settings import passed_over
@@ -14,7 +16,7 @@ from mesh_control.sources.registrations import Registrations
 from mesh_control.sources.source import Parts as Said
 from mesh_control.sources.source import Source
 from mesh_control.world import World
-from mesh_policy import Finding, Level, Policy, WorkloadGroup
+from mesh_policy import Finding, Level, Policy, ServiceEntry, WorkloadGroup
 from mesh_policy.analysis.finding import subject
 
 
@@ -38,6 +40,8 @@ class State:
     """The names of the sources that had not said everything when the world was made."""
     certified: bool = True
     """Whether workloads have certificates of the mesh."""
+    given: Given = field(default_factory=Given)
+    """Addresses for hosts that have none, but for those of a source that gives some by itself."""
     _parts: dict[str, Said] = field(default_factory=dict)
     """By the source's name, what it last said."""
     _made: Parts = field(default_factory=Parts)
@@ -69,6 +73,8 @@ class State:
             keys.want(policies)
             self._parts[keys.name] = keys.read()
         self._made.sweep()
+        if not self.unsynced:
+            self.given.give(*self._without_addresses(policies))
         world = self.world_with(policies, self._made)
         if world != self.world:  # an equal one keeps the indexes that it has built
             self.world = world.after(self.world)
@@ -80,16 +86,29 @@ class State:
     def world_with(self, policies: Sequence[Policy], made: Parts | None = None) -> World:
         """The world with exactly these policies. ``made`` has services of ServiceEntries that are known already."""
         parts = self._parts.values()
+        told = {owner: hosts for p in parts for owner, hosts in (p.allocated or {}).items()}
+        allocated = {**self.given.foreseen(*self._without_addresses(policies)), **told}
         unhealthy = frozenset(key for p in parts for key in p.unhealthy)
         return World.of(
-            (*(service for p in parts for service in p.services), *entries.services(policies, made)),
+            (*(service for p in parts for service in p.services), *entries.services(policies, made, allocated)),
             (*(workload for p in parts for workload in p.workloads), *entries.workloads(policies, unhealthy)),
             policies,
             next((p.mesh for p in parts if p.mesh is not None), None),
             united([p.surroundings for p in parts if p.surroundings is not None]),
             networks=next((p.networks for p in parts if p.networks is not None), None),
             key_sets={place: keys for p in parts for place, keys in p.key_sets.items()},
+            allocated=dict(sorted(allocated.items())),
         )
+
+    def _without_addresses(self, policies: Sequence[Policy]) -> tuple[list[ServiceEntry], list[str]]:
+        """The ServiceEntries whose hosts the control plane gives addresses by itself, and those that others have."""
+        giving = [p for p in self._parts.values() if p.allocated is not None]
+        theirs = {policy.key for p in giving for policy in p.policies if isinstance(policy, ServiceEntry)}
+        known = [policy for policy in policies if isinstance(policy, ServiceEntry)]
+        told = [hosts for p in giving for hosts in (p.allocated or {}).values()]
+        taken = [address for hosts in told for found in hosts.values() for address in found]
+        taken += [address for entry in known if entry.key in theirs for address in plan.written(entry)]
+        return [entry for entry in known if entry.key not in theirs], taken
 
     def problems(self) -> list[str]:
         """What is wrong with the sources: what cannot be used, and policies that contradict each other."""
@@ -99,7 +118,8 @@ class State:
         ]
         told = [problem for parts in self._parts.values() for problem in parts.problems]
         errors = (str(finding) for finding in self._findings() if finding.level is Level.ERROR)
-        return [*waiting, *settings, *told, *self._doubles(), *errors]
+        unkept = [self.given.problem] if self.given.problem else []
+        return [*waiting, *settings, *told, *unkept, *self._doubles(), *errors]
 
     def _findings(self) -> list[Finding]:
         return self.world.once("findings", lambda: validate.findings(self.world, certified=self.certified))

@@ -7,7 +7,7 @@ from functools import partial
 from mesh_control import validate_gateway_api, validate_networking, validate_telemetry
 from mesh_control.services import Resolution
 from mesh_control.validate_authorization import unenforceable
-from mesh_control.validate_identity import unproven
+from mesh_control.validate_identity import behind_gateways, unproven
 from mesh_control.world import World
 from mesh_policy import (
     DestinationRule,
@@ -65,7 +65,7 @@ def findings(world: World, *, certified: bool = True) -> list[Finding]:
     for policy in world.policies:
         found += world.parts.get("unsupported", (policy,), partial(unsupported, policy))
         if not certified:
-            found += _told(policy, unproven(policy))
+            found += _told(policy, [*unproven(policy), *behind_gateways(policy, world.gateways_between)])
     found += [*_hosts_of_others(world), *_names_for_addresses(world)]
     return sorted(found, key=lambda finding: -finding.level)
 

@@ -2,9 +2,13 @@
 
 from collections.abc import Iterator
 
+from mesh_control.networks import Networks
 from mesh_policy.base import Policy
 from mesh_policy.networking.destination_rule import DestinationRule, PortTrafficPolicy, TrafficPolicy
 from mesh_policy.networking.gateway import Gateway
+from mesh_policy.networking.service_entry import ServiceEntry
+from mesh_policy.networking.workload_entry import Workload, WorkloadEntry
+from mesh_policy.networking.workload_group import WorkloadGroup
 from mesh_policy.security.authorization_policy import AuthorizationPolicy, Rule
 from mesh_policy.security.peer_authentication import PeerAuthentication
 
@@ -38,6 +42,21 @@ def unproven(policy: Policy) -> Iterator[Refusal]:
         for place, server in enumerate(policy.spec.servers):
             if server.tls is not None and server.tls.mode == MUTUAL:
                 yield f"spec.servers[{place}].tls.mode", f"{MUTUAL} {WHY % 'use MUTUAL with files'}"
+
+
+def behind_gateways(policy: Policy, known: Networks) -> Iterator[Refusal]:
+    """The networks of workloads that others reach through gateways, which know by the mesh's TLS alone what is for whom."""
+    if isinstance(policy, WorkloadEntry):
+        workloads: dict[str, Workload] = {"spec": policy.spec}
+    elif isinstance(policy, WorkloadGroup):
+        workloads = {"spec.template": policy.spec.template}
+    elif isinstance(policy, ServiceEntry):
+        workloads = {f"spec.endpoints[{place}]": found for place, found in enumerate(policy.spec.endpoints or ())}
+    else:
+        return
+    for path, workload in workloads.items():
+        if workload.network and known.to(workload.network):
+            yield f"{path}.network", f"{workload.network} has a gateway, which {WHY % 'remove that from the networks'}"
 
 
 def _rule(path: str, rule: Rule) -> Iterator[Refusal]:

@@ -87,8 +87,6 @@ def _service_entry(policy: ServiceEntry) -> Iterator[Refusal]:
 
 
 def _workload(path: str, spec: Workload) -> Iterator[Refusal]:
-    if spec.network:
-        yield f"{path}.network", "several networks are not supported yet; remove it"
     if spec.is_socket:
         yield f"{path}.address", "Unix sockets are not supported yet; give an IP address"
 

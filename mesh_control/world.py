@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any, TypeVar
 
+from mesh_control.addresses.plan import Allocated
 from mesh_control.aliases import resolved
 from mesh_control.gateway_api import Converted, Surroundings, convert
 from mesh_control.networks import LABEL, NetworkGateway, Networks, Places, gateways, internal_ranges
@@ -54,6 +55,8 @@ class World:
     aliases: tuple[Service, ...] = ()
     """Those that are other names of services (ExternalName), which know of them (:attr:`Service.aliases`)."""
     networks: MeshNetworks = field(default_factory=MeshNetworks)
+    allocated: Allocated = field(default_factory=dict)
+    """Addresses that hosts of ServiceEntries were given; :attr:`Service.allocated` has them."""
     parts: Parts = field(default_factory=Parts, init=False, compare=False, repr=False)
     """What configurations are put together from; worlds that follow each other may have it together."""
 
@@ -67,6 +70,7 @@ class World:
         surroundings: Surroundings | None = None,
         key_sets: Mapping[str, str] | None = None,
         networks: MeshNetworks | None = None,
+        allocated: Allocated | None = None,
     ) -> "World":
         """A world with everything in its order: policies by age, then by name, as Istio ranks them."""
         known, aliases = resolved(services)
@@ -81,6 +85,7 @@ class World:
             tuple(sorted(rivals, key=_place)),
             tuple(sorted(aliases, key=_place)),
             networks if networks is not None else MeshNetworks(),
+            allocated if allocated is not None else {},
         )
 
     @property

@@ -5,6 +5,13 @@ from typing import Any
 
 from mesh_policy.networking import envoy_filter
 
+NEVER: dict[tuple[str, str], tuple[str, tuple[str, ...]]] = {
+    ("extensions.istio.io", "TrafficExtension"): ("trafficextensions", ("v1alpha1",)),
+    ("extensions.istio.io", "WasmPlugin"): ("wasmplugins", ("v1alpha1",)),
+    ("networking.istio.io", "EnvoyFilter"): ("envoyfilters", ("v1alpha3",)),
+}
+"""Those of these kinds that Istio has in clusters, by group and name: the name of their collection, and their versions."""
+
 _NO_CODE = (
     "no code is loaded into proxies. Who may do what is said by AuthorizationPolicy (another service is asked by its "
     "action CUSTOM), tokens are verified by RequestAuthentication, headers are changed by VirtualService "

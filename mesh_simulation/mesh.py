@@ -8,13 +8,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from mesh_control.addresses.plan import Allocated, in_status
 from mesh_control.services import Service, Workload
 from mesh_control.sources import entries
 from mesh_control.sources import inventory as static_inventory
 from mesh_control.sources.kubernetes import manifests
 from mesh_control.sources.kubernetes.surroundings import surroundings
 from mesh_control.world import World, own_settings
-from mesh_policy import Policy, PolicyError, Problem, load_everything
+from mesh_policy import Policy, PolicyError, Problem, ServiceEntry, load_everything
 from mesh_policy.files import read_files
 from mesh_policy.load import Loaded
 from mesh_policy.mesh_config import MeshConfig, MeshNetworks
@@ -116,6 +117,7 @@ class Mesh:
             mesh=mesh_config or own_settings(),
             surroundings=surroundings(others),
             networks=networks or MeshNetworks(),
+            allocated=_allocated(everything.policies),
         )
         world = _world(
             around,
@@ -155,7 +157,7 @@ class Mesh:
 
     @property
     def _own_services(self) -> tuple[Service, ...]:
-        made, world = list(entries.services(self.world.policies)), self.world
+        made, world = list(entries.services(self.world.policies, allocated=self.world.allocated)), self.world
         known = [
             replace(service, aliases=()) for service in (*world.services, *world.rivals)
         ]  # the world finds them again
@@ -173,8 +175,8 @@ class Mesh:
 
 
 def _world(around: World, policies: list[Policy], services: Iterable[Service], workloads: Iterable[Workload]) -> World:
-    """A world with the settings, surroundings and networks of another."""
-    made = entries.services(policies), entries.workloads(policies)
+    """A world with the settings, surroundings, networks and given addresses of another."""
+    made = entries.services(policies, allocated=around.allocated), entries.workloads(policies)
     return World.of(
         (*services, *made[0]),
         (*workloads, *made[1]),
@@ -182,7 +184,17 @@ def _world(around: World, policies: list[Policy], services: Iterable[Service], w
         around.mesh,
         around.surroundings,
         networks=around.networks,
+        allocated=around.allocated,
     )
+
+
+def _allocated(loaded: Iterable[Loaded]) -> Allocated:
+    """The addresses that hosts of ServiceEntries were given, as these say in their status."""
+    return {
+        (item.policy.metadata.namespace, item.policy.metadata.name): hosts
+        for item in loaded
+        if isinstance(item.policy, ServiceEntry) and (hosts := in_status(item.document.value.get("status")))
+    }
 
 
 def _plain(item: Any) -> Mapping[str, Any]:

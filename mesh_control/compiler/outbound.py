@@ -183,7 +183,8 @@ def _add(
         if current is not None and (current.locked or (current.kind is Protocol.AUTO and entry.kind is Protocol.AUTO)):
             continue
         network = bool(listening.binds) and "/" in (service.addresses or ("",))[0]
-        by_name = network or (binds[0] == wildcards[0] and not service.addresses)
+        dynamic = service.hostname.startswith("*") and service.resolution is Resolution.DYNAMIC_DNS
+        by_name = network or dynamic or (binds[0] == wildcards[0] and not service.addresses)
         entry.chains = list(chains(scope, Sent(item, service, port, networks, by_name)))
         if entry.kind is Protocol.AUTO:
             alone = binds[0] != wildcards[0] and port.number
@@ -202,7 +203,7 @@ def _places(scope: Scope, service: Service, listening: _Listening) -> Iterator[t
         yield listening.binds, ()
         return
     wildcards = outbound_policy.wildcards(scope.proxy)
-    known = outbound_policy.addresses(scope.proxy, service)
+    known = outbound_policy.addresses(scope.proxy, service) or outbound_policy.allocated(scope.proxy, service)
     for address in known:
         if "/" in address:
             yield wildcards, (address,)

@@ -43,17 +43,24 @@ def addresses(proxy: Proxy, service: Service) -> tuple[str, ...]:
     return _near(proxy, service)[:1] or service.addresses[:1]
 
 
+def allocated(proxy: Proxy, service: Service) -> tuple[str, ...]:
+    """The address that a service without any was given, in the proxy's version of IP. It counts where the application asks
+    the proxy's agent for names, which answers with it (Istio)."""
+    return _of_families(proxy, service.allocated) if proxy.captures_dns and not service.addresses else ()
+
+
 def addresses_in_tables(proxy: Proxy, service: Service) -> tuple[str, ...]:
     """The addresses among the domains of a service, in the proxy's versions of IP: of a ServiceEntry only the last one is,
     whichever it has (Istio)."""
     if not service.of_kubernetes:
-        return service.addresses if service.name else service.addresses[-1:]
+        known = service.addresses if service.name else service.addresses[-1:]
+        return known or allocated(proxy, service)
     return _near(proxy, service) or _of_families(proxy, service.addresses[:1])
 
 
 def addressing(proxy: Proxy) -> tuple[object, ...]:
     """What of a proxy decides about the addresses of services."""
-    return proxy.families, _knows_cluster(proxy)
+    return proxy.families, _knows_cluster(proxy), proxy.captures_dns
 
 
 def _near(proxy: Proxy, service: Service) -> tuple[str, ...]:

@@ -18,7 +18,16 @@ from mesh_api.config import (
     VirtualHost,
 )
 from mesh_api.config.api_listener import ApiListener
-from mesh_control.compiler import clusters, defaults, domains, endpoints, names, traffic_policies, virtual_hosts
+from mesh_control.compiler import (
+    clusters,
+    defaults,
+    domains,
+    endpoints,
+    names,
+    outbound_policy,
+    traffic_policies,
+    virtual_hosts,
+)
 from mesh_control.compiler.scope import Scope
 from mesh_control.proxies import Proxy
 from mesh_control.services import Service, ServicePort
@@ -67,7 +76,7 @@ def _listeners(scope: Scope) -> Iterator[ApiListener]:
     taken: set[str] = set()
     for service, port in _ports(scope):
         route = names.outbound(port.number, "", service.hostname)
-        address = next(iter(service.addresses), UNADDRESSED)
+        address = next(iter(service.addresses or outbound_policy.allocated(scope.proxy, service)), UNADDRESSED)
         for host in domains.of_service(service, scope.proxy.namespace, ()):
             name = names.authority(host, port.number)
             if name not in taken:

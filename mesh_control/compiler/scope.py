@@ -225,9 +225,17 @@ class Scope:
         """What decides by which way the proxy reaches hosts of networks, and which it asks for; ``None``: there is one
         network."""
         proxy = self.proxy
-        if proxy.own or not (proxy.network_view or self.world.gateways_between):
+        if not (proxy.network_view or self.world.gateways_between):
             return None
-        return proxy.network, proxy.families, proxy.network_view, proxy.is_gateway
+        return self.own_network, proxy.families, proxy.network_view, proxy.is_gateway
+
+    @cached_property
+    def own_network(self) -> str:
+        """The network that the proxy is in: as it says; one of ours that says none, where its workload is. Empty: none is
+        known."""
+        if self.proxy.network or not self.proxy.own or self.workload is None:
+            return self.proxy.network
+        return self.world.network_of(self.workload)
 
     @cached_property
     def client(self) -> locality.Client | None:

@@ -18,7 +18,7 @@ MUTUAL = "istio"
 def is_seen(scope: Scope, workload: Workload) -> bool:
     """Whether a proxy wants to know of a host in its network."""
     asked = scope.proxy.network_view
-    return not asked or scope.proxy.own or workload.network in ("", *asked)
+    return not asked or workload.network in ("", *asked)
 
 
 def through_gateways(scope: Scope, hosts: Sequence[Hosts]) -> list[Hosts]:
@@ -40,7 +40,11 @@ def _reached(scope: Scope, known: Networks, item: Hosts) -> Hosts:
         if _is_near(scope, workload.network, found):
             if workload.address:
                 near.append((replace(host, weight=weight), workload))
-        elif host.tls_mode == MUTUAL and (doors := networks.reachable(found, scope.proxy.families)):
+        elif (
+            host.tls_mode == MUTUAL
+            and not scope.proxy.plain
+            and (doors := networks.reachable(found, scope.proxy.families))
+        ):
             for gateway in doors:
                 shares[gateway] = shares.get(gateway, 0) + weight // len(doors)
     near += [_gateway(gateway, share) for gateway, share in sorted(shares.items())]
@@ -52,7 +56,7 @@ def _reached(scope: Scope, known: Networks, item: Hosts) -> Hosts:
 def _is_near(scope: Scope, network: str, gateways: Sequence[NetworkGateway]) -> bool:
     """Whether a proxy reaches a network's hosts itself: its own network's, and where no gateway leads. One that does not say
     where it is goes by gateways."""
-    own = scope.proxy.network
+    own = scope.own_network
     if not own and network and gateways:
         return False
     return networks.in_network(own, network) or not gateways

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from mesh_control.gateway_api import routes
 from mesh_control.gateway_api.converted import AttachedRules, Converted, Surroundings
-from mesh_control.gateway_api.listeners import OpenListener, opened, ours
+from mesh_control.gateway_api.listeners import OpenListener, opened, our_classes
 from mesh_control.gateway_api.parents import Parents
 from mesh_policy import Policy, ServiceEntry
 from mesh_policy.gateway_api.attachment import Route
@@ -32,12 +32,14 @@ def convert(policies: Iterable[Policy], around: Surroundings) -> Converted:
 
 @dataclass(frozen=True, slots=True)
 class Objects:
-    """The objects of the Gateway API of a mesh. ``gateways`` are its own alone; ``parents`` is what routes attach to."""
+    """The objects of the Gateway API of a mesh. ``gateways`` are its own alone, those of ``classes``; ``parents`` is what
+    routes attach to."""
 
     gateways: tuple[Gateway, ...]
     routes: tuple[Route, ...]
     grants: tuple[ReferenceGrant, ...]
     parents: Parents
+    classes: frozenset[str] = frozenset()
     _routes_of: dict[tuple[str, str], list[Route]] = field(default_factory=dict, compare=False, repr=False)
 
     def routes_of(self, place: tuple[str, str]) -> Sequence[Route]:
@@ -56,11 +58,12 @@ def objects(policies: Iterable[Policy], around: Surroundings) -> Objects:
     kept = [p for p in policies if isinstance(p, (Gateway, *ROUTES, GatewayClass, ReferenceGrant, ServiceEntry))]
     grants = tuple(policy for policy in kept if isinstance(policy, ReferenceGrant))
     classes = [policy for policy in kept if isinstance(policy, GatewayClass)]
-    gateways = tuple(ours([policy for policy in kept if isinstance(policy, Gateway)], classes, around))
+    own = our_classes(classes, around)
+    gateways = tuple(p for p in kept if isinstance(p, Gateway) and p.spec.gateway_class_name in own)
     entries = {(p.metadata.namespace, p.metadata.name): p for p in kept if isinstance(p, ServiceEntry)}
     names = frozenset((gateway.metadata.namespace, gateway.metadata.name) for gateway in gateways)
     parents = Parents(_by_gateway(opened(gateways, grants, around)), entries, around, names)
-    return Objects(gateways, tuple(policy for policy in kept if isinstance(policy, ROUTES)), grants, parents)
+    return Objects(gateways, tuple(policy for policy in kept if isinstance(policy, ROUTES)), grants, parents, own)
 
 
 def _by_gateway(listeners: Sequence[OpenListener]) -> dict[tuple[str, str], list[OpenListener]]:

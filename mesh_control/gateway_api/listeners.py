@@ -50,11 +50,11 @@ def opened(gateways: Sequence[Gateway], grants: Sequence[ReferenceGrant], around
     return [found for gateway in gateways for found in _of_gateway(gateway, grants, around)]
 
 
-def ours(gateways: Sequence[Gateway], classes: Sequence[GatewayClass], around: Surroundings) -> list[Gateway]:
-    """The Gateways whose class is of a controller that this mesh is (waypoints there are none)."""
+def our_classes(classes: Sequence[GatewayClass], around: Surroundings) -> frozenset[str]:
+    """Names of the classes whose Gateways this mesh serves: those of a controller that it is (waypoints there are none)."""
     controllers = {name: controller for controller, name in CLASSES.items()}
     controllers |= {known.metadata.name: known.spec.controller_name for known in classes}
-    return [g for g in gateways if controllers.get(g.spec.gateway_class_name) in around.controllers]
+    return frozenset(name for name, controller in controllers.items() if controller in around.controllers)
 
 
 def _of_gateway(gateway: Gateway, grants: Sequence[ReferenceGrant], around: Surroundings) -> Iterator[OpenListener]:

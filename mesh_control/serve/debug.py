@@ -150,6 +150,7 @@ def _service(service: Service, members: Any, known: dict[tuple[str, str], Any]) 
         "ports": [{"name": p.name, "port": p.number, "protocol": p.protocol.value} for p in service.ports],
         "clusterVIPs": {"Addresses": {CLUSTER_ID: list(service.addresses)}},
         "defaultAddress": next(iter(service.addresses), "0.0.0.0"),  # noqa: S104 (istiod's text for none)
+        **{f"autoAllocatedIPv{6 if ':' in found else 4}Address": found for found in service.allocated},
         "Resolution": RESOLUTIONS[service.resolution],
         "MeshExternal": service.external,
         "workloads": [w.name or w.address for w in members],

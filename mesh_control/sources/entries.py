@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
+from mesh_control.addresses.plan import Allocated, Hosts, are_given
 from mesh_control.parts import Parts
 from mesh_control.services import Health, Protocol, Resolution, Service, ServicePort, Workload, declared_protocol
 from mesh_control.sources.kubernetes.services import TRAFFIC_DISTRIBUTION, asked_near
@@ -22,11 +23,19 @@ CONNECT_STRATEGY = "istio.io/connect-strategy"
 counts."""
 
 
-def services(policies: Sequence[Policy], made: Parts | None = None) -> tuple[Service, ...]:
-    """One service for each host of each ServiceEntry; the same as before for an entry of which they are ``made`` already."""
+def services(
+    policies: Sequence[Policy], made: Parts | None = None, allocated: Allocated | None = None
+) -> tuple[Service, ...]:
+    """One service for each host of each ServiceEntry; the same as before for an entry of which they are ``made`` already.
+    ``allocated`` are the addresses that hosts were given."""
     kept = made if made is not None else Parts()
     entries = sorted((policy for policy in policies if isinstance(policy, ServiceEntry)), key=_name)
-    return tuple(s for entry in entries for s in kept.get("services", (entry,), partial(_services, entry)))
+    found: list[Service] = []
+    for entry in entries:
+        hosts = (allocated or {}).get(_name(entry), {}) if are_given(entry) else {}
+        what = ("services", tuple(hosts.items()))
+        found += kept.get(what, (entry,), partial(_services, entry, hosts))
+    return tuple(found)
 
 
 def _name(entry: ServiceEntry) -> tuple[str, str]:
@@ -34,8 +43,8 @@ def _name(entry: ServiceEntry) -> tuple[str, str]:
     return entry.metadata.namespace, entry.metadata.name
 
 
-def _services(entry: ServiceEntry) -> tuple[Service, ...]:
-    return tuple(_service(entry, host) for host in entry.spec.hosts)
+def _services(entry: ServiceEntry, allocated: Hosts) -> tuple[Service, ...]:
+    return tuple(_service(entry, host, allocated.get(host, ())) for host in entry.spec.hosts)
 
 
 def workloads(policies: Sequence[Policy], unhealthy: frozenset[tuple[str, str]] = frozenset()) -> tuple[Workload, ...]:
@@ -51,7 +60,7 @@ def workloads(policies: Sequence[Policy], unhealthy: frozenset[tuple[str, str]] 
     )
 
 
-def _service(entry: ServiceEntry, host: str) -> Service:
+def _service(entry: ServiceEntry, host: str, allocated: Sequence[str] = ()) -> Service:
     spec = entry.spec
     resolution = RESOLUTIONS.get(spec.resolution or "NONE", Resolution.NONE)
     selector = (spec.workload_selector.labels or {}) if spec.workload_selector is not None else {}
@@ -73,6 +82,7 @@ def _service(entry: ServiceEntry, host: str) -> Service:
         ports=sent,
         with_datagrams=() if len(sent) == len(ports) else ports,
         addresses=tuple(map(_address, spec.addresses or ())),
+        allocated=_one_of_each_family(allocated),
         selector=selector,
         endpoints=endpoints,
         resolution=resolution,
@@ -100,6 +110,12 @@ def _address(address: str) -> str:
     """A network of a single address is that address."""
     plain, _, bits = address.partition("/")
     return plain if bits == ("128" if ":" in plain else "32") else address
+
+
+def _one_of_each_family(found: Sequence[str]) -> tuple[str, ...]:
+    """Of several the last one (Istio), IPv4 first."""
+    by_family = {":" in address: address for address in found}
+    return tuple(by_family[family] for family in sorted(by_family))
 
 
 TLS_MODE = "security.istio.io/tlsMode"

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from mesh_control.addresses.plan import Allocated
 from mesh_control.gateway_api import Surroundings
 from mesh_control.services import Service, Workload
 from mesh_policy import Policy
@@ -31,6 +32,8 @@ class Parts:
     """What the Gateway API asks of a cluster; those of several sources are put together."""
     key_sets: Mapping[str, str] = field(default_factory=dict)
     """Keys of issuers of tokens as JSON, by where they were found."""
+    allocated: Allocated | None = None
+    """Addresses that hosts of its ServiceEntries were given; ``None``: it leaves that to the control plane."""
 
 
 class Source(Protocol):

@@ -2,8 +2,9 @@
 
 An API server that does not know the root of the webhook's certificate keeps no policy at all. So the order is: first the
 bundle has the former and the next root, then the certificate changes (:class:`~mesh_control.webhook.certificate.Keeper` asks
-:meth:`Bundle.covers`), then the former root goes. The object itself is made by whoever installs (``mesh webhook``): without
-it nobody asks, and nothing is written.
+:meth:`Bundle.covers`), then the former root goes. Of several replicas each adds its own roots, and the one that leads takes
+away those that nobody claims (:mod:`~mesh_control.webhook.claims`). The object itself is made by whoever installs (``mesh
+webhook``): without it nobody asks, and nothing is written.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from mesh_control.ca import pem
 from mesh_control.sources.kubernetes.access import Access
 from mesh_control.sources.kubernetes.api import Api, ApiError
 from mesh_control.sources.kubernetes.rbac import CONFIGURATION
+from mesh_control.webhook import claims
 from mesh_control.webhook.manifest import NAME
 
 log = logging.getLogger("mesh_control.webhook")
@@ -50,22 +52,46 @@ def bundle_of(configuration: Mapping[str, Any]) -> str | None:
         return ""
 
 
-def patch_of(bundle: str) -> dict[str, Any]:
-    """What makes that bundle (PEM) our webhook's."""
-    encoded = base64.b64encode(bundle.encode()).decode()
-    return {"webhooks": [{"name": NAME, "clientConfig": {"caBundle": encoded}}]}
+def patch_of(
+    configuration: Mapping[str, Any], own: str, replica: str, now: float, *, leads: bool
+) -> dict[str, Any] | None:
+    """What is to be changed in an object that has our webhook, for a replica whose answers need the roots ``own`` (PEM);
+    ``None``: nothing. Roots that other replicas claim stay, and such as nobody claims until one that ``leads`` takes them
+    away. ``now`` is in seconds since 1970."""
+    found, known, mine = _roots(bundle_of(configuration) or ""), claims.read(configuration), claims.place_of(replica)
+    good = {place: claim for place, claim in known.items() if claim is not None and claims.is_good(claim, now)}
+    taken = frozenset(root for place, claim in good.items() if place != mine for root in claim.roots)
+    kept = [root for root in sorted(found) if not leads or claims.fingerprint(root) in taken]
+    wanted = united(own, *kept)
+    annotations: dict[str, str | None] = {}
+    if (claim := claims.renewed(known.get(mine), replica, _roots(own), now)) is not None:
+        annotations[mine] = claims.write(claim)
+    if leads:
+        annotations |= {place: None for place in known if place not in good and place != mine}
+    if _roots(wanted) == found and not annotations:
+        return None
+    encoded = base64.b64encode(wanted.encode()).decode()
+    # The version makes what another replica has just written count: then it is looked at again.
+    version = (configuration.get("metadata") or {}).get("resourceVersion")
+    return {
+        "metadata": {"resourceVersion": version, **({"annotations": annotations} if annotations else {})},
+        "webhooks": [{"name": NAME, "clientConfig": {"caBundle": encoded}}],
+    }
 
 
 @dataclass(slots=True)
 class Bundle:
-    """Keeps it. ``wanted`` gives the roots (PEM) that it is to have, ``leads``: whether this replica may write."""
+    """Keeps it. ``wanted`` gives the roots (PEM) that this replica's answers may need, ``leads`` says whether it is the one
+    that takes away what nobody needs; ``replica`` is its name among the others."""
 
     access: Access
     wanted: Callable[[], str]
     leads: Callable[[], bool] = lambda: True
+    replica: str = ""
     turn_seconds: float = TURN_SECONDS
     settle_seconds: float = SETTLE_SECONDS
     clock: Callable[[], float] = time.monotonic
+    today: Callable[[], float] = time.time
     problem: str = ""
     _since: dict[str, float] = field(default_factory=dict)
     """Roots (PEM) that the object has, and since when that is known."""
@@ -90,12 +116,14 @@ class Bundle:
     async def turn(self, api: Api) -> None:
         """Look once, and write what is to be written."""
         try:
-            found = bundle_of(await api.request("GET", PATH))
-            if found is not None and self.leads():
-                wanted = self.wanted()
-                if _roots(found) != _roots(wanted):
-                    found = bundle_of(await api.request("PATCH", PATH, patch_of(wanted), content=STRATEGIC))
-                    log.info("the webhook's caBundle has %d roots", len(_roots(found or "")))
+            present = await api.request("GET", PATH)
+            found = bundle_of(present)
+            if found is not None:
+                patch = patch_of(present, self.wanted(), self.replica, self.today(), leads=self.leads())
+                if patch is not None:
+                    before, found = found, bundle_of(await api.request("PATCH", PATH, patch, content=STRATEGIC))
+                    if _roots(before) != _roots(found or ""):
+                        log.info("the webhook's caBundle has %d roots", len(_roots(found or "")))
             self._see(found)
             self.problem = ""
         except ApiError as error:

@@ -1,6 +1,7 @@
 """Connects the webhook to the rest of the control plane: its settings, its certificate, the present world."""
 
 import contextlib
+import socket
 import time
 from collections.abc import AsyncIterator
 
@@ -42,7 +43,7 @@ async def from_settings(
 def bundle_of(settings: Settings, keeper: Keeper, reporter: Reporter | None) -> Bundle | None:
     """What keeps the roots of the webhook's certificate known to the API server; ``None`` where there is no cluster.
 
-    Of several replicas the one that leads writes.
+    Of several replicas the one that leads takes roots away.
     """
     if settings.kubernetes is None:
         return None
@@ -50,6 +51,10 @@ def bundle_of(settings: Settings, keeper: Keeper, reporter: Reporter | None) -> 
     def leads() -> bool:
         return reporter is None or reporter.leader.leads
 
-    made = Bundle(access_of(settings.kubernetes), lambda: united(keeper.issuer.bundle(), keeper.root), leads)
+    def wanted() -> str:
+        return united(keeper.issuer.bundle(), keeper.root)
+
+    replica = settings.kubernetes.identity or socket.gethostname()
+    made = Bundle(access_of(settings.kubernetes), wanted, leads, replica)
     keeper.covers = made.covers
     return made

@@ -75,7 +75,7 @@ class Supervisor:
         self._output = output
         self._workers = Workers(bootstrap.settings.concurrency, self._on_change, command)
         self._delivery = Delivery(self.bootstrap, self._workers, self._on_change)
-        self._exporter = Exporter(self.bootstrap.node, lambda: self.config)
+        self._exporter = Exporter(self.bootstrap.node, lambda: self.config, lambda: self.secrets)
         self._workers.on_told = self._exporter.take
         node = self.bootstrap.node
         self._workers.introduction = Introduce(

@@ -1,12 +1,21 @@
 """Where services of telemetry are, by the clusters of the configuration in force. Pure.
 
-The supervisor speaks to them itself, as they are: without the balancing of the workers, and without TLS of the mesh.
+The supervisor speaks to them itself: without the balancing of the workers, and with the TLS that the cluster asks for
+(:mod:`mesh_proxy.supervisor.bridges`).
 """
 
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from mesh_api.config import Cluster, HealthStatus, HttpService, ProxyConfig, SocketAddress, UpstreamTls
+from mesh_api.config import (
+    Cluster,
+    HealthStatus,
+    HttpService,
+    ProxyConfig,
+    SocketAddress,
+    UpstreamProxyProtocol,
+    UpstreamTls,
+)
 from mesh_api.config.endpoints import ClusterLoadAssignment
 
 
@@ -14,10 +23,34 @@ class CollectorError(LookupError):
     """A service that cannot be reached, and why."""
 
 
-class Collector(NamedTuple):
-    """Addresses, each ``HOST:PORT``."""
+class Reached(NamedTuple):
+    """A host: its address (``HOST:PORT``), its name where it has one, and the TLS by which it is spoken to; ``None``:
+    plainly.
 
-    addresses: tuple[str, ...]
+    ``asks_for_subject``: by TLS the host of the request is asked for, ``checks_subject``: and the certificate must be for it.
+    """
+
+    address: str
+    tls: UpstreamTls | None = None
+    name: str = ""
+    asks_for_subject: bool = False
+    checks_subject: bool = False
+
+
+class Collector(NamedTuple):
+    """Those that can be reached."""
+
+    hosts: tuple[Reached, ...]
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Each ``HOST:PORT``."""
+        return tuple(host.address for host in self.hosts)
+
+    @property
+    def plain(self) -> bool:
+        """Whether none of them is spoken to by TLS."""
+        return all(host.tls is None for host in self.hosts)
 
     @property
     def target(self) -> str:
@@ -27,20 +60,21 @@ class Collector(NamedTuple):
         return f"dns:///{self.addresses[0]}"
 
 
-def collector(config: ProxyConfig, name: str, *, tls: bool = False) -> Collector:
-    """The hosts of a cluster; ``tls``: also those that are spoken to by TLS. Raises :class:`CollectorError`."""
+def collector(config: ProxyConfig, name: str) -> Collector:
+    """The hosts of a cluster. Raises :class:`CollectorError`."""
     cluster = next((cluster for cluster in config.clusters if cluster.name == name), None)
     if cluster is None:
         raise CollectorError(f"there is no cluster {name}")
     known = {assignment.cluster_name: assignment for assignment in config.endpoints}
     assignment = cluster.load_assignment or known.get(cluster.assignment_name)
-    addresses = tuple(_addresses(cluster, assignment, tls))
-    if not addresses:
-        raise CollectorError(f"cluster {name} has no host that can be reached{'' if tls else ' without TLS'}")
-    return Collector(addresses)
+    hosts = tuple(_hosts(cluster, assignment))
+    if not hosts:
+        raise CollectorError(f"cluster {name} has no host that can be reached")
+    return Collector(hosts)
 
 
-def _addresses(cluster: Cluster, assignment: ClusterLoadAssignment | None, tls: bool) -> list[str]:
+def _hosts(cluster: Cluster, assignment: ClusterLoadAssignment | None) -> list[Reached]:
+    """One that wants to be told by the PROXY protocol whose connection it is, is none: it is nobody's."""
     if assignment is None:
         return []
     found = []
@@ -52,9 +86,13 @@ def _addresses(cluster: Cluster, assignment: ClusterLoadAssignment | None, tls: 
                     socket = match.socket
                     break
             usable = endpoint.health not in (HealthStatus.UNHEALTHY, HealthStatus.DRAINING)
-            plain = tls or not isinstance(socket, UpstreamTls)
-            if usable and plain and isinstance(endpoint.address, SocketAddress):
-                found.append(str(endpoint.address))
+            if isinstance(socket, UpstreamProxyProtocol) or not isinstance(endpoint.address, SocketAddress):
+                continue
+            if usable:
+                tls = socket if isinstance(socket, UpstreamTls) else None
+                http = cluster.http
+                asked = tls is not None and http.auto_sni, tls is not None and http.auto_san_validation
+                found.append(Reached(str(endpoint.address), tls, endpoint.hostname, *asked))
     return found
 
 

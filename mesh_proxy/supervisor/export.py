@@ -4,18 +4,27 @@ counted; nothing of it holds up a request."""
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from itertools import islice
 from typing import Final
+from urllib.parse import urlsplit
 
 import aiohttp
 import grpc
 
-from mesh_api.config import HttpService, OpenTelemetryAccessLog, OpenTelemetryTracer, ProxyConfig, ZipkinTracer
+from mesh_api.config import (
+    HttpService,
+    OpenTelemetryAccessLog,
+    OpenTelemetryTracer,
+    ProxyConfig,
+    Secret,
+    ZipkinTracer,
+)
 from mesh_api.config.remote_services import GrpcService
 from mesh_api.node import Node
 from mesh_proxy.ipc import Stats, Told
 from mesh_proxy.supervisor import otlp_logs, spans
+from mesh_proxy.supervisor.bridges import H2, HTTP_11, Bridge, Bridges
 from mesh_proxy.supervisor.collectors import CollectorError, collector, url
 from mesh_proxy.telemetry.outbox import Entry
 
@@ -30,18 +39,25 @@ TIMEOUT: Final = 5.0
 PAUSE: Final = 1.0
 """Seconds after a message that could not be sent."""
 
+_RECONNECT: Final = (("grpc.initial_reconnect_backoff_ms", 500), ("grpc.max_reconnect_backoff_ms", 5000))
+"""A connection that failed is tried again soon: whoever waits drops what there is to send."""
+
 Send = Callable[[list[Entry]], Awaitable[None]]
 
 
 class Exporter:
     """To all services, as long as there is something to send; :meth:`close` ends connections."""
 
-    def __init__(self, node: Node, config: Callable[[], ProxyConfig]) -> None:
+    def __init__(
+        self, node: Node, config: Callable[[], ProxyConfig], secrets: Callable[[], Sequence[Secret]] = tuple
+    ) -> None:
+        """``config`` and ``secrets`` are those in force."""
         self._node = node
         self._config = config
+        self._bridges = Bridges(secrets)
         self._queues: dict[object, Queue] = {}
         self._channels: dict[str, grpc.aio.Channel] = {}
-        self._session: aiohttp.ClientSession | None = None
+        self._sessions: dict[str, aiohttp.ClientSession] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def take(self, told: Told) -> None:
@@ -74,8 +90,9 @@ class Exporter:
             task.cancel()
         for channel in self._channels.values():
             await channel.close()
-        if self._session is not None:
-            await self._session.close()
+        for session in self._sessions.values():
+            await session.close()
+        await self._bridges.close()
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
@@ -104,25 +121,59 @@ class Exporter:
 
     async def call(self, service: GrpcService, method: str, message: bytes) -> None:
         """One unary call. Raises :class:`CollectorError` and :class:`grpc.aio.AioRpcError`."""
-        target = collector(self._config(), service.cluster).target
+        found = collector(self._config(), service.cluster)
+        target, authority, bridge = found.target, service.authority or service.cluster, None
+        if not found.plain:
+            bridge = await self._bridges.to(service.cluster, found, H2, _name(authority))
+            target = f"unix:{bridge.path}"
         channel = self._channels.get(target)
         if channel is None:
             # Proxies of the environment are for others.
-            options = [("grpc.enable_http_proxy", 0), ("grpc.default_authority", service.authority or service.cluster)]
+            options = [("grpc.enable_http_proxy", 0), ("grpc.default_authority", authority), *_RECONNECT]
             channel = self._channels[target] = grpc.aio.insecure_channel(target, options)
-        await channel.unary_unary(method)(
-            message, timeout=service.timeout or TIMEOUT, metadata=service.initial_metadata or None
-        )
+        try:
+            await channel.unary_unary(method)(
+                message, timeout=service.timeout or TIMEOUT, metadata=service.initial_metadata or None
+            )
+        except grpc.aio.AioRpcError:
+            _tell(bridge)
+            raise
 
     async def post(self, service: HttpService, content_type: str, body: bytes) -> None:
         """One request. Raises :class:`CollectorError` and :class:`aiohttp.ClientError`."""
-        if self._session is None:
-            self._session = aiohttp.ClientSession(trust_env=False)
-        target, host = url(service, collector(self._config(), service.cluster).addresses[0])
+        found = collector(self._config(), service.cluster)
+        target, host = url(service, found.addresses[0])
+        bridge = None
+        if not found.plain:
+            bridge = await self._bridges.to(service.cluster, found, HTTP_11, _name(host))
         headers = {"content-type": content_type, "host": host, **dict(service.headers)}
         timeout = aiohttp.ClientTimeout(total=service.timeout or TIMEOUT)
-        async with self._session.post(target, data=body, headers=headers, timeout=timeout) as answer:
-            answer.raise_for_status()
+        session = self._session("" if bridge is None else str(bridge.path))
+        try:
+            async with session.post(target, data=body, headers=headers, timeout=timeout) as answer:
+                answer.raise_for_status()
+        except aiohttp.ClientConnectionError:
+            _tell(bridge)
+            raise
+
+    def _session(self, path: str) -> aiohttp.ClientSession:
+        """For requests through a socket of ours; without a path, to hosts."""
+        session = self._sessions.get(path)
+        if session is None:
+            connector = aiohttp.UnixConnector(path) if path else None
+            session = self._sessions[path] = aiohttp.ClientSession(connector=connector, trust_env=False)
+        return session
+
+
+def _tell(bridge: Bridge | None) -> None:
+    """Raises :class:`CollectorError` with what went wrong behind a bridge."""
+    if bridge is not None and bridge.problem:
+        raise CollectorError(bridge.problem)
+
+
+def _name(authority: str) -> str:
+    """A host without its port."""
+    return urlsplit(f"//{authority}").hostname or ""
 
 
 class Queue:

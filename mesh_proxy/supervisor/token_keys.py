@@ -171,13 +171,22 @@ class TokenKeys:
             return failed(place, entry, self._clock())
 
 
+def _address(config: ProxyConfig, cluster: str, *, secure: bool) -> str:
+    """Of a host that is asked here; the TLS of a cluster is spoken where the URI says so. Raises
+    :class:`CollectorError`."""
+    hosts = [host for host in collector(config, cluster).hosts if secure or host.tls is None]
+    if not hosts:
+        raise CollectorError(f"cluster {cluster} has no host that can be reached without TLS")
+    return hosts[0].address
+
+
 async def fetch_keys(place: RemoteJwks, config: ProxyConfig) -> str:
     """The keys of a place, by HTTP or, where its URI says so, by HTTPS; see :data:`Fetch`."""
     service = HttpService(place.uri, place.cluster)
     secure = urlsplit(place.uri).scheme == "https"
     limit = aiohttp.ClientTimeout(total=place.timeout or TIMEOUT)
     try:
-        target, host = url(service, collector(config, place.cluster, tls=secure).addresses[0])
+        target, host = url(service, _address(config, place.cluster, secure=secure))
         target = target.replace("http://", "https://", 1) if secure else target
         async with (
             aiohttp.ClientSession(timeout=limit, trust_env=False) as session,

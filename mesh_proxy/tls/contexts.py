@@ -113,6 +113,11 @@ class Tls:
         self._names = tuple(map(_name_test, validation.subject_alt_names))
 
     @property
+    def context(self) -> ssl.SSLContext | None:
+        """For whoever makes connections by means of the standard library; ``None`` while a secret is missing."""
+        return self._context
+
+    @property
     def server(self) -> bool:
         """Whether it is for connections from clients."""
         return self._server

@@ -30,7 +30,19 @@ def world(seed: int) -> str:
     for kind, most in ((_virtual_service, 5), (_destination_rule, 4), (_sidecar, 2)):
         made += [_named(rng, kind, number) for number in range(rng.randint(0, most))]
     made += _delegates(rng) if rng.random() < 0.3 else []
+    _give_addresses(random.Random(f"addresses {seed}"), made)
     return "\n---\n".join(yaml.safe_dump(document, sort_keys=False) for document in made)
+
+
+def _give_addresses(rng: random.Random, made: Sequence[Document]) -> None:
+    """To some hosts of ServiceEntries, as Istio's controller does, and to some that use none. Each has its own: which of two
+    domains of tables counts that are one address, istiod leaves to chance."""
+    for number, document in enumerate(made):
+        if document["kind"] == "ServiceEntry" and rng.random() < 0.7:
+            places = [(host, place) for place, host in enumerate(document["spec"]["hosts"])]
+            given = [(host, f"240.240.{number}.{place}") for host, place in places if rng.random() < 0.8]
+            given += [(host, f"2001:2::{number}:{place}") for host, place in places if rng.random() < 0.5]
+            document["status"] = {"addresses": [{"host": host, "value": address} for host, address in given]}
 
 
 def _object(kind: str, name: str, namespace: str, spec: Document, **metadata: Any) -> Document:

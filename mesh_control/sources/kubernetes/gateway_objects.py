@@ -101,7 +101,10 @@ class _View:
         """The object's new status; ``None``: it is as it should be, or not ours to write."""
         if kind == GatewayClass.KIND:
             ours = (value.get("spec") or {}).get("controllerName") == self.cluster.controller
-            return self._of_class(value) if ours else None
+            return self._of_class(value, problem) if ours else None
+        if kind == Gateway.KIND and policy is None:
+            named = (value.get("spec") or {}).get("gatewayClassName")
+            return self._of_unusable_gateway(value, problem) if named in self.known.classes else None
         if kind == Gateway.KIND:
             ours = isinstance(policy, Gateway) and _place(policy) in self.known.parents.gateways
             return self._of_gateway(value, policy, problem) if ours and isinstance(policy, Gateway) else None
@@ -109,9 +112,22 @@ class _View:
             return self._of_route(value, policy, problem)
         return None
 
-    def _of_class(self, value: Raw) -> Value | None:
+    def _of_class(self, value: Raw, problem: str) -> Value | None:
         former = value.get("status") or {}
-        made = self._written(value, former, (Condition("Accepted", True, "Accepted", "Handled by Meshwright"),))
+        accepted = Condition("Accepted", True, "Accepted", "Handled by Meshwright")
+        if problem:
+            accepted = Condition("Accepted", False, "InvalidParameters", _plain(problem))
+        made = self._written(value, former, (accepted,))
+        return None if former.get("conditions") == made else {"conditions": made}
+
+    def _of_unusable_gateway(self, value: Raw, problem: str) -> Value | None:
+        """One that could never be used: nothing is known of its listeners, and none is open."""
+        former = value.get("status") or {}
+        told = (
+            Condition("Accepted", False, "Invalid", _plain(problem)),
+            Condition("Programmed", False, "Invalid", "what is invalid is not sent to any proxy"),
+        )
+        made = self._written(value, former, told)
         return None if former.get("conditions") == made else {"conditions": made}
 
     def _of_gateway(self, value: Raw, gateway: Gateway, problem: str) -> Value | None:

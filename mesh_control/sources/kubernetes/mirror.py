@@ -9,17 +9,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mesh_control.sources.kubernetes.api import PAGE, Api, ApiError
+from mesh_control.sources.kubernetes.closed import Shut
 from mesh_control.sources.kubernetes.reflector import Key, List, Raw, Reflector, Wait, Watch
 from mesh_control.sources.kubernetes.resources import Collection, Unusable, trimmed, unchanged
+from mesh_policy import Policy
 
 
 @dataclass(slots=True)
 class Mirror:
     """``read`` makes a typed object or raises :class:`Unusable`: what was made of the object before then stays (``typed``),
-    and what is wrong is in ``broken``. Its objects may be Secrets: none is shown in its ``repr``."""
+    and what is wrong is in ``broken``. Where nothing was made of it before, ``stand`` says what stands for it, if anything.
+    Its objects may be Secrets: none is shown in its ``repr``."""
 
     collection: Collection
     read: Callable[[Raw], Any]
+    stand: Callable[[Raw], Shut | None] = lambda value: None
     rng: random.Random = field(default_factory=random.Random)
     clock: Callable[[], float] = time.monotonic
     reflector: Reflector = field(init=False, repr=False)
@@ -27,6 +31,8 @@ class Mirror:
     broken: dict[Key, str] = field(default_factory=dict, repr=False)
     good: dict[Key, Raw] = field(default_factory=dict, repr=False)
     """Of broken objects, what ``typed`` was made of."""
+    standing: dict[Key, Policy] = field(default_factory=dict, repr=False)
+    """What stands for broken objects of which nothing was ever made."""
     changes: int = 0
     """How often something changed."""
     _read: dict[Key, Raw] = field(default_factory=dict, repr=False)
@@ -85,7 +91,7 @@ class Mirror:
         items = self.reflector.items
         for key in [key for key in self._read if key not in items]:
             del self._read[key]
-            for known in (self.typed, self.broken, self.good):
+            for known in (self.typed, self.broken, self.good, self.standing):
                 known.pop(key, None)
         for key, value in items.items():
             former = self._read.get(key)
@@ -100,11 +106,18 @@ class Mirror:
             self.typed[key] = self.read(value)
             self.broken.pop(key, None)
             self.good.pop(key, None)
+            self.standing.pop(key, None)
         except Unusable as error:
             if former is not None and key in self.typed:
                 self.good.setdefault(key, former)
-            told = "\n".join(f"kubernetes: {line}" for line in str(error).splitlines())
-            self.broken[key] = _with_former(told) if key in self.typed else told
+            told = _told(error)
+            if key in self.typed:
+                self.broken[key] = _with(told, FORMER)
+            elif (shut := self.stand(value)) is not None:
+                self.standing[key] = shut.policy
+                self.broken[key] = _with(told, f"until it can be used, {shut.words}")
+            else:
+                self.broken[key] = told
 
     def restore(self, key: Key, value: Raw) -> bool:
         """Put in force what a broken object said before this process was there; whether that can be used."""
@@ -113,10 +126,21 @@ class Mirror:
         except Unusable:
             return False
         self.good[key] = value
-        self.broken[key] = _with_former(self.broken[key])
+        try:
+            self.read(self.reflector.items[key])
+        except Unusable as error:
+            self.broken[key] = _with(_told(error), FORMER)
+        self.standing.pop(key, None)
         self.changes += 1
         return True
 
 
-def _with_former(told: str) -> str:
-    return "\n".join(f"{line}; what it said before stays in force" for line in told.splitlines())
+FORMER = "what it said before stays in force"
+
+
+def _told(error: Unusable) -> str:
+    return "\n".join(f"kubernetes: {line}" for line in str(error).splitlines())
+
+
+def _with(told: str, consequence: str) -> str:
+    return "\n".join(f"{line}; {consequence}" for line in told.splitlines())

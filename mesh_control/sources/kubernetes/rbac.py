@@ -7,6 +7,7 @@ from mesh_control.sources.kubernetes.last_good import NAME as LAST_GOOD
 from mesh_control.sources.kubernetes.resources import CORE, DEFINITIONS, plural_of
 from mesh_policy import KINDS
 from mesh_policy.gateway_api.kind import GROUP as GATEWAY_API
+from mesh_policy.unsupported import NEVER
 
 LEASE = "meshwright-control"
 """Name of the lease by which the replicas choose a leader."""
@@ -50,6 +51,8 @@ def cluster_rules() -> list[Value]:
     policies: dict[str, list[str]] = {}
     for kind in KINDS.values():
         policies.setdefault(kind.GROUP, []).append(plural_of(kind))
+    for (group, _), (plural, _) in NEVER.items():
+        policies.setdefault(group, []).append(plural)
     told = {group: plurals for group, plurals in policies.items() if group.endswith(".istio.io")}
     told[GATEWAY_API] = [plural for plural in policies[GATEWAY_API] if plural != "referencegrants"]
     return [

@@ -9,15 +9,15 @@ from itertools import chain
 from typing import Any
 
 from mesh_control.conditions import Condition
-from mesh_control.sources.kubernetes import gateway_objects, last_good, status
+from mesh_control.sources.kubernetes import allotting, gateway_objects, last_good, status
 from mesh_control.sources.kubernetes.api import APPLY, MERGE, Api, ApiError
 from mesh_control.sources.kubernetes.leader import Leader
 from mesh_control.sources.kubernetes.reflector import Key, Raw
-from mesh_control.sources.kubernetes.resources import Collection
+from mesh_control.sources.kubernetes.resources import Collection, is_policy
 from mesh_control.sources.kubernetes.source import Cluster
 from mesh_control.sources.kubernetes.status import Budget, Event, Proxies
 from mesh_control.world import World
-from mesh_policy import KINDS, Policy
+from mesh_policy import Policy
 
 MANAGER = "meshwright"
 """The one field manager of server-side apply."""
@@ -68,6 +68,7 @@ class Reporter:
     _asked: dict[tuple[Collection, Key], tuple[str, float]] = field(default_factory=dict)
     """By the object, the version of which a status was written, and when: nothing more is written of that version."""
     _memo: gateway_objects.Memo = field(default_factory=gateway_objects.Memo)
+    _allotter: allotting.Allotter = field(default_factory=allotting.Allotter)
     _unkept: str = ""
     """Why what broken policies said before is not kept."""
     _settled: tuple[object, ...] = ()
@@ -102,8 +103,9 @@ class Reporter:
         state = (view.version, view.proxies, tuple(mirror.changes for mirror in self.cluster.mirrors.values()))
         if state == self._settled:
             return
-        self._settled, problem = state, ""
+        self._settled = state
         await self._keep(api)
+        problem = await self._allot(api, view)
         for due in chain(self._due(view), self._due_of_gateway_api(view)):
             self._settled = ()
             if not self.leader.leads or not self.budget.take(self.clock()):
@@ -134,6 +136,22 @@ class Reporter:
                 "what broken policies said before is forgotten when this process ends"
             )
 
+    async def _allot(self, api: Api, view: View) -> str:
+        """Give addresses to hosts of ServiceEntries that have none, in the status of these; returns what is wrong."""
+        problem = ""
+        for place, key, value, hosts in self._allotter.due(self.cluster.mirrors, view.world):
+            self._settled = ()
+            if not self.leader.leads or not self.budget.take(self.clock()):
+                break
+            path, body = allotting.patch(place, key, value, hosts)
+            try:
+                await api.request("PATCH", path, body, {"fieldManager": allotting.MANAGER, "force": "true"}, APPLY)
+                self._allotter.written(key, value, hosts)
+            except ApiError as error:
+                if error.status not in (NOT_FOUND, CONFLICT):
+                    problem = f"kubernetes: {place.title}: addresses cannot be written: {error.message}"
+        return problem
+
     async def _make_class(self, api: Api) -> str:
         """Where the Gateway API is installed, our GatewayClass is there, as with Istio; returns what is wrong."""
         wanted = gateway_objects.missing_class(self.cluster)
@@ -155,7 +173,7 @@ class Reporter:
     def _due(self, view: View) -> Iterator[Due]:
         self._asked = {place: asked for place, asked in self._asked.items() if self._is_there(*place)}
         for collection, mirror in list(self.cluster.mirrors.items()):
-            if (collection.group, collection.kind) not in KINDS or not collection.group.endswith(".istio.io"):
+            if not is_policy(collection) or not collection.group.endswith(".istio.io"):
                 continue  # those of the Gateway API have statuses of other forms (gateway_objects)
             for key, value in list(mirror.reflector.items.items()):
                 problem = mirror.broken.get(key, "")

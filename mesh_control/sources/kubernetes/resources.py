@@ -12,6 +12,7 @@ from mesh_policy.mesh_config.reading import MESH, NETWORKS
 from mesh_policy.objects import Fields, ObjectError
 from mesh_policy.positions import Document
 from mesh_policy.schema.crds import NAMES
+from mesh_policy.unsupported import NEVER
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +75,19 @@ def plural_of(kind: type[Policy]) -> str:
     return kind.KIND.lower() + ("es" if kind.KIND.endswith("s") else "s")
 
 
+def is_policy(collection: Collection) -> bool:
+    """Whether objects of a collection are policies, or of a kind that is answered with what to use instead."""
+    return (collection.group, collection.kind) in KINDS or (collection.group, collection.kind) in NEVER
+
+
 def custom(definitions: Mapping[str, Raw]) -> Iterator[Collection]:
     """The collections of policies that some definitions (by name) bring: each in the version that we would write, else in
-    the first of ours that is served."""
-    for (group, name), kind in sorted(KINDS.items()):
-        plural = plural_of(kind)
+    the first of ours that is served. Kinds that are never taken are among them: their objects are told so."""
+    known = {place: (plural_of(kind), kind.VERSIONS) for place, kind in KINDS.items()} | NEVER
+    for (group, name), (plural, versions) in sorted(known.items()):
         definition = definitions.get(f"{plural}.{group}")
         served = _served(definition) if definition is not None else ()
-        version = next((version for version in kind.VERSIONS if version in served), None)
+        version = next((version for version in versions if version in served), None)
         if version is not None:
             yield Collection(group, version, plural, name, namespaced=name not in CLUSTER_WIDE)
 
@@ -107,7 +113,7 @@ def trimmed(value: Raw) -> Raw:
 
 def unchanged(collection: Collection, former: Raw, value: Raw) -> bool:
     """Whether a policy says what it said before: it was only told what became of it, which does not change its generation."""
-    if (collection.group, collection.kind) not in KINDS:
+    if not is_policy(collection):
         return False
     one, other = former.get("metadata") or {}, value.get("metadata") or {}
     same = all(one.get(name) == other.get(name) for name in ("uid", "generation", "labels", "annotations"))
@@ -120,7 +126,7 @@ class Unusable(ValueError):  # noqa: N818 (an answer, not a failure of ours)
 
 def reader(collection: Collection, refuse: Callable[[Policy], list[str]]) -> Callable[[Raw], Any]:
     """What makes a typed object of one of the collection, or raises :class:`Unusable`. Lists do not say their items' kind."""
-    if (collection.group, collection.kind) in KINDS:
+    if is_policy(collection):
         return lambda value: _policy(collection, value, refuse)
     if collection.kind == MESH_CONFIG:
         return lambda value: _mesh_config(collection, value)

@@ -6,11 +6,12 @@ import binascii
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, ClassVar
 
 from mesh_control.gateway_api import Surroundings
 from mesh_control.gateway_api.converted import OWN
-from mesh_control.sources.kubernetes import last_good, secrets
+from mesh_control.sources.kubernetes import allotting, closed, last_good, secrets
 from mesh_control.sources.kubernetes.access import Access
 from mesh_control.sources.kubernetes.api import Api
 from mesh_control.sources.kubernetes.mirror import Mirror
@@ -24,13 +25,15 @@ from mesh_control.sources.kubernetes.resources import (
     Collection,
     MeshOfConfigMap,
     custom,
+    is_policy,
     mesh_config,
     reader,
 )
 from mesh_control.sources.kubernetes.rights import Rights, asking
 from mesh_control.sources.kubernetes.surroundings import surroundings
 from mesh_control.sources.source import Parts
-from mesh_policy import KINDS, Policy
+from mesh_policy import Policy
+from mesh_policy.unsupported import NEVER
 
 NAMED = ("Secret", "ConfigMap")
 """Kinds of which only those are mirrored that policies name: for them wait only those who need them."""
@@ -105,6 +108,7 @@ class Cluster:
             mesh=None if settings is None else settings.mesh,
             networks=None if settings is None else settings.networks,
             surroundings=self._surroundings(),
+            allocated=allotting.said(self.mirrors),
         )
 
     @property
@@ -136,13 +140,14 @@ class Cluster:
         return await self._rights.may_list_secrets(namespace, service_account)
 
     def policies(self) -> Iterator[tuple[Collection, Policy]]:
-        """Every policy that is in force, and the collection that it is of."""
+        """Every policy that is in force, and the collection that it is of; also those that stand for what cannot be used."""
         for collection, mirror in self.mirrors.items():
-            if (collection.group, collection.kind) in KINDS:
-                yield from ((collection, policy) for policy in mirror.typed.values())
+            if is_policy(collection):
+                in_force = (*mirror.typed.values(), *mirror.standing.values())
+                yield from ((collection, policy) for policy in in_force)
 
     def _of(self, kind: str) -> Mapping[Key, Any]:
-        found = [m.typed for c, m in self.mirrors.items() if c.kind == kind and (c.group, kind) not in KINDS]
+        found = [m.typed for c, m in self.mirrors.items() if c.kind == kind and not is_policy(c)]
         return found[0] if len(found) == 1 else {key: item for typed in found for key, item in typed.items()}
 
     def _problems(self) -> Iterator[str]:
@@ -188,7 +193,7 @@ class Cluster:
     ) -> None:
         """Mirror the custom resources that are installed, and Secrets and ConfigMaps that are named, and no others."""
         wanted = [*self._installed(), *secrets.collections(self._secrets, self._maps)]
-        passing = [c for c in self.mirrors if (c.group, c.kind) in KINDS or c.kind in NAMED]
+        passing = [c for c in self.mirrors if is_policy(c) or c.kind in NAMED]
         for collection in [collection for collection in passing if collection not in wanted]:
             tasks.pop(collection).cancel()
             del self.mirrors[collection]
@@ -211,12 +216,14 @@ class Cluster:
 
     def _mirror(self, collection: Collection) -> Mirror:
         read = reader(collection, self.refuse) if collection != DEFINITIONS else dict
-        return Mirror(collection, read)
+        return Mirror(collection, read, partial(closed.shut, collection))
 
 
 def _is_known(collection: Collection, mirror: Mirror) -> bool:
-    """What may not be read is not waited for where the mesh does without: then nothing is kept over a restart."""
-    return mirror.reflector.synced or (collection.kind == LAST_GOOD and mirror.reflector.forbidden)
+    """What may not be read is not waited for where the mesh does without: then nothing is kept over a restart, or objects
+    that come into force nowhere are not told so."""
+    spared = collection.kind == LAST_GOOD or (collection.group, collection.kind) in NEVER
+    return mirror.reflector.synced or (spared and mirror.reflector.forbidden)
 
 
 def _decoded(data: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:

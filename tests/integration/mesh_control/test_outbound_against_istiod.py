@@ -28,6 +28,7 @@ ASKERS = tuple(
         (("client", "default"), ("cart", "shop"), ("client", "istio-system")), start=1
     )
 )
+ASKERS = (*ASKERS, Asker(ASKERS[0].id, {**ASKERS[0].metadata, "DNS_CAPTURE": "true"}))
 
 
 def sent(answer: Any) -> dict[str, Any]:

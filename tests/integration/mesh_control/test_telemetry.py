@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -83,8 +84,10 @@ class Mesh:
 
 
 @contextlib.asynccontextmanager
-async def collecting() -> AsyncIterator[tuple[int, "asyncio.Queue[dict[str, Any]]"]]:
-    """Who takes spans as Zipkin does."""
+async def collecting(
+    context: ssl.SSLContext | None = None,
+) -> AsyncIterator[tuple[int, "asyncio.Queue[dict[str, Any]]"]]:
+    """Who takes spans as Zipkin does, plainly or by TLS."""
     spans: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
 
     async def take(request: web.Request) -> web.Response:
@@ -97,7 +100,7 @@ async def collecting() -> AsyncIterator[tuple[int, "asyncio.Queue[dict[str, Any]
     runner = web.AppRunner(server)
     await runner.setup()
     port = free_port()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
+    await web.TCPSite(runner, "127.0.0.1", port, ssl_context=context).start()
     try:
         yield port, spans
     finally:

@@ -117,8 +117,6 @@ REFUSED = [
         "kind: WorkloadGroup\nspec: {template: {}, probe: {tcpSocket: {port: 80}}}",
         "spec.probe: no proxy of ours probes its application yet",
     ),
-    ("kind: WorkloadGroup\nspec: {template: {network: other}}", "spec.template.network: several networks are not"),
-    ("kind: WorkloadEntry\nspec: {address: 10.0.0.1, network: other}", "spec.network: several networks are not"),
 ]
 
 
@@ -139,6 +137,9 @@ def test_refused(text: str, message: str) -> None:
         ENTRY % "addresses: [10.0.0.1], resolution: DNS",
         ENTRY % "addresses: [10.0.0.0/8], resolution: NONE",
         "kind: Sidecar\nspec: {egress: [{hosts: ['*/*']}]}",
+        "kind: WorkloadGroup\nspec: {template: {network: other}}",
+        "kind: WorkloadEntry\nspec: {address: 10.0.0.1, network: other}",
+        ENTRY % "resolution: STATIC, endpoints: [{address: 10.0.0.1, network: other}]",
     ],
 )
 def test_taken(text: str) -> None:

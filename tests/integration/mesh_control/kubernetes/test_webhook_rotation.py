@@ -4,6 +4,7 @@ import asyncio
 import base64
 import time
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,9 @@ from mesh_control.ca.store import Store
 from mesh_control.metrics import Metrics
 from mesh_control.sources.kubernetes import rbac
 from mesh_control.sources.kubernetes.api import Api
-from mesh_control.webhook.bundle import Bundle, bundle_of, united
+from mesh_control.webhook.bundle import STRATEGIC, Bundle, bundle_of, united
 from mesh_control.webhook.certificate import AuthorityIssuer, Keeper
-from mesh_control.webhook.manifest import client_of, configuration
+from mesh_control.webhook.manifest import NAME, client_of, configuration
 from mesh_control.webhook.server import Webhook, serving
 from tests.integration.mesh_control.kubernetes.test_webhook import KINDS, created, entry
 from tests.integration.mesh_control.kubernetes.watched import poll
@@ -74,6 +75,47 @@ async def test_no_admission_fails_while_the_root_changes(tmp_path: Path, server:
         finally:
             task.cancel()
             await client.api.request("DELETE", place)
+
+
+@pytest.mark.usefixtures("istio_kinds")
+async def test_replicas_with_different_roots_are_believed_alike(tmp_path: Path, server: Server, client: Client) -> None:
+    """The API server is led to one replica, then to the other, whose root nobody wrote into the object that was applied."""
+    await client.apply(*rbac.manifests(SUBJECT, "default"))
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    authorities = [Authority(Store(tmp_path / name / "ca"), Terms(), time.time()) for name in ("one", "two")]
+    keepers = [
+        Keeper(AuthorityIssuer(authority), ["127.0.0.1"], tmp_path / name, time.time)
+        for authority, name in zip(authorities, ("one", "two"), strict=True)
+    ]
+    first, second = (
+        Bundle(server.access(CONTROL), keeper.issuer.bundle, lambda leads=leads: leads, replica)  # type: ignore[misc]
+        for keeper, leads, replica in zip(keepers, (True, False), ("one", "two"), strict=True)
+    )
+    wanted = configuration(authorities[0].bundle(), client_of("https://127.0.0.1:1"))
+    place = f"{KINDS}/{wanted['metadata']['name']}"
+    async with Api(server.access(CONTROL)) as api, AsyncExitStack() as stack:
+        serve = (serving(Webhook(lambda policy: [], Metrics()), "127.0.0.1:0", keeper.context) for keeper in keepers)
+        ports = [await stack.enter_async_context(served) for served in serve]
+        await client.api.request("POST", KINDS, wanted)
+        try:
+            for bundle in (second, first, second, first):
+                await bundle.turn(api)
+                assert not bundle.problem
+            both = await client.api.request("GET", place)
+            assert roots(said(both)) == {keeper.root for keeper in keepers}
+            for port in ports:
+                led = {"webhooks": [{"name": NAME, "clientConfig": {"url": f"https://127.0.0.1:{port}/validate"}}]}
+                await client.api.request("PATCH", place, led, content=STRATEGIC)
+                await poll(lambda: is_taken(server), bool)
+        finally:
+            await client.api.request("DELETE", place)
+
+
+async def is_taken(server: Server) -> bool:
+    """It takes an API server a moment to ask where it was just told to."""
+    value = {**entry("any", "any.example"), "kind": "ServiceEntry"}
+    return (await created(server, value, dryRun="All"))[0] == 201
 
 
 async def test_without_the_object_nothing_is_written_and_nothing_waits(server: Server, client: Client) -> None:

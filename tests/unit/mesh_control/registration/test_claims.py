@@ -80,6 +80,10 @@ def test_names(name: str) -> None:
     assert claim(found).name == expected
 
 
+def test_the_network_of_a_machine_is_that_of_its_entry() -> None:
+    assert entry_of(claim(node(NETWORK="nw1")), group(), Anyone()).spec.network == "nw1"
+
+
 def test_who_names_no_group_claims_nothing() -> None:
     assert claim_of(Node("sidecar~10.0.0.1~vm-1.a~a.svc", metadata={"NAMESPACE": 1})) is None
 
@@ -108,11 +112,6 @@ def test_what_a_node_cannot_say(name: str) -> None:
 BAD_CLAIMS = {
     "a label": (node(LABELS={"app": "no label!"}), GROUP, "metadata.labels: "),
     "a name": (node(AUTO_REGISTER_GROUP="WG"), GROUP, "would be no WorkloadEntry: name: "),
-    "a network": (
-        node(NETWORK="nw1"),
-        GROUP,
-        "cannot be honoured: error MESH0006 WorkloadEntry a/wg-a-10.0.0.1-nw1: spec.net",
-    ),
 }
 
 

@@ -18,6 +18,7 @@ from mesh_control.sources.kubernetes.resources import (
 )
 from mesh_policy import KINDS
 from mesh_policy.schema.crds import definitions
+from mesh_policy.unsupported import NEVER
 
 RULES = Collection("networking.istio.io", "v1", "destinationrules", "DestinationRule")
 PODS = next(collection for collection in CORE if collection.kind == "Pod")
@@ -46,6 +47,8 @@ def test_every_kind_of_policy_is_mirrored_under_the_name_of_its_definition() -> 
     assert ours <= names
     known = {name: established(name, *versions) for name, versions in _versions().items()}
     assert {(c.group, c.kind) for c in custom(known)} == set(KINDS)
+    never = {f"{plural}.{group}": established("", *versions) for (group, _), (plural, versions) in NEVER.items()}
+    assert {(c.group, c.kind) for c in custom(never)} == set(NEVER)
     gateway_api = {
         "gatewayclasses",
         "gateways",
@@ -101,7 +104,7 @@ def test_the_rights_cover_what_is_mirrored_and_no_secrets() -> None:
         (g, r) for rule in rules if "watch" in rule["verbs"] for g in rule["apiGroups"] for r in rule["resources"]
     }
     wanted = {(c.group, c.plural) for c in (*CORE, DEFINITIONS)} | {(k.GROUP, plural_of(k)) for k in KINDS.values()}
-    assert readable == wanted
+    assert readable == wanted | {(group, plural) for (group, _), (plural, _) in NEVER.items()}
     verbs = {verb for rule in rules for verb in rule["verbs"]}
     assert verbs == {"get", "list", "watch", "patch", "create"}
     for rule in rules:
