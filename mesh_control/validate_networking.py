@@ -73,8 +73,6 @@ def _server(path: str, server: Server) -> Iterator[Refusal]:
 
 def _service_entry(policy: ServiceEntry) -> Iterator[Refusal]:
     spec = policy.spec
-    if spec.resolution == "DYNAMIC_DNS":
-        yield "spec.resolution", "DYNAMIC_DNS is not supported yet; use DNS"
     for place, port in enumerate(spec.ports or ()):
         if (port.protocol or "").upper() in ("UDP", "HTTP_PROXY"):
             yield f"spec.ports[{place}].protocol", f"{(port.protocol or '').upper()} is not carried; remove the port"

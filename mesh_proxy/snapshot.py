@@ -14,8 +14,10 @@ from mesh_api.config import (
     ConnectionGate,
     ConnectionLimit,
     ConnectionRateLimit,
+    DnsCache,
     DownstreamTls,
     FilterChain,
+    ForwardProxyFilter,
     GrpcStatsFilter,
     Guard,
     HttpConnectionManager,
@@ -27,6 +29,7 @@ from mesh_api.config import (
     ProxyConfig,
     RouterFilter,
     ServiceMetrics,
+    SniForwardProxy,
     TcpProxy,
     TrafficDirection,
     UpstreamTls,
@@ -58,6 +61,7 @@ from mesh_proxy.tls.transports import Transports
 
 T = TypeVar("T")
 INSPECTORS: Final = (ListenerFilter.TLS_INSPECTOR, ListenerFilter.HTTP_INSPECTOR)
+_HTTPS: Final = 443
 _INSPECTION: Final = 15.0
 """Seconds in which a client must have said what it speaks (Envoy's default)."""
 
@@ -108,6 +112,8 @@ class HttpChain(_Guarded):
         counted = [item for item in config.http_filters if isinstance(item, GrpcStatsFilter)]
         self.grpc_stats: GrpcStatsFilter | None = counted[0] if counted else None
         """How calls of gRPC are counted; ``None``: they are not."""
+        self.looks_up = any(isinstance(item, ForwardProxyFilter) for item in config.http_filters)
+        """Whether hosts that requests name are looked up before they go on."""
         self._concerned: dict[CompiledRoute | None, tuple[Filter, ...]] = {}
         self.server_field = field_of(b"server", config.server_name.encode())
         self.upgrades = frozenset(name.lower().encode() for name in config.upgrades)
@@ -176,6 +182,8 @@ class TcpChain(_Guarded):
         self.stats = stats
         self.clusters = tuple((item.name, item.weight) for item in config.weighted_clusters) or ((config.cluster, 1),)
         self.total = sum(weight for _, weight in self.clusters)
+        self.names_port: int = -1
+        """Of the host that a connection names by TLS, where that is looked up before bytes go on; -1: it is not."""
 
     def choose(self, random: float) -> str:
         """The cluster for a random number in [0, 1)."""
@@ -277,6 +285,7 @@ class Builder:
         self._name = ""
         """Of the listener that is made."""
         self._tables: dict[str, RouteTable] = {}
+        self._caches: dict[str, DnsCache] = {}
 
     def build(self, config: ProxyConfig) -> Snapshot:
         """The snapshot. Raises :class:`SnapshotError`; the one before is untouched then."""
@@ -307,6 +316,9 @@ class Builder:
         transports: dict[str, Transports] = {}
         for cluster in config.clusters:
             _guard(f"cluster {cluster.name}", partial(check, cluster))
+            if cluster.dns_cache is not None:
+                _guard(f"cluster {cluster.name}", partial(self._cache, cluster.dns_cache))
+                self._counters(f"dns_cache.{cluster.dns_cache.name}")
             transports[cluster.name] = _guard(f"cluster {cluster.name}", partial(self._transports, cluster))
         for cluster in config.clusters:
             assignment = assignments.get(cluster.assignment_name)
@@ -348,13 +360,16 @@ class Builder:
 
     def _chain(self, chain: FilterChain) -> Chain:
         made = self._terminal(chain)
-        apart = ServiceMetrics, ConnectionRateLimit, ConnectionLimit
+        apart = ServiceMetrics, ConnectionRateLimit, ConnectionLimit, SniForwardProxy
         made.guards = tuple(self._enforcer(guard) for guard in chain.guards if not isinstance(guard, apart))
         made.gates = tuple(
             self._gate(chain, guard)
             for guard in chain.guards
             if isinstance(guard, ConnectionRateLimit | ConnectionLimit)
         )
+        for guard in chain.guards:
+            if isinstance(guard, SniForwardProxy):
+                self._names(guard, made)
         made.tls = None if chain.tls is None else self._tls(chain.tls)
         made.name = chain.name.encode()
         made.metrics = self._reporter(chain)
@@ -382,6 +397,17 @@ class Builder:
         self._made.counters[known.counters.scope] = known.counters
         return known
 
+    def _names(self, guard: SniForwardProxy, chain: Chain) -> None:
+        if not isinstance(chain, TcpChain):
+            raise FilterError("server names are looked up for bytes alone")
+        chain.names_port = _HTTPS if guard.port is None else guard.port
+        self._cache(guard.cache)
+
+    def _cache(self, cache: DnsCache) -> None:
+        """Of one name there is one cache, whoever has it."""
+        if self._caches.setdefault(cache.name, cache) != cache:
+            raise FilterError(f"the DNS cache {cache.name} has other settings elsewhere")
+
     def _enforcer(self, guard: Guard) -> Enforcer:
         if not isinstance(guard, NetworkRbac):
             raise FilterError(f"{type(guard).__name__} is not supported yet")
@@ -392,6 +418,9 @@ class Builder:
         logs = _logs(config.access_logs)
         if isinstance(config, TcpProxy):
             return TcpChain(config, logs, self._counters(f"tcp.{config.stat_prefix}"))
+        for item in config.http_filters:
+            if isinstance(item, ForwardProxyFilter):
+                self._cache(item.cache)
         made = HttpChain(config, self._table(config), logs, self._counters(f"http.{config.stat_prefix}"))
         for limit in made.rate_limits():
             limit.counters = self._counters(limit.counters.scope)

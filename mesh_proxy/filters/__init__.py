@@ -12,6 +12,7 @@ from mesh_api.config import (
     CompressorFilter,
     CorsFilter,
     FaultFilter,
+    ForwardProxyFilter,
     GrpcStatsFilter,
     GrpcWebFilter,
     HttpFilter,
@@ -51,8 +52,8 @@ FILTERS: dict[type, Callable[[Any, Counters], Filter]] = {
 }
 """Configuration class to filter, which is made of one and of the counters of its connection manager."""
 
-PASSED_OVER: Final = (GrpcStatsFilter, ServiceMetrics)
-"""Filters that change no traffic: who counts reads them of the chain's configuration."""
+PASSED_OVER: Final = (ForwardProxyFilter, GrpcStatsFilter, ServiceMetrics)
+"""Filters that change no traffic: who counts, or looks up names, reads them of the chain's configuration."""
 
 
 def compile_filters(configs: tuple[HttpFilter, ...], stats: Counters) -> tuple[Filter, ...]:

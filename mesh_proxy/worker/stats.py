@@ -25,6 +25,7 @@ def collect(context: Context, listeners: Listeners) -> Stats:
         stats.counters.update(counters.named())
         if counters.scope.startswith("http."):
             collect_manager(stats, counters)
+    stats.gauges.update(context.names.gauges())
     for gate in context.snapshot.gates.values():
         if gate.limit is not None:
             stats.gauges[f"{gate.counters.scope}.active_connections"] = gate.limit.taken

@@ -422,6 +422,7 @@ DNS_CACHES = st.sampled_from(
         c.DnsCache("all"),
         c.DnsCache("few", "V4_ONLY", 5),
         c.DnsCache("own", "ALL", resolvers=(c.SocketAddress("127.0.0.1", 15053),)),
+        c.DnsCache("timed", "AUTO", None, (), 20.0, (2.0, 30.0), 6.0, 7.5, 2.5),
     ]
 )
 """All that are in use: of one name there is one cache."""

@@ -61,7 +61,6 @@ REFUSED = [
         ENTRY % "resolution: STATIC, workloadSelector: {}",
         "spec.workloadSelector.labels: without labels nobody is selected",
     ),
-    (WILD % "resolution: DYNAMIC_DNS", "spec.resolution: DYNAMIC_DNS is not supported yet; use DNS"),
     (ENTRY % "resolution: STATIC, endpoints: [{address: 'unix:///x'}]", "endpoints[0].address: Unix sockets are not"),
     *(
         (SERVICE % f"http: [{{{ROUTE}, {field}}}]", f"spec.http[0].{message}")
@@ -142,6 +141,7 @@ def test_refused(text: str, message: str) -> None:
         GATEWAY % "{port: {number: 80, name: a, protocol: HTTP}, hosts: ['*']}",
         ENTRY % "addresses: [10.0.0.1], resolution: DNS",
         ENTRY % "addresses: [10.0.0.0/8], resolution: NONE",
+        WILD % "resolution: DYNAMIC_DNS",
         "kind: Sidecar\nspec: {egress: [{hosts: ['*/*']}]}",
     ],
 )
