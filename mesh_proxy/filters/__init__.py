@@ -11,6 +11,7 @@ from mesh_api.config import (
     BufferFilter,
     CompressorFilter,
     CorsFilter,
+    DecompressorFilter,
     FaultFilter,
     ForwardProxyFilter,
     GrpcStatsFilter,
@@ -26,6 +27,7 @@ from mesh_proxy.filters.base import Again, Answer, Delay, Filter, Verdict, Whole
 from mesh_proxy.filters.buffer import Buffer
 from mesh_proxy.filters.compressor import Compressor
 from mesh_proxy.filters.cors import Cors
+from mesh_proxy.filters.decompressor import Decompressor
 from mesh_proxy.filters.fault import Fault
 from mesh_proxy.filters.grpc_web import GrpcWeb
 from mesh_proxy.filters.jwt_authn import JwtAuthn
@@ -44,6 +46,7 @@ FILTERS: dict[type, Callable[[Any, Counters], Filter]] = {
     BufferFilter: Buffer,
     CompressorFilter: Compressor,
     CorsFilter: Cors,
+    DecompressorFilter: Decompressor,
     FaultFilter: Fault,
     GrpcWebFilter: GrpcWeb,
     JwtAuthnFilter: JwtAuthn,
