@@ -134,6 +134,3 @@ def _settings(path: str, settings: TrafficPolicy | PortTrafficPolicy) -> Iterato
     tcp = settings.connection_pool.tcp if settings.connection_pool is not None else None
     if tcp is not None and tcp.idle_timeout is not None and tcp.idle_timeout < timedelta():
         yield f"{path}.connectionPool.tcp.idleTimeout", "cannot be below 0; write 0s for no limit"
-    balancer = settings.load_balancer
-    if balancer is not None and balancer.zone_aware_lb_setting:
-        yield f"{path}.loadBalancer", "balancing by zones is not supported yet; use localityLbSetting"

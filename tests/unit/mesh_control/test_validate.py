@@ -115,7 +115,6 @@ REFUSED = [
         RULE % "trafficPolicy: {portLevelSettings: [{port: {number: 1}, tls: {}}, {port: {number: 1}, tls: {}}]}",
         "portLevelSettings[1].port.number: port 1 stands twice",
     ),
-    (RULE % "trafficPolicy: {loadBalancer: {zoneAwareLbSetting: {enabled: true}}}", "balancing by zones is not"),
     (
         "kind: WorkloadGroup\nspec: {template: {}, probe: {tcpSocket: {port: 80}}}",
         "spec.probe: no proxy of ours probes its application yet",
@@ -137,6 +136,7 @@ def test_refused(text: str, message: str) -> None:
     "text",
     [
         RULE % "trafficPolicy: {tls: {mode: DISABLE}}",
+        RULE % "trafficPolicy: {loadBalancer: {zoneAwareLbSetting: {failover: [{from: a, to: b}]}}}",
         SERVICE % f"http: [{{{ROUTE}, retries: {{attempts: 1}}}}]",
         GATEWAY % "{port: {number: 80, name: a, protocol: HTTP}, hosts: ['*']}",
         ENTRY % "addresses: [10.0.0.1], resolution: DNS",
