@@ -30,6 +30,7 @@ from mesh_api.config import (
     RouterFilter,
     ServiceMetrics,
     SniForwardProxy,
+    SocketAddress,
     TcpProxy,
     TrafficDirection,
     UpstreamTls,
@@ -284,6 +285,8 @@ class Builder:
         self._direction = TrafficDirection.UNSPECIFIED
         self._name = ""
         """Of the listener that is made."""
+        self._owner = ""
+        """The same in statistics."""
         self._tables: dict[str, RouteTable] = {}
         self._caches: dict[str, DnsCache] = {}
 
@@ -349,6 +352,7 @@ class Builder:
             if wanted is ListenerFilter.ORIGINAL_SRC:
                 raise SnapshotError(name, f"the listener filter {wanted.value} is not supported yet")
         self._reporters, self._direction, self._name = {}, listener.traffic_direction, listener.name
+        self._owner = scope_of(listener.address)
         made = _guard(name, lambda: ListenerRuntime(listener, self._chain, _logs(listener.access_logs)))
         if ListenerFilter.PROXY_PROTOCOL in listener.listener_filters:
             made.headers = self._counters(made.headers.scope)
@@ -421,7 +425,8 @@ class Builder:
         for item in config.http_filters:
             if isinstance(item, ForwardProxyFilter):
                 self._cache(item.cache)
-        made = HttpChain(config, self._table(config), logs, self._counters(f"http.{config.stat_prefix}"))
+        counters = self._counters(f"http.{config.stat_prefix}", self._owner)
+        made = HttpChain(config, self._table(config), logs, counters)
         for limit in made.rate_limits():
             limit.counters = self._counters(limit.counters.scope)
         if config.tracing is not None:
@@ -431,10 +436,16 @@ class Builder:
     def _table(self, config: HttpConnectionManager) -> RouteTable:
         return self._tables[config.rds_name] if config.route_config is None else RouteTable(config.route_config)
 
-    def _counters(self, scope: str) -> Counters:
-        known = self._made.counters.get(scope) or self._before.counters.get(scope) or Counters(scope)
-        self._made.counters[scope] = known
+    def _counters(self, scope: str, owner: str = "") -> Counters:
+        key = f"{owner}.{scope}" if owner else scope
+        known = self._made.counters.get(key) or self._before.counters.get(key) or Counters(scope, owner)
+        self._made.counters[key] = known
         return known
+
+
+def scope_of(address: SocketAddress | PipeAddress) -> str:
+    """A listener's name in statistics (Envoy)."""
+    return f"listener.{str(address).replace(':', '_')}"
 
 
 def _guard_scope(guard: NetworkRbac) -> str:

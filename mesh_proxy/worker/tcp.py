@@ -320,6 +320,11 @@ class TcpSession(Owner):
         if metrics is not None and counted is not None:
             metrics.passed(counted, self._context.loop.now, received, sent)
 
+    @property
+    def listener(self) -> str:
+        """Its listener's name."""
+        return self._info.listener
+
     def drain(self) -> None:
         """Bytes have no end that could be waited for: they go on until the time is over."""
 

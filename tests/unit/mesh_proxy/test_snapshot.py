@@ -292,3 +292,16 @@ def test_names_of_tls_are_looked_up_for_bytes() -> None:
     assert found.names_port == 8443
     with pytest.raises(SnapshotError, match="server names are looked up for bytes alone"):
         build(ProxyConfig(listeners=(listener(FilterChain(manager(route()), guards=guards)),), clusters=(cluster(),)))
+
+
+def test_managers_of_one_name_are_counted_by_listener() -> None:
+    pair = http(route()), replace(http(route()), name="other", address=SocketAddress("10.9.9.9", 81))
+    made = build(ProxyConfig(listeners=pair, clusters=(cluster(),)))
+    found = [made.listeners[name].chain(ARRIVAL) for name in ("l", "other")]
+    assert [chain.stats.owner for chain in found if chain is not None] == [
+        "listener.10.9.9.9_80",
+        "listener.10.9.9.9_81",
+    ]
+    again = build(ProxyConfig(listeners=pair, clusters=(cluster(),)), made)
+    kept = [again.listeners[name].chain(ARRIVAL) for name in ("l", "other")]
+    assert [chain.stats for chain in kept if chain is not None] == [chain.stats for chain in found if chain is not None]
