@@ -73,8 +73,6 @@ def _server(path: str, server: Server) -> Iterator[Refusal]:
 
 def _service_entry(policy: ServiceEntry) -> Iterator[Refusal]:
     spec = policy.spec
-    if spec.resolution == "DYNAMIC_DNS":
-        yield "spec.resolution", "DYNAMIC_DNS is not supported yet; use DNS"
     for place, port in enumerate(spec.ports or ()):
         if (port.protocol or "").upper() in ("UDP", "HTTP_PROXY"):
             yield f"spec.ports[{place}].protocol", f"{(port.protocol or '').upper()} is not carried; remove the port"
@@ -132,6 +130,3 @@ def _settings(path: str, settings: TrafficPolicy | PortTrafficPolicy) -> Iterato
     tcp = settings.connection_pool.tcp if settings.connection_pool is not None else None
     if tcp is not None and tcp.idle_timeout is not None and tcp.idle_timeout < timedelta():
         yield f"{path}.connectionPool.tcp.idleTimeout", "cannot be below 0; write 0s for no limit"
-    balancer = settings.load_balancer
-    if balancer is not None and balancer.zone_aware_lb_setting:
-        yield f"{path}.loadBalancer", "balancing by zones is not supported yet; use localityLbSetting"

@@ -24,6 +24,7 @@ from mesh_proxy.balancing.host import (
     Host,
 )
 from mesh_proxy.balancing.host_set import Locality
+from mesh_proxy.balancing.named import Name, key_of
 from mesh_proxy.balancing.original_destination import OriginalDestinations
 from mesh_proxy.balancing.policies import balancer_of, same_kind
 from mesh_proxy.places import Place, places_of, target_of
@@ -88,6 +89,8 @@ class ClusterRuntime:
         self.places: tuple[Place, ...] = ()
         """Of clusters by DNS: what is to be resolved."""
         self.original_destination = config.type is ClusterType.ORIGINAL_DST
+        self.by_name: bool = config.type is ClusterType.FORWARD_PROXY
+        """Whether requests and connections name their host (:meth:`name_host`)."""
         self._destinations = OriginalDestinations(self.hosts, self.counters)
         self.now: float = 0.0
         """Seconds of the loop's clock, at the last :meth:`sweep`."""
@@ -131,6 +134,9 @@ class ClusterRuntime:
         if self.original_destination:
             self._destinations.configure(config)
             return
+        if self.by_name:
+            self._rebuild()
+            return
         places = tuple(places_of(found))
         if config.type in DNS:
             self._name(places)
@@ -173,7 +179,11 @@ class ClusterRuntime:
             return False
         self._found[place] = found
         if logical and len(self.hosts) == 1 and found:
-            self._move(place.at(found[0]))
+            (host,) = self.hosts.values()
+            self._move(host, place.at(found[0]))
+            self.hosts.clear()
+            self.hosts[host.name] = host
+            self._rebuild()
         else:
             self._place(self._resolved())
         return True
@@ -183,16 +193,39 @@ class ClusterRuntime:
         if place in self.places:
             self._found.setdefault(place, ())
 
-    def _move(self, place: Place) -> None:
-        """The one logical host is elsewhere; its connections go on (Envoy's logical DNS)."""
-        (host,) = self.hosts.values()
+    @staticmethod
+    def _move(host: Host, place: Place) -> None:
+        """A logical host is elsewhere; its connections go on (Envoy's logical DNS)."""
         host.name = str(place.endpoint.address)
         host.address = host.name.encode()
         host.target = target_of(place.endpoint)
         host.discover(place.endpoint, place.priority, place.locality)
-        self.hosts.clear()
-        self.hosts[host.name] = host
-        self._rebuild()
+
+    def name_host(self, name: Name, address: str) -> None:
+        """The host that a request or connection names has this address."""
+        key, found = key_of(name), SocketAddress(address, name[1])
+        known = self.hosts.get(key)
+        place = Place(Endpoint(found, hostname=name[0]))
+        if known is None:
+            self.hosts[key] = known = place.host()
+            self._begin(known)
+            self.counters.add("membership_change")
+            self._rebuild()
+        elif known.target != (address, name[1]):
+            self._move(known, place)
+
+    def forget_names(self, kept: Callable[[Name], bool]) -> None:
+        """Leave only hosts whose names are known still, or that are busy."""
+        gone = [
+            key
+            for key, host in self.hosts.items()
+            if not host.active_connections and not host.active_requests and not kept((host.hostname, host.target[1]))
+        ]
+        for key in gone:
+            del self.hosts[key]
+            self.counters.add("membership_change")
+        if gone:
+            self._rebuild()
 
     def _resolved(self) -> tuple[Place, ...]:
         return tuple(place.at(address) for place in self.places for address in self._found.get(place, ()))

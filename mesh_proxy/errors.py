@@ -29,6 +29,7 @@ NO_HEALTHY_UPSTREAM: Final = LocalReply(503, "UH", "no_healthy_upstream", b"no h
 RESPONSE_TIMEOUT: Final = LocalReply(504, "UT", "response_timeout", b"upstream request timeout")
 PER_TRY_TIMEOUT: Final = LocalReply(504, "UT", "upstream_per_try_timeout", b"upstream request timeout")
 DROP_OVERLOAD: Final = LocalReply(503, "DO", "drop_overload", b"drop overload")
+NAMES_OVERFLOW: Final = LocalReply(503, "", "dns_cache_overflow", b"DNS cache overflow")
 PER_TRY_IDLE_TIMEOUT: Final = LocalReply(504, "SI", "upstream_per_try_idle_timeout", b"upstream request timeout")
 REQUEST_TIMEOUT: Final = LocalReply(408, "", "request_overall_timeout", b"request timeout")
 HEADERS_TIMEOUT: Final = LocalReply(408, "", "request_header_timeout", b"request header timeout")
@@ -67,6 +68,16 @@ def as_grpc(reply: LocalReply) -> tuple[LocalReply, list[tuple[bytes, bytes]]]:
 def bad_request(details: str) -> LocalReply:
     """The request breaks the protocol; nothing of it was understood for sure, so nothing of it is answered with."""
     return LocalReply(400, "DPE", details, b"Bad Request")
+
+
+def not_resolved(reason: str) -> LocalReply:
+    """The host that the request names has no address; ``reason`` is why."""
+    return LocalReply(503, "DF", resolution_failure(reason), b"DNS resolution failure")
+
+
+def resolution_failure(reason: str) -> str:
+    """The details of a name without an address."""
+    return f"dns_resolution_failure{{{reason.replace(' ', '_')}}}"
 
 
 def idle_timeout(complete: bool) -> LocalReply:

@@ -14,8 +14,10 @@ from mesh_api.config import (
     ConnectionGate,
     ConnectionLimit,
     ConnectionRateLimit,
+    DnsCache,
     DownstreamTls,
     FilterChain,
+    ForwardProxyFilter,
     GrpcStatsFilter,
     Guard,
     HttpConnectionManager,
@@ -28,6 +30,8 @@ from mesh_api.config import (
     ProxyConfig,
     RouterFilter,
     ServiceMetrics,
+    SniForwardProxy,
+    SocketAddress,
     TcpProxy,
     TrafficDirection,
     UpstreamTls,
@@ -60,6 +64,7 @@ from mesh_proxy.tls.transports import Transports
 
 T = TypeVar("T")
 INSPECTORS: Final = (ListenerFilter.TLS_INSPECTOR, ListenerFilter.HTTP_INSPECTOR)
+_HTTPS: Final = 443
 _INSPECTION: Final = 15.0
 """Seconds in which a client must have said what it speaks (Envoy's default)."""
 
@@ -112,6 +117,8 @@ class HttpChain(_Guarded):
         counted = [item for item in config.http_filters if isinstance(item, GrpcStatsFilter)]
         self.grpc_stats: GrpcStatsFilter | None = counted[0] if counted else None
         """How calls of gRPC are counted; ``None``: they are not."""
+        self.looks_up = any(isinstance(item, ForwardProxyFilter) for item in config.http_filters)
+        """Whether hosts that requests name are looked up before they go on."""
         self._concerned: dict[CompiledRoute | None, tuple[Filter, ...]] = {}
         self.server_field = field_of(b"server", config.server_name.encode())
         self.upgrades = frozenset(name.lower().encode() for name in config.upgrades)
@@ -180,6 +187,8 @@ class TcpChain(_Guarded):
         self.stats = stats
         self.clusters = tuple((item.name, item.weight) for item in config.weighted_clusters) or ((config.cluster, 1),)
         self.total = sum(weight for _, weight in self.clusters)
+        self.names_port: int = -1
+        """Of the host that a connection names by TLS, where that is looked up before bytes go on; -1: it is not."""
 
     def choose(self, random: float) -> str:
         """The cluster for a random number in [0, 1)."""
@@ -280,7 +289,10 @@ class Builder:
         self._direction = TrafficDirection.UNSPECIFIED
         self._name = ""
         """Of the listener that is made."""
+        self._owner = ""
+        """The same in statistics."""
         self._tables: dict[str, RouteTable] = {}
+        self._caches: dict[str, DnsCache] = {}
 
     def build(self, config: ProxyConfig) -> Snapshot:
         """The snapshot. Raises :class:`SnapshotError`; the one before is untouched then."""
@@ -311,6 +323,9 @@ class Builder:
         transports: dict[str, Transports] = {}
         for cluster in config.clusters:
             _guard(f"cluster {cluster.name}", partial(check, cluster))
+            if cluster.dns_cache is not None:
+                _guard(f"cluster {cluster.name}", partial(self._cache, cluster.dns_cache))
+                self._counters(f"dns_cache.{cluster.dns_cache.name}")
             transports[cluster.name] = _guard(f"cluster {cluster.name}", partial(self._transports, cluster))
         for cluster in config.clusters:
             assignment = assignments.get(cluster.assignment_name)
@@ -341,6 +356,7 @@ class Builder:
             if wanted is ListenerFilter.ORIGINAL_SRC:
                 raise SnapshotError(name, f"the listener filter {wanted.value} is not supported yet")
         self._reporters, self._direction, self._name = {}, listener.traffic_direction, listener.name
+        self._owner = scope_of(listener.address)
         made = _guard(name, lambda: ListenerRuntime(listener, self._chain, _logs(listener.access_logs)))
         if ListenerFilter.PROXY_PROTOCOL in listener.listener_filters:
             made.headers = self._counters(made.headers.scope)
@@ -352,7 +368,7 @@ class Builder:
 
     def _chain(self, chain: FilterChain) -> Chain:
         made = self._terminal(chain)
-        apart = ServiceMetrics, ConnectionRateLimit, ConnectionLimit, NetworkExtAuthz
+        apart = ServiceMetrics, ConnectionRateLimit, ConnectionLimit, NetworkExtAuthz, SniForwardProxy
         made.guards = tuple(self._enforcer(guard) for guard in chain.guards if not isinstance(guard, apart))
         made.gates = tuple(
             self._gate(chain, guard)
@@ -364,6 +380,9 @@ class Builder:
             for guard in chain.guards
             if isinstance(guard, NetworkExtAuthz)
         )
+        for guard in chain.guards:
+            if isinstance(guard, SniForwardProxy):
+                self._names(guard, made)
         made.tls = None if chain.tls is None else self._tls(chain.tls)
         made.name = chain.name.encode()
         made.metrics = self._reporter(chain)
@@ -391,6 +410,17 @@ class Builder:
         self._made.counters[known.counters.scope] = known.counters
         return known
 
+    def _names(self, guard: SniForwardProxy, chain: Chain) -> None:
+        if not isinstance(chain, TcpChain):
+            raise FilterError("server names are looked up for bytes alone")
+        chain.names_port = _HTTPS if guard.port is None else guard.port
+        self._cache(guard.cache)
+
+    def _cache(self, cache: DnsCache) -> None:
+        """Of one name there is one cache, whoever has it."""
+        if self._caches.setdefault(cache.name, cache) != cache:
+            raise FilterError(f"the DNS cache {cache.name} has other settings elsewhere")
+
     def _enforcer(self, guard: Guard) -> Enforcer:
         if not isinstance(guard, NetworkRbac):
             raise FilterError(f"{type(guard).__name__} is not supported yet")
@@ -401,7 +431,11 @@ class Builder:
         logs = _logs(config.access_logs)
         if isinstance(config, TcpProxy):
             return TcpChain(config, logs, self._counters(f"tcp.{config.stat_prefix}"))
-        made = HttpChain(config, self._table(config), logs, self._counters(f"http.{config.stat_prefix}"))
+        for item in config.http_filters:
+            if isinstance(item, ForwardProxyFilter):
+                self._cache(item.cache)
+        counters = self._counters(f"http.{config.stat_prefix}", self._owner)
+        made = HttpChain(config, self._table(config), logs, counters)
         for limit in made.rate_limits():
             limit.counters = self._counters(limit.counters.scope)
         if config.tracing is not None:
@@ -411,10 +445,16 @@ class Builder:
     def _table(self, config: HttpConnectionManager) -> RouteTable:
         return self._tables[config.rds_name] if config.route_config is None else RouteTable(config.route_config)
 
-    def _counters(self, scope: str) -> Counters:
-        known = self._made.counters.get(scope) or self._before.counters.get(scope) or Counters(scope)
-        self._made.counters[scope] = known
+    def _counters(self, scope: str, owner: str = "") -> Counters:
+        key = f"{owner}.{scope}" if owner else scope
+        known = self._made.counters.get(key) or self._before.counters.get(key) or Counters(scope, owner)
+        self._made.counters[key] = known
         return known
+
+
+def scope_of(address: SocketAddress | PipeAddress) -> str:
+    """A listener's name in statistics (Envoy)."""
+    return f"listener.{str(address).replace(':', '_')}"
 
 
 def _guard_scope(guard: NetworkRbac) -> str:

@@ -20,7 +20,6 @@ from mesh_api.config import (
     DatadogTracer,
     Endpoint,
     FilterChain,
-    ForwardProxyFilter,
     GrpcAccessLog,
     GrpcService,
     GrpcStatsFilter,
@@ -38,7 +37,6 @@ from mesh_api.config import (
     SecretSource,
     ServiceMetrics,
     SkyWalkingTracer,
-    SniForwardProxy,
     TcpProxy,
     Tracing,
     TransportSocketMatch,
@@ -47,15 +45,12 @@ from mesh_api.config import (
 
 REFUSED_PARTS: Final[dict[type, str]] = {
     DatadogTracer: "a tracer of Datadog",
-    ForwardProxyFilter: "the HTTP filter envoy.filters.http.dynamic_forward_proxy",
     GrpcAccessLog: "an access log to a service",
-    SniForwardProxy: "the filter envoy.filters.network.sni_dynamic_forward_proxy",
     SkyWalkingTracer: "a tracer of SkyWalking",
 }
 """What is refused wherever it stands, and how it is called."""
 
 REFUSED: Final[dict[tuple[type, str], tuple[object, ...]]] = {
-    (Cluster, "dns_cache"): (None,),
     (Listener, "transparent"): (False,),
     (Cluster, "extra_bind_addresses"): ((),),
     (TcpProxy, "tunnel"): (None,),
@@ -75,7 +70,7 @@ PASSED_OVER: Final[dict[tuple[type, str], str]] = {
     **{(OpenTelemetryAccessLog, name): _SENT for name in ("authority", "builtin_labels", "log_name")},
     (HttpConnectionManager, "preserve_header_case"): _CASE,
     (AuthorizationServer, "uri"): "the cluster says where the server is, and the request what its path is",
-    (Cluster, "allow_insecure_options"): "see dns_cache",
+    (Cluster, "allow_insecure_options"): "whether names are asked for and checked, TLS itself says",
     (Cluster, "dns_max_queries"): "every query has a socket of its own, and so a port of its own",
     (Cluster, "services"): "is for people and statistics",
     (Cluster, "external"): "is for people and statistics",

@@ -35,7 +35,16 @@ from mesh_api.config.clusters import (
     SlowStart,
     ZoneAware,
 )
-from mesh_api.config.compression import BufferFilter, Compression, CompressorFilter, Gzip
+from mesh_api.config.compression import (
+    BufferFilter,
+    BufferOverride,
+    Compression,
+    CompressorFilter,
+    CompressorOverride,
+    Decompression,
+    DecompressorFilter,
+    Gzip,
+)
 from mesh_api.config.connection_filters import ConnectionGate, ConnectionLimit, ConnectionRateLimit
 from mesh_api.config.endpoints import ClusterLoadAssignment, Endpoint, HealthStatus, LocalityEndpoints
 from mesh_api.config.external_authorization import (
@@ -146,6 +155,7 @@ __all__ = [
     "AuthorizationServer",
     "BodyFormat",
     "BufferFilter",
+    "BufferOverride",
     "CertificateSource",
     "CertificateValidation",
     "CircuitBreakerThresholds",
@@ -155,6 +165,7 @@ __all__ = [
     "CommonTls",
     "Compression",
     "CompressorFilter",
+    "CompressorOverride",
     "ConnectionGate",
     "ConnectionLimit",
     "ConnectionRateLimit",
@@ -162,6 +173,8 @@ __all__ = [
     "CorsPolicy",
     "DataSource",
     "DatadogTracer",
+    "Decompression",
+    "DecompressorFilter",
     "DirectResponse",
     "DnsCache",
     "DownstreamTls",

@@ -48,3 +48,47 @@ class BufferFilter:
     """``envoy.filters.http.buffer``: requests go on when they are complete, bodies of at most ``max_request_bytes``."""
 
     max_request_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class CompressorOverride:
+    """What a route or a virtual host says of the answers that the compressor has (``CompressorPerRoute``); ``None``: nothing.
+
+    ``name`` and ``gzip`` are of another library, in the place of the filter's.
+    """
+
+    enabled: bool | None = None
+    remove_accept_encoding: bool | None = None
+    name: str = ""
+    gzip: Gzip | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BufferOverride:
+    """The same of the buffer (``BufferPerRoute``); ``None``: requests go on as they come."""
+
+    max_request_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decompression:
+    """What is decompressed of one direction; ``ignore_no_transform``: also what ``cache-control`` wants to stay as it is."""
+
+    enabled: bool = True
+    ignore_no_transform: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DecompressorFilter:
+    """``envoy.filters.http.decompressor`` with gzip; ``name`` is the library's, for statistics and trailers.
+
+    ``advertise``: hosts are told that gzip is taken. ``window_bits``: the window has two to the power of so many bytes.
+    ``max_ratio``: what becomes larger than so many times itself is cut off.
+    """
+
+    name: str
+    window_bits: int = 15
+    max_ratio: int = 100
+    request: Decompression = Decompression()
+    response: Decompression = Decompression()
+    advertise: bool = True

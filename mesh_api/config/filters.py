@@ -8,7 +8,7 @@ row in :mod:`mesh_api.xds.filters`, its implementation in :mod:`mesh_proxy.filte
 from dataclasses import dataclass
 
 from mesh_api.config.authorization import RbacFilter
-from mesh_api.config.compression import BufferFilter, CompressorFilter
+from mesh_api.config.compression import BufferFilter, CompressorFilter, DecompressorFilter
 from mesh_api.config.external_authorization import ExtAuthzFilter
 from mesh_api.config.forward_proxy import ForwardProxyFilter
 from mesh_api.config.routes import LocalRateLimit
@@ -67,5 +67,6 @@ HttpFilter = (
     | ServiceMetrics
     | CompressorFilter
     | BufferFilter
+    | DecompressorFilter
 )
 """Any HTTP filter."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from mesh_api.config.authorization import MetadataMatch
+from mesh_api.config.compression import BufferOverride, CompressorOverride
 from mesh_api.config.load_balancing import Labels
 from mesh_api.config.matchers import HeaderMatch, QueryParameterMatch, StringMatch
 
@@ -305,6 +306,8 @@ class Route:
     metadata: tuple[tuple[str, str], ...] = ()
     stat_prefix: str = ""
     """Under which name the requests of the route are counted; empty: they are not counted apart."""
+    compressor: CompressorOverride | None = None
+    buffer: BufferOverride | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,6 +322,8 @@ class VirtualHost:
     edits: HeaderEdits = NO_EDITS
     cors: CorsPolicy | None = None
     rate_limit: LocalRateLimit | None = None
+    compressor: CompressorOverride | None = None
+    buffer: BufferOverride | None = None
 
 
 @dataclass(frozen=True, slots=True)

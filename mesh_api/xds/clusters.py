@@ -29,7 +29,7 @@ from mesh_api.xds.resilience import (
     encode_outlier_detection,
     encode_thresholds,
 )
-from mesh_api.xds.resolvers import decode_resolver, encode_resolver
+from mesh_api.xds.resolvers import decode_failure_rate, decode_resolver, encode_failure_rate, encode_resolver
 from mesh_api.xds.tls import decode_socket_match, decode_upstream, encode_socket, encode_socket_match
 from mesh_api.xds.values import (
     as_texts,
@@ -179,9 +179,7 @@ def _encode_hosts(cluster: Cluster, message: Any) -> None:
     if cluster.dns_jitter is not None:
         message.dns_jitter.CopyFrom(duration(cluster.dns_jitter))
     if cluster.dns_failure_refresh_rate is not None:
-        base, longest = cluster.dns_failure_refresh_rate
-        message.dns_failure_refresh_rate.base_interval.CopyFrom(duration(base))
-        message.dns_failure_refresh_rate.max_interval.CopyFrom(duration(longest))
+        message.dns_failure_refresh_rate.CopyFrom(encode_failure_rate(cluster.dns_failure_refresh_rate))
     if cluster.dns_max_queries is not None or cluster.dns_resolvers:
         resolver = encode_resolver(cluster.dns_resolvers, cluster.dns_max_queries)
         message.typed_dns_resolver_config.CopyFrom(resolver)
@@ -261,7 +259,7 @@ def decode_cluster(fields: Fields) -> Cluster:
             tls=decode_upstream(f.optional("transport_socket")),
             tls_matches=tuple(decode_socket_match(match) for match in f.children("transport_socket_matches")),
             dns_jitter=f.duration("dns_jitter"),
-            dns_failure_refresh_rate=_decode_failure_rate(f.optional("dns_failure_refresh_rate")),
+            dns_failure_refresh_rate=decode_failure_rate(f.optional("dns_failure_refresh_rate")),
             dns_resolvers=resolvers,
             dns_max_queries=max_queries,
             **_decode_metadata(f.optional("metadata")),
@@ -283,14 +281,6 @@ def _refuse_filters(fields: Fields) -> None:
         name = type_name(upstream_filter.message.typed_config)
         if name not in IGNORED_TYPES:
             raise upstream_filter.error("typed_config", f"{name or 'a missing type'} is not supported")
-
-
-def _decode_failure_rate(fields: Fields | None) -> tuple[float, float] | None:
-    if fields is None:
-        return None
-    with fields as f:
-        base = seconds(f, "base_interval", DNS_REFRESH_RATE)
-        return base, seconds(f, "max_interval", base * 10)
 
 
 def _decode_eds(fields: Fields, cluster_type: ClusterType) -> str:

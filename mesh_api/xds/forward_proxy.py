@@ -10,8 +10,8 @@ from envoy.extensions.filters.network.sni_dynamic_forward_proxy.v3 import sni_dy
 
 from mesh_api.config.forward_proxy import DnsCache, ForwardProxyFilter, SniForwardProxy
 from mesh_api.xds.fields import Fields
-from mesh_api.xds.resolvers import decode_resolver, encode_resolver
-from mesh_api.xds.values import pack, uint32, unpack
+from mesh_api.xds.resolvers import decode_failure_rate, decode_resolver, encode_failure_rate, encode_resolver
+from mesh_api.xds.values import duration, pack, uint32, unpack
 
 HTTP_MESSAGE: Final = http_pb2.FilterConfig
 SNI_MESSAGE: Final = sni_pb2.FilterConfig
@@ -25,7 +25,13 @@ def encode_dns_cache(cache: DnsCache) -> Any:
         name=cache.name,
         dns_lookup_family=_Family.Value(cache.lookup_family),
         max_hosts=uint32(cache.max_hosts),
+        dns_refresh_rate=duration(cache.refresh_rate),
+        dns_min_refresh_rate=duration(cache.min_refresh_rate),
+        host_ttl=duration(cache.host_ttl),
+        dns_query_timeout=duration(cache.query_timeout),
     )
+    if cache.failure_refresh_rate is not None:
+        message.dns_failure_refresh_rate.CopyFrom(encode_failure_rate(cache.failure_refresh_rate))
     if cache.resolvers:
         message.typed_dns_resolver_config.CopyFrom(encode_resolver(cache.resolvers))
     return message
@@ -39,6 +45,11 @@ def decode_dns_cache(fields: Fields) -> DnsCache:
             lookup_family=f.enum("dns_lookup_family"),
             max_hosts=f.wrapped("max_hosts"),
             resolvers=decode_resolver(f.optional("typed_dns_resolver_config"))[0],
+            refresh_rate=f.duration("dns_refresh_rate"),
+            failure_refresh_rate=decode_failure_rate(f.optional("dns_failure_refresh_rate")),
+            min_refresh_rate=f.duration("dns_min_refresh_rate"),
+            host_ttl=f.duration("host_ttl"),
+            query_timeout=f.duration("dns_query_timeout"),
         )
 
 

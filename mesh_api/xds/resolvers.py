@@ -1,17 +1,20 @@
-"""Which servers of names are asked, and how (``network.dns_resolver.cares.v3``)."""
+"""Which servers of names are asked, and how (``network.dns_resolver.cares.v3``); and when again, after a failure."""
 
 from collections.abc import Sequence
 from typing import Any, Final
 
+from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.core.v3 import extension_pb2
 from envoy.extensions.network.dns_resolver.cares.v3 import cares_dns_resolver_pb2 as cares_pb2
 
 from mesh_api.config.sockets import SocketAddress
 from mesh_api.xds.addresses import decode_address, encode_address
 from mesh_api.xds.fields import Fields
-from mesh_api.xds.values import pack, type_name, uint32, unpack
+from mesh_api.xds.values import duration, pack, seconds, type_name, uint32, unpack
 
 CARES: Final = "envoy.network.dns_resolver.cares"
+_BASE: Final = 5.0
+"""Envoy's, in seconds; without a longest pause it is ten times the first one."""
 
 
 def encode_resolver(servers: Sequence[SocketAddress], max_queries: int | None = None) -> Any:
@@ -40,3 +43,18 @@ def decode_resolver(fields: Fields | None) -> tuple[tuple[SocketAddress, ...], i
                     raise r.error("resolvers", "a pipe is not supported")
                 servers.append(server)
             return tuple(servers), r.wrapped("udp_max_queries")
+
+
+def encode_failure_rate(rate: tuple[float, float]) -> Any:
+    """``Cluster.RefreshRate``: the first pause and the longest one, in seconds."""
+    base, longest = rate
+    return cluster_pb2.Cluster.RefreshRate(base_interval=duration(base), max_interval=duration(longest))
+
+
+def decode_failure_rate(fields: Fields | None) -> tuple[float, float] | None:
+    """From ``Cluster.RefreshRate``."""
+    if fields is None:
+        return None
+    with fields as f:
+        base = seconds(f, "base_interval", _BASE)
+        return base, seconds(f, "max_interval", base * 10)

@@ -13,8 +13,8 @@ from mesh_api.config.routes import (
     VirtualHost,
 )
 from mesh_api.xds.fields import Fields
-from mesh_api.xds.filters import decode_overrides, encode_overrides
 from mesh_api.xds.header_edits import decode_edits, encode_edits
+from mesh_api.xds.overrides import Overrides, decode_overrides, encode_overrides
 from mesh_api.xds.route_actions import (
     decode_direct_response,
     decode_redirect,
@@ -51,18 +51,21 @@ def encode_virtual_host(host: VirtualHost) -> Any:
         routes=[_encode_route(route) for route in host.routes],
         include_request_attempt_count=host.include_request_attempt_count,
         require_tls=route_components_pb2.VirtualHost.TlsRequirementType.Value(requirement),
-        typed_per_filter_config=encode_overrides(None, host.cors, host.rate_limit),
+        typed_per_filter_config=encode_overrides(
+            Overrides(None, host.cors, host.rate_limit, host.compressor, host.buffer)
+        ),
         **encode_edits(host.edits),
     )
 
 
 def _encode_route(route: Route) -> Any:
+    said = Overrides(route.fault, route.cors, route.rate_limit, route.compressor, route.buffer)
     message = route_components_pb2.Route(
         name=route.name,
         match=encode_route_match(route.match),
         metadata=metadata(route.metadata),
         stat_prefix=route.stat_prefix,
-        typed_per_filter_config=encode_overrides(route.fault, route.cors, route.rate_limit),
+        typed_per_filter_config=encode_overrides(said),
         **encode_edits(route.edits),
     )
     if route.operation:
@@ -92,8 +95,8 @@ def decode_route_configuration(fields: Fields, *, inline: bool = False) -> Route
 
 def _decode_virtual_host(fields: Fields) -> VirtualHost:
     with fields as f:
-        fault, cors, limit = decode_overrides(f)
-        if fault is not None:
+        said = decode_overrides(f)
+        if said.fault is not None:
             raise f.error("typed_per_filter_config", "a fault is supported on routes only")
         return VirtualHost(
             name=f.text("name"),
@@ -102,14 +105,16 @@ def _decode_virtual_host(fields: Fields) -> VirtualHost:
             include_request_attempt_count=f.flag("include_request_attempt_count"),
             require_tls=f.enum("require_tls", "NONE", "ALL") == "ALL",
             edits=decode_edits(f),
-            cors=cors,
-            rate_limit=limit,
+            cors=said.cors,
+            rate_limit=said.rate_limit,
+            compressor=said.compressor,
+            buffer=said.buffer,
         )
 
 
 def _decode_route(fields: Fields) -> Route:
     with fields as f:
-        fault, cors, limit = decode_overrides(f)
+        said = decode_overrides(f)
         with f.child("decorator") as decorator:
             operation = decorator.text("operation")
         return Route(
@@ -117,9 +122,11 @@ def _decode_route(fields: Fields) -> Route:
             action=_decode_action(f),
             name=f.text("name"),
             edits=decode_edits(f),
-            fault=fault,
-            cors=cors,
-            rate_limit=limit,
+            fault=said.fault,
+            cors=said.cors,
+            rate_limit=said.rate_limit,
+            compressor=said.compressor,
+            buffer=said.buffer,
             operation=operation,
             metadata=read_metadata(f.optional("metadata")),
             stat_prefix=f.text("stat_prefix"),

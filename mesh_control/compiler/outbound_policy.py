@@ -94,7 +94,7 @@ def _mode(scope: Scope) -> str:
 
 def looks_up_unknown(scope: Scope) -> bool:
     """Whether requests to hosts that nobody declared go to these by name, not to the address that was dialled."""
-    return _mode(scope) == "ALLOW_ANY_DYNAMIC_DNS" and not scope.proxy.is_gateway and not scope.proxy.own
+    return _mode(scope) == "ALLOW_ANY_DYNAMIC_DNS" and not scope.proxy.is_gateway
 
 
 def unknown_cluster(scope: Scope) -> str:

@@ -31,7 +31,7 @@ class PickContext:
         self.hash: int = -1
         self.labels: Labels = ()
         self.destination: tuple[str, int] | None = None
-        """Where the connection, or the request's header, was going."""
+        """Where the connection, or the request's header, was going; or the name and port that it asks for."""
         self.tried: list[Host] = []
         self.retry: bool = False
         self.attempts: int = 1

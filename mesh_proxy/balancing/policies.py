@@ -1,8 +1,9 @@
 """The one list of ways to choose a host."""
 
-from mesh_api.config import Cluster, LbPolicy
+from mesh_api.config import Cluster, ClusterType, LbPolicy
 from mesh_proxy.balancing.balancer import Balancer, Members, Random
 from mesh_proxy.balancing.consistent import Consistent
+from mesh_proxy.balancing.named import Named
 from mesh_proxy.balancing.shared_load import SharedLoad
 from mesh_proxy.balancing.subsets import Subset
 from mesh_proxy.telemetry.stats import Counters
@@ -17,6 +18,8 @@ def balancer_of(config: Cluster, members: Members, random: Random, counters: Cou
 
 def plain_balancer(config: Cluster, members: Members, random: Random, counters: Counters) -> Balancer:
     """The same without subsets."""
+    if config.type is ClusterType.FORWARD_PROXY:
+        return Named(config, members, random, counters)
     if config.lb_policy in (LbPolicy.RING_HASH, LbPolicy.MAGLEV):
         return Consistent(config, members, random, counters)
     return SharedLoad(config, members, random, counters)

@@ -11,8 +11,10 @@ from mesh_api.config import (
     BufferFilter,
     CompressorFilter,
     CorsFilter,
+    DecompressorFilter,
     ExtAuthzFilter,
     FaultFilter,
+    ForwardProxyFilter,
     GrpcStatsFilter,
     GrpcWebFilter,
     HttpFilter,
@@ -39,6 +41,7 @@ from mesh_proxy.filters.base import (
 from mesh_proxy.filters.buffer import Buffer
 from mesh_proxy.filters.compressor import Compressor
 from mesh_proxy.filters.cors import Cors
+from mesh_proxy.filters.decompressor import Decompressor
 from mesh_proxy.filters.ext_authz import ExtAuthz
 from mesh_proxy.filters.fault import Fault
 from mesh_proxy.filters.grpc_web import GrpcWeb
@@ -74,6 +77,7 @@ FILTERS: dict[type, Callable[[Any, Counters], Filter]] = {
     BufferFilter: Buffer,
     CompressorFilter: Compressor,
     CorsFilter: Cors,
+    DecompressorFilter: Decompressor,
     ExtAuthzFilter: ExtAuthz,
     FaultFilter: Fault,
     GrpcWebFilter: GrpcWeb,
@@ -83,8 +87,8 @@ FILTERS: dict[type, Callable[[Any, Counters], Filter]] = {
 }
 """Configuration class to filter, which is made of one and of the counters of its connection manager."""
 
-PASSED_OVER: Final = (GrpcStatsFilter, ServiceMetrics)
-"""Filters that change no traffic: who counts reads them of the chain's configuration."""
+PASSED_OVER: Final = (ForwardProxyFilter, GrpcStatsFilter, ServiceMetrics)
+"""Filters that change no traffic: who counts, or looks up names, reads them of the chain's configuration."""
 
 
 def compile_filters(configs: tuple[HttpFilter, ...], stats: Counters) -> tuple[Filter, ...]:

@@ -14,20 +14,23 @@ TOO_LARGE: Final = LocalReply(413, "", "request_payload_too_large", b"Payload To
 
 
 class Buffer(Filter):
-    """Waits for the end of every request but those for another protocol, which have none."""
+    """Waits for the end of every request but those for another protocol, which have none, and where routes say otherwise."""
 
     def __init__(self, config: BufferFilter, _stats: object = None) -> None:
         self._whole = Whole(config.max_request_bytes, Answer(TOO_LARGE))
 
     def concerns(self, route: CompiledRoute | None) -> bool:
-        """Always."""
-        return True
+        """Where it is not switched off."""
+        return route is None or route.buffer is None or route.buffer.max_request_bytes is not None
 
     def on_request(
         self, head: Head, route: CompiledRoute | None, random: Callable[[], float], access: Access
     ) -> Verdict:
         """It is to be complete."""
-        return None if head.upgrade else self._whole
+        if head.upgrade:
+            return None
+        own = None if route is None or route.buffer is None else route.buffer.max_request_bytes
+        return self._whole if own is None else Whole(own, self._whole.then)
 
     def on_response(self, head: Head, route: CompiledRoute, fields: list[Field]) -> list[Field]:
         """Nothing."""

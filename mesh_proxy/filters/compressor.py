@@ -113,7 +113,7 @@ class Compressor(Filter):
 
     def change_request(self, head: Head, route: CompiledRoute | None, complete: bool) -> BodyChange | None:
         """Requests, where the configuration says so; and what the client takes is remembered for its answer."""
-        if self._config.remove_accept_encoding and self._response.enabled:
+        if self._hides(route):
             head.replace([_kept_here(field) for field in head.fields])
         direction = self._request
         if direction is None:
@@ -135,7 +135,7 @@ class Compressor(Filter):
         fields.append(_ENCODED)
         head.replace(fields)
         direction.count("compressed")
-        return Compressed(self._config.gzip, direction.counters, direction.scope, length)
+        return Compressed(self._gzip(route), direction.counters, direction.scope, length)
 
     def change_response(
         self, head: Head, route: CompiledRoute | None, answer: Head, fields: list[Field], end: bool
@@ -143,7 +143,7 @@ class Compressor(Filter):
         """Answers. That another form of one was possible is told to caches in any case."""
         direction = self._response
         found = _index(fields)
-        long = direction.enabled and answer.status not in self._statuses and direction.is_long(answer.length)
+        long = self._answers(route) and answer.status not in self._statuses and direction.is_long(answer.length)
         fit = long and self._is_fit(head, found)
         changed: BodyChange | None = None
         if not end and long and self._is_asked_for(head) and fit and transferable(answer):
@@ -153,12 +153,26 @@ class Compressor(Filter):
             without_length(answer, fields)
             fields.append(_ENCODED)
             direction.count("compressed")
-            changed = Compressed(self._config.gzip, direction.counters, direction.scope, length)
+            changed = Compressed(self._gzip(route), direction.counters, direction.scope, length)
         else:
             direction.count("not_compressed")
         if fit:
             _tell_vary(fields, found.get(b"vary"))
         return changed
+
+    def _answers(self, route: CompiledRoute | None) -> bool:
+        """Whether answers are compressed at all: as their route says, else the filter."""
+        said = None if route is None or route.compressor is None else route.compressor.enabled
+        return self._response.enabled if said is None else said
+
+    def _hides(self, route: CompiledRoute | None) -> bool:
+        """Whether hosts are not told what the client takes."""
+        said = None if route is None or route.compressor is None else route.compressor.remove_accept_encoding
+        return (self._config.remove_accept_encoding if said is None else said) and self._answers(route)
+
+    def _gzip(self, route: CompiledRoute | None) -> Gzip:
+        said = None if route is None or route.compressor is None else route.compressor.gzip
+        return self._config.gzip if said is None else said
 
     def _is_fit(self, head: Head, found: dict[bytes, bytes]) -> bool:
         """Whether nothing about the answer is against it."""

@@ -12,3 +12,13 @@ def stripped(authority: bytes, mode: str, port: int, dot: bool) -> bytes:
     if mode == "ANY" or (mode and tail == b"%d" % port):
         return name
     return name + colon + tail
+
+
+def named(authority: bytes, port: int) -> tuple[str, int]:
+    """Host and port of an authority, ``port`` where it has none; an address of IPv6 is without brackets. What is no port is
+    part of the name (Envoy ``DnsHostInfo::normalizeHostForDfp``)."""
+    text = authority.decode("latin-1")
+    host, colon, tail = text.rpartition(":")
+    if colon and tail.isascii() and tail.isdigit() and int(tail) <= 65535 and (":" not in host or host.endswith("]")):
+        text, port = host, int(tail)
+    return text.removeprefix("[").removesuffix("]"), port

@@ -6,6 +6,8 @@ from itertools import accumulate
 from typing import Final
 
 from mesh_api.config import (
+    BufferOverride,
+    CompressorOverride,
     CorsPolicy,
     DirectResponse,
     HeaderEdits,
@@ -46,7 +48,8 @@ class CompiledRoute:
     """One rule with everything that can be prepared."""
 
     __slots__ = (
-        "action", "attempt_count", "config", "connects", "cors", "cumulative", "destinations", "direct", "ends_connect",
+        "action", "attempt_count", "buffer", "compressor",
+        "config", "connects", "cors", "cumulative", "destinations", "direct", "ends_connect",
         "fraction", "grpc_only", "hashed", "headers", "high", "keys", "limit", "metadata", "name", "origins", "parameters",
         "path", "prefix", "prefix_rewrite", "redirect", "redirects", "regex_rewrite", "reply_edits", "retry",
         "tells_grpc_timeout", "timed", "timeout", "timeout_field", "total", "upgrades", "upgrades_off", "whole_rewrite",
@@ -72,6 +75,8 @@ class CompiledRoute:
         self.direct: DirectResponse | None = action if isinstance(action, DirectResponse) else None
         self.cors: CorsPolicy | None = host.cors if route.cors is None else route.cors
         self.origins = () if self.cors is None else tuple(origin_test(match) for match in self.cors.allow_origins)
+        self.compressor: CompressorOverride | None = host.compressor if route.compressor is None else route.compressor
+        self.buffer: BufferOverride | None = host.buffer if route.buffer is None else route.buffer
         self.timeout: float = 0.0
         self.tells_grpc_timeout: bool = False
         """Whether calls of gRPC are told in ``grpc-timeout`` how much time they have."""

@@ -21,6 +21,7 @@ from mesh_proxy.supervisor.admin import admin_app, health_app, merged_app, stats
 from mesh_proxy.supervisor.application import Application, scrape_of
 from mesh_proxy.supervisor.delivery import Delivery
 from mesh_proxy.supervisor.export import Exporter
+from mesh_proxy.supervisor.footprint import used_by, version_number
 from mesh_proxy.supervisor.logs import Log
 from mesh_proxy.supervisor.stats import merge
 from mesh_proxy.supervisor.status import Standing, Status
@@ -159,9 +160,15 @@ class Supervisor:
                 "server.uptime": int(self.uptime),
                 "server.concurrency": self._workers.count,
                 "server.workers_up": len(self._workers.up),
+                "server.version": version_number(self.version.rpartition(" ")[2]),
+                "listener_manager.workers_started": int(self._workers.running > 0),
+                **used_by(self._processes),
             },
         )
-        return merge([await self._workers.stats(), self._delivery.stats(), self._exporter.stats(), own])
+        merged = merge([await self._workers.stats(), self._delivery.stats(), self._exporter.stats(), own])
+        warming = (value for name, value in merged.gauges.items() if name.endswith(".warming_state"))
+        merged.gauges["cluster_manager.warming_clusters"] = sum(warming)
+        return merged
 
     def set_log_level(self, level: str) -> None:
         """Of the supervisor and of every worker."""
@@ -181,7 +188,11 @@ class Supervisor:
     @property
     def memory(self) -> int:
         """Bytes that the supervisor and the workers have in memory."""
-        return sum(map(_resident, (os.getpid(), *(worker.pid for worker in self._workers.up))))
+        return used_by(self._processes)["server.memory_physical_size"]
+
+    @property
+    def _processes(self) -> tuple[int, ...]:
+        return (os.getpid(), *(worker.pid for worker in self._workers.up))
 
     def reset_counters(self) -> None:
         """Has every counter begin anew."""
@@ -271,14 +282,6 @@ class Supervisor:
             log.info("ready: %d workers run configuration %d", self._workers.running, self._delivery.in_force.number)
             notify("READY=1")
         self._told, self._told_state = status, state
-
-
-def _resident(pid: int) -> int:
-    try:
-        with open(f"/proc/{pid}/statm") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        return 0
 
 
 def _own_metadata(bootstrap: Bootstrap) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from mesh_proxy.bootstrap import Bootstrap, ControlPlane, Identity
 from mesh_proxy.ipc import Rejected, Stats
 from mesh_proxy.supervisor import last_good
 from mesh_proxy.supervisor.ads import AdsStream, Answer, Asked
+from mesh_proxy.supervisor.changes import Changes
 from mesh_proxy.supervisor.config_store import ConfigStore, Snapshot
 from mesh_proxy.supervisor.secrets import SecretKeeper
 from mesh_proxy.supervisor.status import Facts, Status, status_of
@@ -60,6 +61,7 @@ class Delivery:
         self._refused = ""
         self._updates = {type_url: {"update_success": 0, "update_rejected": 0} for type_url in SHORT_NAMES}
         self._started = False
+        self._changes = Changes()
         self._wake.set()
         if bootstrap.control_plane is not None:
             settings = bootstrap.settings
@@ -113,7 +115,8 @@ class Delivery:
             for type_url, updates in self._updates.items()
             for name, value in updates.items()
         }
-        gauges = {"control_plane.connected_state": int(self._connected)}
+        counters.update(self._changes.counters)
+        gauges = {"control_plane.connected_state": int(self._connected), **self._changes.gauges()}
         found = self._identity.held if self._identity is not None else None
         if found is not None:  # Envoy's name, which counts whole days, and none left as 0
             gauges["server.days_until_first_cert_expiring"] = max(0, int((found.expires - time.time()) // 86400))
@@ -225,6 +228,7 @@ class Delivery:
             self.secrets = self.secrets if rejected else secrets
         if rejected is None:
             self._token_keys.want(snapshot.config)
+            self._changes.take(snapshot.config)
             self._refused = ""
             requests = self._store.applied(snapshot)
             for type_url in snapshot.nonces:

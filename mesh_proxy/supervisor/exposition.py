@@ -120,8 +120,11 @@ def family_of(name: str) -> tuple[str, dict[str, str]]:
         place = match.start() if match else rest.rfind(".")
         if place > 0:
             # Istio ends the names of its clusters in statistics with a semicolon, to find their end.
-            labels[_LABELLED[head]] = rest[:place].rstrip(";")
-            name = f"{head}.{rest[place + 1 :]}"
+            owner, within, prefix = rest[:place].partition(".http.") if head == "listener" else (rest[:place], "", "")
+            labels[_LABELLED[head]] = owner.rstrip(";")
+            if within:
+                labels[_LABELLED["http"]] = prefix.rstrip(";")
+            name = f"{head}{'.http' if within else ''}.{rest[place + 1 :]}"
     if match := _RESPONSE_CODE.fullmatch(name):
         name, labels["envoy_response_code"] = match.groups()
     elif match := _RESPONSE_CLASS.fullmatch(name):

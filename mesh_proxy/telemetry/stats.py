@@ -35,10 +35,12 @@ class Timing:
 class Counters:
     """Numbers that only grow, by name; ``scope`` is put before each."""
 
-    __slots__ = ("active", "scope", "times", "values")
+    __slots__ = ("active", "owner", "scope", "times", "values")
 
-    def __init__(self, scope: str) -> None:
+    def __init__(self, scope: str, owner: str = "") -> None:
         self.scope = scope
+        self.owner: str = owner
+        """Of a connection manager: its listener's name in statistics. Others with the same ``scope`` count together."""
         self.values: defaultdict[str, int] = defaultdict(int)
         self.active: int = 0
         """Requests under way, of a connection manager."""

@@ -15,7 +15,7 @@ class ConnectionInfo(ConnectionFacts):
     ``peer`` is ``None`` for a connection without TLS.
     """
 
-    __slots__ = ("_vouched", "arrival", "buckets", "remote")
+    __slots__ = ("_vouched", "arrival", "buckets", "looks_up", "remote")
 
     def __init__(self, listener: str, remote: tuple[str, int], arrival: Arrival, number: int = 0) -> None:
         super().__init__(number)
@@ -23,6 +23,8 @@ class ConnectionInfo(ConnectionFacts):
         self.arrival = arrival
         self.remote = remote
         """Address and port of the other end."""
+        self.looks_up: bool = False
+        """Whether hosts that its requests name are looked up by a filter."""
         self.buckets: dict[object, TokenBucket] = {}
         """Of rate limits that hold for one connection, by the limit."""
         self._vouched: tuple[tuple[str, ...], bytes] | None = None

@@ -14,6 +14,7 @@ from mesh_proxy.snapshot import Snapshot
 from mesh_proxy.telemetry.logs import Log, Output
 from mesh_proxy.telemetry.record import Record
 from mesh_proxy.worker.loop import Loop
+from mesh_proxy.worker.named_hosts import NamedHosts
 from mesh_proxy.worker.own_address import own_address
 
 _BATCH: Final = 64 * 1024
@@ -107,6 +108,7 @@ class Context:
         self.random = random
         self.wall: Callable[[], float] = time.time
         self.snapshot = Snapshot()
+        self.names = NamedHosts(loop, random)
         self.logs = LogFiles()
         self.parser = Parser()
         self.tables = Tables()

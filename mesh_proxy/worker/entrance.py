@@ -192,7 +192,7 @@ class Entrance(Owner):
 
     def _speak(self, connection: Connection, chain: HttpChain, info: ConnectionInfo) -> None:
         """HTTP of the version that the chain is for, that was agreed on, or that the client begins with."""
-        codec = chain.config.codec
+        codec, info.looks_up = chain.config.codec, chain.looks_up
         agreed = connection.protocol if isinstance(connection, TlsConnection) else ""
         if codec == "HTTP2" or (codec == "AUTO" and agreed == "h2"):
             Http2Downstream(self._context, connection, chain, info)

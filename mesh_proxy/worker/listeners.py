@@ -8,7 +8,7 @@ from typing import Final
 
 from mesh_api.config import Listener, PipeAddress, SocketAddress
 from mesh_proxy.chains import Arrival
-from mesh_proxy.snapshot import Snapshot, SnapshotError
+from mesh_proxy.snapshot import Snapshot, SnapshotError, scope_of
 from mesh_proxy.telemetry.stats import Counters
 from mesh_proxy.worker.connection import address_text
 from mesh_proxy.worker.connection_info import ConnectionInfo
@@ -56,7 +56,7 @@ class Listeners:
         for place, sock in made.items():
             self._sockets[place] = sock
             name = place[0]
-            scope = f"listener.{str(snapshot.listeners[name].config.address).replace(':', '_')}"  # as Envoy names it
+            scope = scope_of(snapshot.listeners[name].config.address)
             if name not in self.counters or self.counters[name].scope != scope:
                 self.counters[name] = Counters(scope)
             self._context.loop.add(sock.fileno(), READ, _Acceptor(self, name, sock))

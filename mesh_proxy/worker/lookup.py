@@ -15,6 +15,15 @@ from mesh_proxy.worker.loop import READ, WRITE, Loop, Waiter
 from mesh_proxy.worker.name_service import NameService, Server
 
 _LARGEST: Final = 65535
+_NO_NAME: Final = "Domain name not found"
+_NO_DATA: Final = "DNS server returned answer with no data"
+_TIMEOUT: Final = "Timeout while contacting DNS servers"
+_REFUSED: Final = "DNS server refused query"
+_REASONS: Final = {
+    1: "DNS server claims query was misformatted",
+    2: "DNS server returned general failure",
+    4: "DNS server does not implement requested operation",
+}
 _KINDS: Final = {
     "V4_ONLY": ((dns.A,),),
     "V6_ONLY": ((dns.AAAA,),),
@@ -55,6 +64,8 @@ class Lookup(Waiter):
         self._addresses: list[str] = []
         self._ttls: list[int] = []
         self._silent = False
+        self.reason: str = ""
+        """Why there are no addresses, in the words of c-ares, which Envoy asks."""
 
     def start(self, name: str) -> None:
         """Ask for a name."""
@@ -92,6 +103,7 @@ class Lookup(Waiter):
         if question is None:
             self._answered(dns.Answer(dns.NO_SUCH_NAME, False, (), 0))
             return
+        self.reason = _TIMEOUT
         self._stream = stream
         try:
             self._send(question)
@@ -162,12 +174,14 @@ class Lookup(Waiter):
         if answer.truncated and not self._stream:
             self._ask(True)
         elif answer.truncated or answer.code not in (dns.NO_ERROR, dns.NO_SUCH_NAME):
+            self.reason = _REASONS.get(answer.code, _REFUSED)
             self._retry()
         else:
             self._answered(answer)
 
     def _answered(self, answer: dns.Answer) -> None:
         name, _ = self._open.pop(0)
+        self.reason = _NO_NAME if answer.code == dns.NO_SUCH_NAME else _NO_DATA
         if answer.addresses:
             self._addresses += answer.addresses
             self._ttls.append(answer.ttl)

@@ -13,9 +13,11 @@ from mesh_proxy.cluster import ClusterRuntime, status_counters
 from mesh_proxy.errors import LocalReply
 from mesh_proxy.protocol.http1 import Field, Head, field_of
 from mesh_proxy.resilience.retry import Failure
+from mesh_proxy.routing.authorities import named
 from mesh_proxy.routing.table import without_port
 from mesh_proxy.worker.connection import HIGH
 from mesh_proxy.worker.context import Context
+from mesh_proxy.worker.named_hosts import default_port
 from mesh_proxy.worker.request import Request
 from mesh_proxy.worker.upstream.pool import acquire
 from mesh_proxy.worker.upstream.seam import Upstream, User
@@ -224,7 +226,8 @@ def mirror(
         cluster = request.snapshot.clusters.get(wanted.cluster)
         if cluster is None or context.random() * MILLION >= wanted.fraction:
             continue
-        chosen = cluster.pick(None, [], 0)
+        authority = host if wanted.disable_shadow_host_suffix else shadow_host(host)
+        chosen = cluster.pick(named(authority, default_port(cluster)) if cluster.by_name else None, [], 0)
         if chosen is None:
             continue
         limits = cluster.resources
@@ -232,7 +235,6 @@ def mirror(
             cluster.counters.add("upstream_rq_active_overflow")
             continue
         copy = Shadow(context, cluster, chosen, _framed_as(request.head), timeout)
-        authority = host if wanted.disable_shadow_host_suffix else shadow_host(host)
         if copy.start(target, authority, _from_inside(fields, context.own_address()), request):
             begun.append(copy)
     return begun

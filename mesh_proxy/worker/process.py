@@ -59,6 +59,7 @@ class Worker(Waiter):
         self._tell(self.loop.now)
         self.context.logs.flush()
         self._resolver.close()
+        self.context.names.close()
         self._checks.close()
         self.listeners.close_all()
 
@@ -123,6 +124,7 @@ class Worker(Waiter):
         gc.collect()
         gc.freeze()  # a configuration of thousands of objects is not looked through again while requests wait
         self.listeners.commit(snapshot, made)
+        self.context.names.configure(snapshot.clusters.values(), snapshot.counters)
         self._resolver.check(self.loop.now)
         self._checks.check(self.loop.now)
         self._neighbourhood.check(snapshot.clusters)
@@ -133,6 +135,7 @@ class Worker(Waiter):
     def _sweep(self, now: float) -> None:
         for cluster in self.context.snapshot.clusters.values():
             cluster.sweep(now)
+        self.context.names.check(now, self.context.snapshot.clusters.values())
         self._neighbourhood.check(self.context.snapshot.clusters)
         if self.context.snapshot.registry.sweep(now):
             for reporter in self.context.snapshot.reporters:

@@ -68,7 +68,7 @@ class Resolver:
         config, name = watched.cluster.config, watched.place.name
         watched.cluster.counters.add("update_attempt")
         system = self._files.read()
-        known = _literal(name) or _of_family(system.hosts.get(name.lower(), ()), config.dns_lookup_family)
+        known = _literal(name) or of_family(system.hosts.get(name.lower(), ()), config.dns_lookup_family)
         if known:
             self._found(watched, known, 0)
             return
@@ -114,10 +114,16 @@ def next_time(config: Cluster, ttl: int, failures: int, random: Random) -> float
     if failures:
         if config.dns_failure_refresh_rate is None:
             return config.dns_refresh_rate
-        base, longest = config.dns_failure_refresh_rate
-        return random() * min(base * float(1 << min(failures - 1, _MANY)), longest)
+        return pause(config.dns_failure_refresh_rate, failures, random)
     wait = float(ttl) if ttl and config.respect_dns_ttl else config.dns_refresh_rate
     return wait + random() * config.dns_jitter if config.dns_jitter else wait
+
+
+def pause(rate: tuple[float, float], failures: int, random: Random) -> float:
+    """Seconds after so many failures in a row: up to the first of the rates, twice as long each time, never more than the
+    second (Envoy's exponential back-off)."""
+    base, longest = rate
+    return random() * min(base * float(1 << min(failures - 1, _MANY)), longest)
 
 
 def _literal(name: str) -> list[str]:
@@ -128,7 +134,7 @@ def _literal(name: str) -> list[str]:
         return []
 
 
-def _of_family(addresses: Sequence[str], family: str) -> list[str]:
+def of_family(addresses: Sequence[str], family: str) -> list[str]:
     """Those that a lookup in this family would find."""
     old = [address for address in addresses if ":" not in address]
     new = [address for address in addresses if ":" in address]

@@ -78,6 +78,8 @@ class Router(Deadlines):
     def start(self) -> None:
         """Send the request to a host."""
         cluster, action, request, limits = self._cluster, self._route.action, self._request, self._limits
+        if cluster.by_name and not self._named():
+            return
         if cluster.dropped():
             self._reply(errors.DROP_OVERLOAD)
             return
@@ -93,6 +95,23 @@ class Router(Deadlines):
         if request.body.complete:
             self._start_clocks(timeout_of(self._route, self.head))
         self._attempt()
+
+    def _named(self) -> bool:
+        """Whether it is known which host the request names; else it is answered, or begins again when that is known."""
+        if self._done:
+            return False
+        head, request, cluster = self.head, self._request, self._cluster
+        authority = composition.authority(head, self._route, self._destination)
+        found = self._context.names.asked_for(cluster, head.host, authority, request.client.info.looks_up, self.start)
+        if not isinstance(found, LocalReply):
+            self._choice.destination = found
+            return found is not None
+        if found.flags == errors.NO_HEALTHY_UPSTREAM.flags:
+            cluster.counters.add("upstream_cx_none_healthy")
+            self._reply(found)
+        else:
+            request.reply(found)
+        return False
 
     def _overflow(self) -> None:
         """The cluster has as many requests as it may have; Envoy finds out when a host is chosen."""
@@ -243,7 +262,9 @@ class Router(Deadlines):
         return True
 
     def on_request_end(self) -> None:
-        """The request is complete: its timeouts begin (Envoy counts from here)."""
+        """The request is complete: its timeouts begin (Envoy counts from here), if it is known where it goes."""
+        if not self._counts:
+            return
         for shadow in self._shadows:
             shadow.finish(self._request.body.trailers)
         self._start_clocks(timeout_of(self._route, self.head))

@@ -7,24 +7,36 @@ from mesh_proxy.balancing.host import DEGRADED, EXCLUDED, HEALTHY, Host
 from mesh_proxy.balancing.subsets import Subset
 from mesh_proxy.cluster import ClusterRuntime
 from mesh_proxy.ipc import HostStats, Stats
+from mesh_proxy.snapshot import scope_of
 from mesh_proxy.telemetry.stats import Counters
 from mesh_proxy.worker.context import Context
 from mesh_proxy.worker.listeners import Listeners
 from mesh_proxy.worker.tcp import TcpSession
 
 _COMPLETED: Final = "upstream_rq_completed"
+OF_LISTENERS: Final = ("downstream_rq_completed", *(f"downstream_rq_{digit}xx" for digit in range(1, 6)))
+"""What connection managers count for their listener, too (Envoy ``listener.ADDRESS.http.PREFIX``)."""
 
 
 def collect(context: Context, listeners: Listeners) -> Stats:
     """Everything, under Envoy's names."""
-    for connection in context.connections:
-        if isinstance(connection, TcpSession):
-            connection.tell()
+    sessions = [connection for connection in context.connections if isinstance(connection, TcpSession)]
+    for session in sessions:
+        session.tell()
     stats = Stats(listeners=listeners.addresses())
-    for counters in (*context.snapshot.counters.values(), *listeners.counters.values()):
+    for counters in listeners.counters.values():
         stats.counters.update(counters.named())
+        stats.gauges[f"{counters.scope}.downstream_cx_active"] = 0
+    for counters in context.snapshot.counters.values():
         if counters.scope.startswith("http."):
             collect_manager(stats, counters)
+        else:
+            stats.counters.update(counters.named())
+    for session in sessions:
+        runtime = context.snapshot.listeners.get(session.listener)
+        if runtime is not None:
+            _add(stats.gauges, f"{scope_of(runtime.config.address)}.downstream_cx_active", 1)
+    stats.gauges.update(context.names.gauges())
     for gate in context.snapshot.gates.values():
         if gate.limit is not None:
             stats.gauges[f"{gate.counters.scope}.active_connections"] = gate.limit.taken
@@ -80,15 +92,28 @@ def collect_cluster(stats: Stats, name: str, cluster: ClusterRuntime, now: float
 
 
 def collect_manager(stats: Stats, counters: Counters) -> None:
-    """What a connection manager has at this moment."""
-    scope, values = counters.scope, counters.values
-    stats.gauges[f"{scope}.downstream_rq_active"] = counters.active
-    stats.gauges[f"{scope}.downstream_cx_active"] = values["downstream_cx_total"] - values["downstream_cx_destroy"]
-    stats.histograms[f"{scope}.downstream_rq_time"] = counters.times.read()
+    """What the connection managers of a listener have counted, and have at this moment; those of others with the same name
+    are added to it."""
+    scope, values, totals = counters.scope, counters.values, stats.counters
+    for name, value in values.items():
+        _add(totals, f"{scope}.{name}", value)
+    for name in OF_LISTENERS:
+        if values.get(name):
+            totals[f"{counters.owner}.{scope}.{name}"] = values[name]
+    open_now = values["downstream_cx_total"] - values["downstream_cx_destroy"]
+    _add(stats.gauges, f"{scope}.downstream_rq_active", counters.active)
+    _add(stats.gauges, f"{scope}.downstream_cx_active", open_now)
+    _add(stats.gauges, f"{counters.owner}.downstream_cx_active", open_now)
+    key, times = f"{scope}.downstream_rq_time", counters.times.read()
+    stats.histograms[key] = stats.histograms[key].merged(times) if key in stats.histograms else times
     for what in ("cx", "rq"):
         of_http1 = values[f"downstream_{what}_total"] - values.get(f"downstream_{what}_http2_total", 0)
         if of_http1:
-            stats.counters[f"{scope}.downstream_{what}_http1_total"] = of_http1
+            _add(totals, f"{scope}.downstream_{what}_http1_total", of_http1)
+
+
+def _add(totals: dict[str, int], name: str, amount: int) -> None:
+    totals[name] = totals.get(name, 0) + amount
 
 
 def gauges(cluster: ClusterRuntime, now: float) -> dict[str, int]:

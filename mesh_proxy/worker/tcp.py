@@ -13,6 +13,7 @@ from mesh_proxy.worker.connection import HIGH, Connection, Owner
 from mesh_proxy.worker.connection_info import ConnectionInfo
 from mesh_proxy.worker.context import Context
 from mesh_proxy.worker.dialling import dial, stands
+from mesh_proxy.worker.named_hosts import default_port
 from mesh_proxy.worker.upstream.sharing import lane_of
 
 _IDLE: Final = 3600.0
@@ -81,6 +82,13 @@ class TcpSession(Owner):
             return
         self._cluster = cluster
         self.record.destination = cluster.facts
+        self._reach()
+
+    def _reach(self) -> None:
+        """Choose a host of the cluster, when it is known which one the connection names, where it names one."""
+        cluster = self._cluster
+        if cluster is None or self._done or (cluster.by_name and not self._named(cluster)):
+            return
         host = cluster.pick(self._destination, [], 0, self._key)
         if host is None:
             cluster.counters.add("upstream_cx_none_healthy")
@@ -93,6 +101,27 @@ class TcpSession(Owner):
             self._end("UO", "")
             return
         self._try(cluster, host)
+
+    def _named(self, cluster: ClusterRuntime) -> bool:
+        """Whether the server name was looked up, to whatever end."""
+        port = self._chain.names_port
+        name = (self._info.arrival.server_name.decode("latin-1"), default_port(cluster) if port < 0 else port)
+        cache = self._context.names.of(cluster)
+        self._destination = name
+        if cache is None or not name[0]:
+            return True
+        found = cache.find(name)
+        if found is None:
+            if port >= 0:
+                self.record.cluster = b""  # the filter has closed it, without a word (Envoy)
+            self._end("" if port >= 0 else "UH", "")
+            return False
+        if not found.resolved:
+            found.waiting.append(self._reach)
+            return False
+        if found.addresses:
+            cluster.name_host(name, found.addresses[0])
+        return True
 
     def _try(self, cluster: ClusterRuntime, host: Host) -> None:
         self._host, self._tries = host, self._tries + 1
@@ -290,6 +319,11 @@ class TcpSession(Owner):
         metrics, counted = self._chain.metrics, self._counted
         if metrics is not None and counted is not None:
             metrics.passed(counted, self._context.loop.now, received, sent)
+
+    @property
+    def listener(self) -> str:
+        """Its listener's name."""
+        return self._info.listener
 
     def drain(self) -> None:
         """Bytes have no end that could be waited for: they go on until the time is over."""

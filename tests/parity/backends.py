@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.parity.steps import as_bytes, fields_in, talk
+from tests.support.dns_server import A, DnsServer, message, question_of, record
 from tests.support.http2_peers import Message, Peer
 from tests.support.raw_http import EndedError, ScriptedServer, Wire, fields_of, listening_socket
 
@@ -23,6 +24,8 @@ SECURE = ("secure", "mutual", "named")
 """Those that speak TLS; the second one asks for a certificate, the third one has several names."""
 NOBODY = "nobody"
 """A port where connections are refused."""
+NAMES = "names"
+"""A port where names are asked for (DNS): every one below ``named`` and ``example`` is that of loopback; others are none."""
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 
@@ -105,9 +108,24 @@ class Servers:
         taken = self._stack.enter_context(socket.socket())
         taken.bind(("127.0.0.1", 0))
         self.ports[NOBODY] = int(taken.getsockname()[1])
+        names = DnsServer(_address)
+        self._stack.callback(names.close)
+        self.ports[NAMES] = names.port
 
     def close(self) -> None:
         self._stack.close()
+
+
+def _address(query: bytes, _transport: str) -> bytes | None:
+    """The answer for a name: none at all for one that begins with ``silent``, a failure for ``broken``."""
+    _, name, kind = question_of(query)
+    if name.startswith("silent."):
+        return None
+    if name.startswith("broken."):
+        return message(query, code=2)
+    if not name.endswith((".named", ".example")):
+        return message(query, code=3)
+    return message(query, [record(name, "127.0.0.1")] if kind == A else [])
 
 
 class _Serving:

@@ -4,6 +4,7 @@ Each file has a listener of its own, named like the file. Every server behind th
 """
 
 import copy
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ LOGGED = {
     "name asked for": "%REQUESTED_SERVER_NAME%",
 }
 """What is compared of the access log, by name."""
+_PORT = re.compile(r":\$(\w+)")
 MARK, MARKER = "=====", "marker"
 """A line of the log that ends a case, and the listener that writes it."""
 
@@ -64,7 +66,9 @@ def bootstrap(files: Iterable[CaseFile], ports: Mapping[str, int], log: Path, ma
 
 def cluster(given: Mapping[str, Any], ports: Mapping[str, int]) -> Json:
     """A cluster in Envoy's words; ``hosts`` (names of servers) and ``http2`` are short for what they mean."""
-    made: Json = {"type": "STATIC", "connect_timeout": "5s", **copy.deepcopy(dict(given))}
+    made: Json = {"connect_timeout": "5s", **copy.deepcopy(dict(given))}
+    if "cluster_type" not in made:
+        made.setdefault("type", "STATIC")
     hosts = made.pop("hosts", None)
     if hosts is not None:
         endpoints = [{"endpoint": {"address": address(ports[name])}} for name in hosts]
@@ -161,7 +165,16 @@ def _completed(value: Any, ports: Mapping[str, int], log: Path) -> Any:
         if value.startswith("$jwks "):
             return signed_tokens.key_set(value[6:])
         return ports[value[1:]]
-    return value
+    return with_ports(value, ports)
+
+
+def with_ports(said: Any, ports: Mapping[str, int]) -> Any:
+    """Texts with ports for ``:$NAME``."""
+    if isinstance(said, dict):
+        return {key: with_ports(item, ports) for key, item in said.items()}
+    if isinstance(said, list):
+        return [with_ports(item, ports) for item in said]
+    return _PORT.sub(lambda match: f":{ports[match[1]]}", said) if isinstance(said, str) else said
 
 
 def _typed(key: str, value: Any) -> Any:

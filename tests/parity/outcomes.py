@@ -16,6 +16,7 @@ Outcome = dict[str, Any]
 a line of the access log, ``stat NAME`` of what was counted. Of a second answer, server or line the name begins with ``2``."""
 
 UUID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b")
+NAMED = re.compile(r"(?<=[a-z0-9.\]]):([0-9]{4,5})\b")
 LOOPBACK = re.compile(r"\b127\.0\.0\.1:([0-9]+)\b")
 DATE = re.compile(r"[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} 20\d\d \d\d:\d\d:\d\d GMT")
 TOOK, LEFT = "x-envoy-upstream-service-time", "x-envoy-expected-rq-timeout-ms"
@@ -41,6 +42,7 @@ class Normal:
         if value in self._called:
             return self._called[value]
         found = LOOPBACK.sub(lambda match: f"<{self._names.get(match[1], 'client')}>", value)
+        found = NAMED.sub(lambda match: f":<{self._names[match[1]]}>" if match[1] in self._names else match[0], found)
         return DATE.sub("<date>", UUID.sub("<uuid>", found))
 
     def fields(self, fields: Fields, kind: str) -> Outcome:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mesh_proxy.bootstrap import DocumentError, load_bootstrap
 from mesh_proxy.checking import problems
-from tests.parity.backends import NOBODY, SECURE, SERVERS
+from tests.parity.backends import NAMES, NOBODY, SECURE, SERVERS
 from tests.parity.case_files import CaseFile
 from tests.parity.certificates import Certificates
 from tests.parity.configuration import MARKER, bootstrap
@@ -13,7 +13,7 @@ from tests.parity.configuration import MARKER, bootstrap
 
 def refusal(files: list[CaseFile], folder: Path) -> str:
     """Why the configuration of these files is refused; empty when it is taken. Certificates lie in ``folder``."""
-    names = (*SERVERS, *SECURE, NOBODY, f"listener {MARKER}", *(f"listener {file.key}" for file in files))
+    names = (*SERVERS, *SECURE, NOBODY, NAMES, f"listener {MARKER}", *(f"listener {file.key}" for file in files))
     ports = {name: 10_000 + place for place, name in enumerate(names)}
     own = folder / "asked"
     own.mkdir(exist_ok=True)

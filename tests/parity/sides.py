@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -18,7 +19,7 @@ from tests.parity.backends import Servers
 from tests.parity.case_files import Case, CaseFile
 from tests.parity.certificates import Certificates
 from tests.parity.clients import LIMIT, converse
-from tests.parity.configuration import MARK, MARKER, bootstrap
+from tests.parity.configuration import MARK, MARKER, bootstrap, with_ports
 from tests.parity.outcomes import Normal, Outcome, in_order
 from tests.support.envoy_process import EnvoyProcess
 from tests.support.ports import free_port
@@ -137,6 +138,7 @@ class Side:
     def _converse(self, file: CaseFile, case: Case) -> tuple[Outcome, Normal]:
         script = self._servers.script
         script.begin(case.servers)
+        case = replace(case, said=with_ports(case.said, self.ports))
         talked = converse(case, self.ports[f"listener {file.key}"], self._certificates.client)
         script.wait(case.requests or int(_hangs(case)), LIMIT)
         self._markers += 1

@@ -24,6 +24,8 @@ OF_HTTP = frozenset(
 )
 OF_TCP = frozenset({"downstream_cx_total"})
 """What is compared in every case: the last parts of names."""
+_PORT = re.compile(r"^listener\.[0-9._]+\.")
+_LISTENER = re.compile(r"listener\.[0-9._]+\.http\.([^.]+)\.\w+")
 _CLUSTER = re.compile(r"cluster\.([^.]+)\.(\w+)")
 
 
@@ -32,6 +34,7 @@ def page(more: Iterable[str]) -> str:
     names = [
         rf"cluster\.[^.]+\.({'|'.join(sorted(OF_CLUSTERS))})",
         rf"(http|tcp)\.[^.]+\.({'|'.join(sorted(OF_HTTP | OF_TCP))})",
+        rf"listener\.[0-9._]+\.http\.[^.]+\.({'|'.join(sorted(OF_HTTP))})",
         *map(re.escape, more),
     ]
     return f"/stats?format=json&usedonly&filter={quote('^(' + '|'.join(names) + ')$', safe='')}"
@@ -55,7 +58,7 @@ def grown(listener: str, before: Mapping[str, int], after: Mapping[str, int], mo
     for name, value in after.items():
         growth = value - before.get(name, 0)
         if growth and (name in more or _compared(name, listener)):
-            found["stat " + name.replace(f".{listener}.", ".")] = growth
+            found["stat " + _PORT.sub("listener.", name.replace(f".{listener}.", "."))] = growth
     return found
 
 
@@ -63,6 +66,9 @@ def _compared(name: str, listener: str) -> bool:
     cluster = _CLUSTER.fullmatch(name)
     if cluster is not None:
         return cluster[2] in OF_CLUSTERS
+    of_listener = _LISTENER.fullmatch(name)
+    if of_listener is not None:
+        return of_listener[1] == listener
     if name.startswith(f"http.{listener}."):
         return name.rpartition(".")[2] in OF_HTTP
     return name.startswith(f"tcp.{listener}.") and name.rpartition(".")[2] in OF_TCP

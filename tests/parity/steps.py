@@ -1,6 +1,7 @@
 """Talking in bytes, step by step, at either end of a connection; and fields as they stand on the wire."""
 
 import contextlib
+import gzip
 from collections.abc import Iterable
 from typing import Any
 
@@ -8,7 +9,9 @@ from tests.support.raw_http import EndedError, Wire
 
 
 def as_bytes(text: str | bytes) -> bytes:
-    """What a file writes as text: its letters are bytes; ``{size: N, of: x}`` is long."""
+    """What a file writes as text: its letters are bytes; ``{size: N, of: x}`` is long, ``{gzip: TEXT}`` compressed."""
+    if isinstance(text, dict) and "gzip" in text:
+        return gzip.compress(as_bytes(text["gzip"]), mtime=0)
     if isinstance(text, dict):
         return as_bytes(str(text.get("of", "x"))) * int(text["size"])
     return text if isinstance(text, bytes) else str(text).encode("latin-1")

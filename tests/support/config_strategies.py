@@ -423,6 +423,7 @@ DNS_CACHES = st.sampled_from(
         c.DnsCache("all"),
         c.DnsCache("few", "V4_ONLY", 5),
         c.DnsCache("own", "ALL", resolvers=(c.SocketAddress("127.0.0.1", 15053),)),
+        c.DnsCache("timed", "AUTO", None, (), 20.0, (2.0, 30.0), 6.0, 7.5, 2.5),
     ]
 )
 """All that are in use: of one name there is one cache."""
@@ -476,6 +477,19 @@ def clusters(name: st.SearchStrategy = NAMES, *, inline_only: bool = False) -> s
     )
     bound = st.tuples((balanced | passthrough | by_name).map(_taken), BINDS)
     return bound.map(lambda made: dataclasses.replace(made[0], **made[1]))
+
+
+COMPRESSOR_OVERRIDES = st.sampled_from(
+    [
+        None,
+        c.CompressorOverride(),
+        c.CompressorOverride(enabled=False),
+        c.CompressorOverride(True, False),
+        c.CompressorOverride(True, True, "own", c.Gzip(1, 0, 9)),
+        c.CompressorOverride(name="own", gzip=c.Gzip()),
+    ]
+)
+BUFFER_OVERRIDES = st.sampled_from([None, c.BufferOverride(), c.BufferOverride(100)])
 
 
 # --- routes ----------------------------------------------------------------------------------------------------------
@@ -646,6 +660,8 @@ ROUTES = st.builds(
     fault=optional(FAULTS),
     cors=optional(CORS),
     rate_limit=optional(RATE_LIMITS),
+    compressor=COMPRESSOR_OVERRIDES,
+    buffer=BUFFER_OVERRIDES,
     operation=st.just("") | NAMES,
     metadata=pairs(),
     stat_prefix=st.just("") | NAMES,
@@ -665,6 +681,8 @@ def route_configurations(name: st.SearchStrategy = NAMES, *, validate: bool | No
             edits=EDITS,
             cors=optional(CORS),
             rate_limit=optional(RATE_LIMITS),
+            compressor=COMPRESSOR_OVERRIDES,
+            buffer=BUFFER_OVERRIDES,
         ),
         max_size=2,
         unique_by=lambda host: host.name,
@@ -678,6 +696,9 @@ def route_configurations(name: st.SearchStrategy = NAMES, *, validate: bool | No
                 host.require_tls,
                 host.edits,
                 host.cors,
+                host.rate_limit,
+                host.compressor,
+                host.buffer,
             )
             for index, host in enumerate(found)
         )
@@ -845,6 +866,8 @@ HTTP_FILTERS = st.builds(
             (c.GrpcStatsFilter(), c.FaultFilter(), c.CorsFilter()),
             (c.ForwardProxyFilter(c.DnsCache("few", "V4_ONLY", 5)),),
             (c.BufferFilter(1 << 20), c.CompressorFilter("gzip")),
+            (c.DecompressorFilter("plain"),),
+            (c.DecompressorFilter("few", 9, 2, c.Decompression(False, True), c.Decompression(True, True), False),),
             (
                 c.CompressorFilter(
                     "small",

@@ -27,7 +27,7 @@ from tests.support.secret_server import Identity
 pytestmark = pytest.mark.integration
 
 IDENTITY = Identity("spiffe://cluster.local/ns/default/sa/order")
-CACHE = c.DnsCache("names", "V4_ONLY", 10, (c.SocketAddress("127.0.0.1", 15053),))
+CACHE = c.DnsCache("names", "V4_ONLY", 10, (c.SocketAddress("127.0.0.1", 15053),), 50.0, (2.0, 20.0), 6.0, 200.0, 4.0)
 ROUTER = (c.GrpcStatsFilter(False, True), c.FaultFilter(), c.CorsFilter(), c.RouterFilter())
 LOG = c.AccessLog("/dev/null", text_format="%START_TIME% %RESPONSE_FLAGS%\n", response_flags=("NR",))
 HOST = c.Endpoint(c.SocketAddress("127.0.0.1", 9), weight=2, tls_mode="istio", metadata=(("workload", "order-1"),))
@@ -137,6 +137,7 @@ LIMIT = LocalRateLimit(
     "limited", 100, 10, 2.0, 503, MILLION, MILLION // 2, (c.HeaderValue("x-late", "1"),), (), True, True, True
 )
 WARNED = dataclasses.replace(LIMIT, request_headers=(c.HeaderValue("x-over", "1"),))
+BODIES = c.CompressorOverride(True, True, "own", c.Gzip(1, 0, 9)), c.BufferOverride(10)
 ROUTES = (
     c.Route(
         MATCH,
@@ -166,6 +167,8 @@ ROUTES = (
         c.RouteMatch(c.PathMatch(c.PathMatchKind.PREFIX, "/rewritten")),
         c.Redirect(302, regex_rewrite=c.RegexRewrite("^/(.*)", r"/moved/\1")),
         fault=c.FaultPolicy(abort_grpc_status=14, abort_fraction=MILLION),
+        compressor=c.CompressorOverride(enabled=False),
+        buffer=c.BufferOverride(),
     ),
     c.Route(c.RouteMatch(c.PathMatch(c.PathMatchKind.PREFIX, "/tea")), c.DirectResponse(418, b"teapot")),
     c.Route(c.RouteMatch(c.PathMatch(c.PathMatchKind.PREFIX, "/bin")), c.DirectResponse(200, b"\xff\xfe")),
@@ -173,7 +176,7 @@ ROUTES = (
 )
 ROUTE_CONFIG = c.RouteConfiguration(
     "80",
-    (c.VirtualHost("v", ("order", "*.order.example", "*"), ROUTES, True, True, EDITS, CORS, LIMIT),),
+    (c.VirtualHost("v", ("order", "*.order.example", "*"), ROUTES, True, True, EDITS, CORS, LIMIT, *BODIES),),
     validate_clusters=True,
     max_direct_response_body_size=2 * 1024 * 1024,
     ignore_port_in_host_matching=True,
@@ -284,6 +287,7 @@ CHOSEN_LOGS = (
     c.GrpcAccessLog("http", "eds", filter=WANTED),
     c.OpenTelemetryAccessLog("otel", "eds", filter=WANTED),
 )
+PLAIN = c.DecompressorFilter("plain", 14, 50, c.Decompression(False, True), c.Decompression(True, True), False)
 SMALL = c.CompressorFilter(
     "small",
     c.Gzip(9, 1, 15, 9),
@@ -472,7 +476,7 @@ LISTENERS = (
                 for index, tracer in enumerate(TRACERS)
             ),
             c.FilterChain(
-                c.HttpConnectionManager("s", (c.BufferFilter(100), SMALL, *ROUTER), route_config=ROUTE_CONFIG),
+                c.HttpConnectionManager("s", (c.BufferFilter(100), SMALL, PLAIN, *ROUTER), route_config=ROUTE_CONFIG),
                 match=c.FilterChainMatch(destination_port=98),
             ),
             c.FilterChain(

@@ -57,7 +57,6 @@ REFUSED = [
         ENTRY % "resolution: STATIC, workloadSelector: {}",
         "spec.workloadSelector.labels: without labels nobody is selected",
     ),
-    (WILD % "resolution: DYNAMIC_DNS", "spec.resolution: DYNAMIC_DNS is not supported yet; use DNS"),
     (ENTRY % "resolution: STATIC, endpoints: [{address: 'unix:///x'}]", "endpoints[0].address: Unix sockets are not"),
     *(
         (SERVICE % f"http: [{{{ROUTE}, {field}}}]", f"spec.http[0].{message}")
@@ -112,7 +111,6 @@ REFUSED = [
         RULE % "trafficPolicy: {portLevelSettings: [{port: {number: 1}, tls: {}}, {port: {number: 1}, tls: {}}]}",
         "portLevelSettings[1].port.number: port 1 stands twice",
     ),
-    (RULE % "trafficPolicy: {loadBalancer: {zoneAwareLbSetting: {enabled: true}}}", "balancing by zones is not"),
     (
         "kind: WorkloadGroup\nspec: {template: {}, probe: {tcpSocket: {port: 80}}}",
         "spec.probe: no proxy of ours probes its application yet",
@@ -132,10 +130,12 @@ def test_refused(text: str, message: str) -> None:
     "text",
     [
         RULE % "trafficPolicy: {tls: {mode: DISABLE}}",
+        RULE % "trafficPolicy: {loadBalancer: {zoneAwareLbSetting: {failover: [{from: a, to: b}]}}}",
         SERVICE % f"http: [{{{ROUTE}, retries: {{attempts: 1}}}}]",
         GATEWAY % "{port: {number: 80, name: a, protocol: HTTP}, hosts: ['*']}",
         ENTRY % "addresses: [10.0.0.1], resolution: DNS",
         ENTRY % "addresses: [10.0.0.0/8], resolution: NONE",
+        WILD % "resolution: DYNAMIC_DNS",
         "kind: Sidecar\nspec: {egress: [{hosts: ['*/*']}]}",
         "kind: WorkloadGroup\nspec: {template: {network: other}}",
         "kind: WorkloadEntry\nspec: {address: 10.0.0.1, network: other}",

@@ -48,6 +48,26 @@ def test_hosts_of_a_static_cluster_are_its_own() -> None:
     assert picked(made) == set(made.hosts) == {"10.0.0.1:80", "10.0.0.2:80"}
 
 
+def test_hosts_that_are_named_are_found_by_name_and_forgotten_when_nobody_knows_it() -> None:
+    config = Cluster("c", ClusterType.FORWARD_PROXY, lb_policy=LbPolicy.CLUSTER_PROVIDED, outlier_detection=EJECTING)
+    made = runtime(config)
+    assert made.pick(("a.example", 80), [], 0) is None
+    made.name_host(("a.example", 80), "10.0.0.1")
+    made.name_host(("b.example", 80), "10.0.0.1")
+    host = made.pick(("a.example", 80), [], 0)
+    assert host is made.hosts["a.example:80"]
+    assert host is not made.pick(("b.example", 80), [], 0)
+    assert made.pick(("a.example", 81), [], 0) is made.pick(None, [], 0) is None
+    made.name_host(("a.example", 80), "10.0.0.2")
+    assert (host.target, host.name, host.hostname) == (("10.0.0.2", 80), "10.0.0.2:80", "a.example")
+    made.configure(dataclasses.replace(config, connect_timeout=1.0), None)
+    assert made.pick(("a.example", 80), [], 0) is host
+    eject(made, "a.example:80")
+    assert made.pick(("a.example", 80), [], 0) is None
+    made.forget_names(lambda name: name[0] == "b.example")
+    assert list(made.hosts) == ["b.example:80"]
+
+
 def test_hosts_of_a_discovered_cluster_are_those_of_its_assignment() -> None:
     made = runtime(Cluster("c", ClusterType.EDS), assignment(endpoint(3)))
     assert picked(made) == {"10.0.0.3:80"}

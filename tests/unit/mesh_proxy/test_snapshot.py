@@ -11,9 +11,11 @@ from mesh_api.config import (
     ClusterType,
     CorsFilter,
     DirectResponse,
+    DnsCache,
     FaultFilter,
     FilterChain,
     FilterChainMatch,
+    ForwardProxyFilter,
     HttpConnectionManager,
     HttpProtocolOptions,
     Listener,
@@ -24,6 +26,7 @@ from mesh_api.config import (
     ProxyConfig,
     RouteConfiguration,
     RouterFilter,
+    SniForwardProxy,
     SocketAddress,
     TcpProxy,
     VirtualHost,
@@ -260,3 +263,45 @@ def test_a_refused_configuration_leaves_the_one_before_as_it_is(
     assert runtime.config is good.clusters[0]
     assert set(runtime.hosts) == {"10.0.0.1:80"}
     assert runtime.outliers is None
+
+
+def test_of_one_name_there_is_one_cache_of_names() -> None:
+    one, other = DnsCache("names"), DnsCache("names", "V4_ONLY")
+
+    def named(cache: DnsCache) -> Cluster:
+        return Cluster("c", ClusterType.FORWARD_PROXY, dns_cache=cache)
+
+    def looking(cache: DnsCache) -> Listener:
+        return http(route(), http_filters=(ForwardProxyFilter(cache), RouterFilter()))
+
+    made = build(ProxyConfig(listeners=(looking(one),), clusters=(named(one),)))
+    assert made.counters["dns_cache.names"].scope == "dns_cache.names"
+    with pytest.raises(SnapshotError, match="the DNS cache names has other settings elsewhere"):
+        build(ProxyConfig(listeners=(looking(one),), clusters=(named(other),)))
+
+
+def test_names_of_tls_are_looked_up_for_bytes() -> None:
+    guards = (SniForwardProxy(DnsCache("names"), 8443),)
+    made = build(
+        ProxyConfig(
+            listeners=(listener(FilterChain(TcpProxy("tcp", cluster="c"), guards=guards)),), clusters=(cluster(),)
+        )
+    )
+    found = made.listeners["l"].chain(ARRIVAL)
+    assert isinstance(found, TcpChain)
+    assert found.names_port == 8443
+    with pytest.raises(SnapshotError, match="server names are looked up for bytes alone"):
+        build(ProxyConfig(listeners=(listener(FilterChain(manager(route()), guards=guards)),), clusters=(cluster(),)))
+
+
+def test_managers_of_one_name_are_counted_by_listener() -> None:
+    pair = http(route()), replace(http(route()), name="other", address=SocketAddress("10.9.9.9", 81))
+    made = build(ProxyConfig(listeners=pair, clusters=(cluster(),)))
+    found = [made.listeners[name].chain(ARRIVAL) for name in ("l", "other")]
+    assert [chain.stats.owner for chain in found if chain is not None] == [
+        "listener.10.9.9.9_80",
+        "listener.10.9.9.9_81",
+    ]
+    again = build(ProxyConfig(listeners=pair, clusters=(cluster(),)), made)
+    kept = [again.listeners[name].chain(ARRIVAL) for name in ("l", "other")]
+    assert [chain.stats for chain in kept if chain is not None] == [chain.stats for chain in found if chain is not None]

@@ -28,6 +28,9 @@ def test_requests_are_counted_at_the_listener_the_manager_and_the_cluster(proxy:
         "http.test.downstream_rq_2xx": 3,
         "http.test.downstream_rq_4xx": 1,
         "http.test.downstream_rq_5xx": 1,
+        "listener.127.0.0.1_0.http.test.downstream_rq_completed": 5,
+        "listener.127.0.0.1_0.http.test.downstream_rq_2xx": 3,
+        "listener.127.0.0.1_0.http.test.downstream_rq_5xx": 1,
         "cluster.backend.upstream_cx_total": 1,
         "cluster.backend.upstream_rq_total": 5,
         "cluster.backend.upstream_rq_completed": 5,
@@ -47,20 +50,21 @@ def test_what_is_open_is_counted_while_it_is(proxy: Proxy, servers: Servers) -> 
 
     def gauges() -> list[int]:
         stats = proxy.worker.stats()
-        return [*(stats.gauges[name] for name in names), stats.gauges["server.total_connections"]]
+        whole = ("server.total_connections", "listener.127.0.0.1_0.downstream_cx_active")
+        return [stats.gauges[name] for name in (*names, *whole)]
 
-    assert gauges() == [0, 0, 0, 0]
+    assert gauges() == [0, 0, 0, 0, 0]
     client = proxy.client()
     client.ask()
     peer = server.accept()
     assert peer.head()
-    assert gauges() == [1, 1, 0, 1]
+    assert gauges() == [1, 1, 0, 1, 1]
     peer.send(answer())
     assert client.reply().status == 200
-    assert gauges() == [1, 0, 0, 1]
+    assert gauges() == [1, 0, 0, 1, 1]
     client.end()
     assert client.ended()
-    assert gauges() == [1, 0, 0, 0]
+    assert gauges() == [1, 0, 0, 0, 0]
 
 
 def test_hosts_are_told_one_by_one(proxy: Proxy, servers: Servers) -> None:

@@ -11,13 +11,8 @@ from mesh_control.proxies import proxy_of
 from mesh_proxy.support import refused
 from tests.support import istiod_cases
 
-KNOWN = (
-    "dns_cache is not supported yet",
-    "the HTTP filter envoy.filters.http.dynamic_forward_proxy is not supported yet",
-    "the filter envoy.filters.network.sni_dynamic_forward_proxy is not supported yet",
-    "accept_untrusted = True is not supported yet",
-)
-"""Of policies that are refused when they are applied: ``DYNAMIC_DNS``, and clients whose certificates nobody verifies."""
+KNOWN = ("accept_untrusted = True is not supported yet",)
+"""Of policies that are refused when they are applied: clients whose certificates nobody verifies."""
 
 
 @pytest.mark.parametrize("file", istiod_cases.FILES, ids=[file.stem for file in istiod_cases.FILES])

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesh_api.config import Compression, CompressorFilter, Gzip
+from mesh_api.config import Compression, CompressorFilter, CompressorOverride, Gzip
 from mesh_proxy.filters.bodies import BodyChange
 from mesh_proxy.filters.compressor import Compressed, Compressor
 from mesh_proxy.filters.encodings import has_token, preferred
-from mesh_proxy.protocol.http1 import LENGTH, Field, Head, field_of
+from mesh_proxy.protocol.http1 import HOP, LENGTH, Field, Head, field_of
 from mesh_proxy.telemetry.stats import Counters
-from tests.unit.mesh_proxy.making import head
+from tests.unit.mesh_proxy.making import head, route, table
 
 TEXT = b"the same again " * 100
 
@@ -118,3 +118,31 @@ def test_what_clients_take(accepted: bytes | None, how: str) -> None:
 def test_nothing_that_clients_say_is_a_fault(accepted: bytes) -> None:
     assert preferred(accepted).startswith(("header_", "no_"))
     has_token(accepted, b"gzip")
+
+
+@pytest.mark.parametrize(
+    ("said", "by_itself", "compressed", "hidden"),
+    [
+        (None, True, True, False),
+        (CompressorOverride(), True, True, False),
+        (CompressorOverride(enabled=False), True, False, False),
+        (CompressorOverride(enabled=True), False, True, False),
+        (CompressorOverride(True, True), False, True, True),
+        (CompressorOverride(name="own", gzip=Gzip(1, 0, 9)), True, True, False),
+        (CompressorOverride(name="own", gzip=Gzip(1, 0, 9)), False, False, False),
+    ],
+)
+def test_routes_have_the_last_word(
+    said: CompressorOverride | None, by_itself: bool, compressed: bool, hidden: bool
+) -> None:
+    item = Compressor(CompressorFilter("gzip", response=Compression(by_itself)), Counters(""))
+    host = table(route(compressor=said)).host(b"h")
+    assert host is not None
+    found, asked, answer = host.routes[0], head("/", "accept-encoding: gzip"), Head()
+    item.change_request(asked, found, True)
+    assert (HOP in [field[0] for field in asked.fields if field[1] == b"accept-encoding"]) is hidden
+    answer.status, answer.length = 200, len(TEXT)
+    change = item.change_response(asked, found, answer, [field_of(b"content-type", b"text/plain")], False)
+    assert (change is not None) is compressed
+    if change is not None:
+        assert plain(change.take(TEXT) + change.finish([])) == TEXT

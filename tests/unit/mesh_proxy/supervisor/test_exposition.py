@@ -41,6 +41,15 @@ NAMES = [
         "envoy_http_downstream_rq_xx",
         {"envoy_http_conn_manager_prefix": "outbound_0.0.0.0_8380", "envoy_response_code_class": "2"},
     ),
+    (
+        "listener.0.0.0.0_15006.http.inbound_0.0.0.0_8080;.downstream_rq_5xx",
+        "envoy_listener_http_downstream_rq_xx",
+        {
+            "envoy_listener_address": "0.0.0.0_15006",
+            "envoy_http_conn_manager_prefix": "inbound_0.0.0.0_8080",
+            "envoy_response_code_class": "5",
+        },
+    ),
     ("tcp.a.downstream_cx_total", "envoy_tcp_downstream_cx_total", {"envoy_tcp_prefix": "a"}),
     ("cluster_manager.cds.update_success", "envoy_cluster_manager_cds_update_success", {}),
     ("server.uptime", "envoy_server_uptime", {}),
