@@ -201,17 +201,21 @@ class ClusterRuntime:
         host.target = target_of(place.endpoint)
         host.discover(place.endpoint, place.priority, place.locality)
 
-    def name_host(self, name: Name, address: str) -> None:
-        """The host that a request or connection names has this address."""
-        key, found = key_of(name), SocketAddress(address, name[1])
+    def name_host(self, name: Name, addresses: Sequence[str]) -> None:
+        """The host that a request or connection names has one of these addresses: the first, and after each connection that
+        did not come about the next one."""
+        key = key_of(name)
         known = self.hosts.get(key)
-        place = Place(Endpoint(found, hostname=name[0]))
+        address = addresses[0 if known is None else known.connect_failures % len(addresses)]
+        if known is not None and known.target == (address, name[1]):
+            return
+        place = Place(Endpoint(SocketAddress(address, name[1]), hostname=name[0]))
         if known is None:
             self.hosts[key] = known = place.host()
             self._begin(known)
             self.counters.add("membership_change")
             self._rebuild()
-        elif known.target != (address, name[1]):
+        else:
             self._move(known, place)
 
     def forget_names(self, kept: Callable[[Name], bool]) -> None:

@@ -221,6 +221,8 @@ class ListenerRuntime:
             self.default = compile_chain(default)
         filters = config.listener_filters
         self.wants_original = config.use_original_dst or ListenerFilter.ORIGINAL_DST in filters
+        self.keeps_source = ListenerFilter.ORIGINAL_SRC in filters
+        """Whether hosts are connected to from the addresses of clients."""
         self._announced = ListenerFilter.PROXY_PROTOCOL in filters
         self.headers = Counters("proxy_proto")
         """Of the PROXY protocol."""
@@ -352,9 +354,6 @@ class Builder:
 
     def _listener(self, listener: Listener) -> None:
         name = f"listener {listener.name}"
-        for wanted in listener.listener_filters:
-            if wanted is ListenerFilter.ORIGINAL_SRC:
-                raise SnapshotError(name, f"the listener filter {wanted.value} is not supported yet")
         self._reporters, self._direction, self._name = {}, listener.traffic_direction, listener.name
         self._owner = scope_of(listener.address)
         made = _guard(name, lambda: ListenerRuntime(listener, self._chain, _logs(listener.access_logs)))

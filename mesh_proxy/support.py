@@ -51,7 +51,6 @@ REFUSED_PARTS: Final[dict[type, str]] = {
 """What is refused wherever it stands, and how it is called."""
 
 REFUSED: Final[dict[tuple[type, str], tuple[object, ...]]] = {
-    (Listener, "transparent"): (False,),
     (Cluster, "extra_bind_addresses"): ((),),
     (TcpProxy, "tunnel"): (None,),
     (OpenTelemetryTracer, "sampler"): (None,),

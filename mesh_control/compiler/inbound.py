@@ -151,7 +151,7 @@ def _listener(scope: Scope, found: list[Served], port: int, mode: PeerMode) -> L
         address=SocketAddress(ingress.wildcard(scope), port),
         filter_chains=chains,
         listener_filters=(*_origins(scope), *inspectors),
-        transparent=scope.proxy.transparent and not scope.proxy.own,
+        transparent=scope.proxy.transparent,
         listener_filter_exemptions=exempt,
         traffic_direction=TrafficDirection.INBOUND,
         access_logs=defaults.LISTENER_ACCESS_LOGS,
@@ -172,7 +172,7 @@ def _named(scope: Scope) -> frozenset[int]:
 
 def _origins(scope: Scope) -> tuple[ListenerFilter, ...]:
     """What finds out where a connection was going, and (``TPROXY``) lets the application see where it came from."""
-    if scope.proxy.transparent and not scope.proxy.own:
+    if scope.proxy.transparent:
         return ListenerFilter.ORIGINAL_DST, ListenerFilter.ORIGINAL_SRC
     return (ListenerFilter.ORIGINAL_DST,)
 

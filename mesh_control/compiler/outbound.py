@@ -333,7 +333,7 @@ def virtual(scope: Scope) -> Listener:
     """The listener that everything is redirected to."""
     port, unknown = _capture_port(scope), outbound_policy.unknown_cluster(scope)
     what = ("virtual outbound", port, unknown, scope.proxy.families, scope.proxy.idle_timeout)
-    transparent = scope.proxy.transparent and not scope.proxy.own
+    transparent = scope.proxy.transparent
     looked_up = forward_proxies.http_filters(scope, None)
     return scope.shared(
         (*what, transparent, looked_up), (), lambda: _virtual(scope, port, unknown, transparent=transparent)

@@ -10,17 +10,21 @@ class Lane:
     """Connections to one host, and the requests that wait for one of them.
 
     ``server_name`` is the name that they ask for in the place of the configured one, ``subject`` whom the host's certificate
-    must be for besides; ``header`` stands before everything that is sent, TLS as well. Empty: nothing of the kind.
+    must be for besides; ``header`` stands before everything that is sent, TLS as well; ``source`` is the address that they
+    come from. Empty: nothing of the kind.
     """
 
-    __slots__ = ("connections", "header", "idle", "key", "multiplexed", "pending", "server_name", "subject")
+    __slots__ = ("connections", "header", "idle", "key", "multiplexed", "pending", "server_name", "source", "subject")
 
-    def __init__(self, key: bytes = b"", server_name: str = "", subject: str = "", header: bytes = b"") -> None:
+    def __init__(
+        self, key: bytes = b"", server_name: str = "", subject: str = "", header: bytes = b"", source: str = ""
+    ) -> None:
         self.key = key
         """By which it is known among those of its host; empty: it is the one of requests that have no wishes."""
         self.server_name = server_name
         self.subject = subject
         self.header = header
+        self.source = source
         self.idle: list[Any] = []
         self.multiplexed: list[Any] = []
         self.pending: list[Any] = []

@@ -18,6 +18,10 @@ _JOIN: Final = 16384
 """Up to so many bytes pieces are joined before they are sent; above it the kernel gathers them."""
 _VECTOR: Final = 64
 _FAILED: Final = 0x008 | 0x010  # EPOLLERR | EPOLLHUP
+_TRANSPARENT: Final = {socket.AF_INET: (socket.SOL_IP, 19), socket.AF_INET6: (41, 75)}
+"""``IP_TRANSPARENT`` and ``IPV6_TRANSPARENT`` (ip(7)), with their levels, by family."""
+_BIND_ADDRESS_NO_PORT: Final = 24
+ISTIO_MARK: Final = 1337
 _NO_LINGER: Final = struct.pack("ii", 1, 0)
 
 
@@ -333,9 +337,9 @@ Keepalive = tuple[int | None, int | None, int | None]
 """Unanswered probes, seconds until the first, seconds between them; ``None``: the system's."""
 
 
-def connect(target: Any, bind_address: str = "", keepalive: Keepalive | None = None) -> socket.socket:
+def connect(target: Any, bind_address: str = "", keepalive: Keepalive | None = None, source: str = "") -> socket.socket:
     """A socket that begins to connect to ``target`` (address and port, or a path). Raises :class:`OSError` when that fails at
-    once."""
+    once. ``source`` is an address that is not ours to connect from, which the system must let us do (``CAP_NET_ADMIN``)."""
     family = socket.AF_UNIX if isinstance(target, str) else socket.AF_INET6 if ":" in target[0] else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     try:
@@ -343,7 +347,9 @@ def connect(target: Any, bind_address: str = "", keepalive: Keepalive | None = N
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if keepalive is not None:
                 keep_alive(sock, keepalive)
-        if bind_address and family == socket.AF_INET:
+        if source and (":" in source) is (family == socket.AF_INET6) and family != socket.AF_UNIX:
+            come_from(sock, source)
+        elif bind_address and family == socket.AF_INET:
             sock.bind((bind_address, 0))
         code = sock.connect_ex(target)
         if code not in (0, errno.EINPROGRESS):
@@ -352,6 +358,26 @@ def connect(target: Any, bind_address: str = "", keepalive: Keepalive | None = N
         sock.close()
         raise
     return sock
+
+
+def come_from(sock: socket.socket, source: str) -> None:
+    """Let a connection come from an address that is not ours, with the mark by which routes know the way back (Istio's rules
+    for ``TPROXY``; ip(7))."""
+    level, transparent = _TRANSPARENT[sock.family]
+    sock.setsockopt(level, transparent, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, ISTIO_MARK)
+    sock.setsockopt(
+        socket.SOL_IP, _BIND_ADDRESS_NO_PORT, 1
+    )  # a port is chosen with the destination, of which there are many
+    sock.bind((source, 0))
+
+
+def let_through(sock: socket.socket, wanted: bool) -> None:
+    """Have a socket that listens take connections to addresses that are not ours, as they are redirected (``TPROXY``), or no
+    longer. Raises :class:`OSError` where the system does not let us."""
+    level, transparent = _TRANSPARENT[sock.family]
+    if bool(sock.getsockopt(level, transparent)) is not wanted:
+        sock.setsockopt(level, transparent, int(wanted))
 
 
 def keep_alive(sock: socket.socket, settings: Keepalive) -> None:

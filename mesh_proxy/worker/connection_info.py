@@ -15,7 +15,7 @@ class ConnectionInfo(ConnectionFacts):
     ``peer`` is ``None`` for a connection without TLS.
     """
 
-    __slots__ = ("_vouched", "arrival", "buckets", "looks_up", "remote")
+    __slots__ = ("_vouched", "arrival", "buckets", "looks_up", "remote", "source")
 
     def __init__(self, listener: str, remote: tuple[str, int], arrival: Arrival, number: int = 0) -> None:
         super().__init__(number)
@@ -25,6 +25,8 @@ class ConnectionInfo(ConnectionFacts):
         """Address and port of the other end."""
         self.looks_up: bool = False
         """Whether hosts that its requests name are looked up by a filter."""
+        self.source: str = ""
+        """The address that hosts are to be connected to from; empty: our own."""
         self.buckets: dict[object, TokenBucket] = {}
         """Of rate limits that hold for one connection, by the limit."""
         self._vouched: tuple[tuple[str, ...], bytes] | None = None

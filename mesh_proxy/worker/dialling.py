@@ -14,7 +14,7 @@ from mesh_proxy.worker.tls_connection import TlsConnection
 def dial(loop: Loop, cluster: ClusterRuntime, host: Host, owner: Owner, lane: Lane) -> Connection:
     """Begins a connection of ``lane``. Raises :class:`OSError` when it fails at once."""
     config = cluster.config
-    sock = connect(host.target, config.bind_address, config.tcp_keepalive)
+    sock = connect(host.target, config.bind_address, config.tcp_keepalive, lane.source)
     header = lane.header
     if not header and (version := cluster.transports.announces(host)):
         header = own_header(version, sock.getsockname()[:2], host.target)

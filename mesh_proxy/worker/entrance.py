@@ -97,6 +97,8 @@ class Entrance(Owner):
     def inspected(self, sock: socket.socket, arrival: Arrival) -> None:
         """It is known what can be known before it is read."""
         self._info.arrival = arrival
+        if self._runtime.keeps_source:
+            self._info.source = self._info.remote[0]
         self._chain = chain = self._runtime.chain(arrival)
         self._info.chain = b"" if chain is None else chain.name
         if chain is None:

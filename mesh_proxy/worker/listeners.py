@@ -10,7 +10,7 @@ from mesh_api.config import Listener, PipeAddress, SocketAddress
 from mesh_proxy.chains import Arrival
 from mesh_proxy.snapshot import Snapshot, SnapshotError, scope_of
 from mesh_proxy.telemetry.stats import Counters
-from mesh_proxy.worker.connection import address_text
+from mesh_proxy.worker.connection import address_text, let_through
 from mesh_proxy.worker.connection_info import ConnectionInfo
 from mesh_proxy.worker.context import Context
 from mesh_proxy.worker.entrance import Entrance
@@ -42,6 +42,7 @@ class Listeners:
                 for place in _places(listener):
                     if place not in self._sockets:
                         made[place] = _bind(*place, bool(listener.additional_addresses))
+                    _let_through(made.get(place) or self._sockets[place], *place, listener.transparent)
         except SnapshotError:
             for sock in made.values():
                 sock.close()
@@ -88,7 +89,7 @@ class Listeners:
             return
         local = _address(sock.getsockname())
         destination = (_original_destination(sock) or local) if runtime.wants_original else local
-        if runtime.config.use_original_dst and destination != local:
+        if runtime.config.use_original_dst and (destination != local or runtime.config.transparent):
             runtime = self._context.snapshot.hand_over(destination) or runtime
         info = ConnectionInfo(runtime.name, peer, Arrival(destination, peer[0]), self._context.number())
         info.began = self._context.loop.now
@@ -175,6 +176,16 @@ def _bind(name: str, address: SocketAddress | PipeAddress, apart: bool) -> socke
         reason = f"{address} cannot be bound: {error.strerror}"
         raise SnapshotError(f"listener {name}", reason) from None
     return sock
+
+
+def _let_through(sock: socket.socket, name: str, address: SocketAddress | PipeAddress, transparent: bool) -> None:
+    if isinstance(address, PipeAddress):
+        return
+    try:
+        let_through(sock, transparent)
+    except OSError as error:
+        reason = f"{address} cannot be transparent: {error.strerror}"
+        raise SnapshotError(f"listener {name}", reason) from None
 
 
 def _original_destination(sock: socket.socket) -> Address | None:

@@ -263,7 +263,7 @@ class NamedHosts:
             return None
         if not found.addresses:
             return errors.NO_HEALTHY_UPSTREAM._replace(details=errors.resolution_failure(found.reason))
-        cluster.name_host(last, found.addresses[0])
+        cluster.name_host(last, found.addresses)
         return last
 
 

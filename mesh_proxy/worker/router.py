@@ -161,7 +161,7 @@ class Router(Deadlines):
             self._limits.recent.count(choice.now)
         self._request.record.chose(host, self._attempts)
         self._try_began = self._context.loop.now
-        lane = self._lane(host) if cluster.parts else host.lane
+        lane = self._lane(host) if cluster.parts or self._request.client.info.source else host.lane
         if self._upgrade and self._route.ends_connect and self.head.method == b"CONNECT":
             tunnel.begin(self._context, cluster, host, lane, self)
         elif not acquire(self._context, cluster, host, lane, self, self._request.record.protocol):

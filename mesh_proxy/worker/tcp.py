@@ -120,7 +120,7 @@ class TcpSession(Owner):
             found.waiting.append(self._reach)
             return False
         if found.addresses:
-            cluster.name_host(name, found.addresses[0])
+            cluster.name_host(name, found.addresses)
         return True
 
     def _try(self, cluster: ClusterRuntime, host: Host) -> None:
@@ -131,7 +131,7 @@ class TcpSession(Owner):
         cluster.active_connections += 1
         cluster.counters.add("upstream_cx_total")
         cluster.counters.add("upstream_rq_pending_total")
-        lane = lane_of(cluster, host, b"", self._info) if cluster.parts else host.lane
+        lane = lane_of(cluster, host, b"", self._info) if cluster.parts or self._info.source else host.lane
         try:
             self._upstream = dial(self._context.loop, cluster, host, self, lane)
         except OSError as error:
@@ -249,6 +249,7 @@ class TcpSession(Owner):
         if cluster is None or host is None:
             return
         cluster.counters.add("upstream_cx_connect_fail")
+        host.connect_failures += 1
         cluster.on_local_failure(host, self._context.loop.now)
         other = cluster.pick(self._destination, [host], 3, self._key)
         if self._tries < max(self._chain.config.max_connect_attempts, 1) and other is not None:

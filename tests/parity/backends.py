@@ -125,7 +125,7 @@ def _address(query: bytes, _transport: str) -> bytes | None:
         return message(query, code=2)
     if not name.endswith((".named", ".example")):
         return message(query, code=3)
-    return message(query, [record(name, "127.0.0.1")] if kind == A else [])
+    return message(query, [record(name, "127.0.0.1", 3600)] if kind == A else [])
 
 
 class _Serving:

@@ -35,9 +35,9 @@ def page(more: Iterable[str]) -> str:
         rf"cluster\.[^.]+\.({'|'.join(sorted(OF_CLUSTERS))})",
         rf"(http|tcp)\.[^.]+\.({'|'.join(sorted(OF_HTTP | OF_TCP))})",
         rf"listener\.[0-9._]+\.http\.[^.]+\.({'|'.join(sorted(OF_HTTP))})",
-        *map(re.escape, more),
+        *more,  # whose dots may stand for themselves: the whole line must be short enough for a server
     ]
-    return f"/stats?format=json&usedonly&filter={quote('^(' + '|'.join(names) + ')$', safe='')}"
+    return f"/stats?format=json&usedonly&filter={quote('^(' + '|'.join(names) + ')$', safe='|()')}"
 
 
 def read(page: bytes) -> Mapping[str, int]:

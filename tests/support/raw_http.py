@@ -143,10 +143,12 @@ class Reply:
 
 
 class Client(Wire):
-    """A client of a proxy on loopback."""
+    """A client of a proxy on loopback; ``source`` is the address that it comes from."""
 
-    def __init__(self, port: int, receive_buffer: int | None = None) -> None:
+    def __init__(self, port: int, receive_buffer: int | None = None, source: str = "") -> None:
         sock = socket.socket()
+        if source:
+            sock.bind((source, 0))
         if receive_buffer is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         sock.settimeout(LIMIT)

@@ -1,7 +1,7 @@
 """Which requests share connections to a host: those for which a connection would begin in the same way.
 
 Where a cluster takes the server's name from the request (Envoy ``auto_sni``, ``auto_san_validation``), or says whose
-connection it is (PROXY protocol), a connection for one request is not one for all.
+connection it is (PROXY protocol, or by the address that it comes from), a connection for one request is not one for all.
 """
 
 from ipaddress import ip_address
@@ -15,18 +15,19 @@ from mesh_proxy.worker.connection_info import ConnectionInfo
 
 def lane_of(cluster: ClusterRuntime, host: Host, authority: bytes, client: ConnectionInfo | None) -> Lane:
     """The lane of a request with this authority that came over ``client`` (``None``: it is nobody's). Not to be asked where
-    the cluster does not part its connections (``cluster.parts``)."""
+    the cluster does not part its connections (``cluster.parts``) and the client's source is not kept."""
     name, subject = _names(cluster, authority)
     version = cluster.transports.announces(host)
     header = b""
     if version and client is not None:
         header = proxy_protocol.header(version, client.remote, client.arrival.destination)
-    if not name and not subject and not header:
+    source = "" if client is None else client.source
+    if not name and not subject and not header and not source:
         return host.lane
-    key = b"%b\0%b\0%b" % (name.encode("latin-1"), subject.encode("latin-1"), header)
+    key = b"%b\0%b\0%b\0%b" % (name.encode("latin-1"), subject.encode("latin-1"), source.encode(), header)
     lane = host.lanes.get(key)
     if lane is None:
-        lane = Lane(key, name, subject, header)
+        lane = Lane(key, name, subject, header, source)
         host.lanes.add(lane)
     return lane
 

@@ -52,13 +52,13 @@ def test_hosts_that_are_named_are_found_by_name_and_forgotten_when_nobody_knows_
     config = Cluster("c", ClusterType.FORWARD_PROXY, lb_policy=LbPolicy.CLUSTER_PROVIDED, outlier_detection=EJECTING)
     made = runtime(config)
     assert made.pick(("a.example", 80), [], 0) is None
-    made.name_host(("a.example", 80), "10.0.0.1")
-    made.name_host(("b.example", 80), "10.0.0.1")
+    made.name_host(("a.example", 80), ["10.0.0.1"])
+    made.name_host(("b.example", 80), ["10.0.0.1"])
     host = made.pick(("a.example", 80), [], 0)
     assert host is made.hosts["a.example:80"]
     assert host is not made.pick(("b.example", 80), [], 0)
     assert made.pick(("a.example", 81), [], 0) is made.pick(None, [], 0) is None
-    made.name_host(("a.example", 80), "10.0.0.2")
+    made.name_host(("a.example", 80), ["10.0.0.2"])
     assert (host.target, host.name, host.hostname) == (("10.0.0.2", 80), "10.0.0.2:80", "a.example")
     made.configure(dataclasses.replace(config, connect_timeout=1.0), None)
     assert made.pick(("a.example", 80), [], 0) is host
@@ -66,6 +66,19 @@ def test_hosts_that_are_named_are_found_by_name_and_forgotten_when_nobody_knows_
     assert made.pick(("a.example", 80), [], 0) is None
     made.forget_names(lambda name: name[0] == "b.example")
     assert list(made.hosts) == ["b.example:80"]
+
+
+def test_a_named_host_that_cannot_be_reached_is_tried_at_its_next_address() -> None:
+    made = runtime(Cluster("c", ClusterType.FORWARD_PROXY, lb_policy=LbPolicy.CLUSTER_PROVIDED))
+    addresses = ("10.0.0.1", "10.0.0.2")
+    seen = []
+    for _ in range(3):
+        made.name_host(("a.example", 80), addresses)
+        host = made.pick(("a.example", 80), [], 0)
+        assert host is not None
+        seen.append(host.target[0])
+        host.connect_failures += 1
+    assert seen == ["10.0.0.1", "10.0.0.2", "10.0.0.1"]
 
 
 def test_hosts_of_a_discovered_cluster_are_those_of_its_assignment() -> None:

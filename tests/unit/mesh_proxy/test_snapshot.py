@@ -206,14 +206,6 @@ REFUSED: list[tuple[ProxyConfig, str, str]] = [
     (of(clusters=(Cluster("c", ClusterType.EDS),)), "endpoints c", "is referred to and not there"),
     (of(listener(chain("c", prefix_ranges=("10.0.0.0/99",)))), "listener l", "10.0.0.0/99"),
     (of(listener(chain("c", source_prefix_ranges=("x",)))), "listener l", "x"),
-    *(
-        (
-            of(listener(chain("c"), listener_filters=(wanted,))),
-            "listener l",
-            f"listener filter {wanted.value} is not supp",
-        )
-        for wanted in (ListenerFilter.ORIGINAL_SRC,)
-    ),
     (of(http(http_filters=())), "listener l", "the last HTTP filter must be the router"),
     (of(http(http_filters=(RouterFilter(), FaultFilter()))), "listener l", "the last HTTP filter must be the router"),
     (of(http(http_filters=(RouterFilter(), RouterFilter()))), "listener l", "RouterFilter is not supported before"),

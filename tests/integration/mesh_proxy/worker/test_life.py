@@ -19,7 +19,6 @@ from mesh_api.config import (
     HeaderValue,
     HttpProtocolOptions,
     Listener,
-    ListenerFilter,
     PathMatchKind,
     PipeAddress,
     ProxyConfig,
@@ -219,10 +218,6 @@ REFUSED = {
     ),
     "filters without a router": (listener_of(http_filters=(CorsFilter(),)), "listener http"),
     "a router before another filter": (listener_of(http_filters=(RouterFilter(), CorsFilter())), "listener http"),
-    "a filter of listeners that is not there": (
-        ProxyConfig((dataclasses.replace(http_listener(), listener_filters=(ListenerFilter.ORIGINAL_SRC,)),)),
-        "listener http",
-    ),
     "a protocol that is not there": (
         ProxyConfig(clusters=(cluster("backend", 1, http=HttpProtocolOptions("auto")),)),
         "cluster backend",

@@ -77,3 +77,20 @@ def test_a_connection_of_one_client_is_not_for_another() -> None:
 
 def test_a_cluster_without_wishes_parts_nothing() -> None:
     assert not runtime().parts
+
+
+def test_requests_of_different_clients_have_different_connections_where_the_source_is_kept() -> None:
+    cluster, host = runtime(), Host("h", ("127.0.0.1", 1))
+    one, again, other, plain = (
+        client("10.0.0.1", 1),
+        client("10.0.0.1", 2),
+        client("10.0.0.2", 1),
+        client("10.0.0.3", 1),
+    )
+    for who in (one, again, other):
+        who.source = who.remote[0]
+    lane = lane_of(cluster, host, b"a.example", one)
+    assert (lane.source, lane.server_name, lane.header) == ("10.0.0.1", "", b"")
+    assert lane_of(cluster, host, b"b.example", again) is lane
+    assert lane_of(cluster, host, b"a.example", other) is not lane
+    assert lane_of(cluster, host, b"a.example", plain) is host.lane
