@@ -1,9 +1,11 @@
 """What filters do to the bodies of messages: one object for each message that a filter changes, and these in a row."""
 
 from mesh_proxy.errors import LocalReply
+from mesh_proxy.native import mypyc_attr
 from mesh_proxy.protocol.http1 import LENGTH, Field, Head
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class BodyChange:
     """What one filter does to one body."""
 
