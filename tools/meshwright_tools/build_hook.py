@@ -77,7 +77,7 @@ def compile_into(root: Path, folder: Path) -> Path:
     from setuptools import Distribution
     from setuptools.command.build_ext import build_ext
 
-    class _ParallelBuild(build_ext):
+    class _ParallelBuild(build_ext):  # type: ignore[misc]
         """Compiles as many files at once as there are processors; of itself it would do so with extensions alone."""
 
         def build_extensions(self) -> None:
@@ -105,7 +105,7 @@ def compile_into(root: Path, folder: Path) -> Path:
         # A file of C for each module: as one they take the compiler twice the time, and a gigabyte and a half.
         extensions = mypycify(mypy, target_dir=str(folder / "c"), group_name=PACKAGE, multi_file=True)
         for extension in extensions:
-            extension.extra_compile_args += _COMPILER
+            extension.extra_compile_args += [*_COMPILER]
         distribution = Distribution({"name": PACKAGE, "ext_modules": extensions})
         command = _ParallelBuild(distribution)
         command.build_lib, command.build_temp = str(folder / "lib"), str(folder / "objects")
