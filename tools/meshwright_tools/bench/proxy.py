@@ -13,6 +13,8 @@ import json
 import os
 import platform
 import statistics
+import sys
+import sysconfig
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -25,6 +27,7 @@ from meshwright_tools.bench.proxy_cases import TOPOLOGIES, Case, cases
 from meshwright_tools.bench.proxy_processes import Load, Process, Standing, build, free_port
 from meshwright_tools.checkout import Checkout
 from meshwright_tools.progress import Progress
+from meshwright_tools.pythons import probe
 
 ENVOY, INTERPRETED, COMPILED = "envoy", "interpreted", "compiled"
 FORMS = (ENVOY, INTERPRETED, COMPILED)
@@ -42,7 +45,7 @@ class Bench:
         self.forms = forms
         self.programs = build(folder)
         self.envoy = separate_environments.ensure("envoy", checkout, progress) / "bin" / "envoy"
-        self.python = checkout.venv / "bin" / "python"
+        self.python = interpreter(checkout)
         self.trees = {INTERPRETED: checkout.root}
         if COMPILED in forms:
             self.trees[COMPILED] = compiled.tree(checkout, progress)
@@ -58,13 +61,22 @@ class Bench:
             command = [self.envoy, "-c", file, "--concurrency", "1", "--use-dynamic-base-id", "-l", "error"]
             return Process(command, cores, self.log)
         command = [self.python, "-m", "mesh_proxy", "--bootstrap", file]
-        return Process(command, cores, self.log, compiled.environment(self.trees[form_]))
+        known = compiled.environment(self.trees[form_])
+        known["PYTHONPATH"] += f":{sysconfig.get_paths()['purelib']}"
+        return Process(command, cores, self.log, known)
 
     def origin(self, stack: ExitStack, cores: set[int]) -> int:
         """The application's port."""
         port = free_port()
         stack.enter_context(Process([self.programs.origin, port], cores, self.log)).until_open(port)
         return port
+
+
+def interpreter(checkout: Checkout) -> Path:
+    """The system's own Python where it is of the environment's version, since hosts run proxies with theirs: distributions
+    build it with optimisations that another may lack. Else the environment's."""
+    own = Path(f"/usr/bin/python{sys.version_info.major}.{sys.version_info.minor}")
+    return own if own.exists() else checkout.venv / "bin" / "python"
 
 
 class Standings:
@@ -114,7 +126,10 @@ def run(checkout: Checkout, rounds: int, seconds: float, wanted: Sequence[str], 
         certify(bench.folder)
         come_first()
         print(time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()))
-        print(f"{platform.platform()}, Python {platform.python_version()}, load {os.getloadavg()[0]:.1f}")
+        version = probe(str(bench.python))
+        whose = "the system's" if bench.python.parent == Path("/usr/bin") else "the environment's"
+        python = f"Python {'' if version is None else version.version} ({whose})"
+        print(f"{platform.platform()}, {python}, load {os.getloadavg()[0]:.1f}")
         print(f"one core for all; median of {rounds} rounds of {seconds:g} s by turns", flush=True)
         met = True
         every = [case for case in cases(bench.folder) if not wanted or case.name in wanted]
