@@ -66,7 +66,7 @@ def test_calls_are_blocks_that_a_server_understands(tmp_path: Path) -> None:
 def bootstraps(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     for topology in TOPOLOGIES:
         for mutual, to_host in proxy.chain_of(topology):
-            yield topology, proxy.bootstrap_of(topology, mutual, to_host, 1, 2, folder / "log", False)
+            yield topology, proxy.bootstrap_of(topology, mutual, to_host, 1, 2, folder / "log")
 
 
 def test_our_proxy_runs_every_configuration(tmp_path: Path) -> None:
