@@ -231,6 +231,7 @@ DETAILS: tuple[tuple[str, str], ...] = (
     (r"upstream_max_stream_duration_reached", "the try took longer than any may at its cluster (max_stream_duration)"),
     (r"local_rate_limited", "a local rate limit had no token left"),
     (r"websocket_handshake_unsuccessful", "the host answered as if nobody had asked for a WebSocket"),
+    (r"dns_cache_overflow", "the table of hosts that requests name has no room for one more"),
     (r"ext_authz_(denied|error)", "the external authorizer refused, or could not be asked"),
     (r"rate_limited|request_rate_limited|local_rate_limited", "a rate limit was met"),
     (r"internal_redirect", "the proxy followed a redirect itself"),
