@@ -269,6 +269,7 @@ OTHERWISE: dict[tuple[str, str], str] = {
     ("no cluster", "RESPONSE_HEADERS_BYTES"): "an answer of ours says that it is empty",
     ("nonsense", "RESPONSE_HEADERS_BYTES"): "that the connection ends is not counted",
     ("refused", "UPSTREAM_CONNECTION_POOL_READY_DURATION"): "it never was",
+    ("over tls", "DOWNSTREAM_TLS_CIPHER"): "ours has an order of its own, Envoy takes the client's",
 }
 """Row and operator where ours tells something else, and why."""
 

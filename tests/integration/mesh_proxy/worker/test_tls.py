@@ -295,8 +295,8 @@ def test_the_next_connection_takes_the_session_up_again(
         sock = context.wrap_socket(wire.sock, server_side=True)
         with Wire(sock) as secured:
             assert secured.head()
-            secured.send(answer(extra="connection: close\r\n"))
             found.append((sock.session_reused, bool(sock.getpeercert())))
+            secured.send(answer(extra="connection: close\r\n"))
 
     tls = replace(CLIENT, common=CommonTls((OURS,), named(STORE)), **changes)
     proxy.run(over(tls, servers.script(serve).port), *SECRETS)
@@ -314,8 +314,8 @@ def test_a_session_is_not_taken_up_by_another_identity(proxy: Proxy, servers: Se
         sock = context.wrap_socket(wire.sock, server_side=True)
         with Wire(sock) as secured:
             assert secured.head()
-            secured.send(answer(extra="connection: close\r\n"))
             found.append(sock.session_reused)
+            secured.send(answer(extra="connection: close\r\n"))
 
     config = over(CLIENT, servers.script(serve).port)
     for certificate in (CERTIFICATE, AUTHORITY.certificate("spiffe://cluster.local/ns/default/sa/other")):
