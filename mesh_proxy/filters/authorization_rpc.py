@@ -10,7 +10,7 @@ from mesh_proxy.authorization import Access
 from mesh_proxy.filters.authorization_http import PARTIAL, joined, names
 from mesh_proxy.filters.base import APPEND, OVERWRITE_OR_ADD, AnswerEdit, Question, Told
 from mesh_proxy.filters.decisions import Decision
-from mesh_proxy.protocol.http1 import Field, Head, field_of, written_grpc_timeout
+from mesh_proxy.protocol.http1 import BadMessage, Field, Head, field_of, parse_field, written_grpc_timeout
 from mesh_proxy.protocol.protobuf import (
     BadProtobuf,
     Message,
@@ -28,6 +28,7 @@ _PATH: Final = b"/envoy.service.auth.v3.Authorization/Check"
 _TIMEOUT: Final = 0.2
 """Seconds; Envoy's default."""
 _FORBIDDEN: Final = 403
+_STATUSES: Final = range(200, 600)
 _PREFIX: Final = 5
 """Bytes before a message of gRPC: whether it is compressed, and its length."""
 _UNSAID: Final = -1
@@ -100,7 +101,7 @@ class RpcAsking:
             + text(4, head.target)
             + text(5, head.host)
             + text(6, head.scheme)
-            + _size(access.received)
+            + number(9, access.received)
             + text(10, access.protocol)
             + shown
         )
@@ -129,8 +130,10 @@ def _decided(response: Message, milliseconds: int) -> Decision:
             made.metadata["ext_authz_duration"] = milliseconds
         return made
     refused = read(bytes_of(response, 2))
-    code = number_of(read(bytes_of(refused, 1)), 1)
-    made.refusal = code or _FORBIDDEN, bytes_of(refused, 3)
+    code = number_of(read(bytes_of(refused, 1)), 1) or _FORBIDDEN
+    if code not in _STATUSES:
+        raise BadProtobuf(f"no client could be answered with {code}")
+    made.refusal = code, bytes_of(refused, 3)
     # What is to be appended, Envoy forgets.
     made.answer = [AnswerEdit(field) for field, append, _ in map(_option, messages(refused, 2)) if append != _YES]
     return made
@@ -157,7 +160,20 @@ def _option(data: bytes) -> tuple[Field, int, int]:
     header = read(bytes_of(found, 1))
     value = bytes_of(header, 2) or bytes_of(header, 3)
     append = number_of(read(bytes_of(found, 2)), 1) if 2 in found else _UNSAID
-    return field_of(bytes_of(header, 1).lower(), value), append, number_of(found, 3)
+    return _field(bytes_of(header, 1), value), append, number_of(found, 3)
+
+
+def _field(name: bytes, value: bytes) -> Field:
+    """A field of a head. Protobuf would carry line breaks, too, with which it would be several."""
+    if name.startswith(b":"):
+        return field_of(name, b"")  # no filter heeds it
+    if b":" in name:
+        raise BadProtobuf("a name that is none")
+    try:
+        _, lower, content, _ = parse_field(name + b": " + value)
+    except BadMessage as error:
+        raise BadProtobuf(str(error)) from None
+    return field_of(lower, content)
 
 
 def _ends(access: Access) -> bytes:
@@ -171,10 +187,6 @@ def _peer(address: bytes, principal: bytes) -> bytes:
     host, _, port = address.rpartition(b":")
     socket = text(2, host.strip(b"[]")) + number(3, int(port) if port.isdigit() else 0)
     return message(1, message(1, socket)) + text(4, principal)
-
-
-def _size(received: int) -> bytes:
-    return number(9, received)
 
 
 def _readable(body: bytes) -> bytes:

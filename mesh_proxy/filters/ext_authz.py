@@ -79,6 +79,7 @@ class ExtAuthz(Filter):
             return self._failed()
         if decision.metadata:
             access.metadata = {**access.metadata, EXT_AUTHZ: decision.metadata}
+        decision.answer = [edit for edit in decision.answer if _may_change(edit.field[1])]
         if decision.refusal is not None:
             self._stats.add("ext_authz.denied")
             status, content = decision.refusal
@@ -125,7 +126,8 @@ class _Gathering(Filter):
 
 
 def _may_change(name: bytes) -> bool:
-    """Whether a server may decide about a field: never about those that frame the message, nor about whom it is for."""
+    """Whether a server may decide about a field, of requests and of answers: never about those that frame the message, nor
+    about whom it is for."""
     kind = KINDS.get(name, PASS)
     return kind not in _FRAMING and kind < CONNECTION and not name.startswith(b":")
 

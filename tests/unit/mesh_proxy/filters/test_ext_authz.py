@@ -7,6 +7,7 @@ from mesh_proxy.authorization import Access
 from mesh_proxy.filters import Answer, Ask, Passed, Told
 from mesh_proxy.filters.ext_authz import ExtAuthz
 from mesh_proxy.protocol.http1 import Head, field_of
+from mesh_proxy.protocol.protobuf import message, number, text
 from mesh_proxy.telemetry.stats import Counters
 from tests.unit.mesh_proxy.making import head
 
@@ -67,6 +68,49 @@ def test_an_answer_that_is_none_is_a_failure(body: bytes) -> None:
     verdict = ExtAuthz(RPC, Counters("http.test")).on_told(Told(200, [], body, []), head(), None, ACCESS)
     assert isinstance(verdict, Answer)
     assert verdict.reply.details == "ext_authz_error"
+
+
+def rpc(*parts: bytes) -> Answer | Passed | None:
+    """What a ``CheckResponse`` of these fields comes to."""
+    body = b"".join(parts)
+    framed = b"\0" + len(body).to_bytes(4, "big") + body
+    verdict = ExtAuthz(RPC, Counters("http.test")).on_told(Told(200, [], framed, []), head(), None, ACCESS)
+    assert verdict is None or isinstance(verdict, Answer | Passed)
+    return verdict
+
+
+def option(name: bytes, value: bytes) -> bytes:
+    return message(1, text(1, name) + text(2, value))
+
+
+DENIED = message(1, number(1, 7))
+
+
+@pytest.mark.parametrize("code", [1, 101, 199, 600, 1000, 70_000, 2**40])
+def test_a_status_that_is_none_is_a_failure(code: int) -> None:
+    verdict = rpc(DENIED, message(2, message(1, number(1, code))))
+    assert isinstance(verdict, Answer)
+    assert (verdict.reply.status, verdict.reply.details) == (403, "ext_authz_error")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [(b"x-a", b"1\r\nx-b: 2"), (b"x-a\r\nx-b", b"1"), (b"x-a", b"\0"), (b"", b"1"), (b"x a", b"1"), (b"x-a: 1", b"2")],
+)
+@pytest.mark.parametrize("denied", [True, False])
+def test_a_field_that_would_be_several_is_a_failure(name: bytes, value: bytes, denied: bool) -> None:
+    told = message(2, message(2, option(name, value))) if denied else message(3, message(6, option(name, value)))
+    verdict = rpc(DENIED if denied else b"", told)
+    assert isinstance(verdict, Answer)
+    assert verdict.reply.details == "ext_authz_error"
+
+
+@pytest.mark.parametrize("name", [b"content-length", b"Transfer-Encoding", b"connection", b":status", b"upgrade"])
+def test_nor_does_it_decide_how_an_answer_is_framed(name: bytes) -> None:
+    denied = rpc(DENIED, message(2, message(2, option(name, b"17")) + message(2, option(b"x-a", b"1"))))
+    assert isinstance(denied, Answer)
+    assert denied.fields == ((b"x-a", b"1"),)
+    assert rpc(message(3, message(6, option(name, b"17")))) is None
 
 
 def test_an_empty_answer_allows() -> None:
