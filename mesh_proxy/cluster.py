@@ -369,6 +369,11 @@ class ClusterRuntime:
         if self.outliers is not None:
             self.outliers.on_status(host, status, now)
 
+    def count_status(self, status: int, scope: str = "") -> None:
+        """An answer of a host, or in the place of one."""
+        for name in status_counters(status):
+            self.counters.add(scope + name if scope else name)
+
     def on_connected(self, host: Host, now: float) -> None:
         """A host could be reached."""
         if self.outliers is not None:

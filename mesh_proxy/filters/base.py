@@ -123,9 +123,9 @@ class Filter:
     """Whether it tells others of the request, and so wants to know all of it."""
 
     def concerns(self, route: CompiledRoute | None) -> bool:
-        """Whether it has anything to do with requests of that route (``None``: that no route takes); it is not asked
-        otherwise."""
-        raise NotImplementedError
+        """Whether it has anything to do with requests of that route (``None``: that no route takes), as always by default; it
+        is not asked otherwise."""
+        return True
 
     def before(self) -> "Filter | None":
         """Another filter that is to be asked before it; ``None``: there is none."""
@@ -143,8 +143,8 @@ class Filter:
         raise NotImplementedError
 
     def on_response(self, head: Head, route: CompiledRoute, fields: list[Field]) -> list[Field]:
-        """Look at the fields of the answer to the request with that head."""
-        raise NotImplementedError
+        """Look at the fields of the answer to the request with that head, which go on as they are by default."""
+        return fields
 
     def change_request(self, head: Head, route: CompiledRoute | None, complete: bool) -> BodyChange | None:
         """What it does to the body of a request that it let pass (``complete``: there is none), whose head it may change."""

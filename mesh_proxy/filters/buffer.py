@@ -7,7 +7,7 @@ from mesh_api.config import BufferFilter
 from mesh_proxy.authorization import Access
 from mesh_proxy.errors import LocalReply
 from mesh_proxy.filters.base import Answer, Filter, Verdict, Whole
-from mesh_proxy.protocol.http1 import Field, Head
+from mesh_proxy.protocol.http1 import Head
 from mesh_proxy.routing.table import CompiledRoute
 
 TOO_LARGE: Final = LocalReply(413, "", "request_payload_too_large", b"Payload Too Large")
@@ -31,7 +31,3 @@ class Buffer(Filter):
             return None
         own = None if route is None or route.buffer is None else route.buffer.max_request_bytes
         return self._whole if own is None else Whole(own, self._whole.then)
-
-    def on_response(self, head: Head, route: CompiledRoute, fields: list[Field]) -> list[Field]:
-        """Nothing."""
-        return fields

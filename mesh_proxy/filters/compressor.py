@@ -97,19 +97,11 @@ class Compressor(Filter):
         self._request = None if config.request is None else Direction(config.request, stats, f"{scope}request.")
         self._statuses = frozenset(config.uncompressible_statuses)
 
-    def concerns(self, route: CompiledRoute | None) -> bool:
-        """Always."""
-        return True
-
     def on_request(
         self, head: Head, route: CompiledRoute | None, random: Callable[[], float], access: Access
     ) -> Verdict:
         """Nothing is against it."""
         return None
-
-    def on_response(self, head: Head, route: CompiledRoute, fields: list[Field]) -> list[Field]:
-        """Nothing by fields alone."""
-        return fields
 
     def change_request(self, head: Head, route: CompiledRoute | None, complete: bool) -> BodyChange | None:
         """Requests, where the configuration says so; and what the client takes is remembered for its answer."""

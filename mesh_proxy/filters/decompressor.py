@@ -82,19 +82,11 @@ class Decompressor(Filter):
         self._stats = stats
         self._scope = f"decompressor.{config.name}.gzip."
 
-    def concerns(self, route: CompiledRoute | None) -> bool:
-        """Always."""
-        return True
-
     def on_request(
         self, head: Head, route: CompiledRoute | None, random: Callable[[], float], access: Access
     ) -> Verdict:
         """Nothing is against it."""
         return None
-
-    def on_response(self, head: Head, route: CompiledRoute, fields: list[Field]) -> list[Field]:
-        """Nothing by fields alone."""
-        return fields
 
     def change_request(self, head: Head, route: CompiledRoute | None, complete: bool) -> BodyChange | None:
         """Requests; and hosts are told what is taken for clients."""

@@ -17,7 +17,7 @@ from mesh_proxy.filters.base import Answer, Ask, Filter, Passed, Told, Verdict, 
 from mesh_proxy.filters.buffer import TOO_LARGE
 from mesh_proxy.filters.decisions import Decision
 from mesh_proxy.filters.ext_authz_connections import DENIED, ERROR
-from mesh_proxy.protocol.http1 import CONNECTION, EXPECT, HOST, KINDS, LENGTH, PASS, Field, Head, field_of
+from mesh_proxy.protocol.http1 import CONNECTION, EXPECT, HOST, KINDS, LENGTH, PASS, Head, field_of
 from mesh_proxy.routing.metadata import MetadataTest
 from mesh_proxy.routing.table import CompiledRoute
 from mesh_proxy.telemetry.stats import Counters
@@ -46,10 +46,6 @@ class ExtAuthz(Filter):
         """Who waits for the body that the server is to see."""
         body = self._config.body
         return None if body is None else _Gathering(body.max_bytes, body.allow_partial, self._enabled)
-
-    def concerns(self, route: CompiledRoute | None) -> bool:
-        """Always."""
-        return True
 
     def on_request(
         self, head: Head, route: CompiledRoute | None, random: Callable[[], float], access: Access
@@ -96,10 +92,6 @@ class ExtAuthz(Filter):
             return None
         return Answer(LocalReply(self._config.status_on_error or _FORBIDDEN, _FLAG, ERROR))
 
-    def on_response(self, head: Head, route: CompiledRoute, fields: list[Field]) -> list[Field]:
-        """Nothing: what the server wants to be told goes with its verdict."""
-        return fields
-
 
 class _Gathering(Filter):
     """Waits for as much of a body as the server is to see."""
@@ -108,10 +100,6 @@ class _Gathering(Filter):
         self._whole = Whole(most, None if partial else Answer(TOO_LARGE), tells_length=False)
         self._enabled = enabled
 
-    def concerns(self, route: CompiledRoute | None) -> bool:
-        """Always."""
-        return True
-
     def on_request(
         self, head: Head, route: CompiledRoute | None, random: Callable[[], float], access: Access
     ) -> Verdict:
@@ -119,10 +107,6 @@ class _Gathering(Filter):
         if head.upgrade or (self._enabled is not None and not self._enabled.holds(access.metadata)):
             return None
         return self._whole
-
-    def on_response(self, head: Head, route: CompiledRoute, fields: list[Field]) -> list[Field]:
-        """Nothing."""
-        return fields
 
 
 def _may_change(name: bytes) -> bool:

@@ -7,7 +7,7 @@ from mesh_api.config.routes import MILLION
 from mesh_proxy.authorization import Access
 from mesh_proxy.errors import LocalReply
 from mesh_proxy.filters.base import Answer, Delay, Filter, Verdict
-from mesh_proxy.protocol.http1 import Field, Head, is_grpc
+from mesh_proxy.protocol.http1 import Head, is_grpc
 from mesh_proxy.routing.table import CompiledRoute
 
 
@@ -34,10 +34,6 @@ class Fault(Filter):
         if policy.delay is not None and _happens(policy.delay_fraction, random):
             return Delay(policy.delay, "DI", abort)
         return abort
-
-    def on_response(self, head: Head, route: CompiledRoute, fields: list[Field]) -> list[Field]:
-        """Nothing."""
-        return fields
 
 
 def _happens(fraction: int, random: Callable[[], float]) -> bool:

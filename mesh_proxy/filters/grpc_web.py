@@ -124,19 +124,11 @@ class GrpcWeb(Filter):
     def __init__(self, _config: object = None, _stats: object = None) -> None:
         """There is nothing to be said about it."""
 
-    def concerns(self, route: CompiledRoute | None) -> bool:
-        """Always."""
-        return True
-
     def on_request(
         self, head: Head, route: CompiledRoute | None, random: Callable[[], float], access: Access
     ) -> Verdict:
         """Nothing is against it."""
         return None
-
-    def on_response(self, head: Head, route: CompiledRoute, fields: list[Field]) -> list[Field]:
-        """Nothing by fields alone."""
-        return fields
 
     def change_request(self, head: Head, route: CompiledRoute | None, complete: bool) -> BodyChange | None:
         """It becomes a call as any other."""

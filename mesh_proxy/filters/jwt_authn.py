@@ -11,7 +11,7 @@ from mesh_api.config.authorization import JWT_AUTHN
 from mesh_proxy.authorization import Access
 from mesh_proxy.errors import LocalReply
 from mesh_proxy.filters.base import AGAIN, Answer, Filter, Verdict
-from mesh_proxy.protocol.http1 import Field, Head
+from mesh_proxy.protocol.http1 import Head
 from mesh_proxy.routing.matchers import HeaderTest, MatcherError, ParameterTest, parse_query
 from mesh_proxy.routing.table import CompiledRoute, path_test
 from mesh_proxy.telemetry.stats import Counters
@@ -67,10 +67,6 @@ class JwtAuthn(Filter):
         self._stats = stats
         self._clock = clock
 
-    def concerns(self, route: CompiledRoute | None) -> bool:
-        """Always."""
-        return True
-
     def on_request(
         self, head: Head, route: CompiledRoute | None, random: Callable[[], float], access: Access
     ) -> Verdict:
@@ -108,10 +104,6 @@ class JwtAuthn(Filter):
         challenge = b'Bearer realm="' + realm + b'"' + wrong
         reply = LocalReply(statuses.http_status(why), "", details, why.encode())
         return Answer(reply, ((b"www-authenticate", challenge),))
-
-    def on_response(self, head: Head, route: CompiledRoute, fields: list[Field]) -> list[Field]:
-        """Nothing."""
-        return fields
 
 
 def _is_preflight(head: Head) -> bool:

@@ -11,7 +11,7 @@ from mesh_proxy.authorization import Access
 from mesh_proxy.authorization.enforcement import Enforcer
 from mesh_proxy.errors import LocalReply
 from mesh_proxy.filters.base import Answer, Filter, Verdict
-from mesh_proxy.protocol.http1 import Field, Head, is_grpc
+from mesh_proxy.protocol.http1 import Head, is_grpc
 from mesh_proxy.routing.table import CompiledRoute
 from mesh_proxy.telemetry.stats import Counters
 
@@ -30,10 +30,6 @@ class RbacGate(Filter):
     def __init__(self, config: RbacFilter, stats: Counters) -> None:
         self._enforcer = Enforcer(config, stats, "rbac.")
 
-    def concerns(self, route: CompiledRoute | None) -> bool:
-        """Always."""
-        return True
-
     def on_request(
         self, head: Head, route: CompiledRoute | None, random: Callable[[], float], access: Access
     ) -> Verdict:
@@ -44,7 +40,3 @@ class RbacGate(Filter):
         if is_grpc(head):
             return Answer(LocalReply(200, "", details), _GRPC_FIELDS)
         return Answer(LocalReply(403, "", details, _TEXT))
-
-    def on_response(self, head: Head, route: CompiledRoute, fields: list[Field]) -> list[Field]:
-        """Nothing."""
-        return fields

@@ -9,7 +9,6 @@ from typing import Final
 from mesh_api.config.routes import InternalRedirects
 from mesh_proxy import errors
 from mesh_proxy.authorization import Access
-from mesh_proxy.cluster import status_counters
 from mesh_proxy.errors import LocalReply
 from mesh_proxy.filters import Again, Answer, Ask, Delay, Filter, Passed, Told, Verdict, Whole
 from mesh_proxy.native import mypyc_attr
@@ -229,8 +228,7 @@ class Exchange(Answering):
         """An answer in the name of the cluster that the request would have gone to."""
         cluster = self.snapshot.clusters.get(self.record.cluster.decode())
         if cluster is not None:
-            for name in status_counters(status):
-                cluster.counters.add(name)
+            cluster.count_status(status)
 
     def _name_cluster(self) -> None:
         """For the log: where the request would have gone that is answered here."""

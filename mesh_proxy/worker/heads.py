@@ -24,6 +24,8 @@ UPGRADE_OPTION: Final = field_of(b"connection", b"upgrade")
 _OVERLOADED: Final = field_of(b"x-envoy-overloaded", b"true")
 _PLAIN_TEXT: Final = field_of(b"content-type", b"text/plain")
 CLOSE: Final = field_of(b"connection", b"close")
+INSIDE: Final = field_of(b"x-envoy-internal", b"true")
+"""Of requests that the proxy makes of its own accord."""
 KEEP_ALIVE: Final = field_of(b"connection", b"keep-alive")
 SCHEMES: Final[tuple[Field, Field]] = (
     (FORWARDED_PROTO, b"x-forwarded-proto", b"http", b"x-forwarded-proto: http\r\n"),

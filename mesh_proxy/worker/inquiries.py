@@ -3,7 +3,7 @@
 from typing import Final
 
 from mesh_proxy.balancing.host import Host
-from mesh_proxy.cluster import ClusterRuntime, status_counters
+from mesh_proxy.cluster import ClusterRuntime
 from mesh_proxy.errors import LocalReply
 from mesh_proxy.filters import Question, Told
 from mesh_proxy.protocol.http1 import Field, Head, field_of
@@ -11,13 +11,12 @@ from mesh_proxy.resilience.retry import Failure
 from mesh_proxy.routing.table import timeout_field
 from mesh_proxy.worker.asking import Asker
 from mesh_proxy.worker.context import Context
-from mesh_proxy.worker.heads import service_time
+from mesh_proxy.worker.heads import INSIDE, service_time
 from mesh_proxy.worker.upstream.pool import acquire
 from mesh_proxy.worker.upstream.seam import Upstream, User
 from mesh_proxy.worker.upstream.sharing import lane_of
 from mesh_proxy.worker.upstream.waiting import leave
 
-_INSIDE: Final = field_of(b"x-envoy-internal", b"true")
 _MOST: Final = 1 << 20
 """Bytes of an answer; a longer one is none."""
 
@@ -109,7 +108,7 @@ class Inquiry(User):
             self._host.total_requests += 1
         question = self._question
         body = question.body
-        fields = [*question.fields, _INSIDE]
+        fields = [*question.fields, INSIDE]
         if question.signed:
             fields.append(field_of(b"x-forwarded-for", self._context.own_address()))
         told = timeout_field(question.timeout)
@@ -183,8 +182,7 @@ class Inquiry(User):
 
     def _count(self, status: int) -> None:
         if self._cluster is not None:
-            for name in status_counters(status):
-                self._cluster.counters.add(name)
+            self._cluster.count_status(status)
 
     def _end(self, told: Told | None) -> None:
         if self._done:

@@ -9,7 +9,7 @@ from typing import Final
 from mesh_api.config import Mirror
 from mesh_api.config.routes import MILLION
 from mesh_proxy.balancing.host import Host
-from mesh_proxy.cluster import ClusterRuntime, status_counters
+from mesh_proxy.cluster import ClusterRuntime
 from mesh_proxy.errors import LocalReply
 from mesh_proxy.protocol.http1 import Field, Head, field_of
 from mesh_proxy.resilience.retry import Failure
@@ -17,6 +17,7 @@ from mesh_proxy.routing.authorities import named
 from mesh_proxy.routing.table import without_port
 from mesh_proxy.worker.connection import HIGH
 from mesh_proxy.worker.context import Context
+from mesh_proxy.worker.heads import INSIDE
 from mesh_proxy.worker.named_hosts import default_port
 from mesh_proxy.worker.request import Request
 from mesh_proxy.worker.upstream.pool import acquire
@@ -26,7 +27,6 @@ from mesh_proxy.worker.upstream.waiting import leave
 
 MOST: Final = HIGH
 """Bytes of a body that wait for the copy's host, beside those that its connection holds already."""
-_INSIDE: Final = field_of(b"x-envoy-internal", b"true")
 _TOLD_ANEW: Final = (b"x-envoy-internal", b"x-forwarded-for")
 
 
@@ -113,7 +113,7 @@ class Shadow(User):
     def on_deadline(self, now: float) -> None:
         """Its host takes too long."""
         self._cluster.counters.add("upstream_rq_timeout")
-        self._count(504)
+        self._cluster.count_status(504)
         self.drop()
 
     # What the host says.
@@ -156,7 +156,7 @@ class Shadow(User):
 
     def on_response(self, head: Head, end: bool) -> None:
         """Counted, and dropped."""
-        self._count(head.status)
+        self._cluster.count_status(head.status)
 
     def on_response_data(self, content: bytes) -> None:
         """Dropped."""
@@ -169,7 +169,7 @@ class Shadow(User):
     def on_failure(self, failure: Failure, reason: str, timed_out: bool) -> None:
         """Counted as the cluster's failure, as for a request that somebody waits for."""
         self._upstream = None
-        self._count(503)
+        self._cluster.count_status(503)
         self._end()
 
     def on_aborted(self, reply: LocalReply) -> None:
@@ -180,12 +180,8 @@ class Shadow(User):
     def on_malformed(self, details: str) -> None:
         """Counted."""
         self._upstream = None
-        self._count(502)
+        self._cluster.count_status(502)
         self._end()
-
-    def _count(self, status: int) -> None:
-        for name in status_counters(status):
-            self._cluster.counters.add(name)
 
     def request_complete(self) -> bool:
         """See :class:`~mesh_proxy.worker.upstream.seam.User`."""
@@ -251,7 +247,7 @@ def _from_inside(fields: list[Field], address: bytes) -> list[Field]:
     """The fields of a copy, which this proxy sends of its own accord: from inside, and in its own name (Envoy)."""
     before = b",".join([field[2] for field in fields if field[1] == b"x-forwarded-for"])
     made = [field for field in fields if field[1] not in _TOLD_ANEW]
-    made += [_INSIDE, field_of(b"x-forwarded-for", before + b"," + address if before else address)]
+    made += [INSIDE, field_of(b"x-forwarded-for", before + b"," + address if before else address)]
     return made
 
 

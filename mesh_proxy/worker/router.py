@@ -10,7 +10,7 @@ from mesh_proxy import errors
 from mesh_proxy.balancing.context import PickContext
 from mesh_proxy.balancing.host import Host
 from mesh_proxy.balancing.lanes import Lane
-from mesh_proxy.cluster import ClusterRuntime, status_counters
+from mesh_proxy.cluster import ClusterRuntime
 from mesh_proxy.errors import LocalReply
 from mesh_proxy.native import mypyc_attr
 from mesh_proxy.protocol.http1 import INTERNAL, LENGTH, Field, Head, field_of
@@ -337,7 +337,7 @@ class Router(Deadlines):
 
     def _reply(self, reply: LocalReply) -> None:
         """What a host did not answer counts as its cluster's failure (Envoy)."""
-        self._count_status(reply.status)
+        self._cluster.count_status(reply.status)
         self._request.reply(reply)
 
     def on_try_timeout(self, reply: LocalReply) -> None:
@@ -356,7 +356,7 @@ class Router(Deadlines):
 
     def on_interim(self, head: Head) -> None:
         """See :class:`~mesh_proxy.worker.upstream.seam.User`."""
-        self._count_status(head.status)
+        self._cluster.count_status(head.status)
         self._request.on_interim(head)
 
     def on_switched(self, head: Head) -> None:
@@ -365,7 +365,7 @@ class Router(Deadlines):
         request, record = self._request, self._request.record
         if not head.upgrade and self.head.method != b"CONNECT":
             head.upgrade = self.head.upgrade  # HTTP/2 does not repeat it
-        self._count_status(head.status)
+        self._cluster.count_status(head.status)
         if self._retry is not None and self._attempts > 1:
             self._cluster.counters.add("upstream_rq_retry_success")
         record.response, record.status, record.details = head, head.status, "via_upstream"
@@ -398,7 +398,7 @@ class Router(Deadlines):
                 if self._attempts > 1:
                     cluster.counters.add("upstream_rq_retry_success")
             elif self._may_retry():
-                self._count_status(head.status, "retry.")
+                self._cluster.count_status(head.status, "retry.")
                 self._drop_upstream()
                 self._again(head)
                 return
@@ -412,7 +412,7 @@ class Router(Deadlines):
                 self._cluster.counters.add("upstream_internal_redirect_succeeded_total")
                 return
             self._cluster.counters.add("upstream_internal_redirect_failed_total")
-        self._count_status(head.status)
+        self._cluster.count_status(head.status)
         request, record = self._request, self._request.record
         record.answered = loop.now
         record.response, record.status, record.details = head, head.status, "via_upstream"
@@ -434,11 +434,6 @@ class Router(Deadlines):
         head.length = -1
         self._request.on_response(head, [field for field in fields if field[0] != LENGTH], True)
         self._request.on_response_end([])
-
-    def _count_status(self, status: int, scope: str = "") -> None:
-        """An answer of the cluster, or in its place."""
-        for name in status_counters(status):
-            self._cluster.counters.add(scope + name if scope else name)
 
     def on_response_data(self, content: bytes) -> None:
         """See :class:`~mesh_proxy.worker.upstream.seam.User`."""
