@@ -15,9 +15,10 @@ from aiohttp import web
 from mesh_api.notify import notify
 from mesh_control import validate
 from mesh_control.addresses.given import Given
-from mesh_control.addresses.store import Store, StoreError
+from mesh_control.addresses.store import Store
 from mesh_control.ca.wiring import Office, from_settings
 from mesh_control.control import Control
+from mesh_control.databases import StoreError
 from mesh_control.registration.proof import believing, withdrawing
 from mesh_control.rollouts.runner import Runner
 from mesh_control.rollouts.wiring import runner

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from mesh_control.addresses.plan import Allocated, Cursor, Hosts, Owner, planned
-from mesh_control.addresses.store import Store, StoreError
+from mesh_control.addresses.store import Store
+from mesh_control.databases import StoreError
 from mesh_policy import ServiceEntry
 
 

@@ -5,6 +5,7 @@ import sqlite3
 from pathlib import Path
 
 from mesh_control.addresses.plan import Allocated, Hosts, Owner
+from mesh_control.databases import StoreError, opened
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS addresses (
@@ -12,22 +13,12 @@ CREATE TABLE IF NOT EXISTS addresses (
 """
 
 
-class StoreError(RuntimeError):
-    """The file cannot be used; the message names it."""
-
-
 class Store:
     """The file ``path``, which is made when it is missing. Raises :class:`StoreError` everywhere."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        try:
-            self._database = sqlite3.connect(path, isolation_level=None)
-            self._database.execute("PRAGMA journal_mode = WAL")
-            self._database.execute("PRAGMA synchronous = NORMAL")
-            self._database.execute(_SCHEMA)
-        except sqlite3.Error as error:
-            raise StoreError(f"{path}: {error}") from None
+        self._database = opened(path, _SCHEMA)
 
     def all(self) -> dict[Owner, Hosts]:
         """Everything that was given."""

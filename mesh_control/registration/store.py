@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from mesh_control.databases import StoreError, opened
 from mesh_control.registration.lifecycle import Key, Registered
 from mesh_policy import WorkloadEntry
 
@@ -21,22 +22,12 @@ CREATE TABLE IF NOT EXISTS registrations (
 """
 
 
-class StoreError(RuntimeError):
-    """The file cannot be used; the message names it."""
-
-
 class Store:
     """The file ``path``, which is made when it is missing. Raises :class:`StoreError` everywhere."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        try:
-            self._database = sqlite3.connect(path, isolation_level=None)
-            self._database.execute("PRAGMA journal_mode = WAL")
-            self._database.execute("PRAGMA synchronous = NORMAL")
-            self._database.execute(_SCHEMA)
-        except sqlite3.Error as error:
-            raise StoreError(f"{path}: {error}") from None
+        self._database = opened(path, _SCHEMA)
 
     def all(self) -> dict[Key, Registered]:
         """Every registration, none of them connected."""

@@ -12,12 +12,13 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 from mesh_api.node import Node
+from mesh_control.databases import StoreError
 from mesh_control.metrics import Metrics
 from mesh_control.registration import lifecycle
 from mesh_control.registration.claims import Claim, RegistrationError, claim_of, entry_of
 from mesh_control.registration.lifecycle import Key, Registered
 from mesh_control.registration.proof import JoinProof
-from mesh_control.registration.store import Store, StoreError
+from mesh_control.registration.store import Store
 from mesh_control.sources.source import Parts
 from mesh_control.waking import woken
 from mesh_policy import WorkloadGroup

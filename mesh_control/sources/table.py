@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping
 
-from mesh_control.registration.store import Store, StoreError
+from mesh_control.databases import StoreError
+from mesh_control.registration.store import Store
 from mesh_control.settings import Settings
 from mesh_control.sources.credentials import CredentialFolder
 from mesh_control.sources.inventory import InventoryFile

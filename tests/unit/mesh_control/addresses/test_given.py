@@ -8,8 +8,9 @@ import pytest
 
 from mesh_api.node import Node
 from mesh_control.addresses.given import Given
-from mesh_control.addresses.store import Store, StoreError
+from mesh_control.addresses.store import Store
 from mesh_control.compiler import compile_proxy
+from mesh_control.databases import StoreError
 from mesh_control.proxies import proxy_of
 from mesh_control.services import Service
 from mesh_control.sources.directory import PolicyDirectory

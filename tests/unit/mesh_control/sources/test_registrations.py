@@ -12,10 +12,11 @@ from mesh_api.xds.session import Request
 from mesh_api.xds.type_urls import CLUSTER
 from mesh_control import reports
 from mesh_control.control import Control
+from mesh_control.databases import StoreError
 from mesh_control.registration.claims import RegistrationError
 from mesh_control.registration.lifecycle import GRACE, RESTART_GRACE
 from mesh_control.registration.proof import Anyone
-from mesh_control.registration.store import Store, StoreError
+from mesh_control.registration.store import Store
 from mesh_control.services import Health
 from mesh_control.sources.directory import PolicyDirectory
 from mesh_control.sources.registrations import HEALTH_TYPE, Registrations
