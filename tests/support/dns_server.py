@@ -5,7 +5,7 @@ import ipaddress
 import socket
 import struct
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 A, AAAA, CNAME, SOA = 1, 28, 5, 6
 
@@ -38,6 +38,17 @@ def question_of(query: bytes) -> tuple[bytes, str, int]:
         labels.append(query[at + 1 : at + 1 + query[at]].decode())
         at += 1 + query[at]
     return query[12 : at + 5], ".".join(labels), int.from_bytes(query[at + 1 : at + 3], "big")
+
+
+def by_table(table: Mapping[tuple[str, int], Sequence[str]], ttl: int = 17) -> Callable[[bytes, str], bytes | None]:
+    """Answers with what a table has for a name and a kind; a name that it has not does not exist."""
+
+    def answer(query: bytes, _transport: str) -> bytes | None:
+        _, name, kind = question_of(query)
+        known = any(name == found for found, _ in table)
+        return message(query, [record(name, value, ttl) for value in table.get((name, kind), ())], 0 if known else 3)
+
+    return answer
 
 
 class DnsServer:

@@ -14,7 +14,7 @@ from mesh_proxy.telemetry.stats import Counters
 from mesh_proxy.worker.loop import Loop
 from mesh_proxy.worker.name_service import Files
 from mesh_proxy.worker.named_hosts import NamedHosts
-from tests.support.dns_server import AAAA, A, DnsServer, message, question_of, record
+from tests.support.dns_server import AAAA, A, DnsServer, by_table, message, record
 
 pytestmark = pytest.mark.integration
 
@@ -26,10 +26,7 @@ TABLE = {
 }
 
 
-def by_table(query: bytes, _transport: str) -> bytes | None:
-    _, name, kind = question_of(query)
-    known = any(name == found for found, _ in TABLE)
-    return message(query, [record(name, value, 17) for value in TABLE.get((name, kind), ())], 0 if known else 3)
+ANSWERS = by_table(TABLE)
 
 
 class Names:
@@ -91,7 +88,7 @@ class Names:
 
 @pytest.fixture
 def names(tmp_path: Path) -> Iterator[Names]:
-    server = DnsServer(by_table)
+    server = DnsServer(ANSWERS)
     with contextlib.closing(server), contextlib.closing(Names(server, tmp_path)) as made:
         yield made
 
@@ -178,7 +175,7 @@ def test_a_name_without_an_address_has_none_until_it_is_asked_for_again(names: N
     assert names.found("one.example").details == (
         "dns_resolution_failure{cares_failure:DNS_server_returned_general_failure}"
     )
-    names.server.answering = by_table
+    names.server.answering = ANSWERS
     assert names.found("one.example").flags == "DF"
     names.pass_over(7.5)
     names.until(lambda: names.counters.values["dns_query_success"] == 1)

@@ -12,7 +12,7 @@ from mesh_proxy.cluster import ClusterRuntime
 from mesh_proxy.worker.loop import Loop
 from mesh_proxy.worker.name_service import Files
 from mesh_proxy.worker.resolver import Resolver, next_time
-from tests.support.dns_server import AAAA, A, DnsServer, message, question_of, record
+from tests.support.dns_server import AAAA, A, DnsServer, by_table, message, record
 
 pytestmark = pytest.mark.integration
 
@@ -26,10 +26,7 @@ TABLE = {
 }
 
 
-def by_table(query: bytes, _transport: str) -> bytes | None:
-    _, name, kind = question_of(query)
-    known = any(name == found for found, _ in TABLE)
-    return message(query, [record(name, value, 17) for value in TABLE.get((name, kind), ())], 0 if known else 3)
+ANSWERS = by_table(TABLE)
 
 
 class Names:
@@ -69,7 +66,7 @@ class Names:
 
 @pytest.fixture
 def names(tmp_path: Path) -> Iterator[Names]:
-    server = DnsServer(by_table)
+    server = DnsServer(ANSWERS)
     with contextlib.closing(server), contextlib.closing(Names(server, tmp_path)) as made:
         yield made
 
@@ -114,7 +111,7 @@ def test_a_logical_cluster_has_one_host_that_moves(names: Names) -> None:
 
 def test_an_answer_that_is_cut_off_is_asked_for_on_a_stream(names: Names) -> None:
     names.server.answering = lambda query, transport: (
-        message(query, (), 0, True) if transport == "udp" else by_table(query, transport)
+        message(query, (), 0, True) if transport == "udp" else ANSWERS(query, transport)
     )
     made = names.cluster("many.example")
     names.until(lambda: made.warm)
@@ -148,7 +145,7 @@ def test_a_cluster_is_warm_when_nobody_answers(names: Names) -> None:
 
 def test_answers_to_other_questions_are_not_listened_to(names: Names) -> None:
     def forged(query: bytes, transport: str) -> bytes | None:
-        names.server.answering = by_table
+        names.server.answering = ANSWERS
         return bytes((query[0] ^ 1, *message(query, [record("one.example", "6.6.6.6")])[1:]))
 
     names.server.answering = forged
