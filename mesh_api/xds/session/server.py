@@ -71,7 +71,9 @@ class AdsServer:
 
     Make before break: clusters, endpoints, listeners, routes. Listeners and routes that the proxy already runs change
     only after it took the clusters and endpoints of the same push (for at most ``patience`` seconds; without end when it
-    refused them). Clusters that are no longer wanted stay until the proxy took the listeners and routes that let go of them.
+    refused them). Clusters that are no longer wanted stay until the proxy took the listeners and routes that let go of them;
+    for a client of single names, until it lets go of their names as well, or for ``patience`` seconds: gRPC keeps a name
+    while a call that has chosen its route waits for a host, and such a call would find none (A31, "Config Selector").
 
     A refused response is not sent again until something in it changes. ``stream`` makes nonces unique. ``now`` is in
     seconds of any steady clock.
@@ -84,6 +86,8 @@ class AdsServer:
         self._types = {type_url: _Stream() for type_url in ADS_ORDER}
         self._target = _Target()
         self._left: Mapping[str, bytes] = {}
+        self._told_gone = False
+        """Whether a client of single names is told which clusters of the newest push are gone, though it still names them."""
         self._announced: str | None = None
         self.stale = 0
         """Answers that came with a nonce that waits for none."""
@@ -94,6 +98,7 @@ class AdsServer:
         """Makes ``resources`` the wanted configuration; an older one that was not sent yet is forgotten."""
         self._left = self._endpoints_left(resources)
         self._target = _Target(version, resources, now)
+        self._told_gone = False
         return self._advance(now)
 
     def _endpoints_left(self, resources: Resources) -> Mapping[str, bytes]:
@@ -135,6 +140,8 @@ class AdsServer:
             if state.in_flight is not None and self._outdated(type_url, state)
         ]
         if self._awaited() and any(self._waits(type_url) for type_url in (LISTENER, ROUTE)):
+            times.append(self._target.pushed_at + self._patience)
+        if self._lingering():
             times.append(self._target.pushed_at + self._patience)
         return min(times, default=None)
 
@@ -220,6 +227,7 @@ class AdsServer:
         """Sends, in order, what may go now."""
         if self._target.version is None:
             return []
+        self._told_gone = self._told_gone or now >= self._target.pushed_at + self._patience
         self._forgive()
         outputs: list[Output] = []
         for type_url in ADS_ORDER:
@@ -283,11 +291,18 @@ class AdsServer:
         wanted = self._wanted(type_url)
         if type_url not in WILDCARD:
             return {name: data for name, data in wanted.items() if name in state.names and acked.get(name) != data}
-        if type_url == CLUSTER and not (self._settled(LISTENER) and self._settled(ROUTE)):
+        if type_url == CLUSTER and (self._lingering() or not (self._settled(LISTENER) and self._settled(ROUTE))):
             wanted = {**acked, **wanted}
         if state.everything:
             return wanted
         return {name: data for name, data in wanted.items() if name in state.names}
+
+    def _lingering(self) -> bool:
+        """Whether the client names clusters that it has, are no longer wanted, and may have calls under way."""
+        state = self._types[CLUSTER]
+        if self._told_gone or state.everything or not state.acked:
+            return False
+        return bool((state.acked.keys() & state.names) - self._target.resources.get(CLUSTER, {}).keys())
 
     def _wanted(self, type_url: str) -> Mapping[str, bytes]:
         """The resources of a type that the proxy may ask for, whether it has or not."""

@@ -171,6 +171,50 @@ def test_old_cluster_goes_after_the_route_that_used_it() -> None:
     assert proxy.ack(CLUSTER) == [Acked(CLUSTER, "2"), Synced("2")]
 
 
+def of_single_names() -> Proxy:
+    """A client of gRPC's that has a route to cluster a and has taken what it needs for it, as version 1."""
+    client = Proxy(AdsServer("s"))
+    client.push(WORLD, "1")
+    for type_url, name in ((LISTENER, "out"), (ROUTE, "80"), (CLUSTER, "a"), (ENDPOINT, "a")):
+        client.subscribe(type_url, name)
+        client.ack(type_url)
+    return client
+
+
+MOVED = {**WORLD, CLUSTER: {"b": b"cluster b"}, ENDPOINT: {"b": b"hosts b"}, ROUTE: {"80": b"to b"}}
+"""Cluster a is gone, and the route of :func:`of_single_names` leads to b."""
+
+
+def moved_to_b() -> Proxy:
+    client = of_single_names()
+    assert client.push(MOVED, "2") == [(ROUTE, MOVED[ROUTE])]
+    assert client.ack(ROUTE) == [Acked(ROUTE, "2"), Synced("2")]
+    assert client.subscribe(CLUSTER, "a", "b") == [(CLUSTER, {"a": b"cluster a", "b": b"cluster b"})]
+    assert client.ack(CLUSTER) == [Acked(CLUSTER, "2")]
+    assert client.subscribe(ENDPOINT, "a", "b") == [(ENDPOINT, {"b": b"hosts b"})]
+    client.ack(ENDPOINT)
+    return client
+
+
+def test_old_cluster_stays_while_a_client_of_single_names_has_calls_for_it() -> None:
+    client = moved_to_b()
+    assert client.server.synced
+    assert client.tick(5) == []
+    assert client.subscribe(CLUSTER, "b") == [(CLUSTER, {"b": b"cluster b"})]
+    client.ack(CLUSTER)
+    assert client.server.deadline is None
+
+
+def test_old_cluster_that_a_client_goes_on_naming_is_told_gone_after_patience() -> None:
+    client = moved_to_b()
+    assert client.server.deadline == client.now + 10
+    assert client.tick(9.9) == []
+    assert client.tick(0.2) == [(CLUSTER, {"b": b"cluster b"})]
+    client.ack(CLUSTER)
+    assert client.server.synced
+    assert client.server.deadline is None
+
+
 def test_old_cluster_stays_when_the_route_is_refused() -> None:
     proxy = connected()
     world = WORLD | {CLUSTER: {"b": WORLD[CLUSTER]["b"]}, ROUTE: {"80": b"nonsense"}}
