@@ -2,19 +2,23 @@
 
 import argparse
 import asyncio
+import gc
 import logging
 import sys
 from pathlib import Path
-
-from mesh_control import app, settings
-from mesh_control.sources import inventory
-from mesh_control.sources.kubernetes.wiring import access_of
 
 USAGE_ERROR = 64
 
 
 def main() -> int:
     """Read the settings, then serve."""
+    # A mesh is many objects that stay, and so are the models and what compiles them: looking through all for rubbish again
+    # and again would hold proxies up, and the start. So this comes before the imports.
+    gc.set_threshold(50_000, 50, 50)
+    from mesh_control import app, settings
+    from mesh_control.sources import inventory
+    from mesh_control.sources.kubernetes.wiring import access_of
+
     parser = argparse.ArgumentParser(prog="mesh-control", description="The control plane of the mesh.")
     parser.add_argument("--config", type=Path, required=True, help="settings, a YAML file")
     parser.add_argument("--check", action="store_true", help="only check settings and inventory")

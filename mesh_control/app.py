@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -67,6 +68,7 @@ def _refuse(policy: Policy) -> list[str]:
 async def run(settings: Settings, token: str | None) -> None:
     """Serve until SIGTERM or SIGINT. Raises :class:`OSError` when a port cannot be bound."""
     control = control_of(settings)
+    gc.freeze()  # most of what was read stays
     server = XdsServer(control, settings.xds_address, token, limits=_limits(settings.proxy_limits))
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -202,7 +202,7 @@ class Control:
         self.metrics.observe("pilot_pushcontext_init_seconds", made - began)
         sent, affected = self.hub.set_world(world, version, self.clock())
         self.metrics.observe("pilot_xds_push_time", self.clock() - made)
-        log.info("world %s: %d of %d proxies are affected", version, len(affected), len(self.hub.progress()))
+        log.info("world %s: %d of %d proxies are affected", version, len(affected), len(self.hub.current()))
         self._deliver_all(sent)
         return affected
 

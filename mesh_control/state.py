@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from mesh_control import validate
 from mesh_control.addresses import plan
 from mesh_control.addresses.given import Given
+from mesh_control.addresses.plan import Allocated
 from mesh_control.gateway_api.converted import united
 from mesh_control.parts import Parts
 from mesh_control.proxy_settings import passed_over
@@ -73,9 +74,8 @@ class State:
             keys.want(policies)
             self._parts[keys.name] = keys.read()
         self._made.sweep()
-        if not self.unsynced:
-            self.given.give(*self._without_addresses(policies))
-        world = self.world_with(policies, self._made)
+        give = self.given.foreseen if self.unsynced else self.given.give
+        world = self._world(policies, self._made, give(*self._without_addresses(policies)))
         if world != self.world:  # an equal one keeps the indexes that it has built
             self.world = world.after(self.world)
         return self.world
@@ -85,9 +85,12 @@ class State:
 
     def world_with(self, policies: Sequence[Policy], made: Parts | None = None) -> World:
         """The world with exactly these policies. ``made`` has services of ServiceEntries that are known already."""
+        return self._world(policies, made, self.given.foreseen(*self._without_addresses(policies)))
+
+    def _world(self, policies: Sequence[Policy], made: Parts | None, given: Allocated) -> World:
         parts = self._parts.values()
         told = {owner: hosts for p in parts for owner, hosts in (p.allocated or {}).items()}
-        allocated = {**self.given.foreseen(*self._without_addresses(policies)), **told}
+        allocated = {**given, **told}
         unhealthy = frozenset(key for p in parts for key in p.unhealthy)
         return World.of(
             (*(service for p in parts for service in p.services), *entries.services(policies, made, allocated)),

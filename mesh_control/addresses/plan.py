@@ -5,6 +5,7 @@ a ServiceEntry counts before all. What is new takes the next ones that are free,
 somebody else's at once.
 """
 
+import functools
 import ipaddress
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -55,8 +56,8 @@ def in_status(status: object) -> Hosts:
     found: dict[str, list[str]] = {}
     listed = status.get("addresses") if isinstance(status, Mapping) else None
     for item in listed if isinstance(listed, list) else ():
-        if isinstance(item, Mapping) and (address := _address(item.get("value"))) is not None:
-            found.setdefault(str(item.get("host") or ""), []).append(str(address))
+        if isinstance(item, Mapping) and (address := _address(str(item.get("value")))) is not None:
+            found.setdefault(str(item.get("host") or ""), []).append(address)
     return {host: tuple(addresses) for host, addresses in found.items()}
 
 
@@ -93,7 +94,7 @@ def written(entry: ServiceEntry) -> Iterator[str]:
     """The addresses that somebody wrote into it, without networks."""
     for text in entry.spec.addresses or ():
         if (address := _address(text)) is not None:
-            yield str(address)
+            yield address
 
 
 def _next(used: dict[str, Owner | None], owner: Owner, cursor: Cursor) -> Iterator[str]:
@@ -110,13 +111,15 @@ def _next(used: dict[str, Owner | None], owner: Owner, cursor: Cursor) -> Iterat
                 break
 
 
-def _address(text: object) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+@functools.lru_cache(maxsize=65_536)  # all are asked for at every change of the mesh
+def _address(text: str) -> str | None:
+    """The one way to write an address; ``None``: it is none."""
     try:
-        found = ipaddress.ip_address(str(text))
+        found = ipaddress.ip_address(text)
     except ValueError:
         return None
     mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
-    return mapped or found
+    return str(mapped or found)
 
 
 def _owner(entry: ServiceEntry) -> Owner:

@@ -1,9 +1,9 @@
 """Policies in a directory: ``policies/OWNER/KIND.NAMESPACE.NAME.yaml``, one object a file.
 
-People may edit the files. One that cannot be used keeps what it last held, also over a restart (``accepted/`` has a copy
-of every file that was good); the problem is told with file and line. A whole set of an owner is replaced at once: a crash
-halfway leaves the former set or the new one, and what it left half written is swept away by the next process. An owner's
-folder may be a link, and a ConfigMap's mount.
+People may edit the files. One that cannot be used keeps what it last held, also over a restart
+(:mod:`mesh_control.sources.accepted`); the problem is told with file and line. A whole set of an owner is replaced at once: a
+crash halfway leaves the former set or the new one, and what it left half written is swept away by the next process. An
+owner's folder may be a link, and a ConfigMap's mount.
 """
 
 import hashlib
@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
+from mesh_control.sources.accepted import Accepted
 from mesh_control.sources.source import Parts
 from mesh_control.sources.watching import watch
 from mesh_policy import Policy, PolicyError, Problem, dump, load_documents, load_everything
@@ -52,23 +53,18 @@ class PolicyDirectory:
     refuse: Callable[[Policy], list[str]] = lambda policy: []
     problems: tuple[str, ...] = ()
     _last_good: dict[Path, _Good] = field(default_factory=dict)
-    _tidied: list[Path] | None = None
-    """The files of which nothing but their copies is left in ``accepted/``."""
+    _accepted: Accepted = field(init=False)
 
     def __post_init__(self) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
-        self._accepted.mkdir(exist_ok=True)
         _sync(self.root)
+        self._accepted = Accepted(self.root / "accepted.sqlite", self.path)
         self._recover()
 
     @property
     def path(self) -> Path:
         """Where the files are."""
         return self.root / "policies"
-
-    @property
-    def _accepted(self) -> Path:
-        return self.root / "accepted"
 
     async def watch(self, changed: Callable[[], None]) -> None:
         """See :class:`~mesh_control.sources.source.Source`."""
@@ -83,7 +79,9 @@ class PolicyDirectory:
             entry = self._read_file(file, problems)
             if entry is not None:
                 found[file] = entry
-        self._forget_all_but(files, problems)
+        self._accepted.remember({file: good.text for file, good in found.items()})
+        if self._accepted.problem:
+            problems.append(self._accepted.problem)
         self._last_good = found
         self.problems = tuple(problems)
         policies = tuple(policy for good in found.values() for policy in good.policies)
@@ -107,23 +105,10 @@ class PolicyDirectory:
                 names = sorted(os.listdir(folder))
             except OSError as error:
                 problems.append(f"{folder}: cannot be read: {error.strerror}; what was in it stays in force")
-                copies = _of_policies(self._accepted / folder.name)
-                names = sorted({file.name for file in (*self._last_good, *copies) if file.parent.name == folder.name})
+                known = [file.name for file in self._last_good if file.parent.name == folder.name]
+                names = sorted({*known, *self._accepted.of_owner(folder.name)})
             found += [folder / name for name in names if contributes(name)]
         return found
-
-    def _forget_all_but(self, files: Sequence[Path], problems: list[str]) -> None:
-        """A file that was removed must not come back when one of its name is made anew and is broken."""
-        if files == self._tidied:
-            return
-        kept = {self._copy_of(file) for file in files}
-        try:
-            for copy in [copy for folder in self._accepted.iterdir() for copy in _of_policies(folder)]:
-                if copy not in kept:
-                    copy.unlink()
-            self._tidied = list(files)
-        except OSError as error:
-            problems.append(f"{self._accepted}: cannot be tidied: {error.strerror}")
 
     def _read_file(self, file: Path, problems: list[str]) -> _Good | None:
         known = self._last_good.get(file)
@@ -142,34 +127,18 @@ class PolicyDirectory:
         if reasons:
             problems += reasons
             return self._former(file, known)
-        try:
-            self._keep(file, text)
-        except OSError as error:
-            problems.append(f"{file}: is in force, and cannot be kept for a restart: {error.strerror}")
         return _Good(text, [item.policy for item in loaded], mark)
-
-    def _keep(self, file: Path, text: str) -> None:
-        copy = self._copy_of(file)
-        try:
-            kept = _read(copy) == text  # to write thousands again at each start would take a minute
-        except PolicyError:
-            kept = False
-        if not kept:
-            _write(copy, text)
 
     def _former(self, file: Path, known: _Good | None) -> _Good | None:
         """What was accepted of a file that is broken now, perhaps by an earlier process. It has no mark: the problem is to be
         told each time."""
         if known is not None:
             return replace(known, mark=None)
+        text = self._accepted.get(file)
         try:
-            text = _read(self._copy_of(file))
-            return _Good(text, load_documents(text, str(file)))
+            return None if text is None else _Good(text, load_documents(text, str(file)))
         except PolicyError:
             return None
-
-    def _copy_of(self, file: Path) -> Path:
-        return self._accepted / file.relative_to(self.path)
 
     def of_owner(self, owner: str) -> list[Policy]:
         """The policies of one owner, as last read."""
@@ -212,8 +181,6 @@ class PolicyDirectory:
                 new.rename(current)
         for left in [*self.path.glob(".*.old"), *self.path.glob(".*.new")]:
             shutil.rmtree(left, ignore_errors=True)
-        for left in self._accepted.glob("*/.*.new"):
-            left.unlink(missing_ok=True)
 
 
 def file_name(policy: Policy) -> str:
@@ -250,11 +217,6 @@ def _mark(file: Path) -> tuple[int, ...] | None:
     if found.st_ctime > time.time() - SETTLED:
         return None
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
-
-
-def _read(file: Path) -> str:
-    _mark(file)
-    return read_file(file)
 
 
 def _write(path: Path, text: str) -> None:

@@ -14,8 +14,9 @@ LOOK = 60.0
 another one now, the file system is another machine's)."""
 POLL = 1.0
 """Seconds between two looks where the kernel tells nothing at all."""
-JOIN_MS = 50
-"""Milliseconds in which changes are joined. What vanishes is back before the control plane's own debounce has ended."""
+JOIN_MS = 20
+"""Milliseconds in which changes are joined; a change is told after one to two of these. What vanishes is back before the
+control plane's own debounce has ended."""
 MOUNT = "..data"
 """The link that Kubernetes replaces when it changes a mounted ConfigMap: the files themselves stay the same links."""
 

@@ -94,12 +94,11 @@ class DeltaServer:
     def deadline(self) -> float | None:
         """When :meth:`on_timer` wants to be called; ``None``: nothing waits for time."""
         times = []
-        held = self._held()
         for type_url, state in self._types.items():
-            if not self._allowed(type_url):
+            if state.ledger.quiet or not self._allowed(type_url):
                 continue
             moments = [state.sent_at + self._patience] if state.ledger.in_flight else []
-            if self._runs(type_url) and held is not None:
+            if self._runs(type_url) and (held := self._held()) is not None:
                 moments.append(held or _FOREVER)
             times += [max(moments)] if moments and max(moments) < _FOREVER else []
         return min(times, default=None)
@@ -189,7 +188,7 @@ class DeltaServer:
         outputs: list[DeltaOutput] = []
         for type_url in ADS_ORDER:
             state = self._types[type_url]
-            if not state.ledger.subscribed:
+            if not state.ledger.subscribed or (state.ledger.quiet and not state.unanswered):
                 continue
             payload = self._payload(type_url, state, now)
             if payload or state.unanswered:

@@ -64,6 +64,8 @@ class Ledger:
 
     def want(self, wanted: Mapping[str, bytes], changed: Iterable[str]) -> None:
         """Makes another mapping the wanted one, of which only the ``changed`` names differ from the former."""
+        if wanted is self._wanted:
+            return
         self._due = None
         former, self._wanted = self._wanted, wanted
         for name in changed:
@@ -105,11 +107,16 @@ class Ledger:
             else:
                 self._forget(name)
 
+    @property
+    def quiet(self) -> bool:
+        """Whether there is nothing to tell, whatever is under way."""
+        return not (self._differs or self.owed)
+
     def due(self) -> Payload:
         """What the client should be told and has not been, except what it has refused."""
         if self._due is not None:
             return self._due
-        if not self._differs and not self.owed:
+        if self.quiet:
             return {}
         told = self.under_way()
         self._due = {

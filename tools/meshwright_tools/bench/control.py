@@ -164,7 +164,7 @@ class OurPlane(Plane):
 
     def __init__(self, checkout: Checkout, folder: Path, services: int) -> None:
         super().__init__(folder, folder / "state" / "policies" / "bench", services)
-        self._python = checkout.root / ".venv" / "bin" / "python"
+        python = checkout.root / ".venv" / "bin" / "python"
         settings = {
             "xds_address": self.address,
             "monitoring_address": f"127.0.0.1:{_free_port()}",
@@ -173,14 +173,17 @@ class OurPlane(Plane):
             "log_level": "error",
         }
         (folder / "control.yml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+        self._command = [str(python), "-m", "mesh_control", "--config", str(folder / "control.yml")]
+        self._environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        # What was installed is compiled to bytecode; in a checkout the first to run does that.
+        subprocess.run([*self._command, "--check"], env=self._environment, check=True)
 
     def _begin(self) -> subprocess.Popen[bytes]:
         path = self._folder / "notify"
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
             notified.bind(str(path))
             notified.settimeout(LIMIT)
-            command = [str(self._python), "-m", "mesh_control", "--config", str(self._folder / "control.yml")]
-            process = subprocess.Popen(command, env={**os.environ, "NOTIFY_SOCKET": str(path)})
+            process = subprocess.Popen(self._command, env={**self._environment, "NOTIFY_SOCKET": str(path)})
             notified.recv(4096)
         return process
 

@@ -103,7 +103,10 @@ def test_a_leftover_copy_does_not_bring_a_file_back(tmp_path: Path) -> None:
     directory.read()
     directory.replace("demo", [])
     assert names(directory) == []
-    assert list((tmp_path / "accepted").rglob("*.yaml")) == []
+    file = tmp_path / "policies/demo/Gateway.default.a.yaml"
+    file.parent.mkdir()
+    file.write_text("broken: [")
+    assert names(directory) == names(PolicyDirectory(tmp_path)) == []
 
 
 def spoil_bytes(file: Path) -> None:
@@ -184,26 +187,6 @@ def test_a_tree_that_is_gone_keeps_what_it_held(tmp_path: Path) -> None:
     )
     (tmp_path / "elsewhere").rename(tmp_path / "policies")
     assert (names(directory), directory.problems) == (["a"], ())
-
-
-def test_what_a_crash_left_half_written_is_swept_away(tmp_path: Path) -> None:
-    directory = PolicyDirectory(tmp_path)
-    directory.replace("demo", gateways("a"))
-    assert names(directory) == ["a"]
-    half = tmp_path / "accepted/demo/.Gateway.default.a.yaml.new"
-    half.write_text("apiVer")
-    assert names(PolicyDirectory(tmp_path)) == ["a"]
-    assert not half.exists()
-
-
-def test_what_was_good_before_a_restart_is_not_written_again(tmp_path: Path) -> None:
-    directory = PolicyDirectory(tmp_path)
-    directory.replace("demo", gateways("a"))
-    assert names(directory) == ["a"]
-    copy = tmp_path / "accepted/demo/Gateway.default.a.yaml"
-    before = copy.stat().st_ino
-    assert names(PolicyDirectory(tmp_path)) == ["a"]
-    assert copy.stat().st_ino == before
 
 
 def mount(folder: Path, version: str, **files: str) -> None:
