@@ -101,6 +101,11 @@ def features() -> list[str]:
     return sorted(str(path.parent.relative_to(CASES)) for path in {p.parent / "x" for p in CASES.rglob("*.yaml")})
 
 
+def read_all() -> list[CaseFile]:
+    """Every file, with tokens that are made now. Raises :class:`CaseError`."""
+    return [file for folder in features() for file in of_feature(folder)]
+
+
 def of_feature(folder: str) -> list[CaseFile]:
     """The files of a folder. Raises :class:`CaseError`."""
     return [read(path) for path in sorted((CASES / folder).glob("*.yaml"))]

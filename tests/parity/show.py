@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.parity.case_files import Case, CaseFile, features, of_feature
+from tests.parity.case_files import Case, CaseFile, features, read_all
 from tests.parity.outcomes import differences, judged
 from tests.parity.refusals import taken
 from tests.parity.sides import ROOT, Both, run_on_both
@@ -23,7 +23,7 @@ def main() -> None:
     parser.add_argument("--all", action="store_true", help="also what the cases say")
     parser.add_argument("--full", action="store_true", help="everything that came of a case on Envoy")
     options = parser.parse_args()
-    files = [file for folder in features() for file in of_feature(folder)]
+    files = read_all()
     chosen = [file for file in files if {file.folder, f"{file.folder}/{file.name}"} & {*options.places}]
     with tempfile.TemporaryDirectory() as scratch:
         files, refused = taken(chosen, Path(scratch))

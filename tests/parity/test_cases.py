@@ -5,14 +5,14 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.parity.case_files import Case, CaseFile, features, of_feature
+from tests.parity.case_files import Case, CaseFile, read_all
 from tests.parity.outcomes import Outcome, judged
 from tests.parity.refusals import taken
 from tests.parity.sides import run_on_both
 
 pytestmark = pytest.mark.integration
 
-FILES = [file for folder in features() for file in of_feature(folder)]
+FILES = read_all()
 ROWS = [(file, case) for file in FILES for case in file.cases if not file.refused]
 
 
@@ -26,7 +26,8 @@ class Found(NamedTuple):
 @pytest.fixture(scope="module")
 def found(envoy: Path, tmp_path_factory: pytest.TempPathFactory) -> Found:
     folder = tmp_path_factory.mktemp("parity")
-    files, refused = taken(FILES, folder)
+    # Read again: a session may last longer than the tokens that were made when it began.
+    files, refused = taken(read_all(), folder)
     cases = [(file, case) for file in files for case in file.cases]
     both = run_on_both(envoy, folder, files, cases)
     outcomes = zip(cases, both.envoy, both.ours, strict=True)

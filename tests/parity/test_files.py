@@ -4,11 +4,11 @@ from collections import Counter
 
 import pytest
 
-from tests.parity.case_files import Case, CaseError, features, of_feature, parsed
+from tests.parity.case_files import Case, CaseError, parsed, read_all
 from tests.parity.outcomes import Normal, judged
 from tests.parity.page import PAGE, rendered
 
-FILES = [file for folder in features() for file in of_feature(folder)]
+FILES = read_all()
 LEAST = 400
 
 

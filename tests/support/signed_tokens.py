@@ -5,8 +5,9 @@ configuration the set of these keys. ``KEY:kid=ID:alg=NAME`` says something else
 ``kid=`` leaves it out.
 
 Of a token may be said: ``key`` (who signs; default ``rsa``), ``alg`` (default: the key's own), ``header`` and ``claims``
-(over what a good token has; nothing takes a member out, and ``now+60`` is a time), ``head``, ``body`` and ``signature``
-(these bytes in place of what would be there), and ``form``, how the three parts are joined.
+(over what a good token has; nothing takes a member out, and ``now+60`` is a time, seen from when the token is made),
+``head``, ``body`` and ``signature`` (these bytes in place of what would be there), and ``form``, how the three parts are
+joined.
 """
 
 import base64
@@ -37,7 +38,6 @@ _CURVES: Final = {
 _SECRET: Final = b"a secret of the cases, known to nobody else"
 _TIME: Final = re.compile(r"now([+-]\d+)")
 _NAMED: Final = re.compile(r"\$\{([^}]+)\}")
-_NOW: Final = int(time.time())
 
 
 def url64(data: bytes) -> str:
@@ -132,7 +132,7 @@ def _part(given: str | None, otherwise: Mapping[str, Any]) -> str:
 
 def _timed(value: Any) -> Any:
     found = _TIME.fullmatch(value) if isinstance(value, str) else None
-    return value if found is None else _NOW + int(found[1])
+    return value if found is None else int(time.time()) + int(found[1])
 
 
 def filled(value: Any, tokens: Mapping[str, Mapping[str, Any]]) -> Any:
