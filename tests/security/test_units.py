@@ -49,7 +49,14 @@ def settings(unit: str) -> dict[str, str]:
 def test_a_unit_exposes_little(unit: str, tmp_path: Path) -> None:
     file = tmp_path / unit
     file.write_text(rendered(unit))
-    command = ["systemd-analyze", "security", "--offline=true", "--no-pager", f"--threshold={WORST * 10:.0f}", str(file)]
+    command = [
+        "systemd-analyze",
+        "security",
+        "--offline=true",
+        "--no-pager",
+        f"--threshold={WORST * 10:.0f}",
+        str(file),
+    ]
     told = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "Overall exposure level" in told.stdout, told.stderr
     assert told.returncode == 0, told.stdout
@@ -59,8 +66,12 @@ def test_a_unit_exposes_little(unit: str, tmp_path: Path) -> None:
 def test_a_unit_has_no_setting_that_systemd_does_not_know(unit: str, tmp_path: Path) -> None:
     file = tmp_path / unit.replace("@", "@store")
     file.write_text(re.sub(r"^Exec(Start|Reload|Stop)=.*$", "ExecStart=/bin/true", rendered(unit), flags=re.MULTILINE))
-    told = subprocess.run(["systemd-analyze", "verify", "--man=no", str(file)], capture_output=True, text=True, check=False)
-    of_ours = [line for line in told.stderr.splitlines() if line.startswith(str(file)) and "Failed to resolve" not in line]
+    told = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", str(file)], capture_output=True, text=True, check=False
+    )
+    of_ours = [
+        line for line in told.stderr.splitlines() if line.startswith(str(file)) and "Failed to resolve" not in line
+    ]
     assert of_ours == [], json.dumps(of_ours)
 
 

@@ -1,4 +1,4 @@
-"""What we are made of, and what is known against it: bills of materials (CycloneDX) and ``pip-audit``, both from the locks."""
+"""What we are made of, and what is known against it: bills of materials (CycloneDX) and ``pip-audit``, from the locks."""
 
 from __future__ import annotations
 
@@ -84,7 +84,11 @@ def audit(checkout: Checkout, progress: Progress) -> Report:
         command = [str(program), "-r", str(file), "--require-hashes", "--disable-pip", "--format", "json"]
         with progress.step(f"requirements/{lock.name}.txt: {lock.why}"):
             told = subprocess.run(
-                [*command, "--progress-spinner", "off"], capture_output=True, text=True, check=False, env=dict(os.environ)
+                [*command, "--progress-spinner", "off"],
+                capture_output=True,
+                text=True,
+                check=False,
+                env=dict(os.environ),
             )
         try:
             reports.append(read_report(lock.name, told.stdout))
