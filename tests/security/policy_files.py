@@ -83,7 +83,7 @@ def _rows(verdicts: Mapping[int | str, list[Any]], peer: str | None) -> Iterator
     seen: set[str] = set()
     for verdict, listed in verdicts.items():
         for said in listed:
-            row = {"ask": said} if isinstance(said, str) else dict(said)
+            row: dict[str, Any] = {"ask": said} if isinstance(said, str) else dict(said)
             shown = row.pop("as", peer)
             if "line" in row:
                 request = {key: row.pop(key) for key in ("line", "headers", "body") if key in row}
@@ -94,8 +94,8 @@ def _rows(verdicts: Mapping[int | str, list[Any]], peer: str | None) -> Iterator
                 raise ValueError(f"{name}: stands twice")
             seen.add(name)
             if shown is not None:
-                row["tls"] = {"protocols": ALPN[row.get("protocol", "http1")]}
-                row["tls"] |= {} if shown == "nobody" else {"certificate": shown}
+                certificate = {} if shown == "nobody" else {"certificate": shown}
+                row["tls"] = {"protocols": ALPN[row.get("protocol", "http1")], **certificate}
             yield name, row, verdict
 
 
