@@ -16,7 +16,7 @@ up: setup ## install what is missing and bring the stack up (STACK=local|laptop|
 down: ## destroy the stack
 	@tools/stack down $(STACK)
 
-demo: setup-python ## show one scenario: SCENARIO=timeout|routing|canary|circuit-breaker
+demo: setup-python ## show one scenario: SCENARIO=timeout|routing|canary|circuit-breaker|authentication
 	@tools/stack demo $(STACK) --scenario $(SCENARIO)
 
 secrets: setup-python ## make .vault_pass, the vault and the SSH key of an environment (STACK, default local)
