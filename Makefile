@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SCENARIO ?= timeout
 
-.PHONY: help up down demo test parity test-compiled lint doctor secrets setup setup-python setup-tests lock wheel bench bench-policy bench-control istioctl istiod clean
+.PHONY: help up down demo test parity test-compiled lint doctor secrets setup setup-python setup-tests lock wheel bench bench-policy bench-control istioctl istiod sbom audit clean
 
 help: ## print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,7 +16,7 @@ up: setup ## install what is missing and bring the stack up (STACK=local|laptop|
 down: ## destroy the stack
 	@tools/stack down $(STACK)
 
-demo: setup-python ## show one scenario: SCENARIO=timeout|routing|canary|circuit-breaker
+demo: setup-python ## show one scenario: SCENARIO=timeout|routing|canary|circuit-breaker|authentication
 	@tools/stack demo $(STACK) --scenario $(SCENARIO)
 
 secrets: setup-python ## make .vault_pass, the vault and the SSH key of an environment (STACK, default local)
@@ -68,6 +68,12 @@ istioctl: setup-python ## build the istioctl to compare with, into MESHWRIGHT_CA
 
 istiod: setup-python ## build the istiod to compare with, into MESHWRIGHT_CACHE (needs Go; ten minutes)
 	@tools/bench istiod
+
+sbom: setup-python ## list every Python package that is used, with its checksums, as CycloneDX, into dist/sbom/
+	@tools/supply_chain sbom
+
+audit: setup-python ## look for known vulnerabilities in every locked package (needs an index that knows of them)
+	@tools/supply_chain audit
 
 clean: ## remove what was built and cached in the checkout (not the state of stacks)
 	@rm -rf dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .ansible .meshwright/logs .meshwright/wheelhouse .meshwright/wheels.tar

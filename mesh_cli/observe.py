@@ -15,12 +15,13 @@ def observe(
     scenario: Annotated[str, typer.Argument(help=f"One of: {', '.join(SCENARIOS)}.")],
     gateway: Annotated[str, typer.Option(help="URL of the ingress gateway.")] = "http://127.0.0.1:18080",
     host: Annotated[str, typer.Option(help="Host to ask for.")] = "book-store.local",
+    direct: Annotated[str, typer.Option(help="URL of a workload behind the gateway; unset: none is known.")] = "",
     form: Annotated[output.Form, typer.Option("--output", "-o", help="Form of the result.")] = output.Form.TEXT,
 ) -> None:
     """Make a scenario's requests through the gateway; ends with 1 when something was not seen that must be."""
     if scenario not in SCENARIOS:
         output.fail(f"there is no scenario {scenario!r}; allowed: {', '.join(SCENARIOS)}", 2)
-    report = asyncio.run(_observe(scenario, gateway, host))
+    report = asyncio.run(_observe(scenario, gateway, host, direct))
     if form is output.Form.JSON:
         output.result({"scenario": scenario, "met": report.met, "expectations": [_row(item) for item in rows(report)]})
     else:
@@ -29,8 +30,8 @@ def observe(
         raise typer.Exit(1)
 
 
-async def _observe(scenario: str, gateway: str, host: str) -> Report:
-    async with Client(gateway, host) as client:
+async def _observe(scenario: str, gateway: str, host: str, direct: str) -> Report:
+    async with Client(gateway, host, direct) as client:
         return await SCENARIOS[scenario](client, output.say)
 
 

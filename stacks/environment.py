@@ -212,7 +212,7 @@ class Environment(_Model):
     machines: Machines = Field(default=Machines(), description="Where it runs.")
     mesh: Mesh = Field(default=Mesh(), description="Control plane and proxies.")
     postgresql: Postgresql | None = Field(default=None, description="The database; unset: none.")
-    scenario: Literal["steady", "timeout", "routing", "canary", "circuit-breaker"] = Field(
+    scenario: Literal["steady", "timeout", "routing", "canary", "circuit-breaker", "authentication"] = Field(
         default="steady", description="Which of the demo's traffic policies is in force."
     )
     services: tuple[Service, ...] = Field(default=(), description="Names under which workloads are reached.")
@@ -222,6 +222,7 @@ class Environment(_Model):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         problems = [*self._duplicate_names(), *self._unknown_machines(), *self._unknown_services(), *self._outside()]
+        problems += self._uncertified()
         problems = problems or self._taken_ports()
         if problems:
             raise ValueError("\n".join(problems))
@@ -272,6 +273,13 @@ class Environment(_Model):
                 if w.database
             ]
         return found
+
+    def _uncertified(self) -> list[str]:
+        if self.scenario != "authentication" or self.machines.driver != "processes":
+            return []
+        return [
+            "scenario: authentication needs certificates, which processes without machines have not (allowed: others)"
+        ]
 
     def _outside(self) -> list[str]:
         if self.machines.driver not in ("namespaces", "qemu"):

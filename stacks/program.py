@@ -15,6 +15,7 @@ from mesh_policy.releases.machine import Rollout, State
 from stacks import ansible_inventory, digest, laptop, laptop_database, plan, vault
 from stacks.environment import Environment, InvalidEnvironmentError, parse
 from stacks.environments import declaration
+from stacks.environments.book_store import BOOKS
 from stacks.layers.installed import PARTS, Installed
 from stacks.layers.local_processes import LocalProcesses
 from stacks.layers.policies import Policies
@@ -66,9 +67,22 @@ def build(root: Path) -> None:
     gateway = environment.mesh.gateway
     address = environment.machine(gateway.machine).address
     pulumi.export("gateway", f"http://{address}:{gateway.http_port}")
+    pulumi.export("direct", direct(environment))
     pulumi.export("scenario", environment.scenario)
     pulumi.export("control", control)
     pulumi.export("enter", entrance(environment))
+
+
+def direct(environment: Environment) -> str:
+    """Where a workload behind the published service listens, past the gateway; empty: there is none with an address of its
+    own."""
+    if environment.machines.driver == "processes":
+        return ""
+    behind = next((w for w in environment.workloads if w.service == BOOKS), None)
+    if behind is None:
+        return ""
+    port = environment.service(BOOKS).ports[0].port
+    return f"http://{environment.machine(behind.machine).address}:{port}"
 
 
 def refuse_shared(policies: Sequence[Policy], releases: Sequence[Rollout]) -> None:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     import aiohttp  # slow to import: `mesh observe --help` needs none of it
@@ -22,9 +22,11 @@ class Reply:
 
 
 class Client:
-    """Asks ``gateway`` (``http://ADDRESS:PORT``) for ``host``."""
+    """Asks ``gateway`` (``http://ADDRESS:PORT``) for ``host``. ``direct`` is a workload behind it, in the same form; empty:
+    none is known."""
 
-    def __init__(self, gateway: str, host: str, seconds: float = 60.0) -> None:
+    def __init__(self, gateway: str, host: str, direct: str = "", seconds: float = 60.0) -> None:
+        self.direct = direct.rstrip("/")
         self._gateway = gateway.rstrip("/")
         self._host = host
         self._seconds = seconds
@@ -44,18 +46,36 @@ class Client:
         await self._session.close()
 
     async def get(self, path: str, headers: Mapping[str, str] | None = None) -> Reply:
-        """One GET; redirects are not followed. A failed connection is a reply with status 0 and the reason as body."""
+        """One GET; see :meth:`ask`."""
+        return await self.ask("GET", path, headers)
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        host: str = "",
+        body: Mapping[str, Any] | None = None,
+        past: bool = False,
+    ) -> Reply:
+        """One request, for another ``host`` if one is given, with ``body`` as JSON; ``past`` the gateway. Redirects are not
+        followed. A failed connection is a reply with status 0 and the reason as body."""
         import aiohttp
 
         assert self._session is not None  # noqa: S101 (used inside `async with`)
         began = time.monotonic()
         try:
-            async with self._session.get(
-                self._gateway + path, headers={"Host": self._host, **(headers or {})}, allow_redirects=False
+            async with self._session.request(
+                method,
+                (self.direct if past else self._gateway) + path,
+                headers={"Host": host or self._host, **(headers or {})},
+                json=body,
+                allow_redirects=False,
             ) as answer:
-                body = await answer.text(errors="replace")
+                text = await answer.text(errors="replace")
                 found = {name.lower(): value for name, value in answer.headers.items()}
-                return Reply(answer.status, time.monotonic() - began, found, body)
+                return Reply(answer.status, time.monotonic() - began, found, text)
         except (aiohttp.ClientError, TimeoutError) as error:
             return Reply(0, time.monotonic() - began, {}, f"{type(error).__name__}: {error}")
 

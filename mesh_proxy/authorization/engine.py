@@ -1,7 +1,7 @@
 """Rules as nested functions: compiled once, evaluated by one call.
 
 On the hot path of every request, so that what is most asked for is put together: paths, methods and ports that are joined by
-"or" become one look into a set and one ``startswith``.
+"or" become one look into a set and one ``startswith``. Of many policies those that may hold are looked up.
 """
 
 from collections.abc import Callable, Iterable
@@ -21,6 +21,7 @@ from mesh_api.config.authorization import (
 )
 from mesh_proxy.authorization.access import Access
 from mesh_proxy.authorization.conditions import Test, leaf
+from mesh_proxy.authorization.selection import Select, selection
 from mesh_proxy.routing.matchers import MatcherError
 
 
@@ -41,9 +42,23 @@ def compile_rules(rules: Rbac) -> Engine:
         (Outcome(_when_matched(rules.action), policy.name), policy_test(policy)) for policy in rules.policies
     )
     otherwise = Outcome(rules.action is not RbacAction.ALLOW, "")
+    select = selection(rules.policies)  # after the tests are made: what cannot be run has been refused
+    if select is not None:
+        return _selecting(select, policies, otherwise)
 
     def evaluate(access: Access) -> Outcome:
         for outcome, matches in policies:
+            if matches(access):
+                return outcome
+        return otherwise
+
+    return evaluate
+
+
+def _selecting(select: Select, policies: tuple[tuple[Outcome, Test], ...], otherwise: Outcome) -> Engine:
+    def evaluate(access: Access) -> Outcome:
+        for place in select(access):
+            outcome, matches = policies[place]
             if matches(access):
                 return outcome
         return otherwise

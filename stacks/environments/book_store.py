@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from mesh_policy import CanaryRelease, CircuitBreaker, Exposed, Policy, Redirect, Route, Timeout, Traffic
 from mesh_policy.releases import Statement
 from stacks.environment import Environment
+from stacks.environments import authentication
 
 BOOKS = "book-store"
 SHOPS = {BOOKS: "book-store.local", "store": "store.services.local"}
@@ -25,8 +26,11 @@ SCENARIOS: dict[str, tuple[Statement, ...]] = {
         Route(service=BOOKS, path="/", version="v2"),
         CircuitBreaker(service=BOOKS, errors=10, ejection="30s"),
     ),
+    "authentication": (CanaryRelease(service=BOOKS, stable="v1", candidate="v2", weight=0),),
 }
 """Statements about the book store, by scenario."""
+FURTHER: dict[str, Sequence[Policy]] = {"authentication": authentication.POLICIES}
+"""Policies that no statement stands for, by scenario."""
 
 
 def policies(environment: Environment) -> Sequence[Policy]:
@@ -38,4 +42,5 @@ def policies(environment: Environment) -> Sequence[Policy]:
         for service, hostname in SHOPS.items()
         if service in there
     ]
-    return Traffic(*published, *SCENARIOS[environment.scenario]).expand()
+    traffic = Traffic(*published, *SCENARIOS[environment.scenario]).expand()
+    return [*traffic, *FURTHER.get(environment.scenario, ())]

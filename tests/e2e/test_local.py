@@ -90,7 +90,7 @@ def test_a_purchase_a_list_a_warranty_and_a_refund_pass_through_the_sidecars(loc
     assert float(inbound[0].rpartition(" ")[2]) > 0
 
 
-@pytest.mark.parametrize("scenario", ["routing", "canary", "timeout", "circuit-breaker"])
+@pytest.mark.parametrize("scenario", ["routing", "canary", "timeout", "circuit-breaker", "authentication"])
 def test_a_scenario_is_seen_through_the_gateway(local: Environment, scenario: str) -> None:
     shown = local.stack.demo(scenario)
     assert shown.returncode == 0, shown.stdout + shown.stderr

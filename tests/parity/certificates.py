@@ -10,7 +10,20 @@ from tests.support.authority import Authority
 OWN = "spiffe://cluster.local/ns/default/sa/proxy"
 CLIENT = "spiffe://cluster.local/ns/default/sa/client"
 SEVERAL = ("named.example", "*.wild.example", "spiffe://named.example", "192.0.2.1")
-NAMES = {"proxy": (OWN, "test.example"), "other": ("other.example",), "client": (CLIENT,), "named": SEVERAL}
+NAMES = {
+    "proxy": (OWN, "test.example"),
+    "other": ("other.example",),
+    "client": (CLIENT,),
+    "named": SEVERAL,
+    "admin": ("spiffe://cluster.local/ns/default/sa/admin",),
+    "elsewhere": ("spiffe://cluster.local/ns/elsewhere/sa/client",),
+    "alike": ("spiffe://cluster.local/ns/default/sa/client-two",),
+    "capitals": ("spiffe://cluster.local/ns/default/sa/CLIENT",),
+    "foreign": ("spiffe://elsewhere.example/ns/default/sa/client",),
+    "longer": ("spiffe://cluster.local/ns/default/sa/client/sa/admin",),
+    "pathless": ("spiffe://cluster.local",),
+    "two": (CLIENT, "spiffe://cluster.local/ns/default/sa/admin"),
+}
 """Certificates of the trusted authority, by the name of their file (``NAME.pem``, ``NAME.key``), and whom they are for."""
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 

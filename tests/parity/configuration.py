@@ -87,6 +87,8 @@ def address(port: int) -> Json:
 
 def _listener(file: CaseFile, port: int, log: Path) -> Json:
     config = file.config
+    if "whole" in config:  # made elsewhere
+        return {**config["whole"], "name": file.key, "address": address(port)}
     chains = config.get("chains") or [config.get("chain", {})]
     made = {"name": file.key, "address": address(port), **config.get("listener", {})}
     made["filter_chains"] = [_chain(file, dict(chain), log) for chain in chains]

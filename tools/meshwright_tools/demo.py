@@ -10,7 +10,7 @@ from meshwright_tools.checkout import Checkout
 from meshwright_tools.progress import Progress, StepError
 from meshwright_tools.stack import Pulumi, open_stack, recover
 
-SCENARIOS = ("timeout", "routing", "canary", "circuit-breaker")
+SCENARIOS = ("timeout", "routing", "canary", "circuit-breaker", "authentication")
 KEY = "environment.scenario"
 
 
@@ -52,5 +52,6 @@ def observe(checkout: Checkout, pulumi: Pulumi, scenario: str) -> int:
     outputs = json.loads(pulumi.read("stack", "output", "--json").stdout or "{}")
     mesh = checkout.venv / "bin" / "mesh"
     command = [*outputs.get("enter", []), str(mesh), "observe", scenario, "--gateway", outputs["gateway"]]
+    command += ["--direct", outputs["direct"]] if outputs.get("direct") else []
     sys.stdout.flush()
     return subprocess.run(command, cwd=checkout.root, check=False).returncode

