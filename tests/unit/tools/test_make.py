@@ -28,6 +28,8 @@ TARGETS = {
     "wheel",
     "clean",
     "help",
+    "sbom",
+    "audit",
 }
 
 
