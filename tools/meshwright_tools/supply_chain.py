@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -16,6 +17,10 @@ from meshwright_tools.checkout import Checkout, here
 from meshwright_tools.locks import LOCKS
 from meshwright_tools.progress import Progress, StepError
 
+UNREACHABLE = re.compile(
+    r"ConnectionError|ConnectTimeout|ReadTimeout|NameResolutionError|Max retries exceeded|Could not connect|"
+    r"Connection refused"
+)
 FOLDER = Path("dist", "sbom")
 """Where the bills are put, below the checkout."""
 
@@ -60,6 +65,12 @@ def read_report(lock: str, text: str) -> Report:
     return Report(tuple(findings), len(packages) - len(unknown), tuple(unknown))
 
 
+def unreachable(stderr: str) -> str | None:
+    """What ``pip-audit`` says when it cannot ask the index; ``None``: it failed for another reason."""
+    lines = [line.strip() for line in stderr.splitlines() if UNREACHABLE.search(line)]
+    return lines[-1][:300] if lines else None
+
+
 def bills(checkout: Checkout, progress: Progress) -> list[Path]:
     """Write one for each lock; the same locks give the same bytes."""
     program = separate_environments.ensure("audit", checkout, progress) / "bin" / "cyclonedx-py"
@@ -93,7 +104,9 @@ def audit(checkout: Checkout, progress: Progress) -> Report:
         try:
             reports.append(read_report(lock.name, told.stdout))
         except (ValueError, KeyError) as error:
-            raise StepError(f"pip-audit on {file} says no report: {told.stderr.strip()[-2000:] or error}") from None
+            if (reason := unreachable(told.stderr)) is None:
+                raise StepError(f"pip-audit on {file} says no report: {told.stderr.strip()[-2000:] or error}") from None
+            reports.append(Report((), 0, (f"{file.name}: {reason}",)))
     return Report(
         tuple(finding for report in reports for finding in report.findings),
         sum(report.audited for report in reports),

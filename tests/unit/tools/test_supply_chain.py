@@ -2,7 +2,7 @@
 
 import json
 
-from meshwright_tools.supply_chain import Finding, read_report
+from meshwright_tools.supply_chain import Finding, read_report, unreachable
 
 REPORT = {
     "dependencies": [
@@ -32,3 +32,9 @@ def test_vulnerabilities_and_what_is_not_known_are_kept_apart() -> None:
         "requirements/host.txt: bad 2.0: PYSEC-2025-1; take 2.1 or 3.0",
         "requirements/host.txt: bad 2.0: PYSEC-2025-2; no version mends it yet",
     ]
+
+
+def test_an_index_that_cannot_be_asked_is_told_and_other_failures_are_not_taken_for_it() -> None:
+    told = "INFO: auditing\nERROR:pip_audit._cli:Could not connect to PyPI's vulnerability feed\nERROR: try again\n"
+    assert unreachable(told) == "ERROR:pip_audit._cli:Could not connect to PyPI's vulnerability feed"
+    assert unreachable("ERROR:pip_audit._cli:invalid requirements input") is None
