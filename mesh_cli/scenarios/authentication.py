@@ -34,11 +34,12 @@ async def observe(client: Client, say: Say) -> Report:
     for what, value in bad.items():
         reply = await client.get(PATH, {"authorization": f"Bearer {value}"})
         report.expect(f"with a token {what} 401", f"{reply.status} {reply.body[:60]}", reply.status == 401)
-    good = await client.get(PATH, {"authorization": f"Bearer {token(KEY, {'exp': now + 600})}"})
-    report.expect("with a good token 200", good.status, good.status == 200)
+    good = {"authorization": f"Bearer {token(KEY, {'exp': now + 600})}"}
+    served = await client.get(PATH, good)
+    report.expect("with a good token 200", served.status, served.status == 200)
     if client.direct:
         say(f"the same past the gateway, in plain text, at {client.direct}")
-        plain = await client.ask("GET", PATH, {"authorization": f"Bearer {token(KEY, {'exp': now + 600})}"}, past=True)
+        plain = await client.ask("GET", PATH, good, past=True)
         report.expect("plain text is not served", plain.body[:60] or plain.status, plain.status == 0)
     say("a purchase, for which the order service asks the warehouse, which answers the warranty service alone")
     bought = await client.ask("POST", PURCHASE, host=SHOP, body={"model": "Lego 8070", "size": "M"})
@@ -49,9 +50,8 @@ async def observe(client: Client, say: Say) -> Report:
 
 def token(key: str, claims: dict[str, Any], header: dict[str, Any] | None = None, *, sign: bool = True) -> str:
     """A token of the demo's user (RFC 7519), signed with an Ed25519 key in base64url (RFC 8037)."""
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import (
-        Ed25519PrivateKey,
-    )  # here: `--help` is not to wait for it
+    # Here, for `--help` is not to wait for it.
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     head = {"alg": "EdDSA", "typ": "JWT", "kid": "demo", **(header or {})}
     parts = [head, {"iss": ISSUER, "sub": "reader", **claims}]
