@@ -2,9 +2,11 @@
 
 import contextlib
 import errno
+import fcntl
 import os
 import socket
 import struct
+import termios
 from typing import Any, Final
 
 from mesh_proxy.native import mypyc_attr
@@ -101,6 +103,17 @@ class Connection(Waiter):
     def connecting(self) -> bool:
         """Whether it does not stand yet."""
         return self._connecting
+
+    @property
+    def undelivered(self) -> bool:
+        """Whether something of what was sent is not with the peer yet, as far as its kernel has told ours: a reset would lose
+        it."""
+        if self.queued or self.descriptor < 0:
+            return self.queued > 0
+        waiting = bytearray(4)
+        with contextlib.suppress(OSError):  # a kind of socket that does not tell
+            fcntl.ioctl(self.descriptor, termios.TIOCOUTQ, waiting)
+        return any(waiting)
 
     def send(self, data: bytes) -> None:
         """Queue, to be sent when the handler that runs now has returned."""

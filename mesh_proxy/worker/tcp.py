@@ -20,6 +20,9 @@ _IDLE: Final = 3600.0
 _BULK: Final = 16384
 _LONG: Final = 1 << 20
 """So many bytes in pieces of that size make it worth while to spare the copies of what follows."""
+_DELIVERY: Final = 1.0
+"""Seconds in which a peer that reads has told that it has what was sent to it; a delayed acknowledgement takes 0.2."""
+_LOOK: Final = 0.02
 
 
 class TcpSession(Owner):
@@ -28,7 +31,7 @@ class TcpSession(Owner):
     __slots__ = (
         "_bulk_received", "_bulk_sent",
         "_chain", "_client", "_cluster", "_context", "_counted", "_destination", "_done", "_ended", "_host", "_idle",
-        "_info", "_key", "_told_received", "_told_sent", "_tries", "_until", "_upstream",
+        "_info", "_key", "_left", "_left_until", "_told_received", "_told_sent", "_tries", "_until", "_upstream",
         "presence", "record",
     )  # fmt: skip
 
@@ -54,6 +57,9 @@ class TcpSession(Owner):
         self._bulk_received = 0
         self._bulk_sent = 0
         self._ended: set[Connection] = set()
+        self._left: Connection | None = None
+        """The one that still stands, after the other was reset."""
+        self._left_until = 0.0
         self._done = False
         self._idle = _IDLE if chain.config.idle_timeout is None else chain.config.idle_timeout
         longest = chain.config.max_connection_duration
@@ -216,6 +222,9 @@ class TcpSession(Owner):
         if upstream is None:
             return
         other = upstream if connection is self._client else self._client
+        if self._left is not None:
+            self._pass_on_reset()
+            return
         if len(self._ended) == 2 and not other.queued:
             self._end("", "")
             return
@@ -230,15 +239,29 @@ class TcpSession(Owner):
         other = self._upstream if connection is self._client else self._client
         if connection is self._upstream:
             self.record.flag("UR")
-        if other is None or not other.queued:
-            if other is not None:
-                other.reset()  # a reset is passed on (Envoy)
+        if other is None:
             self._end("", "")
             return
-        # What came before is delivered first; nothing else will come.
-        self._ended |= {connection, other}
+        self._ended |= {connection, other}  # nothing else will come
         other.pause()
-        other.end()
+        self._left = other
+        self._left_until = self._context.loop.now + _DELIVERY
+        self._pass_on_reset()
+
+    def _pass_on_reset(self) -> None:
+        """A reset is passed on (Envoy); what came before it is delivered first, where Envoy's would lose it."""
+        left, now = self._left, self._context.loop.now
+        if left is None:
+            return
+        if left.queued:
+            self._left_until = now + _DELIVERY  # until it is sent: on_drained
+        elif not left.undelivered:
+            left.reset()
+            self._end("", "")
+        elif now >= self._left_until:
+            self._end("", "")  # the peer stands still: in order, so that the kernel delivers it whenever that is
+        else:
+            self._context.loop.watch(self, now + _LOOK)
 
     def _failed(self, reason: str) -> None:
         """No connection to the host: another one, as often as the chain allows."""
@@ -267,6 +290,8 @@ class TcpSession(Owner):
             if self._cluster is not None:
                 self._cluster.counters.add("upstream_cx_connect_timeout")
             self._failed("connection timeout")
+        elif self._left is not None and not self._left.queued:
+            self._pass_on_reset()
         elif self._client.queued or (self._upstream is not None and self._upstream.queued):
             self._touch()
         else:

@@ -69,6 +69,14 @@ class Wire:
             pass
         return self.exactly(len(self._buffer))
 
+    def until_reset(self) -> bytes:
+        """Everything until the peer resets the connection, which it must."""
+        with contextlib.suppress(ConnectionResetError):
+            while self.more():
+                pass
+            raise EndedError("the peer ended in order")
+        return self.taken()
+
     def taken(self) -> bytes:
         """What was read, and not taken yet."""
         return self.exactly(len(self._buffer))

@@ -1,6 +1,5 @@
 """Bytes on a connection: both ways, as long as either side has something to say."""
 
-import contextlib
 import hashlib
 import threading
 from pathlib import Path
@@ -10,7 +9,7 @@ import pytest
 from mesh_api.config import CircuitBreakerThresholds, WeightedCluster
 from tests.integration.mesh_proxy.worker.harness import Proxy, Servers
 from tests.support.proxy_config import cluster, tcp_config
-from tests.support.raw_http import Client, ManualServer, Wire
+from tests.support.raw_http import Client, Wire
 
 pytestmark = pytest.mark.integration
 
@@ -94,15 +93,31 @@ def send_in_pieces(proxy: Proxy, sender: Wire, pieces: int, piece: bytes = SMALL
         proxy.worker.stats()
 
 
-def kernel_holds(server: ManualServer) -> int:
-    """Bytes that fit between a sender and this server while nobody reads."""
-    with Client(server.port) as client, server.accept():
-        client.sock.setblocking(False)
-        sent = 0
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                sent += client.sock.send(COPIED)
-        return sent
+def kernel_holds(reader: Wire) -> int:
+    """Bytes between the worker and who reads from it: not acknowledged yet, and not read yet (proc_net_tcp)."""
+    local, peer = reader.sock.getsockname()[1], reader.sock.getpeername()[1]
+    queues = {}
+    for line in Path("/proc/self/net/tcp").read_text().splitlines()[1:]:
+        _, one, other, _, queue, *_ = line.split()
+        queues[int(one.rpartition(":")[2], 16), int(other.rpartition(":")[2], 16)] = queue.split(":")
+    return int(queues[peer, local][0], 16) + int(queues[local, peer][1], 16)
+
+
+@pytest.mark.parametrize("first", ["client", "server"])
+def test_what_the_kernel_holds_when_one_side_dies_arrives(proxy: Proxy, servers: Servers, first: str) -> None:
+    """Less than it takes from the worker, and more than the reader has room for."""
+    server = servers.manual(receive_buffer=4096)
+    proxy.run(tcp_config(cluster("backend", server.port)))
+    for pieces in range(1, 12):
+        client = proxy.client(receive_buffer=4096)
+        wire = server.accept()
+        sender, reader = (client, wire) if first == "client" else (wire, client)
+        reader.send(b"go on")  # the worker knows that the connection stands
+        assert sender.exactly(5) == b"go on"
+        send_in_pieces(proxy, sender, pieces, COPIED)
+        sender.reset()
+        proxy.worker.stats()
+        assert len(reader.until_reset()) == pieces * len(COPIED)
 
 
 @pytest.mark.parametrize("first", ["client", "server"])
@@ -110,15 +125,18 @@ def test_what_was_sent_before_one_side_died_arrives(proxy: Proxy, servers: Serve
     """The worker has read it, and the other side has not yet."""
     server = servers.manual(receive_buffer=4096)
     proxy.run(tcp_config(cluster("backend", server.port)))
-    pieces = kernel_holds(server) // len(COPIED) + 16  # half of what the worker holds before it stops to read
     client = proxy.client(receive_buffer=4096)
     wire = server.accept()
     sender, reader = (client, wire) if first == "client" else (wire, client)
-    send_in_pieces(proxy, sender, pieces, COPIED)
+    pieces = 0
+    while (
+        pieces * len(COPIED) - kernel_holds(reader) < 1 << 17
+    ):  # half of what the worker holds before it stops to read
+        send_in_pieces(proxy, sender, 8, COPIED)
+        pieces += 8
     sender.reset()
     proxy.worker.stats()
-    assert len(reader.rest()) == pieces * len(COPIED)
-    assert reader.ended()
+    assert len(reader.until_reset()) == pieces * len(COPIED)
 
 
 @pytest.mark.parametrize("first", ["client", "server"])
@@ -143,7 +161,7 @@ def test_what_lies_in_a_pipe_when_a_side_dies_arrives(proxy: Proxy, servers: Ser
         proxy.worker.stats()
     sender.reset()
     proxy.worker.stats()
-    got = reader.rest()
+    got = reader.until_reset()
     assert 0 < len(got) <= sent
     assert got == (PIECE * (len(got) // len(PIECE) + 1))[: len(got)]
     proxy.until(lambda stats: stats.gauges["server.total_connections"] == 0)
