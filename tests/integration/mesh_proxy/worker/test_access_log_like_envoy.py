@@ -355,6 +355,8 @@ def form_of(operator: str, value: Any) -> Any:
     """A value, or what is compared of it."""
     if operator.partition("(")[0].removesuffix("_WITHOUT_PORT") not in (*VARYING, "START_TIME_LOCAL"):
         return value
+    if isinstance(value, str) and operator == "DOWNSTREAM_HANDSHAKE_DURATION":
+        value = value.removeprefix("-") or value  # Envoy counts from the request, before which the handshake was
     if isinstance(value, str) and operator in ("UNIQUE_ID", *VARYING):
         return re.sub("[0-9a-f]+", "0", value)
     return re.sub("[0-9]+", "0", value) if isinstance(value, str) else type(value)
