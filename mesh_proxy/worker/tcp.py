@@ -223,7 +223,7 @@ class TcpSession(Owner):
             return
         other = upstream if connection is self._client else self._client
         if self._left is not None:
-            self._pass_on_reset()
+            self._await_delivery()
             return
         if len(self._ended) == 2 and not other.queued:
             self._end("", "")
@@ -245,6 +245,11 @@ class TcpSession(Owner):
         self._ended |= {connection, other}  # nothing else will come
         other.pause()
         self._left = other
+        if not other.queued:  # else it is told when that is sent
+            self._await_delivery()
+
+    def _await_delivery(self) -> None:
+        """Everything is sent to the one that is left."""
         self._left_until = self._context.loop.now + _DELIVERY
         self._pass_on_reset()
 
@@ -253,9 +258,7 @@ class TcpSession(Owner):
         left, now = self._left, self._context.loop.now
         if left is None:
             return
-        if left.queued:
-            self._left_until = now + _DELIVERY  # until it is sent: on_drained
-        elif not left.undelivered:
+        if not left.undelivered:
             left.reset()
             self._end("", "")
         elif now >= self._left_until:

@@ -72,8 +72,7 @@ class Wire:
     def until_reset(self) -> bytes:
         """Everything until the peer resets the connection, which it must."""
         with contextlib.suppress(ConnectionResetError):
-            while self.more():
-                pass
+            self.rest()
             raise EndedError("the peer ended in order")
         return self.taken()
 

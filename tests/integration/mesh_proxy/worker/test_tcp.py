@@ -129,9 +129,8 @@ def test_what_was_sent_before_one_side_died_arrives(proxy: Proxy, servers: Serve
     wire = server.accept()
     sender, reader = (client, wire) if first == "client" else (wire, client)
     pieces = 0
-    while (
-        pieces * len(COPIED) - kernel_holds(reader) < 1 << 17
-    ):  # half of what the worker holds before it stops to read
+    half = 1 << 17  # of what the worker holds before it stops to read
+    while pieces * len(COPIED) - kernel_holds(reader) < half:
         send_in_pieces(proxy, sender, 8, COPIED)
         pieces += 8
     sender.reset()
