@@ -286,9 +286,11 @@ async def test_the_four_scenarios(tmp_path: Path, program: Program) -> None:
 
         breaker = CircuitBreaker(service="order", errors=10, ejection="1s", interval="100ms")
         await scenario(Route(service="order", path="/", version="v2"), breaker)
-        answers = [(await ask("/ping"))[:2] for _ in range(11)]
-        assert [status for status, _ in answers[:10]] == [500] * 10
-        assert answers[10] == (503, "no healthy upstream")
+        assert [(await ask("/ping"))[0] for _ in range(10)] == [500] * 10
+        async with asyncio.timeout(LIMIT):
+            while (answer := await ask("/ping"))[0] == 500:
+                pass  # Envoy's main thread ejects, and its workers hear of it a moment after the tenth error
+        assert answer[:2] == (503, "no healthy upstream")
         async with asyncio.timeout(LIMIT):
             while (await ask("/quick"))[0] == 503:
                 await asyncio.sleep(0.1)  # the host comes back when its time is over; nothing tells when
