@@ -15,7 +15,7 @@ from mesh_control.registration.proof import JoinProof
 from mesh_control.secrets.desk import Desk, Keeper
 from mesh_control.sources.registrations import HEALTH_TYPE
 from mesh_control.state import State
-from mesh_control.waking import woken
+from mesh_control.waking import Changes, woken
 from mesh_policy import Finding, Level, Policy
 
 log = logging.getLogger("mesh_control")
@@ -49,18 +49,19 @@ class Control:
     _renewals: set["asyncio.Task[None]"] = field(default_factory=set)
     versions: set[str] = field(default_factory=set)
     """Of the software of proxies that have been connected."""
+    changes: Changes = field(default_factory=Changes)
+    """Told when a proxy has said something, or another world is in force."""
     _count: int = 0
     _reported: tuple[str, ...] = ()
     _debounce: Debounce = field(default_factory=Debounce)
     _reporting: Debounce = field(default_factory=lambda: Debounce(REPORT_QUIET, REPORT_LATEST))
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         if self.state.registrations is not None:
             self.state.registrations.metrics = self.metrics
-        self.hub = Hub(self.state.reload(), self._next_version(), self.metrics, log.info)
+        self.hub = Hub(self.state.reload(), self._next_version(), self.metrics, log.info, log.debug)
         keepers = tuple(source for source in self.state.others if isinstance(source, Keeper))
         self.secrets = Desk(keepers, lambda: self.metrics.count("pilot_sds_certificate_errors_total"))
         self._report_problems()
@@ -95,22 +96,22 @@ class Control:
             who, delta = self.hub.streams()[stream].name, isinstance(request, DeltaRequest)
             world = self.state.world
             self._send(stream, await self.secrets.on_request(stream, request, who, identities, world, delta=delta))
-        await self._notify()
+        self.changes.tell()
 
     async def _until_registered(self) -> None:
         """Until the world has a workload that has just registered, so that its proxy is sent what belongs to it; many of them
         come with one change. A set that waits for proxies delays it, perhaps for this one: then it has its turn later."""
         deadline, version = self.clock() + REGISTRATION_SECONDS, self.hub.version
         while self.hub.version == version and (left := deadline - self.clock()) > 0:
-            await self._next_change(left)
+            await self.changes.next(left)
 
-    async def on_close(self, stream: str) -> None:
+    def on_close(self, stream: str) -> None:
         """A proxy has gone."""
         if self.state.registrations is not None:
             self.state.registrations.disconnect(stream)
         self.hub.close(stream)
         self.secrets.close(stream)
-        await self._notify()
+        self.changes.tell()
 
     # What changes in the sources
 
@@ -127,8 +128,7 @@ class Control:
             if unsynced != waiting:
                 waiting = unsynced
                 log.info("waiting for %s", ", ".join(waiting))
-            async with self._changed:
-                await self._changed.wait()
+            await self.changes.next()
 
     async def run(self) -> None:
         """Push changes when they are due and keep the streams' time, for ever."""
@@ -143,7 +143,7 @@ class Control:
     async def _turn(self) -> None:
         now = self.clock()
         self._deliver_all(self.hub.on_timer(now))
-        await self._roll_back(now)
+        self._roll_back(now)
         if self._reporting.take(now) is not None:
             self._report_problems()
         if self._lock.locked() or (waited := self._debounce.take(now)) is None:
@@ -152,7 +152,7 @@ class Control:
         async with self._lock:
             self._refresh()
         self._renew_secrets()
-        await self._notify()
+        self.changes.tell()
 
     def _renew_secrets(self) -> None:
         """Others do not wait for it: who may have which is asked elsewhere."""
@@ -167,7 +167,7 @@ class Control:
         self._renewals.add(task)
         task.add_done_callback(self._renewals.discard)
 
-    async def _roll_back(self, now: float) -> None:
+    def _roll_back(self, now: float) -> None:
         """A set that waits for proxies takes itself back; anything else that too many refuse is taken back here. The sources
         keep it, and it is tried again with their next change."""
         if self.rollback_share >= 1 or self._lock.locked():
@@ -180,7 +180,7 @@ class Control:
             log.error("%s; no rollback", error)
         if self.hub.rolled_back is not before:
             log.error("%s", self.hub.rolled_back)
-            await self._notify()
+            self.changes.tell()
 
     def _refresh(self) -> None:
         """Take over what the sources say now; a world that cannot be compiled is told and not used."""
@@ -232,7 +232,7 @@ class Control:
         finally:
             self._wake.set()
             self._renew_secrets()
-            await self._notify()
+            self.changes.tell()
         log.info("set %s is in force as %s", owner, applied.version)
         return replace(applied, warnings=(*passed_over, *applied.warnings))
 
@@ -285,7 +285,7 @@ class Control:
             left = deadline - self.clock()
             if left <= 0:
                 raise Refused(504, [f"no answer within {seconds:g} s from {', '.join(waiting)}; the set is in force"])
-            await self._next_change(left)
+            await self.changes.next(left)
 
     async def wait(self, seconds: float) -> list[str]:
         """Wait until every connected proxy has taken the newest world; returns those that have not."""
@@ -295,18 +295,7 @@ class Control:
             left = deadline - self.clock()
             if Progress.PENDING not in progress.values() or left <= 0:
                 return [name for name, state in progress.items() if state is not Progress.ACKNOWLEDGED]
-            await self._next_change(left)
-
-    async def _next_change(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds), self._changed:
-                await self._changed.wait()
-        except TimeoutError:
-            pass
-
-    async def _notify(self) -> None:
-        async with self._changed:
-            self._changed.notify_all()
+            await self.changes.next(left)
 
     def _deliver_all(self, sent: Sent) -> None:
         for stream, responses in sent.items():

@@ -1,7 +1,9 @@
 """Metrics in Prometheus' text form, under istiod's names where it has the same. No global registry: one object for each
 control plane."""
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 Labels = tuple[tuple[str, str], ...]
@@ -120,28 +122,25 @@ class Metrics:
 
 
 class _Histogram:
-    """Counts of values up to each bound, their sum and number."""
+    """Counts of values between the bounds, their sum."""
 
     def __init__(self, bounds: Sequence[float]) -> None:
         self._bounds = bounds
-        self._counts = [0] * len(bounds)
+        self._counts = [0] * (len(bounds) + 1)
         self._sum = 0.0
-        self._number = 0
 
     def add(self, value: float) -> None:
         self._sum += value
-        self._number += 1
-        for place, bound in enumerate(self._bounds):
-            if value <= bound:
-                self._counts[place] += 1
+        self._counts[bisect_left(self._bounds, value)] += 1
 
     def samples(self, name: str, labels: Labels) -> list[str]:
-        bounds = [f"{bound:g}" for bound in self._bounds]
+        bounds = [*(f"{bound:g}" for bound in self._bounds), "+Inf"]
+        upto = list(accumulate(self._counts))
         found = [
             _sample(f"{name}_bucket", (*labels, ("le", bound)), count)
-            for bound, count in zip([*bounds, "+Inf"], [*self._counts, self._number], strict=True)
+            for bound, count in zip(bounds, upto, strict=True)
         ]
-        return [*found, _sample(f"{name}_sum", labels, self._sum), _sample(f"{name}_count", labels, self._number)]
+        return [*found, _sample(f"{name}_sum", labels, self._sum), _sample(f"{name}_count", labels, upto[-1])]
 
 
 def _known(name: str, kind: str) -> str:

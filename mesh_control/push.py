@@ -86,6 +86,8 @@ class Stream:
     resources: Resources = field(default_factory=dict)
     changed_at: float | None = None
     """When the change happened that the proxy has not taken yet."""
+    notable: bool = False
+    """Whether it was sent more than hosts of services since it last had taken everything."""
 
     @property
     def name(self) -> str:
@@ -140,15 +142,25 @@ class CompileError(ValueError):
 
 
 class Hub:
-    """All streams and the newest world."""
+    """All streams and the newest world.
+
+    ``event`` takes a line on what happened, and ``detail`` one on hosts of services that moved: these come and go all day,
+    at many proxies each time.
+    """
 
     def __init__(
-        self, world: World, version: str, metrics: Metrics, event: Callable[[str], None] = lambda line: None
+        self,
+        world: World,
+        version: str,
+        metrics: Metrics,
+        event: Callable[[str], None] = lambda line: None,
+        detail: Callable[[str], None] = lambda line: None,
     ) -> None:
         self._world = world
         self.version = version
         self._metrics = metrics
         self._event = event
+        self._detail = detail
         self._streams: dict[str, Stream] = {}
         self._deadlines: dict[str, float] = {}
         """Of those streams that wait for time: most do not, and are not looked at."""
@@ -356,8 +368,9 @@ class Hub:
             elif isinstance(output, Synced):
                 if state.changed_at is not None:
                     self._metrics.observe("pilot_proxy_convergence_time", now - state.changed_at)
-                state.changed_at = None
-                self._event(f"{state.name} has taken {output.version}")
+                tell = self._event if state.notable else self._detail
+                state.changed_at, state.notable = None, False
+                tell(f"{state.name} has taken {output.version}")
         return responses
 
     def _on_response(self, state: Stream, response: Answer) -> None:
@@ -365,7 +378,9 @@ class Hub:
         size = sum(len(item[-1]) for item in response.resources)
         self._metrics.count("pilot_xds_pushes", type=kind.lower())
         self._metrics.observe("pilot_xds_config_size_bytes", size, type=kind.lower())
-        self._event(f"{state.name} is sent {kind} {response.version_info}: {len(response.resources)} resources")
+        state.notable |= response.type_url != ENDPOINT
+        tell = self._event if state.notable else self._detail
+        tell(f"{state.name} is sent {kind} {response.version_info}: {len(response.resources)} resources")
 
 
 def _heard(session: AdsServer | DeltaServer, request: Asked, now: float) -> Sequence[Output | DeltaOutput]:

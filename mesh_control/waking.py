@@ -1,4 +1,4 @@
-"""Loops that sleep until a time, or until something has happened."""
+"""Sleeping until a time, or until something has happened."""
 
 import asyncio
 
@@ -11,3 +11,22 @@ async def woken(wake: asyncio.Event, seconds: float | None) -> None:
     except TimeoutError:
         pass
     wake.clear()
+
+
+class Changes:
+    """Wakes whoever waits for the next change. Nearly always nobody does, and then telling costs nothing."""
+
+    def __init__(self) -> None:
+        self._next: asyncio.Future[None] | None = None
+
+    def tell(self) -> None:
+        """Something has changed."""
+        if self._next is not None:
+            self._next.set_result(None)
+            self._next = None
+
+    async def next(self, seconds: float | None = None) -> None:
+        """Until the next change, or so many seconds have passed."""
+        if self._next is None:
+            self._next = asyncio.get_running_loop().create_future()
+        await asyncio.wait([self._next], timeout=seconds)

@@ -200,7 +200,7 @@ class XdsServer:
             reader.cancel()
             self._admission.leave(connection.address, connection.identities)
             del self._connections[stream]
-            await self._control.on_close(stream)
+            self._control.on_close(stream)
 
     async def look_again(self) -> None:
         """Ends every stream that was opened with what is withdrawn now."""

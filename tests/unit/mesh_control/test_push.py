@@ -1,6 +1,7 @@
 """Streams and worlds, without sockets: who is sent what, and what counts as taken."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -26,8 +27,9 @@ class Proxies:
 
     def __init__(self, world: World) -> None:
         self.events: list[str] = []
+        self.details: list[str] = []
         self.metrics = Metrics()
-        self.hub = Hub(world, "1", self.metrics, self.events.append)
+        self.hub = Hub(world, "1", self.metrics, self.events.append, self.details.append)
         self.under_way: dict[str, list[Any]] = {}
         self.names: dict[str, dict[str, tuple[str, ...]]] = {}
         self.now = 0.0
@@ -85,6 +87,20 @@ def test_only_what_changed_goes_to_whom_it_concerns() -> None:
     assert proxies.answer("s1") == ["RDS"]
     assert proxies.hub.progress()["store.default"] is Progress.ACKNOWLEDGED
     assert proxies.world(worlds.world(FOR_STORE), "3") == frozenset()
+
+
+def test_hosts_that_move_are_a_detail() -> None:
+    proxies = connected()
+    before = list(proxies.events)
+    moved = tuple(replace(one, address="10.0.9.9") if one.name == "order-v1" else one for one in worlds.WORKLOADS)
+    proxies.world(worlds.world(workloads=moved), "2")
+    assert proxies.answer("s1") == ["EDS"]
+    assert proxies.events == before
+    of_store = [line for line in proxies.details if line.startswith("store.default ")]
+    assert of_store == ["store.default is sent EDS 2: 1 resources", "store.default has taken 2"]
+    proxies.world(worlds.world(TIMEOUT), "3")
+    proxies.answer("s1")
+    assert proxies.events[-1] == "store.default has taken 3"
 
 
 def test_a_refusal_is_told_with_its_reason_and_ends_with_what_was_refused() -> None:

@@ -266,13 +266,13 @@ async def test_a_proxy_that_registers_is_a_member_of_its_service(mesh: Mesh) -> 
     await control.on_request("s1", Request(HEALTH_TYPE))
     async with asyncio.timeout(30):
         while control.hub.version == version:
-            await control._next_change(30)
+            await control.changes.next(30)
     (member,) = control.state.world.members["shop.example"]
     assert member.health is Health.HEALTHY
     (shown,) = reports.status(control)["registrations"]
     assert (shown["proxy"], shown["connected"], shown["health"]) == ("vm-1.default", True, "healthy")
     assert control.missing() == []
-    await control.on_close("s1")
+    control.on_close("s1")
     assert control.missing() == ["shop-10.0.0.1.default"]
     running.cancel()
 
