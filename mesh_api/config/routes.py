@@ -293,7 +293,11 @@ class LocalRateLimit:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One rule: the first whose ``match`` holds decides. ``metadata`` is the ``istio`` filter metadata as pairs."""
+    """One rule: the first whose ``match`` holds decides. ``metadata`` is the ``istio`` filter metadata as pairs.
+
+    ``operation`` is what its requests are called in traces; ``tells_operation``: the proxy at the other end is told
+    (Envoy's ``decorator``).
+    """
 
     match: RouteMatch
     action: RouteAction | Redirect | DirectResponse
@@ -303,6 +307,7 @@ class Route:
     cors: CorsPolicy | None = None
     rate_limit: LocalRateLimit | None = None
     operation: str = ""
+    tells_operation: bool = True
     metadata: tuple[tuple[str, str], ...] = ()
     stat_prefix: str = ""
     """Under which name the requests of the route are counted; empty: they are not counted apart."""

@@ -70,6 +70,8 @@ def _encode_route(route: Route) -> Any:
     )
     if route.operation:
         message.decorator.operation = route.operation
+        if not route.tells_operation:
+            message.decorator.propagate.value = False
     match route.action:
         case RouteAction():
             message.route.CopyFrom(encode_route_action(route.action))
@@ -117,6 +119,7 @@ def _decode_route(fields: Fields) -> Route:
         said = decode_overrides(f)
         with f.child("decorator") as decorator:
             operation = decorator.text("operation")
+            tells_operation = decorator.wrapped_flag("propagate", default=True)
         return Route(
             match=decode_route_match(f.child("match")),
             action=_decode_action(f),
@@ -128,6 +131,7 @@ def _decode_route(fields: Fields) -> Route:
             compressor=said.compressor,
             buffer=said.buffer,
             operation=operation,
+            tells_operation=tells_operation,
             metadata=read_metadata(f.optional("metadata")),
             stat_prefix=f.text("stat_prefix"),
         )

@@ -19,14 +19,15 @@ EXTERNAL: Final = 6
 LENGTH: Final = 7
 EXPECT: Final = 8
 DATE: Final = 9
-REPLACED: Final = 10
-INTERNAL: Final = 11
-PEER: Final = 12
-HOST: Final = 13
-CONNECTION: Final = 14
-HOP: Final = 15
-ENCODING: Final = 16
-UPGRADE: Final = 17
+OPERATION: Final = 10
+REPLACED: Final = 11
+INTERNAL: Final = 12
+PEER: Final = 13
+HOST: Final = 14
+CONNECTION: Final = 15
+HOP: Final = 16
+ENCODING: Final = 17
+UPGRADE: Final = 18
 """Kinds of fields: what the proxy has to do with one. Those before ``INTERNAL`` go on in requests; those from ``CONNECTION``
 on never do. Each is written out, for then the compiled form has a number in its place and looks nothing up."""
 
@@ -40,6 +41,7 @@ _SAYS_NOTHING: Final = tuple(
         CLIENT_CERT,
         ATTEMPTS,
         EXTERNAL,
+        OPERATION,
         REPLACED,
         INTERNAL,
         PEER,
@@ -68,6 +70,7 @@ KINDS: Final[dict[bytes, int]] = {
     b"x-forwarded-client-cert": CLIENT_CERT,
     b"x-envoy-internal": INTERNAL,
     b"x-envoy-force-trace": INTERNAL,
+    b"x-envoy-decorator-operation": OPERATION,
     b"x-envoy-peer-metadata": PEER,
     b"x-envoy-peer-metadata-id": PEER,
     b"x-envoy-attempt-count": ATTEMPTS,

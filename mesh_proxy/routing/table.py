@@ -38,6 +38,7 @@ from mesh_proxy.routing.matchers import (
 from mesh_proxy.routing.metadata import NOTHING, MetadataTest
 from mesh_proxy.routing.paths import RegexReplacement
 from mesh_proxy.telemetry.access_log import FormatError
+from mesh_proxy.telemetry.operations import told_as
 
 PathTest = Callable[[bytes], bool]
 _CACHE_LIMIT: Final = 4096
@@ -50,14 +51,16 @@ class CompiledRoute:
     __slots__ = (
         "action", "attempt_count", "buffer", "compressor",
         "config", "connects", "cors", "cumulative", "destinations", "direct", "ends_connect",
-        "fraction", "grpc_only", "hashed", "headers", "high", "keys", "limit", "metadata", "name", "origins", "parameters",
-        "path", "prefix", "prefix_rewrite", "redirect", "redirects", "regex_rewrite", "reply_edits", "retry",
+        "fraction", "grpc_only", "hashed", "headers", "high", "keys", "limit", "metadata", "name", "operation", "origins",
+        "parameters", "path", "prefix", "prefix_rewrite", "redirect", "redirects", "regex_rewrite", "reply_edits", "retry",
         "tells_grpc_timeout", "timed", "timeout", "timeout_field", "total", "upgrades", "upgrades_off", "whole_rewrite",
     )  # fmt: skip
 
     def __init__(self, route: Route, host: VirtualHost, table_edits: HeaderEdits) -> None:
         self.config = route
         self.name = route.name.encode()
+        self.operation = told_as(route.operation if route.tells_operation else "")
+        """How the proxy at the other end is told what its requests are called in traces."""
         self.path = path_test(route.match.path)
         self.prefix = route.match.path.value.encode() if route.match.path.kind is not PathMatchKind.REGEX else b""
         self.headers = tuple(HeaderTest(match) for match in route.match.headers)

@@ -23,7 +23,7 @@ class Record:
     __slots__ = (
         "answered", "attempts", "began", "bytes_received", "bytes_sent", "cluster", "connection", "destination",
         "details", "downstream_local", "downstream_remote", "ended", "failure", "flags", "head_received",
-        "head_sent", "heard", "host", "inside", "kind", "local_body", "metadata", "original_path", "parent_id",
+        "head_sent", "heard", "host", "inside", "kind", "local_body", "metadata", "operation", "original_path", "parent_id",
         "passed", "path", "peer", "protocol", "request", "response", "route", "sampled", "sni", "span_id",
         "started", "status", "termination", "trace_id", "traced", "trailers", "upstream", "upstream_host",
         "upstream_local",
@@ -55,6 +55,8 @@ class Record:
         """Whether the request comes from one of the mesh's own networks, so that it may say what strangers may not."""
         self.traced = self.sampled = False
         """Whether the request is to be traced, and whether its span is kept: who asks may have decided otherwise."""
+        self.operation = b""
+        """What the proxy at the other end calls the request, in place of the route's own name for it."""
         self.metadata: dict[str, object] | None = None
         """What filters left behind, by namespace."""
 

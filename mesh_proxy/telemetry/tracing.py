@@ -114,6 +114,7 @@ class Tracer:
         tracer = self.tracer
         if not record.sampled or tracer is None:
             return
+        operation = record.operation.decode("latin-1") or operation
         head = record.request
         host = "" if head is None else head.host.decode("latin-1")
         name = operation or (self._operation if self.inbound else f"{self._operation} {host}")

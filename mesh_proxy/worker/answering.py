@@ -10,6 +10,7 @@ from mesh_proxy.filters.grpc_web import MARK
 from mesh_proxy.protocol.http1 import PEER, Field, Head, field_of, is_grpc
 from mesh_proxy.routing.table import CompiledRoute
 from mesh_proxy.snapshot import HttpChain
+from mesh_proxy.telemetry import operations
 from mesh_proxy.telemetry.grpc_calls import Call
 from mesh_proxy.telemetry.record import Record
 from mesh_proxy.telemetry.service_metrics import Reporter
@@ -83,7 +84,7 @@ class Answering(Request):
         # HTTP/2 says 200 to every other protocol, HTTP/1.1 only to a tunnel.
         head.status = 200 if self.head.upgrade == CONNECT else 101
         self.record.status = head.status
-        fields = signed(self._filtered(destination_fields, head, True), head, self.head, self._chain, self._context)
+        fields = self._signed(self._filtered(destination_fields, head, True), head)
         head.replace(fields)
         count_answer(self._chain.stats, head.status)
         self._chain.stats.add(EARLY)
@@ -96,7 +97,7 @@ class Answering(Request):
             self._clock.complete()
         if not self.body.complete:
             self._chain.stats.add(EARLY)
-        fields = signed(self._filtered(routed, head, end), head, self.head, self._chain, self._context)
+        fields = self._signed(self._filtered(routed, head, end), head)
         if self._chain.metrics is not None:
             fields = self._acquaint(self._chain.metrics, head, fields)
         self._send_head(head, fields, end)
@@ -117,6 +118,15 @@ class Answering(Request):
         if metrics.inbound and self.record.peer:
             fields += self._context.introduction
         return fields
+
+    def _operation(self) -> Field | None:
+        return None if self._route is None else self._route.operation
+
+    def _signed(self, fields: list[Field], answer: Head | None) -> list[Field]:
+        """The fields of an answer (``None``: of one of our own) with what the proxy says of itself."""
+        made = signed(fields, answer, self.head, self._chain, self._context)
+        tracer = self._chain.tracer
+        return made if tracer is None else operations.of_answer(made, self.record, self._operation(), tracer.inbound)
 
     def _filtered(self, fields: list[Field], answer: Head, end: bool) -> list[Field]:
         """The fields of an answer after the filters that the request has passed, which may change its body as well."""
@@ -195,7 +205,7 @@ class Answering(Request):
             more.append(field_of(b"location", reply.location))
         content = reply.body if head.method != b"HEAD" else b""
         made = self._filtered(heads.local(reply, more, []), answer, not content)
-        made = signed(made, None, head, self._chain, self._context)
+        made = self._signed(made, None)
         self._send_head(answer, made, not content)
         answer.replace(made)
         record.response = answer

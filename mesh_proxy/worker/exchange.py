@@ -16,6 +16,7 @@ from mesh_proxy.protocol.http1 import PEER, Field, Head, field_of, is_grpc
 from mesh_proxy.routing.metadata import NOTHING
 from mesh_proxy.routing.table import CompiledRoute
 from mesh_proxy.snapshot import HttpChain
+from mesh_proxy.telemetry import operations
 from mesh_proxy.telemetry.grpc_calls import Call
 from mesh_proxy.telemetry.record import Record
 from mesh_proxy.telemetry.workload import METADATA
@@ -82,11 +83,13 @@ class Exchange(Answering):
         if not isinstance(found, Answer):
             self._route = found
             self.record.route = found.name
-            if head.upgrade and not may_upgrade(head, found, chain):
-                self._name_cluster()
-                chain.stats.add("downstream_rq_ws_on_non_ws_route")
-                self.reply(errors.UPGRADE_FAILED)
-                return
+        if chain.tracer is not None:
+            operations.of_request(head, self.record, self._operation(), chain.tracer.inbound)
+        if head.upgrade and self._route is not None and not may_upgrade(head, self._route, chain):
+            self._name_cluster()
+            chain.stats.add("downstream_rq_ws_on_non_ws_route")
+            self.reply(errors.UPGRADE_FAILED)
+            return
         if chain.limits.timed or (self._route is not None and self._route.timed):
             self._keep_time(self._route)
         self._filters = chain.filters_for(self._route)

@@ -663,9 +663,10 @@ ROUTES = st.builds(
     compressor=COMPRESSOR_OVERRIDES,
     buffer=BUFFER_OVERRIDES,
     operation=st.just("") | NAMES,
+    tells_operation=st.booleans(),
     metadata=pairs(),
     stat_prefix=st.just("") | NAMES,
-)
+).map(lambda made: made if made.operation else dataclasses.replace(made, tells_operation=True))
 
 
 def route_configurations(name: st.SearchStrategy = NAMES, *, validate: bool | None = None) -> st.SearchStrategy:

@@ -88,15 +88,31 @@ ROWS: dict[str, str] = {
     "w3c and id": f"x-request-id: 0000270f-1234-4123-8123-123456789012\r\ntraceparent: 00-{TRACE}-{SPAN}-01\r\n",
     "b3 and id": B3 + "x-b3-sampled: 1\r\nx-request-id: 0000270f-1234-4123-8123-123456789012\r\n",
     "header": "x-a: given\r\nuser-agent: me\r\n",
+    "operation": "x-envoy-decorator-operation: asked\r\n",
+    "called": "",
+    "called operation": "x-envoy-decorator-operation: asked\r\n",
+    "told": "",
+    "called told": "",
+    "called told operation": "x-envoy-decorator-operation: asked\r\n",
 }
 TRACED = ("traceparent", "tracestate", "b3", "x-b3-traceid", "x-b3-spanid", "x-b3-parentspanid", "x-b3-sampled")
+CALLED = route("/called", "backend", operation="here")
+
+
+def reply(request: Request) -> bytes:
+    """A server whose proxy says what it calls the request, where the path says so."""
+    return answer(extra="x-envoy-decorator-operation: there\r\n" if "told" in request.target else "")
+
+
 BY_CHANCE = ("some", "few", "zipkin few", "no tracer")
 """Where only requests with an id of their own are sampled alike."""
 
 
 def config(backend: int, collector: int) -> ProxyConfig:
     listeners = tuple(
-        replace(http_listener(host(route("/", "backend")), name=name, tracing=tracing), traffic_direction=direction)
+        replace(
+            http_listener(host(CALLED, route("/", "backend")), name=name, tracing=tracing), traffic_direction=direction
+        )
         for name, (direction, tracing) in TRACERS.items()
     )
     return ProxyConfig(listeners, clusters=(cluster("backend", backend), cluster("collector", collector)))
@@ -126,7 +142,7 @@ def asked(proxy: EnvoyProcess | WorkerProcess, backend: Backend) -> dict[tuple[s
 def seen(envoy: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
     with contextlib.ExitStack() as stack:
         servers = Servers(stack)
-        backend, port = servers.http()
+        backend, port = servers.http(reply)
         collector, collecting = servers.http(lambda request: answer(b"", "202 Accepted"))
         made = config(port, collecting)
         worker = stack.enter_context(WorkerProcess())
