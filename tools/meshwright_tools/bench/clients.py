@@ -1,7 +1,8 @@
 """Many light clients of the delta protocol in one process: they keep nothing, acknowledge all, and note when what came.
 
-Run as a program by :mod:`meshwright_tools.bench.control`, with which it speaks lines: a moment on standard input, what came
-after it as JSON on standard output.
+They share the machine's cores with the control plane that is measured, so that each must cost little: gRPC's messages are
+read and written here, over the HTTP/2 of our own proxy. Run as a program by :mod:`meshwright_tools.bench.control`, with which
+it speaks lines: a moment on standard input, what came after it as JSON on standard output.
 """
 
 from __future__ import annotations
@@ -9,20 +10,30 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import struct
 import sys
 import time
 from typing import Any
 
-import grpc
 from envoy.service.discovery.v3 import discovery_pb2
+from mesh_proxy.protocol.http1 import Field, Head, field_of
+from mesh_proxy.protocol.http2.handler import Handler
+from mesh_proxy.protocol.http2.receiving import Tables
+from mesh_proxy.protocol.http2.session import Session
+from mesh_proxy.protocol.http2.settings import Settings
+from mesh_proxy.protocol.http2.stream import Stream
 
 PREFIX = "type.googleapis.com/envoy.config."
 CLUSTER = f"{PREFIX}cluster.v3.Cluster"
 ENDPOINT = f"{PREFIX}endpoint.v3.ClusterLoadAssignment"
 LISTENER = f"{PREFIX}listener.v3.Listener"
 ROUTE = f"{PREFIX}route.v3.RouteConfiguration"
-METHOD = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
-OPTIONS = (("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", -1))
+METHOD = b"/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
+FIELDS = [field_of(b"te", b"trailers"), field_of(b"content-type", b"application/grpc")]
+LEAD = struct.Struct(">BI")
+"""What comes before a message of gRPC: whether it is compressed, which none is, and its length."""
+PAUSE = 0.5
+"""Seconds until a client that was cut off connects again (those of Envoy, the first time)."""
 TYPE_FIELD, NONCE_FIELD = 4, 5
 """Of ``DeltaDiscoveryResponse``: what is looked for without reading the resources."""
 
@@ -51,43 +62,32 @@ def _number(data: bytes, place: int) -> tuple[int, int]:
 
 
 class Client:
-    """One connection."""
+    """One proxy that connects, and again whenever it has been cut off."""
 
-    def __init__(self, number: int, names: dict[str, list[str]]) -> None:
+    def __init__(self, number: int, names: dict[str, list[str]], tables: Tables) -> None:
         self._number = number
         self._names = names
-        self._outbox: asyncio.Queue[bytes] = asyncio.Queue()
+        self._tables = tables
         self.seen: dict[str, float] = {}
         """Type to the moment of its latest response (seconds of the machine's monotonic clock)."""
         self.lost = 0
 
-    async def run(self, address: str) -> None:
-        """Until the process ends; connects again when it has to."""
+    async def run(self, host: str, port: int) -> None:
+        """Until it is cancelled."""
+        loop = asyncio.get_running_loop()
         while True:
-            with contextlib.suppress(grpc.aio.AioRpcError):
-                await self._stream(address)
+            with contextlib.suppress(OSError):
+                transport, conversation = await loop.create_connection(self._conversation, host, port)
+                try:
+                    await conversation.over
+                finally:
+                    transport.close()
             self.lost += 1
+            await asyncio.sleep(PAUSE)
 
-    async def _stream(self, address: str) -> None:
-        async with grpc.aio.insecure_channel(address, options=OPTIONS) as channel:
-            call = channel.stream_stream(METHOD)(wait_for_ready=True)
-            writer = asyncio.create_task(self._write(call))
-            try:
-                while (data := await call.read()) is not grpc.aio.EOF:
-                    kind, nonce = told(data)
-                    self.seen[kind] = time.monotonic()
-                    answer = discovery_pb2.DeltaDiscoveryRequest(type_url=kind, response_nonce=nonce)
-                    self._outbox.put_nowait(answer.SerializeToString())
-            finally:
-                writer.cancel()
-
-    async def _write(self, call: Any) -> None:
-        self._outbox = asyncio.Queue()
-        for kind in (CLUSTER, ENDPOINT, LISTENER, ROUTE):
-            self._outbox.put_nowait(self._subscription(kind))
-        with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):  # the reader sees the same end
-            while True:
-                await call.write(await self._outbox.get())
+    def _conversation(self) -> Conversation:
+        first = [self._subscription(kind) for kind in (CLUSTER, ENDPOINT, LISTENER, ROUTE)]
+        return Conversation(self.seen, first, self._tables)
 
     def _subscription(self, kind: str) -> bytes:
         request = discovery_pb2.DeltaDiscoveryRequest(type_url=kind, resource_names_subscribe=self._names.get(kind, ()))
@@ -97,10 +97,97 @@ class Client:
         return bytes(request.SerializeToString())
 
 
+class Conversation(asyncio.Protocol):
+    """A stream of gRPC on a connection of its own: every response is noted in ``seen`` and acknowledged at once."""
+
+    def __init__(self, seen: dict[str, float], first: list[bytes], tables: Tables) -> None:
+        self._seen = seen
+        self._first = first
+        self._session = Session(Settings(), _Heard(self), tables, True, time.monotonic())
+        self._content = bytearray()
+        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: Any) -> None:
+        """See :class:`asyncio.Protocol`."""
+        self._transport = transport
+        self._stream = self._session.request(b"POST", b"http", b"bench", METHOD, FIELDS, False, time.monotonic())
+        for request in self._first:
+            self._say(request)
+        self._write()
+
+    def data_received(self, data: bytes) -> None:
+        """See :class:`asyncio.Protocol`."""
+        self._session.receive(data, time.monotonic())
+        self._write()
+
+    def connection_lost(self, reason: Exception | None) -> None:
+        """See :class:`asyncio.Protocol`."""
+        self.end()
+
+    def end(self) -> None:
+        """Nothing more comes."""
+        if not self.over.done():
+            self.over.set_result(None)
+
+    def take(self, stream: Stream, data: bytes) -> None:
+        """A part of the responses, each of which has its length before it (gRPC over HTTP/2, Length-Prefixed-Message)."""
+        self._session.consumed(stream, len(data))
+        content = self._content
+        content += data
+        while len(content) >= LEAD.size and len(content) >= (end := LEAD.size + LEAD.unpack_from(content)[1]):
+            kind, nonce = told(bytes(content[LEAD.size : end]))
+            del content[:end]
+            self._seen[kind] = time.monotonic()
+            self._say(discovery_pb2.DeltaDiscoveryRequest(type_url=kind, response_nonce=nonce).SerializeToString())
+
+    def _say(self, request: bytes) -> None:
+        self._session.data(self._stream, LEAD.pack(0, len(request)) + request, False)
+
+    def _write(self) -> None:
+        while output := self._session.take_output():
+            self._transport.write(output)
+
+
+class _Heard(Handler):
+    """What the control plane does, told on."""
+
+    def __init__(self, conversation: Conversation) -> None:
+        self._conversation = conversation
+
+    def on_head(self, stream: Stream, head: Head, end: bool) -> None:
+        if end or head.status != 200:
+            self._conversation.end()
+
+    def on_data(self, stream: Stream, data: bytes, end: bool) -> None:
+        self._conversation.take(stream, data)
+        if end:
+            self._conversation.end()
+
+    def on_trailers(self, stream: Stream, fields: list[Field]) -> None:
+        self._conversation.end()
+
+    def on_reset(self, stream: Stream, code: int, details: str) -> None:
+        self._conversation.end()
+
+    def on_window(self, stream: Stream) -> None:
+        """What is said is short."""
+
+    def on_settings(self) -> None:
+        """It speaks HTTP/2."""
+
+    def on_goaway(self, last: int, code: int) -> None:
+        """The stream ends soon."""
+
+    def on_failure(self, code: int, details: str) -> None:
+        self._conversation.end()
+
+
 async def main(address: str, first: int, count: int, names: dict[str, list[str]]) -> None:
     """Begins with ``count`` clients, then answers questions until standard input ends."""
-    clients = [Client(first + number, names) for number in range(count)]
-    tasks = [asyncio.create_task(client.run(address)) for client in clients]
+    tables = Tables()
+    clients = [Client(first + number, names, tables) for number in range(count)]
+    host, _, port = address.rpartition(":")
+    tasks = [asyncio.create_task(client.run(host, int(port))) for client in clients]
     while line := await asyncio.to_thread(sys.stdin.readline):
         since = float(line)
         answer: dict[str, Any] = {"lost": sum(client.lost for client in clients)}
