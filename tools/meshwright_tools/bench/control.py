@@ -67,16 +67,18 @@ def run(checkout: Checkout, services: int) -> int:
         table = Table([plane.called for plane in planes], services)
         table.row("start", [running.enter_context(plane.started()) for plane in planes])
         for count in CROWDS:
-            found = [_crowd(plane, count, services) for plane in planes]  # one after another, for they share the cores
+            found = [
+                measured(plane, count, services) for plane in planes
+            ]  # one after another, for they share the cores
             for name in found[0]:
                 table.row(name, [rows[name] for rows in found])
         table.row("memory", [plane.megabytes() for plane in planes])
     return 0 if table.met or services != 1000 else 1
 
 
-def _crowd(plane: Plane, count: int, services: int) -> dict[str, float]:
+def measured(plane: Plane, count: int, services: int) -> dict[str, float]:
     """What the clients of a crowd wait for."""
-    with _clients(plane, count, services) as crowd:
+    with crowd_of(plane, count, services) as crowd:
         return {
             f"connect, {count}": crowd.connected,
             f"policy, {count}": crowd.until(clients.ROUTE, plane.change_policy()),
@@ -180,6 +182,7 @@ class OurPlane(Plane):
 
     def _begin(self) -> subprocess.Popen[bytes]:
         path = self._folder / "notify"
+        path.unlink(missing_ok=True)
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
             notified.bind(str(path))
             notified.settimeout(LIMIT)
@@ -270,7 +273,8 @@ class Crowd:
 
 
 @contextmanager
-def _clients(plane: Plane, count: int, services: int) -> Iterator[Crowd]:
+def crowd_of(plane: Plane, count: int, services: int) -> Iterator[Crowd]:
+    """So many clients, each of which has been sent everything once."""
     names = {
         clients.ENDPOINT: [f"outbound|{PORT}||svc{n}.default.svc.cluster.local" for n in range(services)],
         clients.ROUTE: [str(PORT)],

@@ -1,0 +1,35 @@
+"""The clients of `make bench-control`: our control plane takes them for proxies, and they note what comes."""
+
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from meshwright_tools.bench import control
+from meshwright_tools.checkout import Checkout
+
+pytestmark = pytest.mark.integration
+ROOT = Path(__file__).parents[3]
+
+
+def test_clients_see_every_change_and_none_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "tools"))  # the clients are processes of their own
+    plane = control.OurPlane(Checkout(ROOT, tmp_path / "cache"), tmp_path / "ours", 3)
+    with plane.started():
+        found = control.measured(plane, 8, 3)
+        assert found.pop("lost, 8") == 0
+        assert sorted(found) == ["connect, 8", "endpoint, 8", "policy, 8"]
+        assert all(seconds > 0 for seconds in found.values())
+
+
+def test_clients_that_are_cut_off_are_counted_and_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "tools"))
+    plane = control.OurPlane(Checkout(ROOT, tmp_path / "cache"), tmp_path / "ours", 3)
+    with ExitStack() as stack:
+        first = stack.enter_context(ExitStack())
+        first.enter_context(plane.started())
+        crowd = stack.enter_context(control.crowd_of(plane, 8, 3))
+        assert crowd.lost == 0
+        first.close()
+        stack.enter_context(plane.started())
+        assert crowd.until(control.clients.ENDPOINT, plane.change_endpoint()) > 0
+        assert crowd.lost >= 8
