@@ -86,6 +86,8 @@ class Stream:
     resources: Resources = field(default_factory=dict)
     changed_at: float | None = None
     """When the change happened that the proxy has not taken yet."""
+    view: Hashable = None
+    """What decides which hosts the proxy is told of, once that was asked for; moves of hosts do not change it."""
     notable: bool = False
     """Whether it was sent more than hosts of services since it last had taken everything."""
 
@@ -137,6 +139,15 @@ class RolledBack:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A world and what it is to each stream; ``moved``: it differs from the one in force in hosts of services alone."""
+
+    world: World
+    compiled: dict[str, Resources]
+    moved: bool
+
+
 class CompileError(ValueError):
     """A world from which the configuration of some proxy cannot be made; the message names the proxy."""
 
@@ -170,7 +181,7 @@ class Hub:
         """The last world that every proxy had taken."""
         self.rolled_back: RolledBack | None = None
         self._encode = Encoder()
-        self._prepared: tuple[World, dict[str, Resources]] = (world, {})
+        self._prepared = _Prepared(world, {}, moved=False)
 
     def open(self, stream: str, *, delta: bool = False) -> None:
         """A connection was made; who it is comes with its first request."""
@@ -208,12 +219,11 @@ class Hub:
 
     def prepare(self, world: World) -> None:
         """Compiles a world for every connected proxy, changing nothing. Raises :class:`CompileError`."""
-        compiled = self._compiled(world)
-        self._prepared = (world, compiled)
-
-    def _compiled(self, world: World) -> dict[str, Resources]:
-        """Of every proxy. Where only hosts of services have moved, nothing but endpoints is looked at for most."""
         moved = moves(world, self._world)
+        self._prepared = _Prepared(world, self._compiled(world, moved), moved=moved is not None)
+
+    def _compiled(self, world: World, moved: Moves | None) -> dict[str, Resources]:
+        """Of every proxy. Where only hosts of services have moved, nothing but endpoints is looked at for most."""
         if moved is None:  # what is kept is asked for again, as far as it still counts
             world.parts.sweep()
             self._encode.sweep()
@@ -237,7 +247,9 @@ class Hub:
         if state.proxy is None or state.proxyless or moved.concern(state.proxy):
             return None
         former = state.resources[ENDPOINT]
-        key = (id(former), moved.view(state.proxy))
+        if state.view is None:
+            state.view = moved.view(state.proxy)
+        key = (id(former), state.view)
         if key not in known:
             found = moved.assignments(state.proxy)
             known[key] = None if found is None else self._encode.renewed(former, found)
@@ -249,27 +261,29 @@ class Hub:
         A proxy that has not taken the former world yet is sent the newest only, when its turn comes. Raises
         :class:`CompileError`; nothing has changed then.
         """
-        if self._prepared[0] != world or self._prepared[1].keys() != self._identified():
+        if self._prepared.world != world or self._prepared.compiled.keys() != self._identified():
             self.prepare(world)
         if not self._unsynced():
             self._good = self._world
         self.rolled_back = None
-        self._world, compiled = self._prepared
-        self._prepared = (self._world, {})
+        prepared, self._prepared = self._prepared, _Prepared(self._prepared.world, {}, moved=False)
+        self._world = prepared.world
         self.version = version
         self._metrics.count("pilot_push_triggers", type="config")
         sent: Sent = {}
         affected = set()
         known: dict[tuple[int, int], Changes] = {}
-        for key, resources in compiled.items():
+        for key, resources in prepared.compiled.items():
             state = self._streams[key]
-            if resources == state.resources:
+            if not prepared.moved:
+                state.view = None
+            changes = _changes(state.resources, resources, known)
+            if not any(changes.values()):
                 continue
             affected.add(state.name)
-            former, state.resources = state.resources, resources
+            state.resources = resources
             state.changed_at = now if state.changed_at is None else state.changed_at
             if isinstance(state.session, DeltaServer):
-                changes = _changes(former, resources, known)
                 sent[key] = self._sent(key, state.session.push(resources, version, now, changes), now)
             else:
                 sent[key] = self._sent(key, state.session.push(resources, version, now), now)
@@ -395,8 +409,11 @@ def _changes(former: Resources, wanted: Resources, known: dict[tuple[int, int], 
     """What differs between two configurations of a proxy. Most proxies share their mappings, and then the comparison:
     ``known`` has those that were made, by the identity of both mappings."""
     found: dict[str, Collection[str]] = {}
-    for type_url in wanted:
-        old, new = former.get(type_url, {}), wanted[type_url]
+    for type_url, new in wanted.items():
+        old = former.get(type_url, {})
+        if old is new:
+            found[type_url] = ()
+            continue
         key = (id(old), id(new))
         if key not in known:
             known[key] = changes_between({type_url: old}, {type_url: new})

@@ -105,9 +105,11 @@ class State:
 
     def _without_addresses(self, policies: Sequence[Policy]) -> tuple[list[ServiceEntry], list[str]]:
         """The ServiceEntries whose hosts the control plane gives addresses by itself, and those that others have."""
-        giving = [p for p in self._parts.values() if p.allocated is not None]
-        theirs = {policy.key for p in giving for policy in p.policies if isinstance(policy, ServiceEntry)}
         known = [policy for policy in policies if isinstance(policy, ServiceEntry)]
+        giving = [p for p in self._parts.values() if p.allocated is not None]
+        if not giving:
+            return known, []
+        theirs = {policy.key for p in giving for policy in p.policies if isinstance(policy, ServiceEntry)}
         told = [hosts for p in giving for hosts in (p.allocated or {}).values()]
         taken = [address for hosts in told for found in hosts.values() for address in found]
         taken += [address for entry in known if entry.key in theirs for address in plan.written(entry)]
@@ -172,9 +174,11 @@ def _of_others(policies: Sequence[Policy], others: Iterable[Sequence[Policy]]) -
 
 def _ranked(sources: Iterable[Sequence[Policy]]) -> list[Policy]:
     """The policies of all sources; of an object that several have, only the first's (:mod:`mesh_control.sources.table`)."""
-    taken: set[tuple[str, str, str]] = set()
-    found: list[Policy] = []
-    for policies in sources:
+    first, *others = [policies for policies in sources if policies] or [()]
+    if not others:
+        return list(first)
+    found, taken = list(first), {policy.key for policy in first}
+    for policies in others:
         found += [policy for policy in policies if policy.key not in taken]
         taken |= {policy.key for policy in policies}
     return found

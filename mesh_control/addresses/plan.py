@@ -74,9 +74,8 @@ def planned(
     used: dict[str, Owner | None] = dict.fromkeys(taken)
     used |= {address: None for entry in entries for address in written(entry)}
     kept: dict[Owner, Hosts] = {}
-    ranked = sorted(entries, key=_age)
-    for entry in ranked:
-        owner, hosts = _owner(entry), hosts_of(entry)
+    ranked = [(_owner(entry), hosts_of(entry)) for entry in sorted(entries, key=_age)]
+    for owner, hosts in ranked:
         had = {host: found for host, found in known.get(owner, {}).items() if host in hosts and found}
         own = [address for found in had.values() for address in found]
         if any(used.get(address, owner) != owner for address in own):
@@ -84,9 +83,8 @@ def planned(
         used |= dict.fromkeys(own, owner)
         kept[owner] = had
     made: dict[Owner, Hosts] = {}
-    for entry in ranked:
-        owner = _owner(entry)
-        made[owner] = {host: kept[owner].get(host) or tuple(_next(used, owner, cursor)) for host in hosts_of(entry)}
+    for owner, hosts in ranked:
+        made[owner] = {host: kept[owner].get(host) or tuple(_next(used, owner, cursor)) for host in hosts}
     return {owner: hosts for owner, hosts in made.items() if hosts or known.get(owner)}
 
 

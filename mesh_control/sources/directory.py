@@ -53,6 +53,8 @@ class PolicyDirectory:
     refuse: Callable[[Policy], list[str]] = lambda policy: []
     problems: tuple[str, ...] = ()
     _last_good: dict[Path, _Good] = field(default_factory=dict)
+    _paths: dict[tuple[str, str], Path] = field(default_factory=dict)
+    """By folder and name, those of the last reading: a path that is looked up a second time costs a tenth."""
     _accepted: Accepted = field(init=False)
 
     def __post_init__(self) -> None:
@@ -89,7 +91,7 @@ class PolicyDirectory:
 
     def _files(self, problems: list[str]) -> list[Path]:
         """Every file of every owner; of a folder that cannot be listed those that are known from before."""
-        found: list[Path] = []
+        found: dict[tuple[str, str], Path] = {}
         try:
             folders = sorted(self.path.iterdir())
         except OSError as error:
@@ -107,8 +109,10 @@ class PolicyDirectory:
                 problems.append(f"{folder}: cannot be read: {error.strerror}; what was in it stays in force")
                 known = [file.name for file in self._last_good if file.parent.name == folder.name]
                 names = sorted({*known, *self._accepted.of_owner(folder.name)})
-            found += [folder / name for name in names if contributes(name)]
-        return found
+            for key in ((folder.name, name) for name in names if contributes(name)):
+                found[key] = self._paths.get(key) or folder / key[1]
+        self._paths = found
+        return list(found.values())
 
     def _read_file(self, file: Path, problems: list[str]) -> _Good | None:
         known = self._last_good.get(file)

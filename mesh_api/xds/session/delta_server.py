@@ -149,6 +149,8 @@ class DeltaServer:
 
     def _subscribe(self, request: DeltaRequest, state: _Stream) -> None:
         first, ledger = not state.ledger.subscribed, state.ledger
+        if not (first or request.subscribe or request.unsubscribe):
+            return  # as nearly every answer
         # No names in the first request ask for everything, of the types where that is possible (the legacy wildcard).
         everything = EVERYTHING in request.subscribe or (
             first and not request.subscribe and request.type_url in WILDCARD
@@ -193,7 +195,7 @@ class DeltaServer:
             payload = self._payload(type_url, state, now)
             if payload or state.unanswered:
                 outputs.append(self._send(type_url, state, payload, now))
-        if self.synced and self._announced != self._version:
+        if self._announced != self._version and self.synced:
             self._announced = self._version
             outputs.append(Synced(self._version))
         return outputs

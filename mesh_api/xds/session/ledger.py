@@ -134,7 +134,7 @@ class Ledger:
 
     def sent(self, nonce: str, payload: Payload) -> None:
         """A response has gone out."""
-        self._due = None
+        self._due = {} if payload == self._due else None
         self.in_flight[nonce] = payload
         self.owed -= payload.keys()
 

@@ -145,7 +145,8 @@ async def test_a_release_goes_on_where_it_was_after_a_crash(scene: Scene, tmp_pa
 
 
 async def test_orders_pause_and_abort(scene: Scene, tmp_path: Path) -> None:
-    await scene.run("start", declared(tmp_path))
+    long = RELEASE.model_copy(update={"steps": (Weight(20, hold="10m"), Weight(60, hold="10m"))})
+    await scene.run("start", declared(tmp_path, long))
     out, _ = await scene.run("pause", "book-store", "--reason", "lunch")
     assert "paused; v2" in out
     assert "lunch" in out

@@ -153,8 +153,8 @@ async def test_a_file_that_is_back_at_once_was_never_gone(tmp_path: Path) -> Non
     control.touch()
     (tmp_path / "aside").rename(file)
     control.touch()
-    async with asyncio.timeout(30), control._changed:
-        await control._changed.wait()
+    async with asyncio.timeout(30):
+        await control.changes.next()
     assert "pilot_debounce_time_count 1" in control.metrics.exposition()
     assert control.hub.version == version
     running.cancel()

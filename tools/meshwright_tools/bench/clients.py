@@ -98,14 +98,16 @@ class Client:
 
 
 class Conversation(asyncio.Protocol):
-    """A stream of gRPC on a connection of its own: every response is noted in ``seen`` and acknowledged at once."""
+    """A stream of gRPC on a connection of its own: every response is noted in ``seen``, and acknowledged after those of other
+    clients that have come by then."""
 
     def __init__(self, seen: dict[str, float], first: list[bytes], tables: Tables) -> None:
         self._seen = seen
         self._first = first
         self._session = Session(Settings(), _Heard(self), tables, True, time.monotonic())
         self._content = bytearray()
-        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.get_running_loop()
+        self.over: asyncio.Future[None] = self._loop.create_future()
 
     def connection_made(self, transport: Any) -> None:
         """See :class:`asyncio.Protocol`."""
@@ -138,7 +140,11 @@ class Conversation(asyncio.Protocol):
             kind, nonce = told(bytes(content[LEAD.size : end]))
             del content[:end]
             self._seen[kind] = time.monotonic()
-            self._say(discovery_pb2.DeltaDiscoveryRequest(type_url=kind, response_nonce=nonce).SerializeToString())
+            self._loop.call_soon(self._acknowledge, kind, nonce)
+
+    def _acknowledge(self, kind: str, nonce: str) -> None:
+        self._say(discovery_pb2.DeltaDiscoveryRequest(type_url=kind, response_nonce=nonce).SerializeToString())
+        self._write()
 
     def _say(self, request: bytes) -> None:
         self._session.data(self._stream, LEAD.pack(0, len(request)) + request, False)
