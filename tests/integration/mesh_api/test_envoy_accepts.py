@@ -148,6 +148,7 @@ ROUTES = (
         CORS,
         WARNED,
         operation="order:8380/*",
+        tells_operation=False,
         metadata=(("config", "/apis/x"),),
         stat_prefix="all",
     ),
