@@ -87,7 +87,8 @@ class Stream:
     changed_at: float | None = None
     """When the change happened that the proxy has not taken yet."""
     view: Hashable = None
-    """What decides which hosts the proxy is told of, once that was asked for; moves of hosts do not change it."""
+    """What decides which hosts the proxy is told of, once that was asked for; ``None``: to be asked for again. Hosts that
+    move do not change it, but for the proxy's own."""
     notable: bool = False
     """Whether it was sent more than hosts of services since it last had taken everything."""
 
@@ -139,15 +140,6 @@ class RolledBack:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    """A world and what it is to each stream; ``moved``: it differs from the one in force in hosts of services alone."""
-
-    world: World
-    compiled: dict[str, Resources]
-    moved: bool
-
-
 class CompileError(ValueError):
     """A world from which the configuration of some proxy cannot be made; the message names the proxy."""
 
@@ -181,7 +173,7 @@ class Hub:
         """The last world that every proxy had taken."""
         self.rolled_back: RolledBack | None = None
         self._encode = Encoder()
-        self._prepared = _Prepared(world, {}, moved=False)
+        self._prepared: tuple[World, dict[str, Resources]] = (world, {})
 
     def open(self, stream: str, *, delta: bool = False) -> None:
         """A connection was made; who it is comes with its first request."""
@@ -219,11 +211,12 @@ class Hub:
 
     def prepare(self, world: World) -> None:
         """Compiles a world for every connected proxy, changing nothing. Raises :class:`CompileError`."""
-        moved = moves(world, self._world)
-        self._prepared = _Prepared(world, self._compiled(world, moved), moved=moved is not None)
+        compiled = self._compiled(world)
+        self._prepared = (world, compiled)
 
-    def _compiled(self, world: World, moved: Moves | None) -> dict[str, Resources]:
+    def _compiled(self, world: World) -> dict[str, Resources]:
         """Of every proxy. Where only hosts of services have moved, nothing but endpoints is looked at for most."""
+        moved = moves(world, self._world)
         if moved is None:  # what is kept is asked for again, as far as it still counts
             world.parts.sweep()
             self._encode.sweep()
@@ -232,7 +225,11 @@ class Hub:
         for key, state in self._streams.items():
             if state.proxy is None:
                 continue
-            hosts = self._renewed(moved, state, renewed) if moved is not None else None
+            hosts = None
+            if moved is None or moved.concern(state.proxy):
+                state.view = None
+            elif not state.proxyless:
+                hosts = self._renewed(moved, state, state.proxy, renewed)
             if hosts is not None:
                 compiled[key] = {**state.resources, ENDPOINT: hosts}
             else:
@@ -240,18 +237,16 @@ class Hub:
         return compiled
 
     def _renewed(
-        self, moved: Moves, state: Stream, known: dict[Hashable, Mapping[str, bytes] | None]
+        self, moved: Moves, state: Stream, proxy: Proxy, known: dict[Hashable, Mapping[str, bytes] | None]
     ) -> Mapping[str, bytes] | None:
-        """The endpoints of a proxy after hosts have moved; ``None`` where more has to be compiled. ``known``: what was found
-        for others with the same endpoints."""
-        if state.proxy is None or state.proxyless or moved.concern(state.proxy):
-            return None
+        """The endpoints of a proxy after hosts have moved that are not its own; ``None`` where more has to be compiled.
+        ``known``: what was found for others with the same endpoints."""
         former = state.resources[ENDPOINT]
         if state.view is None:
-            state.view = moved.view(state.proxy)
+            state.view = moved.view(proxy)
         key = (id(former), state.view)
         if key not in known:
-            found = moved.assignments(state.proxy)
+            found = moved.assignments(proxy)
             known[key] = None if found is None else self._encode.renewed(former, found)
         return known[key]
 
@@ -261,22 +256,20 @@ class Hub:
         A proxy that has not taken the former world yet is sent the newest only, when its turn comes. Raises
         :class:`CompileError`; nothing has changed then.
         """
-        if self._prepared.world != world or self._prepared.compiled.keys() != self._identified():
+        if self._prepared[0] != world or self._prepared[1].keys() != self._identified():
             self.prepare(world)
         if not self._unsynced():
             self._good = self._world
         self.rolled_back = None
-        prepared, self._prepared = self._prepared, _Prepared(self._prepared.world, {}, moved=False)
-        self._world = prepared.world
+        self._world, compiled = self._prepared
+        self._prepared = (self._world, {})
         self.version = version
         self._metrics.count("pilot_push_triggers", type="config")
         sent: Sent = {}
         affected = set()
         known: dict[tuple[int, int], Changes] = {}
-        for key, resources in prepared.compiled.items():
+        for key, resources in compiled.items():
             state = self._streams[key]
-            if not prepared.moved:
-                state.view = None
             changes = _changes(state.resources, resources, known)
             if not any(changes.values()):
                 continue

@@ -1,13 +1,13 @@
 """Streams and worlds, without sockets: who is sent what, and what counts as taken."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from mesh_api.node import Node
-from mesh_api.xds.session import DeltaClient, DeltaResponse, Request, Response
+from mesh_api.xds.session import DeltaClient, DeltaRequest, DeltaResponse, Request, Response
 from mesh_api.xds.type_urls import ADS_ORDER, CLUSTER, ENDPOINT, LISTENER, ROUTE, SHORT_NAMES
 from mesh_control.metrics import Metrics
 from mesh_control.proxies import ProxyError
@@ -101,6 +101,52 @@ def test_hosts_that_move_are_a_detail() -> None:
     proxies.world(worlds.world(TIMEOUT), "3")
     proxies.answer("s1")
     assert proxies.events[-1] == "store.default has taken 3"
+
+
+NEAR = """
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: order}
+spec:
+  host: order
+  trafficPolicy:
+    outlierDetection: {consecutive5xxErrors: 5}
+    loadBalancer: {localityLbSetting: {enabled: true}}
+"""
+PLACED = {"one": "10.0.0.3", "two": "10.0.0.4"}
+
+
+def placed(one: str, *hosts: str) -> World:
+    """Hosts of a service, and two of its clients, of which one is somewhere else than the other: in so many regions."""
+    regions = {"one": one, "two": "b", **{f"order-{n}": region for n, region in enumerate(hosts)}}
+    addresses = {**PLACED, **{f"order-{n}": f"10.0.{n + 1}.1" for n, _ in enumerate(hosts)}}
+    members = (
+        replace(worlds.workload(name, name.partition("-")[0], addresses[name]), locality=region)
+        for name, region in regions.items()
+    )
+    return worlds.world(NEAR, services=tuple(map(worlds.service, ("order", *PLACED))), workloads=tuple(members))
+
+
+def endpoints_at(hub: Hub) -> dict[str, Mapping[str, bytes]]:
+    return {key: state.resources[ENDPOINT] for key, state in hub.streams().items()}
+
+
+def at_hub_of(world: World) -> Hub:
+    hub = Hub(world, "1", Metrics())
+    for key, address in PLACED.items():
+        hub.open(key, delta=True)
+        node = Node(f"sidecar~{address}~{key}.default~default.svc.cluster.local")
+        hub.on_request(key, DeltaRequest(CLUSTER, node=node), 0.0)
+    return hub
+
+
+def test_a_proxy_that_has_moved_itself_is_told_of_hosts_by_its_new_place() -> None:
+    """Others that had the same hosts are where they were; as long as all hosts are far away, both are told the same."""
+    hub = at_hub_of(placed("b", "c"))
+    for version, world in enumerate((placed("b", "d"), placed("a", "d"), placed("a", "d", "a")), 2):
+        hub.set_world(world.after(hub.world), str(version), 0.0)
+        assert endpoints_at(hub) == endpoints_at(at_hub_of(world))
+    assert hub.streams()["one"].resources[ENDPOINT] != hub.streams()["two"].resources[ENDPOINT]
 
 
 def test_a_refusal_is_told_with_its_reason_and_ends_with_what_was_refused() -> None:
