@@ -33,6 +33,10 @@ RELEASE = CanaryRelease(
 )
 
 
+LONG = RELEASE.model_copy(update={"steps": (Weight(20, hold="10m"), Weight(60, hold="10m"))})
+"""One that is in its first step for as long as a test lasts."""
+
+
 @dataclass
 class Load:
     """Requests one after another, until told to end; every answer counts."""
@@ -128,8 +132,7 @@ async def test_a_bad_release_takes_itself_back_and_says_why(scene: Scene, tmp_pa
 
 async def test_a_release_goes_on_where_it_was_after_a_crash(scene: Scene, tmp_path: Path) -> None:
     """Killed in the middle of a step, the control plane knows the release, its step, and that its set is in force."""
-    long = RELEASE.model_copy(update={"steps": (Weight(20, hold="10m"), Weight(60, hold="10m"))})
-    await scene.run("start", declared(tmp_path, long))
+    await scene.run("start", declared(tmp_path, LONG))
     before = await scene.plane.client.rollout("book-store.default")
     scene.plane.kill()
     scene.plane.start()
@@ -145,8 +148,7 @@ async def test_a_release_goes_on_where_it_was_after_a_crash(scene: Scene, tmp_pa
 
 
 async def test_orders_pause_and_abort(scene: Scene, tmp_path: Path) -> None:
-    long = RELEASE.model_copy(update={"steps": (Weight(20, hold="10m"), Weight(60, hold="10m"))})
-    await scene.run("start", declared(tmp_path, long))
+    await scene.run("start", declared(tmp_path, LONG))
     out, _ = await scene.run("pause", "book-store", "--reason", "lunch")
     assert "paused; v2" in out
     assert "lunch" in out

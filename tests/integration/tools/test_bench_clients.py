@@ -7,6 +7,8 @@ import pytest
 from meshwright_tools.bench import control
 from meshwright_tools.checkout import Checkout
 
+from mesh_api.xds.type_urls import ENDPOINT
+
 pytestmark = pytest.mark.integration
 ROOT = Path(__file__).parents[3]
 
@@ -31,5 +33,5 @@ def test_clients_that_are_cut_off_are_counted_and_come_back(tmp_path: Path, monk
         assert crowd.lost == 0
         first.close()
         stack.enter_context(plane.started())
-        assert crowd.until(control.clients.ENDPOINT, plane.change_endpoint()) > 0
+        assert crowd.until(ENDPOINT, plane.change_endpoint()) > 0
         assert crowd.lost >= 8

@@ -16,6 +16,8 @@ import time
 from typing import Any
 
 from envoy.service.discovery.v3 import discovery_pb2
+from mesh_api.xds.grpc import DELTA_METHOD
+from mesh_api.xds.type_urls import ADS_ORDER, CLUSTER
 from mesh_proxy.protocol.http1 import Field, Head, field_of
 from mesh_proxy.protocol.http2.handler import Handler
 from mesh_proxy.protocol.http2.receiving import Tables
@@ -23,12 +25,7 @@ from mesh_proxy.protocol.http2.session import Session
 from mesh_proxy.protocol.http2.settings import Settings
 from mesh_proxy.protocol.http2.stream import Stream
 
-PREFIX = "type.googleapis.com/envoy.config."
-CLUSTER = f"{PREFIX}cluster.v3.Cluster"
-ENDPOINT = f"{PREFIX}endpoint.v3.ClusterLoadAssignment"
-LISTENER = f"{PREFIX}listener.v3.Listener"
-ROUTE = f"{PREFIX}route.v3.RouteConfiguration"
-METHOD = b"/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
+METHOD = DELTA_METHOD.encode()
 FIELDS = [field_of(b"te", b"trailers"), field_of(b"content-type", b"application/grpc")]
 LEAD = struct.Struct(">BI")
 """What comes before a message of gRPC: whether it is compressed, which none is, and its length."""
@@ -86,7 +83,7 @@ class Client:
             await asyncio.sleep(PAUSE)
 
     def _conversation(self) -> Conversation:
-        first = [self._subscription(kind) for kind in (CLUSTER, ENDPOINT, LISTENER, ROUTE)]
+        first = [self._subscription(kind) for kind in ADS_ORDER]
         return Conversation(self.seen, first, self._tables)
 
     def _subscription(self, kind: str) -> bytes:
@@ -197,7 +194,7 @@ async def main(address: str, first: int, count: int, names: dict[str, list[str]]
     while line := await asyncio.to_thread(sys.stdin.readline):
         since = float(line)
         answer: dict[str, Any] = {"lost": sum(client.lost for client in clients)}
-        for kind in (CLUSTER, ENDPOINT, LISTENER, ROUTE):
+        for kind in ADS_ORDER:
             moments = [seen for client in clients if (seen := client.seen.get(kind, 0.0)) > since]
             answer[kind] = {"count": len(moments), "last": max(moments, default=0.0)}
         print(json.dumps(answer), flush=True)

@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import IO, Any, ClassVar
 
 import yaml
+from mesh_api.xds.type_urls import ADS_ORDER, ENDPOINT, ROUTE
 
-from meshwright_tools.bench import clients
 from meshwright_tools.bench.empty_cluster import empty_cluster
 from meshwright_tools.bench.istio import ISTIOD
 from meshwright_tools.bench.measure import CommandError
@@ -67,9 +67,8 @@ def run(checkout: Checkout, services: int) -> int:
         table = Table([plane.called for plane in planes], services)
         table.row("start", [running.enter_context(plane.started()) for plane in planes])
         for count in CROWDS:
-            found = [
-                measured(plane, count, services) for plane in planes
-            ]  # one after another, for they share the cores
+            # One after another, for they share the cores.
+            found = [measured(plane, count, services) for plane in planes]
             for name in found[0]:
                 table.row(name, [rows[name] for rows in found])
         table.row("memory", [plane.megabytes() for plane in planes])
@@ -81,8 +80,8 @@ def measured(plane: Plane, count: int, services: int) -> dict[str, float]:
     with crowd_of(plane, count, services) as crowd:
         return {
             f"connect, {count}": crowd.connected,
-            f"policy, {count}": crowd.until(clients.ROUTE, plane.change_policy()),
-            f"endpoint, {count}": crowd.until(clients.ENDPOINT, plane.change_endpoint()),
+            f"policy, {count}": crowd.until(ROUTE, plane.change_policy()),
+            f"endpoint, {count}": crowd.until(ENDPOINT, plane.change_endpoint()),
             f"lost, {count}": float(crowd.lost),
         }
 
@@ -252,8 +251,7 @@ class Crowd:
         self._processes = processes
         self._count = count
         self.lost = 0
-        kinds = (clients.CLUSTER, clients.ENDPOINT, clients.LISTENER, clients.ROUTE)
-        self.connected = max(self.until(kind, began) for kind in kinds)
+        self.connected = max(self.until(kind, began) for kind in ADS_ORDER)
 
     def until(self, kind: str, since: float) -> float:
         """Seconds from a moment until the last client has been sent something of a type."""
@@ -276,8 +274,8 @@ class Crowd:
 def crowd_of(plane: Plane, count: int, services: int) -> Iterator[Crowd]:
     """So many clients, each of which has been sent everything once."""
     names = {
-        clients.ENDPOINT: [f"outbound|{PORT}||svc{n}.default.svc.cluster.local" for n in range(services)],
-        clients.ROUTE: [str(PORT)],
+        ENDPOINT: [f"outbound|{PORT}||svc{n}.default.svc.cluster.local" for n in range(services)],
+        ROUTE: [str(PORT)],
     }
     command = [sys.executable, "-m", "meshwright_tools.bench.clients", plane.address]
     began, processes = time.monotonic(), []
