@@ -42,13 +42,16 @@ class _Stream:
     version_acked: str = ""
     acked: dict[str, bytes] | None = None
     in_flight: Mapping[str, bytes] | None = None
+    sent: Mapping[str, bytes] = field(default_factory=dict)
+    """What the newest response carried, whatever became of it."""
     sent_at: float = _NEVER
     rejected: Mapping[str, bytes] | None = None
     error: str = ""
     named: bool = False
     """Whether names were asked for on this stream: then no names means nothing, not everything (the legacy wildcard)."""
     owed: bool = False
-    """Whether names were asked for that no response has answered yet, be it by leaving them out."""
+    """Whether a response has to go out that may say nothing new: names were asked for that none has answered yet, be it by
+    leaving them out, or one under way makes way."""
 
     @property
     def everything(self) -> bool:
@@ -71,9 +74,10 @@ class AdsServer:
 
     Make before break: clusters, endpoints, listeners, routes. Listeners and routes that the proxy already runs change
     only after it took the clusters and endpoints of the same push (for at most ``patience`` seconds; without end when it
-    refused them). Clusters that are no longer wanted stay until the proxy took the listeners and routes that let go of them;
-    for a client of single names, until it lets go of their names as well, or for ``patience`` seconds: gRPC keeps a name
-    while a call that has chosen its route waits for a host, and such a call would find none (A31, "Config Selector").
+    refused them); those it never had wait for no answer, and go out behind the clusters of the same push. Clusters that
+    are no longer wanted stay until the proxy took the listeners and routes that let go of them; for a client of single
+    names, until it lets go of their names as well, or for ``patience`` seconds: gRPC keeps a name while a call that has
+    chosen its route waits for a host, and such a call would find none (A31, "Config Selector").
 
     A refused response is not sent again until something in it changes. ``stream`` makes nonces unique. ``now`` is in
     seconds of any steady clock.
@@ -199,8 +203,9 @@ class AdsServer:
 
         An assignment has the name of its cluster here.
         """
-        known, endpoints = self._types[CLUSTER].acked or {}, self._types[ENDPOINT]
-        changed = {name for name, data in clusters.items() if known.get(name, data) != data}
+        state, endpoints = self._types[CLUSTER], self._types[ENDPOINT]
+        known = (state.acked or {}, state.sent)
+        changed = {name for name, data in clusters.items() if any(had.get(name, data) != data for had in known)}
         if changed & (endpoints.in_flight or {}).keys():
             _supersede(ENDPOINT, endpoints)
         if endpoints.acked is not None:
@@ -229,6 +234,7 @@ class AdsServer:
             return []
         self._told_gone = self._told_gone or now >= self._target.pushed_at + self._patience
         self._forgive()
+        self._make_way()
         outputs: list[Output] = []
         for type_url in ADS_ORDER:
             state = self._types[type_url]
@@ -241,7 +247,7 @@ class AdsServer:
             if not given_up and self._gated(type_url, now):
                 if type_url in WILDCARD:
                     continue
-                payload = {name: data for name, data in payload.items() if name not in (state.acked or {})}
+                payload = self._first(type_url)
             if given_up or self._worth_sending(type_url, state, payload):
                 outputs.append(self._send(type_url, state, payload, now))
         if self.synced and self._announced != self._target.version:
@@ -256,6 +262,23 @@ class AdsServer:
             if state.rejected is not None and self._payload(type_url) != state.rejected:
                 state.rejected, state.error = None, ""
 
+    def _make_way(self) -> None:
+        """Listeners and routes that the proxy never had wait for nothing, as it may wait for them. They may lead to clusters
+        that the clusters under way lack: the newest go out before them then, in their place."""
+        clusters = self._types[CLUSTER]
+        outdated = clusters.in_flight is not None and self._outdated(CLUSTER, clusters)
+        if outdated and (self._first(LISTENER) or self._first(ROUTE)):
+            _supersede(CLUSTER, clusters)
+
+    def _first(self, type_url: str) -> Mapping[str, bytes]:
+        """Resources that could go out now, and that the proxy never took on this stream."""
+        state = self._types[type_url]
+        if not state.subscribed or state.in_flight is not None:
+            return {}
+        if type_url in WILDCARD and state.acked is not None:
+            return {}
+        return {name: data for name, data in self._payload(type_url).items() if name not in (state.acked or {})}
+
     def _send(self, type_url: str, state: _Stream, payload: Mapping[str, bytes], now: float) -> Response:
         self._counter += 1
         state.nonce = f"{self._stream}-{self._counter}"
@@ -263,6 +286,7 @@ class AdsServer:
         state.in_flight, state.sent_at, state.owed = payload, now, False
         if type_url == CLUSTER:
             self._forget_endpoints(payload)
+        state.sent = payload
         return Response(type_url, state.version_sent, state.nonce, tuple(sorted(payload.items())))
 
     def _outdated(self, type_url: str, state: _Stream) -> bool:
@@ -348,7 +372,9 @@ class AdsServer:
 
 
 def _supersede(type_url: str, state: _Stream) -> None:
-    """Makes way for a newer response. The proxy takes both as one, so what it has of single names is open then."""
+    """Makes way for a newer response. The proxy takes both as one, so what it has is open then: single names go out again,
+    and a whole set even when it is the one that was acknowledged last."""
+    state.owed = state.owed or (type_url in WILDCARD and state.in_flight is not None)
     if type_url not in WILDCARD and state.acked is not None and state.in_flight is not None:
         state.acked = {name: data for name, data in state.acked.items() if name not in state.in_flight}
     state.in_flight = None

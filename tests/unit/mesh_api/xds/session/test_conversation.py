@@ -218,3 +218,17 @@ def test_a_cluster_that_stays_for_a_while_keeps_its_endpoints() -> None:
     state.proxy_answers(CLUSTER)
     state.push(mesh("b", a="b"))
     state.teardown()
+
+
+def test_first_routes_follow_the_clusters_they_lead_to() -> None:
+    """Found by the machine above: routes were asked for the first time while clusters of an older push were under way, and
+    one of them led to a cluster that was to come only after these."""
+    state = Conversation()
+    state.first_stream()
+    state.push(mesh("abc"))
+    state.all_goes_well_for_a_while()
+    state.push(mesh("a", a="a", c="a"))
+    state.push({**mesh("ab"), CLUSTER: {"a": b"1", "b": b"2"}})
+    state.push(mesh("abd", a="a", c="d"))
+    state.all_goes_well_for_a_while()
+    state.teardown()

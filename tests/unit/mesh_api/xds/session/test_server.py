@@ -122,6 +122,15 @@ def test_endpoints_under_way_are_sent_again_with_a_changed_cluster() -> None:
     assert proxy.ack(ENDPOINT) == [Acked(ENDPOINT, "3"), Synced("3")]
 
 
+def test_a_cluster_that_changed_back_before_it_was_taken_gets_its_endpoints_again() -> None:
+    proxy = connected()
+    changed = WORLD | {CLUSTER: WORLD[CLUSTER] | {"a": b"cluster a, other"}}
+    proxy.push(changed, "2")
+    proxy.ack(ENDPOINT)
+    assert proxy.push(WORLD, "3") == []
+    assert proxy.tick(10) == [(CLUSTER, WORLD[CLUSTER]), (ENDPOINT, {"a": b"hosts a"})]
+
+
 def test_only_what_changed_is_sent() -> None:
     proxy = connected()
     assert proxy.push(WORLD, "2") == [Synced("2")]
