@@ -20,8 +20,8 @@ class Peer:
         names = described.get("subjectAltName", ())
         self.certificate = certificate
         """DER."""
-        self.uris = tuple(value.encode() for kind, value in names if kind == "URI")
-        self.dns = tuple(value.encode() for kind, value in names if kind == "DNS")
+        self.uris = tuple(_told(value) for kind, value in names if kind == "URI")
+        self.dns = tuple(_told(value) for kind, value in names if kind == "DNS")
         self.addresses = tuple(value for kind, value in names if kind == "IP Address")
         self.subject = _subject(described.get("subject", ()))
         found = (*self.uris, *self.dns, *((self.subject,) if self.subject else ()))
@@ -71,10 +71,17 @@ def _address(text: str) -> IPv4Address | IPv6Address | None:
         return None
 
 
+_BYTES: Final = tuple(bytes((byte,)) for byte in range(256))
 _SHORT: Final = {
     "commonName": "CN", "organizationName": "O", "organizationalUnitName": "OU", "countryName": "C",
     "localityName": "L", "stateOrProvinceName": "ST", "domainComponent": "DC", "userId": "UID", "streetAddress": "STREET",
 }  # fmt: skip
+
+
+def _told(name: str) -> bytes:
+    """A URI or a host as heads and logs may have it. Neither has control characters, but a certificate may say so: what
+    follows a line end would be a field of its own (Envoy refuses requests that it had to tell of it)."""
+    return b"".join(b"%%%02X" % byte if byte < 32 or byte == 127 else _BYTES[byte] for byte in name.encode())
 
 
 def _subject(parts: tuple[tuple[tuple[str, str], ...], ...]) -> bytes:
@@ -86,10 +93,17 @@ def _subject(parts: tuple[tuple[tuple[str, str], ...], ...]) -> bytes:
 
 
 def _escaped(value: str) -> str:
-    made = "".join(f"\\{char}" if char in ',+"\\<>;' else char for char in value)
+    """Control characters and all beyond ASCII byte by byte (OpenSSL's ``XN_FLAG_RFC2253``): it becomes a part of heads."""
+    made = "".join(map(_escaped_character, value))
     if made[:1] in (" ", "#"):
         made = "\\" + made
     return made[:-1] + "\\ " if made.endswith(" ") else made
+
+
+def _escaped_character(char: str) -> str:
+    if " " <= char <= "~":
+        return f"\\{char}" if char in ',+"\\<>;' else char
+    return "".join(f"\\{byte:02X}" for byte in char.encode(errors="replace"))
 
 
 NOBODY: Final = Peer(b"", {})

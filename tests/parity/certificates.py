@@ -29,11 +29,16 @@ VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
 
 class Certificates:
-    """Made anew for each run, in ``folder``: besides :data:`NAMES`, ``roots.pem``, and ``stranger.pem`` of nobody known."""
+    """Made anew for each run, in ``folder``: besides :data:`NAMES`, ``roots.pem``, and ``stranger.pem`` of nobody known.
 
-    def __init__(self, folder: Path) -> None:
+    ``more`` are others of the trusted authority: whom each is for, and its subject's common name.
+    """
+
+    def __init__(self, folder: Path, more: Mapping[str, tuple[tuple[str, ...], str]] | None = None) -> None:
         self._authority, self._strangers = Authority(), Authority("strangers")
         self._made = {name: self._authority.certificate(*names) for name, names in NAMES.items()}
+        for name, (names, subject) in (more or {}).items():
+            self._made[name] = self._authority.certificate(*names, subject=subject)
         self._made["stranger"] = self._strangers.certificate(CLIENT)
         self._made["expired"] = self._authority.certificate(CLIENT, days=-1)
         (folder / "roots.pem").write_bytes(self._authority.pem)

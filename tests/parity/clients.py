@@ -46,6 +46,7 @@ def converse(case: Case, port: int, context: Callable[[Mapping[str, Any]], ssl.S
     client = int(sock.getsockname()[1])
     try:
         if case.tls is not None:
+            sock.settimeout(case.patience)
             sock = context(case.tls).wrap_socket(sock, server_hostname=case.tls.get("name"))
     except OSError as error:
         sock.close()

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -89,6 +90,15 @@ def envoy_start(program: Path) -> Start:
     return lambda folder, document: EnvoyProcess(program, folder, {"node": {"id": "a", "cluster": "a"}, **document})
 
 
+Through = Callable[[Case, int], AbstractContextManager[int]]
+"""What stands between a client and a port for one case; gives the port to dial."""
+
+
+def nothing_between(_case: Case, port: int) -> AbstractContextManager[int]:
+    """The client dials the port itself."""
+    return contextlib.nullcontext(port)
+
+
 class Side:
     """One proxy, with servers of its own behind it. Use as a context manager."""
 
@@ -119,12 +129,13 @@ class Side:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def run(self, cases: Sequence[tuple[CaseFile, Case]]) -> list[Outcome]:
-        """What comes of each."""
+    def run(self, cases: Sequence[tuple[CaseFile, Case]], through: Through = nothing_between) -> list[Outcome]:
+        """What comes of each. ``through`` may put something between the client of a case and the listener's port."""
         before = self._counted()
         outcomes, normals = [], []
         for file, case in cases:
-            outcome, normal = self._converse(file, case)
+            with through(case, self.ports[f"listener {file.key}"]) as port:
+                outcome, normal = self._converse(file, case, port)
             after = self._counted()
             outcome |= stats.grown(file.key, before, after, case.stats)
             before = after
@@ -135,11 +146,11 @@ class Side:
             outcome |= normal.logged(lines.get(place, ()))
         return outcomes
 
-    def _converse(self, file: CaseFile, case: Case) -> tuple[Outcome, Normal]:
+    def _converse(self, file: CaseFile, case: Case, port: int) -> tuple[Outcome, Normal]:
         script = self._servers.script
         script.begin(case.servers)
         case = replace(case, said=with_ports(case.said, self.ports))
-        talked = converse(case, self.ports[f"listener {file.key}"], self._certificates.client)
+        talked = converse(case, port, self._certificates.client)
         script.wait(case.requests or int(_hangs(case)), LIMIT)
         self._markers += 1
         self._clients.setdefault(talked.client, []).append(self._markers)
@@ -199,9 +210,17 @@ class Both(NamedTuple):
     ours: list[Outcome]
 
 
-def run_on_both(program: Path, folder: Path, files: Sequence[CaseFile], cases: Sequence[tuple[CaseFile, Case]]) -> Both:
-    """Starts both side by side, and runs the cases on both at once. Raises what went wrong in either."""
-    certificates = Certificates(folder)
+def run_on_both(
+    program: Path,
+    folder: Path,
+    files: Sequence[CaseFile],
+    cases: Sequence[tuple[CaseFile, Case]],
+    through: Through = nothing_between,
+    certificates: Certificates | None = None,
+) -> Both:
+    """Starts both side by side, and runs the cases on both at once. Raises what went wrong in either. ``certificates`` are
+    those in ``folder``, where they are made already."""
+    certificates = certificates or Certificates(folder)
     starts = {"envoy": envoy_start(program), "ours": OurProcess}
     found: dict[str, list[Outcome]] = {}
     failures: list[BaseException] = []
@@ -211,7 +230,7 @@ def run_on_both(program: Path, folder: Path, files: Sequence[CaseFile], cases: S
             own = folder / name
             own.mkdir()
             with Side(starts[name], own, files, certificates) as side:
-                found[name] = side.run(cases)
+                found[name] = side.run(cases, through)
         except BaseException as error:
             failures.append(error)
 

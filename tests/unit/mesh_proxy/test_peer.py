@@ -67,3 +67,22 @@ def test_a_certificate_is_for_its_names(name: str, *, known: bool) -> None:
 )
 def test_names_that_can_be_asked_for(name: str, *, sayable: bool) -> None:
     assert is_sayable(name) is sayable
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        ("plain", b"CN=plain"),
+        (' a+b,"c"\\<d>;', b'CN=\\ a\\+b\\,\\"c\\"\\\\\\<d\\>\\;'),
+        ("#a ", b"CN=\\#a\\ "),
+        ("é€", b"CN=\\C3\\A9\\E2\\82\\AC"),
+        ("a\r\nx: b\x7f", b"CN=a\\0D\\0Ax: b\\7F"),
+    ],
+)
+def test_a_subject_is_written_as_rfc_2253_has_it(value: str, written: bytes) -> None:
+    assert Peer(b"x", {"subject": ((("commonName", value),),)}).subject == written
+
+
+def test_names_with_line_ends_stay_in_one_line() -> None:
+    peer = Peer(b"x", {"subjectAltName": (("URI", "spiffe://a\r\nx: b"), ("DNS", "a\x00b\x7f"))})
+    assert (peer.uris, peer.dns) == ((b"spiffe://a%0D%0Ax: b",), (b"a%00b%7F",))
