@@ -5,11 +5,14 @@ import shlex
 import shutil
 import signal
 import subprocess
+import sys
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support import secret_search
 from support.stacks import ROOT, Stack, leftovers, missing, missing_machines, not_compiled, watched_processes
 
 REASON = missing() or missing_machines()
@@ -21,6 +24,7 @@ pytestmark = [
 ]
 USER = "6d2cb5a0-943c-4b96-9aa6-89eac7bdfd2b"
 SHOP = "store.services.local"
+NODES = ("node1", "node2", "node3")
 SERVICES = ("store", "order", "warehouse", "warranty", "book-store")
 
 
@@ -140,27 +144,49 @@ def test_workers_are_compiled(local: Environment) -> None:
     assert "mesh_proxy__mypyc" in maps
 
 
-def test_no_secret_stands_in_state_output_or_process_lists(local: Environment) -> None:
-    state = local.stack.pulumi("stack", "export").stdout
-    journals = "".join(local.stack.on(node, "journalctl", "--no-pager") for node in ("node1", "node2", "node3"))
-    processes = "".join(local.stack.on(node, "ps", "-eww", "-o", "args") for node in ("node1", "node2", "node3"))
-    seen = [state, journals, processes, *local.said, *local.command_lines]
-    secrets = local.stack.run(
+def secrets_of(stack: Stack) -> list[str]:
+    """Everything that is secret in the environment: what its vault has, tokens, and private keys."""
+    known = stack.run(
         str(ROOT / ".venv/bin/python"),
         "-c",
         "import json; from stacks import vault; print(json.dumps(vault.load(vault.ROOT, 'local')))",
     )
     tokens = [
-        local.stack.on(node, "sh", "-c", "'cat /etc/meshwright/proxy/*.token'").split()
-        for node in ("node1", "node2", "node3")
+        token for node in NODES for token in stack.on(node, "sh", "-c", "'cat /etc/meshwright/proxy/*.token'").split()
     ]
     keys = [
-        local.stack.on(node, "sh", "-c", "'cat /var/lib/meshwright/proxy/*/identity/identity.pem'").split("\n")[1]
-        for node in ("node1", "node2", "node3")
+        stack.on(node, "sh", "-c", "'cat /var/lib/meshwright/proxy/*/identity/identity.pem'").split("\n")[1]
+        for node in NODES
     ]
-    assert sum(map(len, tokens)) == 7
-    for value in [*json.loads(secrets.stdout).values(), *keys, *(token for each in tokens for token in each)]:
+    assert len(tokens) == 7
+    return [*json.loads(known.stdout).values(), *tokens, *keys]
+
+
+def test_no_secret_stands_in_state_output_or_process_lists(local: Environment) -> None:
+    state = local.stack.pulumi("stack", "export").stdout
+    journals = "".join(local.stack.on(node, "journalctl", "--no-pager") for node in NODES)
+    processes = "".join(local.stack.on(node, "ps", "-eww", "-o", "args") for node in NODES)
+    seen = [state, journals, processes, *local.said, *local.command_lines]
+    for value in secrets_of(local.stack):
         assert not [text[:200] for text in seen if value in text]
+
+
+def test_no_secret_stands_where_everyone_may_read(local: Environment) -> None:
+    """On each machine, and on the one from which they were made."""
+    secrets = secrets_of(local.stack)
+    program = shlex.quote(Path(secret_search.__file__).read_text())
+    for node in NODES:
+        asked = json.dumps({"secrets": secrets, "roots": ["/"]})
+        assert json.loads(local.stack.on(node, "python3", "-c", program, stdin=asked)) == [], node
+        # It would be found.
+        planted = "echo " + secrets[0] + " > /run/planted && chmod 0644 /run/planted"
+        local.stack.on(node, "sh", stdin=planted)
+        try:
+            assert json.loads(local.stack.on(node, "python3", "-c", program, stdin=asked)) == ["/run/planted"], node
+        finally:
+            local.stack.on(node, "rm", "/run/planted")
+    here = json.dumps({"secrets": secrets, "roots": [str(ROOT / ".meshwright"), tempfile.gettempdir(), "/var/log"]})
+    assert json.loads(local.stack.run(sys.executable, secret_search.__file__, stdin=here).stdout) == []
 
 
 def test_configuration_is_served_by_mutual_tls_alone_and_keys_are_for_their_owner(local: Environment) -> None:

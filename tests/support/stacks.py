@@ -108,7 +108,7 @@ class Stack:
         done = self.run(*self.enter, *outputs.get("enter", []), sys.executable, "-c", ASK, stdin=json.dumps(question))
         return Reply(*json.loads(done.stdout))
 
-    def on(self, machine: str, *command: str, check: bool = True) -> str:
+    def on(self, machine: str, *command: str, check: bool = True, stdin: str = "") -> str:
         """Run a command as root on a machine."""
         place = dict(self.outputs()["control"]["place"])
         number = machine.removeprefix("node")
@@ -118,7 +118,7 @@ class Stack:
             for argument in place["arguments"]
         ]
         ssh = ["ssh", "-o", "BatchMode=yes", *arguments, f"{place['user']}@{address}", "sudo", *command]
-        return self.run(*ssh, check=check).stdout
+        return self.run(*ssh, check=check, stdin=stdin).stdout
 
     def apply(self, owner: str, policies: str, *, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Hand in an owner's policies on the control plane's machine, and wait until every proxy has taken them."""
