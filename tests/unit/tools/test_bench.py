@@ -7,7 +7,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from meshwright_tools.bench import control, corpus, policy
+from meshwright_tools.bench import control, corpus, decisions, policy
 from meshwright_tools.bench.empty_cluster import empty_cluster
 from meshwright_tools.bench.istio import ISTIOCTL
 from meshwright_tools.bench.measure import CommandError, Times, in_turns
@@ -91,3 +91,11 @@ def test_an_empty_cluster_has_nothing_and_takes_everything() -> None:
         )
         with urllib.request.urlopen(made) as answer:
             assert json.load(answer) == {"kind": "ConfigMap"}
+
+
+def test_decisions_are_those_of_the_policies() -> None:
+    assert decisions.costs("principal", 10).keys() == {1, decisions.MANY}
+    gate, who = decisions.gate("host", range(20)), decisions.Asked(7)
+    assert gate.on_request(who.head, None, lambda: 0.0, who.access()) is None
+    other = decisions.Asked(20)
+    assert gate.on_request(other.head, None, lambda: 0.0, other.access()) is not None

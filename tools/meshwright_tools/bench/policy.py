@@ -7,6 +7,7 @@ command runs once before it is measured. Both tools read the same file and find 
 from __future__ import annotations
 
 import gc
+import json
 import os
 import platform
 import subprocess
@@ -24,6 +25,9 @@ from meshwright_tools.checkout import Checkout
 
 GOALS = {"light": 0.15, "analyze": 1.5, "simulate": 2.0}
 """Seconds, for 1,000 services and 10,000 requests."""
+DECISIONS = 10_000
+RATIO = 2.0
+"""How many times as much as with one policy a decision may cost with a thousand."""
 
 _SIMULATE = "import sys; from meshwright_tools.bench.policy import simulated; simulated(*sys.argv[1:])"
 
@@ -42,6 +46,7 @@ def run(checkout: Checkout, rounds: int, services: int, requests: int) -> int:
         met = _light(checkout, rounds, environment)
         met &= _analyze(checkout, rounds, environment, folder, services)
         met &= _simulate(checkout, environment, folder, services, requests)
+        met &= _decide(checkout, environment)
     return 0 if met else 1
 
 
@@ -121,22 +126,41 @@ def _analyze(checkout: Checkout, rounds: int, environment: dict[str, str], folde
 
 def _simulate(checkout: Checkout, environment: dict[str, str], folder: Path, services: int, requests: int) -> bool:
     """One process that loads the mesh and asks it; what loading takes is told apart."""
+    asked = ["-c", _SIMULATE, str(folder / "workloads.yaml"), str(services), str(requests)]
+    loading, first, asking, cpu = map(float, _told(checkout, environment, asked).split())
+    print(f"{f'load {services * 5} objects with workloads':44}{loading:8.3f}")
+    print(f"{'first simulated request':44}{first:8.3f}")
+    goal = GOALS["simulate"] if (services, requests) == (1000, 10_000) else None
+    return _row(f"{requests} simulated requests", Times([first + asking], [cpu]), goal)
+
+
+def _told(checkout: Checkout, environment: dict[str, str], arguments: list[str]) -> str:
+    """What a Python with the tools and the checkout says. Raises :class:`CommandError` when it fails."""
     tools = str(Path(__file__).resolve().parents[2])
-    command = [sys.executable, "-c", _SIMULATE, str(folder / "workloads.yaml"), str(services), str(requests)]
     done = subprocess.run(
-        command,
+        [sys.executable, *arguments],
         env={**environment, "PYTHONPATH": f"{tools}:{checkout.root}"},
         capture_output=True,
         text=True,
         check=False,
     )
     if done.returncode:
-        raise CommandError(f"the simulation failed: {done.stderr[-500:]}")
-    loading, first, asking, cpu = map(float, done.stdout.split())
-    print(f"{f'load {services * 5} objects with workloads':44}{loading:8.3f}")
-    print(f"{'first simulated request':44}{first:8.3f}")
-    goal = GOALS["simulate"] if (services, requests) == (1000, 10_000) else None
-    return _row(f"{requests} simulated requests", Times([first + asking], [cpu]), goal)
+        raise CommandError(f"{' '.join(arguments[:2])} failed: {done.stderr[-500:]}")
+    return done.stdout
+
+
+def _decide(checkout: Checkout, environment: dict[str, str]) -> bool:
+    """What the proxy's filter needs for a decision, with one policy and with a thousand of its sort."""
+    told = json.loads(_told(checkout, environment, ["-m", "meshwright_tools.bench.decisions", str(DECISIONS)]))
+    print(
+        f"\n{f'{DECISIONS} decisions, CPU us of each':32}{'1 policy':>12}{'1000 policies':>15}{'ratio':>8}{'goal':>7}"
+    )
+    met = True
+    for sort, (one, many) in told.items():
+        good = many / one <= RATIO
+        print(f"{sort:32}{one:12.2f}{many:15.2f}{many / one:8.2f}{RATIO:7.2f} {'met' if good else 'MISSED'}")
+        met &= good
+    return met
 
 
 def simulated(file: str, services: str, count: str) -> None:
