@@ -11,7 +11,9 @@ from mesh_cli import output, reading
 from mesh_cli.access_lines import MEANINGS, LineError, parse
 from mesh_cli.flags import FLAGS, Meaning, details_meaning
 
-_POLICY = re.compile(r"ns\[(?P<namespace>[^\]]*)\]-policy\[(?P<name>[^\]]*)\]-rule\[(?P<rule>\d+)\]")
+_POLICY = re.compile(
+    r"ns\[(?P<namespace>[^\]]*)\]-policy\[(?P<name>[^\]]*)\]-rule\[(?P<rule>\d+)\](?::(?P<condition>[^,}]+))?"
+)
 _CLUSTER = re.compile(r"(outbound|inbound)\|(\d+)\|([^|]*)\|(.*)")
 
 
@@ -111,7 +113,9 @@ def _policies(files: list[Path]) -> list[Any] | None:
 def _behind(found: dict[str, Any], policies: list[Any]) -> Iterator[dict[str, str]]:
     details = found.get("details", {}).get("text", "")
     fields = found.get("fields", {})
-    named = _POLICY.search(details)
+    nobody = "matched_policy[none]" in details
+    named = None if nobody else _POLICY.search(details)
+    failed = {(one["namespace"], one["name"]): one for one in _POLICY.finditer(details)} if nobody else {}
     cluster = _CLUSTER.fullmatch(fields.get("upstream_cluster", ""))
     host = cluster[4] if cluster is not None else fields.get("authority", "").partition(":")[0]
     for item in policies:
@@ -120,9 +124,14 @@ def _behind(found: dict[str, Any], policies: list[Any]) -> Iterator[dict[str, st
             wanted = ("AuthorizationPolicy", named["namespace"], named["name"])
             if (policy.kind, policy.metadata.namespace, policy.metadata.name) == wanted:
                 yield _told(item, ("spec", "rules", int(named["rule"])), f"rule {named['rule']} matched")
-        elif "matched_policy[none]" in details:
+        elif nobody:
             if policy.kind == "AuthorizationPolicy" and policy.spec.action in (None, "ALLOW"):
-                yield _told(item, (), "allows, and no rule of it held if it selects the workload")
+                one = failed.get((policy.metadata.namespace, policy.metadata.name))
+                if one is None:
+                    yield _told(item, (), "allows, and no rule of it held if it selects the workload")
+                else:
+                    place = ("spec", "rules", int(one["rule"]))
+                    yield _told(item, place, f"rule {one['rule']} did not hold: {one['condition']} failed first")
         elif host and policy.kind in ("VirtualService", "DestinationRule", "ServiceEntry"):
             yield from _of_host(item, host, found, fields, cluster)
 

@@ -194,7 +194,10 @@ DETAILS: tuple[tuple[str, str], ...] = (
     (r"fault_filter_abort", "fault.abort of a VirtualService answered"),
     (r"cors_response", "a CORS preflight was answered by corsPolicy"),
     (r"filter_chain_not_found", "no filter chain of the listener is for such a connection (port, TLS, server name)"),
-    (r"rbac_access_denied_matched_policy\[none\]", "ALLOW policies select the workload, and no rule of them held"),
+    (
+        r"rbac_access_denied_matched_policy\[none\](\{(?P<failed>.*)\})?",
+        "ALLOW policies select the workload, and no rule of them held{failed}",
+    ),
     (r"rbac_access_denied_matched_policy\[(?P<policy>.+)\]", "a DENY policy matched: {policy}"),
     (r"jwt_authn_access_denied\{(?P<why>.*)\}", "the token was refused: {why}"),
     (
@@ -249,5 +252,7 @@ def details_meaning(text: str) -> str:
             }
             if "policy" in parts:
                 parts["policy"] = found["policy"]
+            if parts.get("failed"):
+                parts["failed"] = f"; what failed first: {found['failed'].replace(',', ', ')}"
             return meaning.format(**parts)
     return ""

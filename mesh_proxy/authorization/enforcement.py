@@ -5,6 +5,7 @@ from typing import Final
 from mesh_api.config import NetworkRbac, Rbac, RbacFilter
 from mesh_api.config.authorization import RBAC_OF_CONNECTIONS, RBAC_OF_REQUESTS
 from mesh_proxy.authorization.access import Access
+from mesh_proxy.authorization.denial import failed
 from mesh_proxy.authorization.engine import Engine, Outcome, compile_rules
 from mesh_proxy.telemetry.stats import Counters
 
@@ -19,11 +20,12 @@ class Enforcer:
     """
 
     __slots__ = (
-        "_allowed", "_denied", "_engine", "_namespace", "_shadow", "_shadow_allowed", "_shadow_denied", "_shadow_policy",
-        "_shadow_result", "_stats",
+        "_allowed", "_denied", "_engine", "_namespace", "_rules", "_shadow", "_shadow_allowed", "_shadow_denied",
+        "_shadow_policy", "_shadow_result", "_stats",
     )  # fmt: skip
 
     def __init__(self, config: RbacFilter | NetworkRbac, stats: Counters, prefix: str = "") -> None:
+        self._rules = config.rules
         self._engine = _compile(config.rules)
         self._shadow = _compile(config.shadow_rules)
         self._stats = stats
@@ -36,7 +38,8 @@ class Enforcer:
         self._shadow_allowed, self._shadow_denied = f"{shadow}shadow_allowed", f"{shadow}shadow_denied"
 
     def refusal(self, access: Access) -> str:
-        """Why the access is refused, as the access log says it; empty: it is not."""
+        """Why the access is refused, as the access log says it; empty: it is not. Where no policy allows it, the first
+        conditions that failed stand behind what Envoy says."""
         if self._shadow is not None:
             self._tell(self._shadow(access), access)
         if self._engine is None:
@@ -46,7 +49,10 @@ class Enforcer:
             self._stats.add(self._allowed)
             return ""
         self._stats.add(self._denied)
-        return f"rbac_access_denied_matched_policy[{outcome.policy.translate(_SPACES) or 'none'}]"
+        if outcome.policy or self._rules is None:
+            return f"rbac_access_denied_matched_policy[{outcome.policy.translate(_SPACES)}]"
+        why = failed(self._rules, access).translate(_SPACES)
+        return f"rbac_access_denied_matched_policy[none]{f'{{{why}}}' if why else ''}"
 
     def _tell(self, outcome: Outcome, access: Access) -> None:
         """What the shadow rules would have done (Envoy's dynamic metadata)."""

@@ -113,18 +113,19 @@ def explain(rules: Rbac, access: Access) -> Decision:
     """
     misses: list[Miss] = []
     for policy in rules.policies:
-        holds, clauses = _policy(policy, access)
+        holds, clauses = trace(policy, access)
         if holds:
             return Decision(rules.action is not RbacAction.DENY, rules.action, policy.name, clauses, tuple(misses))
         misses.append(Miss(policy.name, clauses))
     return Decision(rules.action is not RbacAction.ALLOW, rules.action, misses=tuple(misses))
 
 
-_Trace = tuple[bool, tuple[Clause, ...]]
+Trace = tuple[bool, tuple[Clause, ...]]
 """Whether a rule holds; and what held in it, or the first condition of each alternative that did not."""
 
 
-def _policy(policy: RbacPolicy, access: Access) -> _Trace:
+def trace(policy: RbacPolicy, access: Access) -> Trace:
+    """One policy."""
     what, whats = _trace(AnyOf(policy.permissions), access)
     if not what:
         return False, whats
@@ -132,7 +133,7 @@ def _policy(policy: RbacPolicy, access: Access) -> _Trace:
     return who, whats + whos if who else whos
 
 
-def _trace(rule: Rule, access: Access) -> _Trace:
+def _trace(rule: Rule, access: Access) -> Trace:
     if isinstance(rule, Anything):
         return True, ()
     if isinstance(rule, AllOf):
@@ -146,7 +147,7 @@ def _trace(rule: Rule, access: Access) -> _Trace:
     return holds, (_clause(rule, access, holds),)
 
 
-def _every(rule: AllOf, access: Access) -> _Trace:
+def _every(rule: AllOf, access: Access) -> Trace:
     held: list[Clause] = []
     for part in rule.rules:
         holds, clauses = _trace(part, access)
@@ -156,7 +157,7 @@ def _every(rule: AllOf, access: Access) -> _Trace:
     return True, tuple(held)
 
 
-def _some(rule: AnyOf, access: Access) -> _Trace:
+def _some(rule: AnyOf, access: Access) -> Trace:
     failed: list[Clause] = []
     for part in rule.rules:
         holds, clauses = _trace(part, access)

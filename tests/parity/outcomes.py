@@ -10,6 +10,7 @@ from tests.parity.backends import Seen
 from tests.parity.case_files import Case
 from tests.parity.clients import Fields, Heard
 from tests.parity.configuration import LOGGED
+from tests.support.denials import in_envoys_words
 
 Outcome = dict[str, Any]
 """``status``, ``body``, ``end``, ``answer NAME``, ``trailer NAME``; ``seen NAME`` of what a server was asked, ``log NAME`` of
@@ -43,7 +44,7 @@ class Normal:
             return self._called[value]
         found = LOOPBACK.sub(lambda match: f"<{self._names.get(match[1], 'client')}>", value)
         found = NAMED.sub(lambda match: f":<{self._names[match[1]]}>" if match[1] in self._names else match[0], found)
-        return DATE.sub("<date>", UUID.sub("<uuid>", found))
+        return DATE.sub("<date>", UUID.sub("<uuid>", in_envoys_words(found)))
 
     def fields(self, fields: Fields, kind: str) -> Outcome:
         """Fields by name; several of one name in their order."""

@@ -122,6 +122,18 @@ def test_policies_behind_it_are_named_with_their_lines(tmp_path: Path) -> None:
     assert f"AuthorizationPolicy shop/deny-admin at {file}:9: rule 1 matched" in out
 
 
+def test_of_a_denial_the_conditions_that_failed_are_told(tmp_path: Path) -> None:
+    file = tmp_path / "p.yaml"
+    file.write_text(
+        "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: readers, namespace: shop}\n"
+        "spec:\n  rules:\n  - to: [{operation: {methods: [GET]}}]\n"
+    )
+    line = "rbac_access_denied_matched_policy[none]{ns[shop]-policy[readers]-rule[0]:method}"
+    _, out, _ = run(line, "-f", str(file))
+    assert "no rule of them held; what failed first: ns[shop]-policy[readers]-rule[0]:method" in out
+    assert f"AuthorizationPolicy shop/readers at {file}:6: rule 0 did not hold: method failed first" in out
+
+
 @pytest.mark.parametrize(
     ("details", "told"),
     [

@@ -16,6 +16,7 @@ from mesh_api.config import AccessLog, DirectResponse, HttpFilter, Listener, Pro
 from mesh_proxy import ipc
 from tests.integration.mesh_proxy.worker.authorization_rows import EDGE, FILTERS, REQUESTS
 from tests.integration.mesh_proxy.worker.test_like_envoy import final
+from tests.support.denials import in_envoys_words
 from tests.support.envoy_process import EnvoyProcess
 from tests.support.proxy_config import host, http_listener, route
 from tests.support.raw_http import Client
@@ -102,7 +103,8 @@ def read(proxy: EnvoyProcess | WorkerProcess, log: Path, lines: int) -> dict[str
             proxy.stats()
         found = log.read_text("latin-1").splitlines() if log.exists() else []
         if len(found) >= lines:
-            return {number: details for number, _, details in (line.partition("\t") for line in found)}
+            told = (line.partition("\t") for line in found)
+            return {number: in_envoys_words(details) for number, _, details in told}
         assert time.monotonic() < deadline, f"the log has {len(found)} of {lines} lines"
 
 

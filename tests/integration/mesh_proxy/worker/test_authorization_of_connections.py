@@ -37,6 +37,7 @@ from mesh_api.config.authorization import (
 from mesh_api.config.matchers import StringMatch, StringMatchKind
 from mesh_proxy import ipc
 from tests.integration.mesh_proxy.worker.harness import Proxy, Servers
+from tests.support.denials import in_envoys_words
 from tests.support.envoy_process import EnvoyProcess
 from tests.support.proxy_config import ANY_PORT, cluster, host, http_listener, route
 from tests.support.raw_http import Client, Wire
@@ -116,7 +117,7 @@ def run(proxy: EnvoyProcess | WorkerProcess, log: Path) -> dict[str, Outcome]:
             if isinstance(proxy, WorkerProcess):
                 proxy.send(ipc.Reopen())
                 proxy.stats()
-        found[name] = Outcome(got, lines[place])
+        found[name] = Outcome(got, in_envoys_words(lines[place]))
     return found
 
 

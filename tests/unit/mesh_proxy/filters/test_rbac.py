@@ -42,7 +42,7 @@ def test_who_may_not_gets_403_with_the_policy_in_the_log(routed: bool) -> None:
 
 def test_without_a_policy_that_allows_the_log_says_none() -> None:
     verdict = asked(RbacFilter(ALLOW))
-    assert verdict.reply.details == "rbac_access_denied_matched_policy[none]"
+    assert verdict.reply.details == "rbac_access_denied_matched_policy[none]{only_good:request.headers[x-good]}"
     assert asked(RbacFilter(ALLOW), "x-good: 1") is None
 
 
