@@ -234,6 +234,49 @@ def test_workloads_speak_mutual_tls_and_who_does_not_is_shut_out(local: Environm
         stack.mesh("policies", "delete", "--owner", "strict")
 
 
+SERVE_BY_IPV6 = """
+import socket
+server = socket.socket(socket.AF_INET6)
+server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+server.bind(("::", 8280))
+server.listen()
+while True:
+    server.accept()[0].close()
+"""
+DIAL_BY_IPV6 = """
+import socket, sys
+try:
+    socket.create_connection(("fd00:77::13", int(sys.argv[1])), 5)
+    print("connected")
+except OSError as error:
+    print(type(error).__name__)
+"""
+
+
+def dialled(stack: Stack, machine: str, user: str, port: int) -> str:
+    """How a connection to node3 by IPv6 ends that a user of a machine opens."""
+    command = ("/usr/bin/python3", "-c", shlex.quote(DIAL_BY_IPV6), str(port))
+    return stack.on(machine, "runuser", "-u", user, "--", *command).strip()
+
+
+def test_nothing_goes_past_a_sidecar_by_ipv6(local: Environment) -> None:
+    stack = local.stack
+    addresses = {"node2": "fd00:77::12/64", "node3": "fd00:77::13/64"}
+    for machine, address in addresses.items():
+        stack.on(machine, "ip", "address", "add", address, "dev", "eth0", "nodad")
+    stack.on("node3", "systemd-run", "--unit", "by-ipv6", "/usr/bin/python3", "-c", shlex.quote(SERVE_BY_IPV6))
+    try:
+        stack.on("node3", "sh", "-c", "'until ss -6ltn | grep -q :8280; do sleep 0.1; done'")
+        assert dialled(stack, "node3", "root", 8280) == "connected"
+        assert dialled(stack, "node2", "root", 8280) == "ConnectionRefusedError"  # to the port of a workload
+        assert dialled(stack, "node2", "root", 22) == "connected"
+        assert dialled(stack, "node2", "demo-order", 22) == "ConnectionRefusedError"  # by a workload's user
+    finally:
+        stack.on("node3", "systemctl", "stop", "by-ipv6")
+        for machine, address in addresses.items():
+            stack.on(machine, "ip", "address", "delete", address, "dev", "eth0")
+
+
 def test_traffic_goes_on_without_the_control_plane_and_after_a_restart_of_the_proxy(local: Environment) -> None:
     stack = local.stack
     stack.on("node1", "systemctl", "stop", "mesh-control")
