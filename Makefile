@@ -1,11 +1,11 @@
-# `make` alone prints the targets. Settings: STACK, SCENARIO, PYTHON, TARGET_PYTHON, HOST_WHEEL, MESHWRIGHT_CACHE, ISTIOCTL.
+# `make` alone prints the targets. Settings: STACK, SCENARIO, PYTHON, TARGET_PYTHON, HOST_WHEEL, MESHWRIGHT_CACHE, ISTIOCTL, DEBIAN_MIRROR.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 VENV := .venv
 BIN := $(VENV)/bin
 SCENARIO ?= timeout
 
-.PHONY: help up down demo test parity test-compiled lint doctor secrets setup setup-python setup-tests lock wheel bench bench-policy bench-control istioctl istiod sbom audit clean
+.PHONY: help up down demo test parity test-compiled lint doctor secrets setup setup-python setup-tests lock wheel bench bench-policy bench-control istioctl istiod images sbom audit clean
 
 help: ## print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,10 @@ istioctl: setup-python ## build the istioctl to compare with, into MESHWRIGHT_CA
 
 istiod: setup-python ## build the istiod to compare with, into MESHWRIGHT_CACHE (needs Go; ten minutes)
 	@tools/bench istiod
+
+images: setup-python ## build the container images of the control plane and the sidecar into dist/images/ (as root; IMAGE_ARGS)
+	@tools/wheelhouse > /dev/null
+	@$(BIN)/python -m stacks.images $(IMAGE_ARGS)
 
 sbom: setup-python ## list every Python package that is used, with its checksums, as CycloneDX, into dist/sbom/
 	@tools/supply_chain sbom

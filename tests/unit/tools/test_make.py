@@ -15,6 +15,7 @@ TARGETS = {
     "parity",
     "istioctl",
     "istiod",
+    "images",
     "up",
     "down",
     "test",

@@ -1,0 +1,71 @@
+"""From a plan to its archive: our wheels on top of the base tree."""
+
+import importlib.metadata
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+from stacks.images import base
+from stacks.images.archive import Layer, Settings, write
+from stacks.images.table import USER, ImagePlan
+from stacks.machines.driver import DriverError
+
+PACKAGES = f"usr/local/lib/python{base.PYTHON}/dist-packages"
+"""Where Debian's Python looks for what did not come as a package of Debian."""
+PLATFORMS = (
+    "linux_x86_64",
+    "manylinux_2_36_x86_64",
+    "manylinux_2_28_x86_64",
+    "manylinux_2_17_x86_64",
+    "manylinux2014_x86_64",
+)
+"""Wheels that Debian 12 runs, our compiled one first."""
+_NOT_SAME = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")
+"""What pip notes about the installation, which names places of this machine."""
+
+
+def build(plan: ImagePlan, wheels: Path, target: Path, repository: str, mirror: str = "") -> str:
+    """Writes the archive of an image; returns its digest.
+
+    ``wheels`` is the archive that ``tools/wheelhouse`` makes, ``repository`` the beginning of the image's name
+    (``REPOSITORY/NAME:VERSION``). Raises :class:`DriverError` with the words of what failed.
+    """
+    version = importlib.metadata.version("meshwright")
+    settings = Settings(
+        # Isolated: no variable and no file of a mounted directory adds to what it imports.
+        entrypoint=(f"/usr/bin/python{base.PYTHON}", "-I", "-m", plan.module),
+        user=f"{USER}:{USER}",
+        environment={"SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt"},
+        ports=plan.ports,
+        labels={"org.opencontainers.image.version": version, "org.opencontainers.image.title": plan.name},
+    )
+    tree = base.ensure(mirror)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="meshwright-image-") as scratch:
+        ours = Path(scratch, "ours")
+        _install(plan, wheels, Path(scratch), ours / PACKAGES)
+        base.compile_modules(tree, ours, PACKAGES)
+        (ours / plan.state).mkdir(parents=True)
+        layers = [Layer(tree), Layer(ours, {plan.state: USER})]
+        return write(target, f"{repository}/{plan.name}:{version}", layers, settings)
+
+
+def _install(plan: ImagePlan, wheels: Path, scratch: Path, target: Path) -> None:
+    """The wheels of a program and of what it depends on, for the image's Python, whatever Python runs here. Their checksums
+    were looked at when the archive was made."""
+    with tarfile.open(wheels) as archive:
+        archive.extractall(scratch / "wheels", filter="data")
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", f"--find-links={scratch / 'wheels'}"]
+    command += ["--only-binary=:all:", "--implementation=cp", f"--python-version={base.PYTHON}", "--no-compile"]
+    command += [f"--platform={platform}" for platform in PLATFORMS]
+    command += [f"--target={target}", "--disable-pip-version-check", "--root-user-action=ignore", *plan.requirements]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise DriverError(f"image {plan.name}: {done.stderr.strip()[-1500:]}")
+    shutil.rmtree(target / "bin", ignore_errors=True)  # scripts begin with the path of the Python that runs here
+    for name in _NOT_SAME:
+        for noted in target.glob(f"*.dist-info/{name}"):
+            noted.unlink()
