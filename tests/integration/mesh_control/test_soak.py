@@ -26,9 +26,8 @@ from mesh_control.proxies import proxy_of
 from tests.integration.mesh_control.delta_peer import DeltaPeer
 from tests.integration.mesh_control.harness import INVENTORY, LIMIT, ControlPlane, Peer, control_plane
 
-pytestmark = pytest.mark.integration
-
 SECONDS = float(os.environ.get("MESHWRIGHT_SOAK_SECONDS", "10"))
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(SECONDS + 300)]
 SEED = int(os.environ.get("MESHWRIGHT_SOAK_SEED", str(int(time.time()))))
 SERVICES = ("order", "store", "postgres")
 
