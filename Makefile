@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SCENARIO ?= timeout
 
-.PHONY: help up down demo test parity test-compiled lint doctor secrets setup setup-python setup-tests lock wheel bench bench-policy bench-control istioctl istiod images sbom audit clean
+.PHONY: help up down demo test parity test-compiled lint doctor secrets setup setup-python setup-tests lock wheel bench bench-growth bench-policy bench-control istioctl istiod images sbom audit clean
 
 help: ## print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ wheel: setup-python ## build our wheels into dist/, plain and compiled, and the 
 
 bench: setup-python ## CPU time per request of our proxy beside a real Envoy, interpreted and compiled
 	@tools/bench proxy $(BENCH_ARGS)
+
+bench-growth: setup-python ## whether our proxy's memory grows in half an hour of full load
+	@tools/bench growth --seconds 1800 $(BENCH_ARGS)
 
 bench-policy: setup-python ## how long `mesh` takes for 3,000 objects and 10,000 requests, beside istioctl (ISTIOCTL)
 	@tools/bench policy $(BENCH_ARGS)

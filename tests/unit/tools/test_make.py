@@ -11,6 +11,7 @@ from meshwright_tools.checkout import ROOT
 TARGETS = {
     "bench",
     "bench-control",
+    "bench-growth",
     "bench-policy",
     "parity",
     "istioctl",

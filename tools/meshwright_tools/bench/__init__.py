@@ -16,13 +16,16 @@ from meshwright_tools.progress import StepError
 def main() -> int:
     """Run the benchmark that the command line names."""
     parser = argparse.ArgumentParser(
-        prog="tools/bench", usage="tools/bench {policy,control,proxy,istioctl,istiod} [options]", description=__doc__
+        prog="tools/bench",
+        usage="tools/bench {policy,control,proxy,growth,istioctl,istiod} [options]",
+        description=__doc__,
     )
-    parser.add_argument("subject", choices=["policy", "control", "proxy", *PROGRAMS], help="what is measured, or built")
+    subjects = ["policy", "control", "proxy", "growth", *PROGRAMS]
+    parser.add_argument("subject", choices=subjects, help="what is measured, or built")
     parser.add_argument("--rounds", type=int, default=7, help="how often each command runs (default 7)")
     parser.add_argument("--services", type=int, default=1000, help="how many services, each with two policies")
     parser.add_argument("--requests", type=int, default=10_000, help="how many requests are simulated")
-    parser.add_argument("--seconds", type=float, default=1.0, help="of each round of a proxy (default 1)")
+    parser.add_argument("--seconds", type=float, default=1.0, help="of each round of a proxy, or of growth (default 1)")
     parser.add_argument("--case", action="append", default=[], help="only this one of the proxy's (repeatable)")
     arguments = parser.parse_args()
     if arguments.subject in PROGRAMS:
@@ -32,6 +35,10 @@ def main() -> int:
             from meshwright_tools.bench import control  # needs the environment's packages, as its clients do
 
             return control.run(here(), arguments.services)
+        if arguments.subject == "growth":
+            from meshwright_tools.bench import growth
+
+            return growth.run(here(), arguments.seconds)
         if arguments.subject == "proxy":
             from meshwright_tools.bench import proxy
 

@@ -80,9 +80,12 @@ def interpreter(checkout: Checkout) -> Path:
 
 
 class Standings:
-    """The proxies of one topology, each form's: those whose CPU counts, and the port that clients ask."""
+    """The proxies of one topology, each form's: those whose CPU counts, and the port that clients ask. ``logs``: whether what
+    they write to their access logs is kept."""
 
-    def __init__(self, bench: Bench, topology: str, stack: ExitStack, cores: set[int], origin: int) -> None:
+    def __init__(
+        self, bench: Bench, topology: str, stack: ExitStack, cores: set[int], origin: int, *, logs: bool = True
+    ) -> None:
         self.ports: dict[str, int] = {}
         self.counted: dict[str, list[Process]] = {}
         for form_ in bench.forms:
@@ -91,6 +94,8 @@ class Standings:
             for listener, mutual_to_host in chain_of(topology):
                 to, port = port, free_port()
                 log = bench.folder / f"{form_}-{port}.log"
+                if not logs:
+                    log.symlink_to(os.devnull)
                 bootstrap = bootstrap_of(topology, listener, mutual_to_host, port, to, log)
                 process = stack.enter_context(bench.proxy(form_, bootstrap, cores))
                 process.until_open(port)
