@@ -6,6 +6,7 @@ from typing import Final
 
 from mesh_api.config import Cluster
 from mesh_proxy.balancing.host import Host
+from mesh_proxy.protocol.numbers import whole
 from mesh_proxy.telemetry.stats import Counters
 
 HEADER: Final = b"x-envoy-original-dst-host"
@@ -81,12 +82,13 @@ def _busy(host: Host) -> bool:
 
 def _parsed(value: bytes) -> tuple[str, int] | None:
     """``ADDRESS:PORT`` as address and port."""
-    address, colon, port = value.decode("latin-1").strip().rpartition(":")
-    if not colon or not port.isdigit() or int(port) > 65535:
+    written, colon, digits = value.strip().rpartition(b":")
+    port = whole(digits, 65535)
+    if not colon or port < 0:
         return None
-    address = address.removeprefix("[").removesuffix("]")
+    address = written.decode("latin-1").removeprefix("[").removesuffix("]")
     try:
         ipaddress.ip_address(address)
     except ValueError:
         return None
-    return address, int(port)
+    return address, port

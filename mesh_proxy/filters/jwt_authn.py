@@ -71,11 +71,11 @@ class JwtAuthn(Filter):
         self, head: Head, route: CompiledRoute | None, random: Callable[[], float], access: Access
     ) -> Verdict:
         """The answer to a request without what it must have."""
+        sanitize(head, self._providers.names)
         if self._config.bypass_cors_preflight and _is_preflight(head):
             self._stats.add("jwt_authn.cors_preflight_bypassed")
             self._stats.add("jwt_authn.allowed")
             return None
-        sanitize(head, self._providers.names)
         requirement = self._requirement(head)
         if requirement is None:
             self._stats.add("jwt_authn.allowed")

@@ -136,9 +136,9 @@ class Head:
     ``path`` and ``query`` are the parts of a target that has been looked at (:mod:`mesh_proxy.worker.admission`).
 
     ``length`` is the declared length of the body (-1: none), ``chunked`` whether it comes in chunks, ``close`` whether
-    the connection ends after the message, ``options`` what ``Connection`` says, in lower case, ``dated`` whether there is a
-    date. ``scheme`` is what a request of HTTP/2 says of it. ``seen`` has the bit of each kind of field that the message came
-    with.
+    the connection ends after the message, ``options`` what ``Connection`` says of the connection, in lower case, ``dated``
+    whether there is a date. ``scheme`` is what a request of HTTP/2 says of it. ``seen`` has the bit of each kind of field
+    that the message came with.
     """
 
     __slots__ = (
@@ -237,9 +237,11 @@ class Parser:
         if version == b"HTTP/1.0":
             head.minor, head.close = 0, True
         self._fields(head, lines)
-        if head.options and not head.options.isdisjoint(_NOT_FOR_ONE_HOP):
-            # Without them the next hop would read the request differently (Envoy refuses some, and frames anew).
-            raise BadMessage("http1.connection_header_rejected")
+        if head.options and not head.options <= _ABOUT_CONNECTION:
+            if not head.options.isdisjoint(_NOT_FOR_ONE_HOP):
+                # Without them the next hop would read the request differently (Envoy refuses some, and frames anew).
+                raise BadMessage("http1.connection_header_rejected")
+            _leave_out_named(head)
         if head.upgrade and b"upgrade" not in head.options:
             head.upgrade = b""  # not asked of this hop (RFC 9110 7.8)
         if head.minor == 0 and head.chunked:
@@ -264,6 +266,8 @@ class Parser:
         self._fields(head, lines)
         if head.minor == 0 and head.chunked:
             head.close = True  # its framing cannot be relied on (RFC 9112 6.1)
+        if head.options and not head.options <= _ABOUT_CONNECTION:
+            _leave_out_named(head)
         return head
 
     def _fields(self, head: Head, lines: list[bytes]) -> None:
@@ -384,10 +388,22 @@ def _special(head: Head, kind: int, value: bytes) -> None:
         head.dated = True
 
 
-def named_by_connection(head: Head) -> frozenset[bytes]:
-    """The fields that ``Connection`` names; they are for this hop only (RFC 9110 7.6.1)."""
-    options = head.options
-    return _NO_OPTIONS if options <= _ABOUT_CONNECTION else options - _ABOUT_CONNECTION
+def _leave_out_named(head: Head) -> None:
+    """Without the fields that ``Connection`` names, which are for this hop only (RFC 9110 7.6.1).
+
+    They are gone before anything looks at them, and forgotten, so that what a filter or the proxy itself adds under such a
+    name stays. What frames a message is kept.
+    """
+    named = head.options - _ABOUT_CONNECTION
+    head.options = head.options & _ABOUT_CONNECTION
+    head.replace(
+        [field for field in head.fields if field[1] not in named or field[0] == LENGTH or field[0] == ENCODING]
+    )
+    seen = 0
+    for field in head.fields:
+        if field[0]:
+            seen |= 1 << field[0]
+    head.seen = seen
 
 
 _GRPC_MOST: Final = 99_999_999

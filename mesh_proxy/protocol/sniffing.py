@@ -14,6 +14,8 @@ LIMIT: Final = 16384 + 5
 _HANDSHAKE: Final = 22
 _CLIENT_HELLO: Final = 1
 _SERVER_NAME: Final = 0
+_OF_HOSTS: Final = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
+_TOLD: Final = bytes(byte if byte in _OF_HOSTS else 0x5F for byte in range(256))
 _ALPN: Final = 16
 _LONGEST_METHOD: Final = 17
 _TOKEN: Final = frozenset(b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
@@ -88,9 +90,16 @@ def _asked(body: bytes) -> Hello:
 
 
 def _name(content: bytes) -> bytes:
-    """The first host name of the list (RFC 6066 3)."""
+    """The first host name of the list (RFC 6066 3); one that a zero cuts short is none."""
     size = int.from_bytes(content[3:5], "big")
-    return content[5 : 5 + size].lower() if content[2:3] == b"\0" else b""
+    name = content[5 : 5 + size].lower() if content[2:3] == b"\0" else b""
+    return b"" if b"\0" in name else name
+
+
+def told_name(name: bytes) -> bytes:
+    """A name that a client asked for as logs tell of it: what no name of a host has cannot begin a field or a line of its own
+    (Envoy ``StringUtil::sanitizeInvalidHostname``)."""
+    return name if not name.translate(None, _OF_HOSTS) else b"invalid:" + name.translate(_TOLD)
 
 
 def _protocols(content: bytes) -> tuple[bytes, ...]:

@@ -7,7 +7,11 @@ from typing import Final
 
 from mesh_api.config import HeaderMatch, RetryPolicy
 from mesh_proxy.protocol.http1 import Head
+from mesh_proxy.protocol.numbers import whole
 from mesh_proxy.routing.matchers import HeaderTest
+
+_MOST_STATUS: Final = 2**32 - 1
+_MOST_RETRIES: Final = 999_999_999
 
 
 class Failure(Enum):
@@ -127,7 +131,8 @@ def policy_for(policy: RetryPolicy | None, head: Head) -> RetryPolicy | None:
     if policy is None and not words:
         return None
     made = policy or RetryPolicy(())
-    codes = tuple(int(word) for word in _words(head.get(b"x-envoy-retriable-status-codes")) if word.isdigit())
+    told = [whole(word.encode(), _MOST_STATUS) for word in _words(head.get(b"x-envoy-retriable-status-codes"))]
+    codes = tuple(code for code in told if code >= 0)
     names = _words(head.get(b"x-envoy-retriable-header-names"))
     most = head.get(b"x-envoy-max-retries")
     if not words and not codes and not names and most is None:
@@ -135,7 +140,7 @@ def policy_for(policy: RetryPolicy | None, head: Head) -> RetryPolicy | None:
     return replace(
         made,
         retry_on=(*made.retry_on, *(word for word in words if word not in made.retry_on)),
-        num_retries=int(most) if most is not None and most.isdigit() and len(most) < 10 else made.num_retries,
+        num_retries=made.num_retries if most is None or (number := whole(most, _MOST_RETRIES)) < 0 else number,
         retriable_status_codes=(*made.retriable_status_codes, *codes),
         retriable_headers=(*made.retriable_headers, *(HeaderMatch(name, present=True) for name in names)),
     )

@@ -1,5 +1,7 @@
 """Authorities of requests: their port, and the dot that may end their name (``strip_*`` of Envoy's connection manager)."""
 
+from mesh_proxy.protocol.numbers import whole
+
 
 def stripped(authority: bytes, mode: str, port: int, dot: bool) -> bytes:
     """The authority without its port, where ``mode`` is ``ANY``, or ``MATCHING`` and it is ``port``; and with ``dot`` without
@@ -17,8 +19,8 @@ def stripped(authority: bytes, mode: str, port: int, dot: bool) -> bytes:
 def named(authority: bytes, port: int) -> tuple[str, int]:
     """Host and port of an authority, ``port`` where it has none; an address of IPv6 is without brackets. What is no port is
     part of the name (Envoy ``DnsHostInfo::normalizeHostForDfp``)."""
-    text = authority.decode("latin-1")
-    host, colon, tail = text.rpartition(":")
-    if colon and tail.isascii() and tail.isdigit() and int(tail) <= 65535 and (":" not in host or host.endswith("]")):
-        text, port = host, int(tail)
-    return text.removeprefix("[").removesuffix("]"), port
+    host, _colon, tail = authority.rpartition(b":")
+    number = whole(tail, 65535)
+    if number >= 0 and host != authority and (b":" not in host or host.endswith(b"]")):
+        authority, port = host, number
+    return authority.decode("latin-1").removeprefix("[").removesuffix("]"), port

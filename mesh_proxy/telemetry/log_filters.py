@@ -8,6 +8,7 @@ from typing import Any, Final
 from mesh_api.config import AnyAccessLog
 from mesh_api.config import access_log_filters as c
 from mesh_proxy.protocol.http1 import Head
+from mesh_proxy.protocol.numbers import whole
 from mesh_proxy.routing.matchers import HeaderTest
 from mesh_proxy.telemetry.access_log import FormatError, function
 from mesh_proxy.telemetry.cel import compile_expression
@@ -17,6 +18,7 @@ from mesh_proxy.telemetry.record import Record
 by_chance: Final = random.random
 Condition = Callable[[Record], bool]
 _MILLION: Final = 1_000_000
+_MOST_STATUS: Final = 2**31 - 1
 _COMPARED: Final = {"EQ": "==", "GE": ">=", "LE": "<=", "NE": "!="}
 
 
@@ -74,7 +76,7 @@ def called(record: Record, statuses: frozenset[int]) -> bool:
         found = record.response.get(b"grpc-status")
     if found is None:
         return HTTP_TO_GRPC.get(record.status, 2) in statuses
-    return found.isdigit() and int(found) in statuses
+    return whole(found, _MOST_STATUS) in statuses
 
 
 def holds(test: HeaderTest, head: Head | None) -> bool:

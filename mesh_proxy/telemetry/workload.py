@@ -62,7 +62,7 @@ def of_metadata(metadata: Mapping[str, Any]) -> Workload:
     if isinstance(labels, str):
         try:
             labels = json.loads(labels)
-        except ValueError:
+        except (ValueError, RecursionError):  # others may have written it
             labels = {}
     known = labels if isinstance(labels, Mapping) else {}
     name = str(metadata.get("WORKLOAD_NAME") or "")

@@ -92,7 +92,7 @@ class Places:
         found: list[Found] = []
         for place in self._headers:
             value = head.get(place.name)
-            if value is not None and place.name not in head.options:  # what is for this hop only is gone before (Envoy)
+            if value is not None:
                 _find_in_header(value, place, head, found)
         if self._parameters and b"?" in head.target:
             _find_parameters(self._parameters, head.query, found)

@@ -333,6 +333,12 @@ class Connection(Waiter):
             self.pause()  # level-triggered: the end of the stream would be told for ever
         self.owner.on_data(self, data)
 
+    def break_down(self) -> bool:
+        """See :class:`~mesh_proxy.worker.loop.Waiter`: it breaks off, as if the peer had."""
+        with contextlib.suppress(Exception):  # whoever has it may be what failed
+            self._break_off("a defect of the proxy")
+        return True
+
     def _lose(self, error: OSError) -> None:
         self._break_off(os.strerror(error.errno) if error.errno else str(error))
 

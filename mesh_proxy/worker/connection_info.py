@@ -2,6 +2,7 @@
 
 from mesh_proxy.authorization import Access
 from mesh_proxy.chains import Arrival
+from mesh_proxy.protocol.sniffing import told_name
 from mesh_proxy.resilience.token_bucket import TokenBucket
 from mesh_proxy.telemetry.facts import ConnectionFacts
 from mesh_proxy.telemetry.record import Record
@@ -73,5 +74,5 @@ class ConnectionInfo(ConnectionFacts):
     def describe(self, record: Record) -> None:
         """What the access log tells of it."""
         record.downstream_remote, record.downstream_local = self.remote_address, self.local_address
-        record.sni = self.arrival.server_name
+        record.sni = told_name(self.arrival.server_name)
         record.connection = self

@@ -14,7 +14,6 @@ from mesh_proxy.protocol.http1 import (
     Field,
     Head,
     field_of,
-    named_by_connection,
 )
 
 _BARE_LINE_FEED: Final = re.compile(rb"(?<!\r)\n")
@@ -63,8 +62,6 @@ def broken(buffer: bytearray) -> bool:
 def forwarded_request(head: Head, upgrade: bool) -> list[Field]:
     """The fields of a request that go on: all but those for this hop, and those only Envoy itself may set."""
     fields = [f for f in head.fields if f[0] < INTERNAL]
-    if head.options and (dropped := named_by_connection(head)):
-        fields = [f for f in fields if f[1] not in dropped]
     if upgrade:
         fields += [UPGRADE_OPTION, field_of(b"upgrade", head.upgrade)]
     return fields
@@ -79,8 +76,6 @@ def request(method: bytes, target: bytes, host: bytes, fields: list[Field]) -> b
 def forwarded_response(head: Head, upgrade: bool) -> list[Field]:
     """The fields of an answer that go on: all but those for this hop, and those that it writes anew."""
     fields = [f for f in head.fields if f[0] < REPLACED or REPLACED < f[0] < CONNECTION]
-    if head.options and (dropped := named_by_connection(head)):
-        fields = [f for f in fields if f[0] == LENGTH or f[1] not in dropped]
     if upgrade:
         fields = [f for f in fields if f[0] != LENGTH]
         if head.upgrade:

@@ -10,11 +10,13 @@ from mesh_proxy.protocol.http2.handler import Handler
 from mesh_proxy.protocol.http2.session import Session
 from mesh_proxy.protocol.http2.settings import Settings
 from mesh_proxy.protocol.http2.stream import CLOSED, Stream
+from mesh_proxy.protocol.numbers import whole
 from mesh_proxy.resilience import health_checks as logic
 from mesh_proxy.worker.checkers import AGENT, LARGEST, Checked, Checker, http_verdict, request_fields
 from mesh_proxy.worker.connection import Connection
 
 _METHOD: Final = b"/grpc.health.v1.Health/Check"
+_MOST_STATUS: Final = 2**31 - 1
 
 
 class Multiplexed(Checker):
@@ -216,5 +218,5 @@ class GrpcChecker(Multiplexed):
         if head is None or not (head.get(b"content-type") or b"").startswith(b"application/grpc"):
             return logic.FAILED
         told = next((field[2] for field in trailers if field[1] == b"grpc-status"), head.get(b"grpc-status"))
-        status = int(told) if told is not None and told.isdigit() else -1
+        status = -1 if told is None else whole(told, _MOST_STATUS)
         return logic.grpc_result(head.status, status, bytes(self.content))

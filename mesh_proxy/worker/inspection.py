@@ -106,6 +106,12 @@ class Inspection(Waiter):
         self._context.loop.forget(self)
         self._context.loop.remove(self._sock.fileno())
 
+    def break_down(self) -> bool:
+        """See :class:`~mesh_proxy.worker.loop.Waiter`: it is closed, unless it was handed on."""
+        if self in self._context.connections:
+            self.close()
+        return True
+
     def drain(self) -> None:
         """Nothing was asked yet."""
         self.close()

@@ -124,6 +124,10 @@ class _Acceptor(Waiter):
         self._name = name
         self._sock = sock
 
+    def break_down(self) -> bool:
+        """See :class:`~mesh_proxy.worker.loop.Waiter`: the connection that was to be taken is gone with its handler."""
+        return True
+
     def on_event(self, event: int) -> None:
         """Accept what waits."""
         for _ in range(_BATCH):

@@ -3,8 +3,12 @@
 asyncio costs a quarter of the request path (performance.md), so the worker has its own. What waits for a time carries a
 deadline, and a scan every few milliseconds finds those that are due; that is cheaper than a timer object for each request,
 and a timeout of a network proxy needs no finer grain.
+
+A handler that fails takes its own connection with it and no other: what no line of ours foresaw, a peer may have brought
+about, and the worker's other connections are not his to end.
 """
 
+import logging
 import select
 import time
 from collections.abc import Callable
@@ -18,6 +22,7 @@ _SCAN: Final = 0.02
 _SLOW_SCAN: Final = 1.0
 _FAR: Final = 10.0
 _MAX_EVENTS: Final = 256
+log = logging.getLogger("mesh_proxy.worker")
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -41,6 +46,11 @@ class Waiter:
 
     def flush(self) -> None:
         """Hand the output to the kernel."""
+
+    def break_down(self) -> bool:
+        """A handler of it failed, which no handler should: give up what it is about. Whether that is possible; if not, the
+        failure is the worker's."""
+        return False
 
 
 class Loop:
@@ -128,20 +138,24 @@ class Loop:
         for descriptor, event in events:
             waiter = watched.get(descriptor)  # one handled before in this turn may have closed it
             if waiter is not None:
-                waiter.on_event(event)
-                while unflushed:
-                    unflushed.pop().flush()
+                try:
+                    waiter.on_event(event)
+                    while unflushed:
+                        waiter = unflushed.pop()
+                        waiter.flush()
+                except Exception as failure:
+                    _give_up(waiter, failure)
         if self._timed and now - self._scanned >= _SCAN:
             self._scan(now)
         if now - self._ticked >= _SLOW_SCAN:
             self._ticked = now
             for timed in [timed for timed in self._slow if 0.0 < timed.deadline <= now]:
                 timed.deadline = 0.0
-                timed.on_deadline(now)
+                self._tell(timed, now)
             for call in self._every:
                 call(now)
         while unflushed:
-            unflushed.pop().flush()
+            self._flush(unflushed.pop())
 
     def _scan(self, now: float) -> None:
         self._scanned = now
@@ -150,8 +164,27 @@ class Loop:
             if timed in self._timed and timed.deadline <= now:
                 del self._timed[timed]
                 timed.deadline = 0.0
-                timed.on_deadline(now)
+                self._tell(timed, now)
+
+    def _tell(self, timed: Waiter, now: float) -> None:
+        try:
+            timed.on_deadline(now)
+        except Exception as failure:
+            timed.break_down()  # where it can: it waits for no time any more, so nothing tells of it again
+            log.error("a handler failed at its time: %r", timed, exc_info=failure)
+
+    def _flush(self, output: Waiter) -> None:
+        try:
+            output.flush()
+        except Exception as failure:
+            _give_up(output, failure)
 
     def close(self) -> None:
         """Give the descriptor back."""
         self._epoll.close()
+
+
+def _give_up(waiter: Waiter, failure: Exception) -> None:
+    if not waiter.break_down():
+        raise failure
+    log.error("a handler failed, and its connection was given up: %r", waiter, exc_info=failure)

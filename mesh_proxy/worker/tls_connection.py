@@ -128,7 +128,7 @@ class TlsConnection(Connection):
 
     def _established(self) -> None:
         self.peer = self._tls.peer(self._secured)
-        why = self._tls.refusal(self.peer, self._name, self._subject)
+        why = self._tls.refusal(self.peer, self._name, self._subject) or self._outlived()
         if why:
             self._break_off(f"TLS_error:_{why}")
             return
@@ -140,6 +140,12 @@ class TlsConnection(Connection):
         if self._out:
             self._loop.flush_after(self)
         self.owner.on_connected(self)
+
+    def _outlived(self) -> str:
+        """Why a session is not taken up again; empty: it is. Only at its beginning a certificate was looked at."""
+        if self._secured.session_reused and 0.0 < self.peer.expires <= time.time():
+            return "CERTIFICATE_VERIFY_FAILED:_certificate_has_expired"
+        return ""
 
     def _keep_session(self) -> None:
         self._unkept = False
@@ -153,7 +159,8 @@ class TlsConnection(Connection):
             self._lose(error)
             return
         self._secured = None  # nothing that could be said would be understood
-        self._break_off(f"TLS_error:_{reason}")
+        said = getattr(error, "verify_message", "")  # of a certificate: why it does not count
+        self._break_off(f"TLS_error:_{reason}{':_' if said else ''}{said.replace(' ', '_')}")
 
     def _receive(self) -> None:
         for _ in range(_AT_ONCE):

@@ -29,7 +29,7 @@ class Authority:
         """Its root as a secret."""
         return TrustedRoots(name, self.pem)
 
-    def certificate(self, *names: str, secret: str = "default", subject: str = "", days: int = 1) -> TlsCertificate:
+    def certificate(self, *names: str, secret: str = "default", subject: str = "", days: float = 1) -> TlsCertificate:
         """A certificate for names (a URI, an address or a host) as a secret; ``days`` from yesterday on it is valid."""
         key = ec.generate_private_key(ec.SECP256R1())
         called = [x509.NameAttribute(NameOID.COMMON_NAME, subject)] if subject else []
@@ -69,7 +69,7 @@ class Authority:
 
 
 def _builder(
-    issuer: x509.Name, subject: x509.Name, key: ec.EllipticCurvePublicKey, days: int = 1
+    issuer: x509.Name, subject: x509.Name, key: ec.EllipticCurvePublicKey, days: float = 1
 ) -> x509.CertificateBuilder:
     now = datetime.datetime.now(datetime.UTC)
     made = x509.CertificateBuilder().issuer_name(issuer).subject_name(subject).public_key(key)

@@ -16,11 +16,13 @@ LIMIT = 30.0
 class WorkerProcess:
     """``python -m mesh_proxy.worker``; use as a context manager. It starts when it is made, and is awaited on entering."""
 
-    def __init__(self, log: Any = subprocess.DEVNULL) -> None:
+    def __init__(self, log: Any = subprocess.DEVNULL, errors: Any = None) -> None:
         self._channel, theirs = socket.socketpair()
         self._channel.settimeout(LIMIT)
         command = [sys.executable, "-m", "mesh_proxy.worker", "--ipc-fd", str(theirs.fileno())]
-        self.process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdout=log, stdin=subprocess.DEVNULL)
+        self.process = subprocess.Popen(
+            command, pass_fds=[theirs.fileno()], stdout=log, stderr=errors, stdin=subprocess.DEVNULL
+        )
         theirs.close()
         self._decoder = ipc.Decoder()
         self._inbox: list[ipc.Message] = []

@@ -10,6 +10,7 @@ from mesh_proxy.balancing.host import Host
 from mesh_proxy.balancing.lanes import Lane
 from mesh_proxy.cluster import ClusterRuntime
 from mesh_proxy.protocol import proxy_protocol
+from mesh_proxy.protocol.numbers import whole
 from mesh_proxy.worker.connection_info import ConnectionInfo
 
 
@@ -44,10 +45,10 @@ def _names(cluster: ClusterRuntime, authority: bytes) -> tuple[str, str]:
 
 def host_of(authority: bytes) -> str:
     """The host of an authority, without its port, and an address of IPv6 without brackets (Envoy ``parseAuthority``)."""
+    host, colon, port = authority.rpartition(b":")
+    if colon and whole(port, 65535) >= 0:
+        authority = host
     text = authority.decode("latin-1")
-    host, colon, port = text.rpartition(":")
-    if colon and not text.endswith("]") and port.isascii() and port.isdigit() and int(port) <= 65535:
-        text = host
     bracketed = text.startswith("[") and text.endswith("]")
     return text[1:-1] if bracketed and is_address(text[1:-1]) else text
 

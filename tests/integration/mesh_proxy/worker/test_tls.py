@@ -5,6 +5,7 @@ import hashlib
 import socket
 import ssl
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -52,9 +53,11 @@ CLIENT = UpstreamTls(CommonTls((OURS,), CertificateValidation(ROOTS)))
 class TlsClient(Client):
     """A client over TLS; what goes wrong in the handshake is raised."""
 
-    def __init__(self, port: int, context: ssl.SSLContext, name: str | None = None) -> None:
+    def __init__(
+        self, port: int, context: ssl.SSLContext, name: str | None = None, session: ssl.SSLSession | None = None
+    ) -> None:
         sock = socket.create_connection(("127.0.0.1", port), LIMIT)
-        Wire.__init__(self, context.wrap_socket(sock, server_hostname=name))
+        Wire.__init__(self, context.wrap_socket(sock, server_hostname=name, session=session))
 
     @property
     def secured(self) -> ssl.SSLSocket:
@@ -511,3 +514,27 @@ def test_what_a_client_goes_on_to_send_when_the_other_side_has_ended_is_not_lost
             peer.end()
             assert peer.exactly(199 * 10_000) == b"".join(pieces[1:])
             sending.join()
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_session_ends_with_the_certificate_of_its_client(
+    proxy: Proxy, servers: Servers, version: ssl.TLSVersion
+) -> None:
+    """Where sessions are taken up again nobody shows a certificate, and it may have expired meanwhile."""
+    _, port = servers.http()
+    proxy.run(encrypted(MUTUAL, port), *SECRETS)
+    until = time.time() + 4
+    context = AUTHORITY.client(AUTHORITY.certificate(STORE, days=4 / 86400))
+    context.minimum_version = context.maximum_version = version
+
+    def again(session: ssl.SSLSession | None) -> tuple[int, bool | None, ssl.SSLSession | None]:
+        with TlsClient(proxy.port, context, session=session) as client:
+            return client.get().status, client.secured.session_reused, client.secured.session
+
+    status, reused, session = again(None)
+    assert (status, reused) == (200, False)
+    assert again(session)[:2] == (200, True)
+    while time.time() < until + 1:
+        time.sleep(0.1)  # nobody tells when a certificate has expired
+    with pytest.raises((OSError, AssertionError)):
+        again(session)

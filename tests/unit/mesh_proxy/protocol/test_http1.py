@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mesh_proxy.protocol.http1 import BadMessage, Head, Parser, is_grpc, named_by_connection
+from mesh_proxy.protocol.http1 import BadMessage, Head, Parser, field_of, is_grpc
+from mesh_proxy.worker.heads import forwarded_request
 
 FRAMING = "http1.invalid_content_length"
 ENCODING = "http1.invalid_transfer_encoding"
@@ -254,10 +255,14 @@ def test_a_server_may_name_its_framing_in_connection() -> None:
     assert (head.chunked, head.close) == (True, False)
 
 
-def test_connection_names_the_fields_of_this_hop() -> None:
-    assert named_by_connection(request()) == frozenset()
-    lines = (b"Connection: X-A, close,,", b"Connection: keep-alive , x-B", b"Connection: upgrade, TE")
-    assert named_by_connection(request(*lines)) - {b""} == {b"x-a", b"x-b"}
+def test_what_connection_names_is_gone_and_what_is_added_under_such_a_name_stays() -> None:
+    lines = (b"Connection: X-A, close,,", b"Connection: keep-alive , x-B", b"X-A: 1", b"X-B: 2", b"X-C: 3")
+    head = request(*lines)
+    assert [head.get(name) for name in (b"x-a", b"x-b", b"x-c")] == [None, None, b"3"]
+    assert head.options == {b"close", b"keep-alive"}
+    head.add(field_of(b"x-a", b"by a filter"))
+    assert head.get(b"x-a") == b"by a filter"
+    assert field_of(b"x-a", b"by a filter") in forwarded_request(head, False)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 import os
 import socket
 
+import pytest
+
 from mesh_proxy.worker.connection import Connection, Owner
 from mesh_proxy.worker.loop import READ, Loop, Waiter
 
@@ -132,4 +134,66 @@ def test_a_peer_that_is_gone_is_told_after_the_handler_that_wrote_to_it() -> Non
     loop.turn(0)
     assert connection.closed
     assert owner.said[-1] in ("lost Broken pipe", "data b''")
+    loop.close()
+
+
+class Failing(Owner):
+    """Whose handlers fail, as none should."""
+
+    def on_data(self, connection: Connection, data: bytes) -> None:
+        raise RuntimeError("not foreseen")
+
+    def on_lost(self, connection: Connection, reason: str) -> None:
+        raise RuntimeError("nor this")
+
+
+def test_a_handler_that_fails_takes_its_own_connection_with_it_and_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    loop = Loop()
+    pairs = [socket.socketpair() for _ in range(2)]
+    owner = Told()
+    connections = [Connection(loop, ours, who) for (ours, _), who in zip(pairs, (Failing(), owner), strict=True)]
+    for ours, theirs in pairs:
+        ours.setblocking(False)
+        theirs.send(b"hello")
+    loop.turn(0)
+    assert [connection.closed for connection in connections] == [True, False]
+    assert owner.said == ["data b'hello'"]
+    assert pairs[0][1].recv(10) == b""
+    assert "not foreseen" in caplog.text
+    connections[1].close()
+    for _, theirs in pairs:
+        theirs.close()
+    loop.close()
+
+
+class Late(Waiting):
+    def on_deadline(self, now: float) -> None:
+        raise RuntimeError("not foreseen")
+
+
+def test_a_deadline_that_fails_keeps_no_other_from_ringing(caplog: pytest.LogCaptureFixture) -> None:
+    clock = Clock()
+    loop, late, waiting = Loop(clock), Late(), Waiting()
+    for timed in (late, waiting):
+        loop.watch(timed, 100.5)
+    clock.now = 101.0
+    loop.turn(0)
+    assert (waiting.rung, late.deadline) == ([101.0], 0.0)
+    assert "not foreseen" in caplog.text
+    loop.close()
+
+
+def test_what_cannot_be_given_up_ends_the_loop() -> None:
+    class Broken(Waiter):
+        def on_event(self, event: int) -> None:
+            raise RuntimeError("not foreseen")
+
+    loop = Loop()
+    ours, theirs = socket.socketpair()
+    loop.add(ours.fileno(), READ, Broken())
+    theirs.send(b"hello")
+    with pytest.raises(RuntimeError, match="not foreseen"):
+        loop.turn(0)
+    ours.close()
+    theirs.close()
     loop.close()
