@@ -1,8 +1,9 @@
-"""What the access log says of an access that no policy allows: of the first policies, which of their conditions failed first.
+"""What the access log says of an access that no policy allows: of the first policies, which of their conditions failed
+first.
 
-Conditions are named, and no more: what they want and what they saw may be secret. `mesh authz why` tells that. It is said when
-the access is denied, since what is behind may change the request, and so on the hot path: what can be blamed is found out once,
-and a policy that fails by one condition alone is not even tested again.
+Conditions are named, and no more: what they want and what they saw may be secret. `mesh authz why` tells that. It is said
+when the access is denied, since what is behind may change the request, and so on the hot path: what can be blamed is found
+out once, and a policy that fails by one condition alone is not even tested again.
 """
 
 from typing import Final
@@ -56,7 +57,7 @@ class _Blame:
         while steps and not steps[-1][1].steps and steps[-1][1].otherwise == otherwise:
             steps.pop()  # it would be the same word
         self.steps: tuple[tuple[Test, _Blame], ...] = tuple(steps)
-        self.otherwise = otherwise
+        self.otherwise: str = otherwise
 
     def of(self, access: Access) -> str:
         """What failed first for this access."""
