@@ -1,15 +1,11 @@
 """Rules in force: asked for every request or connection, and counted as Envoy counts."""
 
-from typing import Final
-
 from mesh_api.config import NetworkRbac, Rbac, RbacFilter
-from mesh_api.config.authorization import RBAC_OF_CONNECTIONS, RBAC_OF_REQUESTS
+from mesh_api.config.authorization import RBAC_OF_CONNECTIONS, RBAC_OF_REQUESTS, RbacAction
 from mesh_proxy.authorization.access import Access
-from mesh_proxy.authorization.denial import failed
+from mesh_proxy.authorization.denial import Denials, without_spaces
 from mesh_proxy.authorization.engine import Engine, Outcome, compile_rules
 from mesh_proxy.telemetry.stats import Counters
-
-_SPACES: Final = str.maketrans(dict.fromkeys(" \t\n\v\f\r", "_"))
 
 
 class Enforcer:
@@ -20,13 +16,13 @@ class Enforcer:
     """
 
     __slots__ = (
-        "_allowed", "_denied", "_engine", "_namespace", "_rules", "_shadow", "_shadow_allowed", "_shadow_denied",
+        "_allowed", "_denials", "_denied", "_engine", "_namespace", "_shadow", "_shadow_allowed", "_shadow_denied",
         "_shadow_policy", "_shadow_result", "_stats",
     )  # fmt: skip
 
     def __init__(self, config: RbacFilter | NetworkRbac, stats: Counters, prefix: str = "") -> None:
-        self._rules = config.rules
         self._engine = _compile(config.rules)
+        self._denials = _denials(config.rules)
         self._shadow = _compile(config.shadow_rules)
         self._stats = stats
         own = _joined(prefix, config.rules_stat_prefix if isinstance(config, RbacFilter) else "")
@@ -49,9 +45,9 @@ class Enforcer:
             self._stats.add(self._allowed)
             return ""
         self._stats.add(self._denied)
-        if outcome.policy or self._rules is None:
-            return f"rbac_access_denied_matched_policy[{outcome.policy.translate(_SPACES)}]"
-        why = failed(self._rules, access).translate(_SPACES)
+        if outcome.policy or self._denials is None:
+            return f"rbac_access_denied_matched_policy[{without_spaces(outcome.policy)}]"
+        why = self._denials.failed(access)
         return f"rbac_access_denied_matched_policy[none]{f'{{{why}}}' if why else ''}"
 
     def _tell(self, outcome: Outcome, access: Access) -> None:
@@ -72,3 +68,8 @@ def _joined(prefix: str, more: str) -> str:
 
 def _compile(rules: Rbac | None) -> Engine | None:
     return None if rules is None else compile_rules(rules)
+
+
+def _denials(rules: Rbac | None) -> Denials | None:
+    """Of rules by which an access can be denied because none of them holds."""
+    return None if rules is None or rules.action is not RbacAction.ALLOW else Denials(rules)

@@ -18,6 +18,7 @@ from mesh_api.config.authorization import (
     MetadataMatch,
     RbacPolicy,
     RemoteIp,
+    RequestedServerName,
     Rule,
     SourceIp,
     UriTemplate,
@@ -32,6 +33,7 @@ HOST: Final = "host"
 PRINCIPAL: Final = "principal"
 NAMESPACE: Final = "namespace"
 ACCOUNT: Final = "account"
+SERVER_NAME: Final = "server name"
 PORT: Final = "port"
 HEADER: Final = "header"
 """With its name."""
@@ -41,6 +43,9 @@ PEER: Final = "peer"
 REMOTE: Final = "remote"
 DESTINATION: Final = "destination"
 """The three with the bits of an address, and the bits of those that are not looked at."""
+BEGINNING: Final = "beginning of"
+END: Final = "end of"
+"""The two with the source whose values begin or end so."""
 
 Source = tuple[object, ...]
 """Where is looked: one of these words, and what belongs to it."""
@@ -58,6 +63,10 @@ _NAME: Final = "([a-z0-9-]+)"
 _OF_NAMESPACE: Final = re.compile(rf"\.\*/ns/{_NAME}/\.\*")
 _OF_ACCOUNT: Final = re.compile(rf"spiffe://\.\+/ns/.*/\(\.\+/\|\)sa/{_NAME}\(/\.\+\)\?")
 """Expressions that Istio makes of a namespace and of a service account."""
+_NAMESPACE_BEGINS: Final = re.compile(rf"\.\*/ns/{_NAME}\.\*/\.\*")
+_NAMESPACE_ENDS: Final = re.compile(rf"\.\*/ns/\.\*{_NAME}/\.\*")
+_PRINCIPAL_ENDS: Final = re.compile(r"spiffe://\.\*((?:[A-Za-z0-9/_-]|\\[-./_:])+)")
+"""The same where one of Istio's has a ``*``."""
 _WHOLE: Final = 1000
 
 
@@ -89,6 +98,8 @@ def _of_alternatives(alternatives: list[list[Keys]]) -> list[Keys]:
 
 def _family(keys: Keys) -> object:
     source = next(iter(keys))[0]
+    if source[0] in (BEGINNING, END):
+        source = source[1:]
     return _FAMILIES.get(str(source[0]), source)
 
 
@@ -101,7 +112,7 @@ def _weight(key: Key) -> int:
     source, value = key
     if source[0] in (PEER, REMOTE, DESTINATION):
         return int(str(source[1])) - int(str(source[2]))
-    return len(value) if source[0] == PREFIX and isinstance(value, bytes) else _WHOLE
+    return len(value) if source[0] in (PREFIX, BEGINNING, END) and isinstance(value, bytes | str) else _WHOLE
 
 
 def _of_leaf(rule: Rule) -> Keys:
@@ -113,6 +124,8 @@ def _of_leaf(rule: Rule) -> Keys:
         return _one((PREFIX,), start.encode()) if len(start) > 1 else frozenset()
     if isinstance(rule, Authenticated):
         return frozenset() if rule.principal is None else _of_principal(rule.principal)
+    if isinstance(rule, RequestedServerName):
+        return _of_text((SERVER_NAME,), rule.match)
     if isinstance(rule, DestinationPort):
         return _one((PORT,), rule.port)
     if isinstance(rule, SourceIp | DirectRemoteIp):
@@ -139,17 +152,36 @@ def _is_exact(match: StringMatch) -> bool:
 def _of_path(match: StringMatch) -> Keys:
     if match.kind is StringMatchKind.PREFIX and not match.ignore_case and match.value:
         return _one((PREFIX,), match.value.encode())
-    return _one((PATH,), match.value.encode()) if _is_exact(match) else frozenset()
+    return _of_text((PATH,), match)
+
+
+def _of_text(source: Source, match: StringMatch) -> Keys:
+    """The whole value, its beginning or its end; empty values have none of them."""
+    if match.ignore_case or not match.value:
+        return frozenset()
+    value = match.value.encode()
+    if match.kind is StringMatchKind.PREFIX:
+        return _one((BEGINNING, *source), value)
+    if match.kind is StringMatchKind.SUFFIX:
+        return _one((END, *source), value)
+    return _one(source, value) if match.kind is StringMatchKind.EXACT else frozenset()
 
 
 def _of_principal(match: StringMatch) -> Keys:
-    if _is_exact(match):
-        return _one((PRINCIPAL,), match.value.encode())
     if match.kind is StringMatchKind.REGEX and not match.ignore_case:
-        for form, source in ((_OF_ACCOUNT, ACCOUNT), (_OF_NAMESPACE, NAMESPACE)):
+        for form, source in _FORMS:
             if (found := form.fullmatch(match.value)) is not None:
-                return _one((source,), found[1].encode())
-    return frozenset()
+                return _one(source, re.sub(r"\\(.)", r"\1", found[1]).encode())
+    return _of_text((PRINCIPAL,), match)
+
+
+_FORMS: Final[tuple[tuple[re.Pattern[str], Source], ...]] = (
+    (_OF_ACCOUNT, (ACCOUNT,)),
+    (_OF_NAMESPACE, (NAMESPACE,)),
+    (_NAMESPACE_BEGINS, (BEGINNING, NAMESPACE)),
+    (_NAMESPACE_ENDS, (END, NAMESPACE)),
+    (_PRINCIPAL_ENDS, (END, PRINCIPAL)),
+)
 
 
 def _of_network(source: str, cidr: str) -> Keys:
@@ -160,17 +192,20 @@ def _of_network(source: str, cidr: str) -> Keys:
 
 def _of_header(name: str, match: StringMatch) -> Keys:
     if name == ":authority":
-        exact = match.kind is StringMatchKind.EXACT and match.value.isascii() and match.value
-        return _one((HOST,), match.value.lower().encode()) if exact else frozenset()
-    if not _is_exact(match):
-        return frozenset()
-    return _one((METHOD,) if name == ":method" else (HEADER, name.encode()), match.value.encode())
+        value = match.value.lower() if match.value.isascii() else ""  # wider than what is compared with its case
+        return _of_text((HOST,), StringMatch(match.kind, value))
+    if name == ":method":
+        return _of_text((METHOD,), match) if _is_exact(match) else frozenset()
+    return _of_text((HEADER, name.encode()), match)
 
 
 def _of_metadata(source: Source, match: ValueMatch) -> Keys:
     """Of texts alone, or of lists of them."""
     if isinstance(match, StringMatch):
-        return _one(source, match.value) if _is_exact(match) else frozenset()
+        # Claims are text, where all else is bytes.
+        return frozenset(
+            (where, value.decode()) for where, value in _of_text(source, match) if isinstance(value, bytes)
+        )
     if isinstance(match, ListValue):
         return _of_metadata(source, match.one_of)
     if isinstance(match, AnyValueOf):

@@ -13,7 +13,8 @@ from typing import Final
 from mesh_api.config.authorization import RbacPolicy
 from mesh_proxy.authorization import needs
 from mesh_proxy.authorization.access import Access, Address, destination_ip, peer_ip, remote_ip
-from mesh_proxy.authorization.needs import Source, Value
+from mesh_proxy.authorization.affixes import NONE, READ, Affixes, Places, joined, look_of
+from mesh_proxy.authorization.needs import BEGINNING, END, Source, Value
 from mesh_proxy.routing.matchers import values_of
 from mesh_proxy.routing.metadata import value_at
 
@@ -22,13 +23,10 @@ FEW: Final = 8
 KEPT: Final = 4096
 """Certificates of which is remembered what was found for them."""
 
-Places = tuple[int, ...]
-"""Policies by their place, ascending."""
 Select = Callable[[Access], Places]
 Table = dict[Value, Places]
 Tables = Mapping[Source, Table]
 
-_NONE: Final[Places] = ()
 _NS: Final = b"ns"
 _SA: Final = b"sa"
 
@@ -60,66 +58,79 @@ def _select(tables: Tables, always: Places) -> Select:
     whole, beginnings = tables.get((needs.PATH,), {}), tables.get((needs.PREFIX,), {})
     lengths = tuple(sorted({len(beginning) for beginning in beginnings if isinstance(beginning, bytes)}))
     hosts, methods = tables.get((needs.HOST,), {}), tables.get((needs.METHOD,), {})
-    names = _Names(*(tables.get((kind,), {}) for kind in (needs.PRINCIPAL, needs.NAMESPACE, needs.ACCOUNT)))
+    names = _Names(tables)
     known, of_names = names.known, names.worth
-    more = tuple(LOOKS[str(source[0])](source, table) for source, table in tables.items() if source[0] in LOOKS)
+    more = _looks(tables)
 
     def select(access: Access) -> Places:
         places, head = always, access.head
         path = head.path
         if path in whole:
-            places = _joined(places, whole[path])
+            places = joined(places, whole[path])
         for length in lengths:
             beginning = path[:length]
             if beginning in beginnings:
-                places = _joined(places, beginnings[beginning])
+                places = joined(places, beginnings[beginning])
         if of_names and access.principals is not None:
             found = known.get(access.principals)
             if found is None:
                 found = names.look(access.principals)
-            places = _joined(places, found)
+            places = joined(places, found)
         if hosts:
-            places = _joined(places, hosts.get(head.host.lower(), _NONE))
+            places = joined(places, hosts.get(head.host.lower(), NONE))
         if methods and head.method in methods:
-            places = _joined(places, methods[head.method])
+            places = joined(places, methods[head.method])
         for look in more:
-            places = _joined(places, look(access))
+            places = joined(places, look(access))
         return places
 
     return select
 
 
+def _looks(tables: Tables) -> tuple[Select, ...]:
+    """What is not looked at by :func:`_select` itself."""
+    found = [LOOKS[str(source[0])](source, table) for source, table in tables.items() if source[0] in LOOKS]
+    for source, table in tables.items():
+        if source[0] in (BEGINNING, END) and source[1] in READ:
+            found.append(look_of(source, Affixes(table, source[0] == END)))
+    return tuple(found)
+
+
 class _Names:
     """By the names in certificates. Connections are few beside requests: what was found for one is kept."""
 
-    def __init__(self, principals: Table, namespaces: Table, accounts: Table) -> None:
-        self._principals = principals
-        self._parts = {_NS: namespaces, _SA: accounts}
+    def __init__(self, tables: Tables) -> None:
+        self._principals = tables.get((needs.PRINCIPAL,), {})
+        self._parts = {_NS: tables.get((needs.NAMESPACE,), {}), _SA: tables.get((needs.ACCOUNT,), {})}
+        self._whole, self._namespaces = (
+            [Affixes(tables[affix, kind], affix == END) for affix in (BEGINNING, END) if (affix, kind) in tables]
+            for kind in (needs.PRINCIPAL, needs.NAMESPACE)
+        )
         self.known: dict[tuple[bytes, ...], Places] = {}
-        self.worth = bool(principals or namespaces or accounts)
+        self.worth = bool(self._principals or any(self._parts.values()) or self._whole or self._namespaces)
 
     def look(self, names: tuple[bytes, ...]) -> Places:
         """As if they had not been asked for before."""
-        places = _NONE
+        places = NONE
         for name in names:
-            places = _joined(places, self._principals.get(name, _NONE))
+            places = joined(places, self._principals.get(name, NONE))
             for part, after in pairwise(name.split(b"/")):
                 if part in self._parts:
-                    places = _joined(places, self._parts[part].get(after, _NONE))
+                    places = joined(places, self._parts[part].get(after, NONE))
+            for affixes in self._whole:
+                places = joined(places, affixes.of_bytes(name))
+            # Before the end of a namespace's name Istio's expression lets anything stand, slashes, too.
+            for affixes in self._namespaces:
+                for part in name.split(b"/"):
+                    places = joined(places, affixes.of_bytes(part))
         if len(self.known) >= KEPT:
             self.known.clear()
         self.known[names] = places
         return places
 
 
-def _joined(some: Places, more: Places) -> Places:
-    if not some or not more:
-        return some or more
-    return tuple(sorted({*some, *more}))
-
-
 def _by_port(_source: Source, table: Table) -> Select:
-    return lambda access: table.get(access.destination[1], _NONE)
+    return lambda access: table.get(access.destination[1], NONE)
 
 
 def _by_header(source: Source, table: Table) -> Select:
@@ -128,9 +139,9 @@ def _by_header(source: Source, table: Table) -> Select:
     field = name
 
     def look(access: Access) -> Places:
-        places = _NONE
+        places = NONE
         for value in values_of(field, access.head):
-            places = _joined(places, table.get(value, _NONE))
+            places = joined(places, table.get(value, NONE))
         return places
 
     return look
@@ -145,12 +156,12 @@ def _by_metadata(source: Source, table: Table) -> Select:
     def look(access: Access) -> Places:
         value = value_at(access.metadata, whose, where)
         if isinstance(value, str):
-            return table.get(value, _NONE)
-        places = _NONE
+            return table.get(value, NONE)
+        places = NONE
         if isinstance(value, list | tuple):
             for member in value:
                 if isinstance(member, str):
-                    places = _joined(places, table.get(member, _NONE))
+                    places = joined(places, table.get(member, NONE))
         return places
 
     return look
@@ -162,14 +173,19 @@ def _by_network(read: Callable[[Access], Address | None]) -> Callable[[Source, T
 
         def look(access: Access) -> Places:
             address = read(access)
-            return _NONE if address is None or address[0] != bits else table.get(address[1] >> shift, _NONE)
+            return NONE if address is None or address[0] != bits else table.get(address[1] >> shift, NONE)
 
         return look
 
     return make
 
 
+def _by_server_name(_source: Source, table: Table) -> Select:
+    return lambda access: table.get(access.server_name, NONE)
+
+
 LOOKS: Final[dict[str, Callable[[Source, Table], Select]]] = {
+    needs.SERVER_NAME: _by_server_name,
     needs.PORT: _by_port,
     needs.HEADER: _by_header,
     needs.METADATA: _by_metadata,

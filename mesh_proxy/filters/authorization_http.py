@@ -6,13 +6,20 @@ from typing import Final
 from mesh_api.config import AuthorizationServer, StringMatch
 from mesh_proxy.filters.base import AnswerEdit, Question, Told
 from mesh_proxy.filters.decisions import Decision
-from mesh_proxy.protocol.http1 import Field, Head, field_of
+from mesh_proxy.protocol.http1 import CONNECTION, HOST, INTERNAL, LENGTH, Field, Head, field_of
 from mesh_proxy.routing.matchers import string_test
 
 OK: Final = 200
-_FAILURES: Final = 500
+FORBIDDEN: Final = 403
+STATUSES: Final = range(200, 600)
+"""Which an answer may have that is the last one (RFC 9110 15)."""
+_FAILURES: Final = range(500, 600)
 _REMOVE: Final = b"x-envoy-auth-headers-to-remove"
 PARTIAL: Final = b"x-envoy-auth-partial-body"
+_FOR_US: Final = frozenset(
+    {b"x-envoy-ip-tags", b"x-envoy-upstream-alt-stat-name", b"x-envoy-upstream-rq-timeout-alt-response"}
+)
+"""What Envoy itself heeds, or sets, and takes away; besides what is ``INTERNAL``."""
 _ALWAYS_ASKED: Final = frozenset({b"authorization"})
 _ALWAYS_ANSWERED: Final = frozenset({b"www-authenticate", b"proxy-authenticate", b"location"})
 """What clients get of a refusal whatever the configuration says."""
@@ -38,6 +45,20 @@ def joined(fields: list[Field]) -> list[Field]:
     return list(known.values())
 
 
+def of_the_request(field: Field) -> bool:
+    """Whether a field is a matter of the request, and not of the connection that it came by, which is not the one that the
+    question goes by (RFC 9110 7.6.1); nor one that only we may say."""
+    if field[1] == b"te":
+        return field[2].lower() == b"trailers"  # the one that is said end to end (Envoy)
+    return field[0] < CONNECTION and field[0] != HOST and field[1] != PARTIAL
+
+
+def _of_a_question(field: Field) -> bool:
+    """Whether it may stand in the head of a question, whatever the configuration says: neither what frames this one, nor what
+    would tell the proxy that asks how to do it."""
+    return of_the_request(field) and field[0] not in (INTERNAL, LENGTH) and field[1] not in _FOR_US
+
+
 class HttpAsking:
     """A server of HTTP."""
 
@@ -57,8 +78,7 @@ class HttpAsking:
         found = [
             field
             for field in head.fields
-            if field[1] in _ALWAYS_ASKED
-            or (allowed is not None and allowed(field[1]) and field[1] != b"content-length")
+            if field[1] in _ALWAYS_ASKED or (allowed is not None and _of_a_question(field) and allowed(field[1]))
         ]
         fields += [field_of(name, value) for _, name, value, _ in joined(found) if name not in added]
         if partial is not None:
@@ -69,8 +89,9 @@ class HttpAsking:
         return Question(server.cluster, head.method, target, head.host, fields, body, server.timeout)
 
     def decision(self, told: Told) -> Decision | None:
-        """What the answer means; ``None``: the server has failed."""
-        if told.status >= _FAILURES:
+        """What the answer means; ``None``: the server has failed. What is neither 200 nor 5xx is a refusal, whatever else is
+        wrong with the answer."""
+        if told.status in _FAILURES or (told.status == OK and not told.whole):
             return None
         made = Decision()
         if told.status == OK:
@@ -84,7 +105,8 @@ class HttpAsking:
                     made.removed += [name.strip().lower() for name in field[2].split(b",")]
             return made
         client = self._client
-        made.refusal = told.status, told.body
+        # A part of a body might mean something else than all of it.
+        made.refusal = told.status if told.status in STATUSES else FORBIDDEN, told.body if told.whole else b""
         made.answer = [
             AnswerEdit(field_of(field[1], field[2]))
             for field in told.fields

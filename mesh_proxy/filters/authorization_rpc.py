@@ -7,7 +7,7 @@ from typing import Final
 
 from mesh_api.config import GrpcService, StringMatch
 from mesh_proxy.authorization import Access
-from mesh_proxy.filters.authorization_http import PARTIAL, joined, names
+from mesh_proxy.filters.authorization_http import FORBIDDEN, PARTIAL, STATUSES, joined, names, of_the_request
 from mesh_proxy.filters.base import APPEND, OVERWRITE_OR_ADD, AnswerEdit, Question, Told
 from mesh_proxy.filters.decisions import Decision
 from mesh_proxy.protocol.http1 import BadMessage, Field, Head, field_of, parse_field, written_grpc_timeout
@@ -20,6 +20,7 @@ from mesh_proxy.protocol.protobuf import (
     number,
     number_of,
     read,
+    read_beginning,
     struct,
     text,
 )
@@ -27,8 +28,6 @@ from mesh_proxy.protocol.protobuf import (
 _PATH: Final = b"/envoy.service.auth.v3.Authorization/Check"
 _TIMEOUT: Final = 0.2
 """Seconds; Envoy's default."""
-_FORBIDDEN: Final = 403
-_STATUSES: Final = range(200, 600)
 _PREFIX: Final = 5
 """Bytes before a message of gRPC: whether it is compressed, and its length."""
 _UNSAID: Final = -1
@@ -82,7 +81,7 @@ class RpcAsking:
             field_of(b":path", head.target),
             field_of(b":method", head.method),
             field_of(b":scheme", head.scheme),
-            *joined(head.fields),
+            *joined([field for field in head.fields if of_the_request(field)]),
         ]
         if partial is not None:
             fields.append(field_of(PARTIAL, b"true" if partial else b"false"))
@@ -90,7 +89,7 @@ class RpcAsking:
             [
                 message(3, text(1, name) + text(2, value))
                 for _, name, value, _ in fields
-                if name != b"host" and (allowed is None or allowed(name) or name == PARTIAL)
+                if (allowed is None or allowed(name) or name == PARTIAL)
             ]
         )
         shown = text(12, body) if as_bytes else text(11, _readable(body))
@@ -107,35 +106,60 @@ class RpcAsking:
         )
 
     def decision(self, told: Told) -> Decision | None:
-        """What the answer means; ``None``: the server has failed."""
+        """What the answer means; ``None``: the server has failed. Who is refused is refused, whatever else is wrong with the
+        answer."""
         status = next((field[2] for field in (*told.trailers, *told.fields) if field[1] == b"grpc-status"), b"0")
         if told.status != 200 or status != b"0" or len(told.body) < _PREFIX or told.body[0]:
             return None
         size = int.from_bytes(told.body[1:_PREFIX], "big")
-        if len(told.body) != _PREFIX + size:
-            return None
+        content = told.body[_PREFIX : _PREFIX + size]
         try:
-            return _decided(read(told.body[_PREFIX:]), told.milliseconds)
+            response = read(content)
+            if told.whole and len(told.body) == _PREFIX + size:
+                return _decided(response, told.milliseconds)
         except BadProtobuf:
-            return None
+            response = read_beginning(content)
+        return _refused(response) if _is_refused(response) else None
+
+
+def _is_refused(response: Message) -> bool:
+    try:
+        return number_of(read(bytes_of(response, 1)), 1) != 0
+    except BadProtobuf:
+        return False
+
+
+def _refused(response: Message) -> Decision:
+    """``DeniedHttpResponse``, as far as it can be used."""
+    made = Decision()
+    made.refusal = FORBIDDEN, b""
+    try:
+        made.metadata = struct(bytes_of(response, 4))
+        refused = read(bytes_of(response, 2))
+        code = number_of(read(bytes_of(refused, 1)), 1)
+        made.refusal = code if code in STATUSES else FORBIDDEN, bytes_of(refused, 3)
+        options = messages(refused, 2)
+    except BadProtobuf:
+        return made
+    for option in options:
+        try:
+            field, append, _ = _option(option)
+        except BadProtobuf:
+            continue
+        if append != _YES:  # what is to be appended, Envoy forgets
+            made.answer.append(AnswerEdit(field))
+    return made
 
 
 def _decided(response: Message, milliseconds: int) -> Decision:
     """``CheckResponse``."""
+    if number_of(read(bytes_of(response, 1)), 1):
+        return _refused(response)
     made = Decision()
     made.metadata = struct(bytes_of(response, 4))
-    if not number_of(read(bytes_of(response, 1)), 1):
-        _let_go_on(made, read(bytes_of(response, 3)))
-        if made.metadata:
-            made.metadata["ext_authz_duration"] = milliseconds
-        return made
-    refused = read(bytes_of(response, 2))
-    code = number_of(read(bytes_of(refused, 1)), 1) or _FORBIDDEN
-    if code not in _STATUSES:
-        raise BadProtobuf(f"no client could be answered with {code}")
-    made.refusal = code, bytes_of(refused, 3)
-    # What is to be appended, Envoy forgets.
-    made.answer = [AnswerEdit(field) for field, append, _ in map(_option, messages(refused, 2)) if append != _YES]
+    _let_go_on(made, read(bytes_of(response, 3)))
+    if made.metadata:
+        made.metadata["ext_authz_duration"] = milliseconds
     return made
 
 

@@ -60,13 +60,15 @@ class Question(NamedTuple):
 
 
 class Told(NamedTuple):
-    """The answer to a question, which took so long."""
+    """The answer to a question, which took so long. ``whole``: it came in full and kept the rules; else there is what is
+    known of it, of its status at least."""
 
     status: int
     fields: list[Field]
     body: bytes
     trailers: list[Field]
     milliseconds: int = 0
+    whole: bool = True
 
 
 class Ask(NamedTuple):

@@ -3,6 +3,7 @@
 https://protobuf.dev/programming-guides/encoding/
 """
 
+import contextlib
 import struct as packing
 from typing import Final
 
@@ -51,6 +52,19 @@ def message(field: int, value: bytes) -> bytes:
 def read(data: bytes) -> Message:
     """The fields of a message. Raises :class:`BadProtobuf`."""
     found: Message = {}
+    _read_into(found, data)
+    return found
+
+
+def read_beginning(data: bytes) -> Message:
+    """The fields of a message as far as they can be read."""
+    found: Message = {}
+    with contextlib.suppress(BadProtobuf):
+        _read_into(found, data)
+    return found
+
+
+def _read_into(found: Message, data: bytes) -> None:
     place = 0
     while place < len(data):
         key, place = _varint(data, place)
@@ -71,7 +85,6 @@ def read(data: bytes) -> Message:
         if not field:
             raise BadProtobuf("there is no field 0")
         found.setdefault(field, []).append(value)
-    return found
 
 
 def _varint(data: bytes, place: int) -> tuple[int, int]:

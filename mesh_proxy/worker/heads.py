@@ -16,6 +16,7 @@ from mesh_proxy.protocol.http1 import (
     field_of,
 )
 
+_STATUS: Final = re.compile(rb"HTTP/1\.[01] ([0-9]{3,9})[ \r]")
 _BARE_LINE_FEED: Final = re.compile(rb"(?<!\r)\n")
 CHUNKED: Final[Field] = (ENCODING, b"transfer-encoding", b"chunked", b"transfer-encoding: chunked\r\n")
 NO_CONTENT: Final[Field] = (LENGTH, b"content-length", b"0", b"content-length: 0\r\n")
@@ -57,6 +58,13 @@ _BEGINNINGS_OF_HEADS: Final = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVW
 def broken(buffer: bytearray) -> bool:
     """Whether a head that is not complete never will be: its lines end in bare line feeds, or it does not begin like one."""
     return buffer[:1] not in _BEGINNINGS_OF_HEADS or _BARE_LINE_FEED.search(buffer) is not None
+
+
+def status_said(buffer: bytearray) -> int:
+    """The status of an answer whose head cannot be used otherwise, nor perhaps the status (``099``, ``1000``); -1: nothing
+    says it."""
+    found = _STATUS.match(buffer)
+    return -1 if found is None else int(found[1])
 
 
 def forwarded_request(head: Head, upgrade: bool) -> list[Field]:

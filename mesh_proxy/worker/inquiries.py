@@ -18,7 +18,7 @@ from mesh_proxy.worker.upstream.sharing import lane_of
 from mesh_proxy.worker.upstream.waiting import leave
 
 _MOST: Final = 1 << 20
-"""Bytes of an answer; a longer one is none."""
+"""Bytes of an answer; of a longer one no more is told."""
 
 
 class Inquiry(User):
@@ -91,7 +91,8 @@ class Inquiry(User):
         if self._cluster is not None:
             self._cluster.counters.add("upstream_rq_timeout")
         self._let_go()
-        self._fail(504)
+        self._count(504)
+        self._end_with_what_came()
 
     # What the host says.
 
@@ -139,7 +140,7 @@ class Inquiry(User):
         self._size += len(content)
         if self._size > _MOST:
             self._let_go()
-            self._end(None)
+            self._end_with_what_came()
 
     def on_response_end(self, trailers: list[Field]) -> None:
         """It is whole."""
@@ -159,12 +160,16 @@ class Inquiry(User):
     def on_aborted(self, reply: LocalReply) -> None:
         """See :class:`~mesh_proxy.worker.upstream.seam.User`."""
         self._upstream = None
-        self._end(None)
+        self._end_with_what_came()
 
     def on_malformed(self, details: str) -> None:
         """See :class:`~mesh_proxy.worker.upstream.seam.User`."""
-        self._upstream = None
-        self._fail(502)
+        upstream, self._upstream = self._upstream, None
+        if upstream is not None and upstream.said >= 0:
+            self._told = told = Head()
+            told.status = upstream.said
+        self._count(502)
+        self._end_with_what_came()
 
     def request_complete(self) -> bool:
         """Always: all of it is there from the beginning."""
@@ -179,6 +184,11 @@ class Inquiry(User):
     def _fail(self, status: int) -> None:
         self._count(status)
         self._end(None)
+
+    def _end_with_what_came(self) -> None:
+        """The answer is not whole; what it began with may say enough."""
+        head = self._told
+        self._end(None if head is None else Told(head.status, head.fields, b"".join(self._body), [], whole=False))
 
     def _count(self, status: int) -> None:
         if self._cluster is not None:

@@ -84,18 +84,21 @@ def _rows(verdicts: Mapping[int | str, list[Any]], peer: str | None) -> Iterator
     for verdict, listed in verdicts.items():
         for said in listed:
             row: dict[str, Any] = {"ask": said} if isinstance(said, str) else dict(said)
-            shown = row.pop("as", peer)
+            shown, asked_for = row.pop("as", peer), row.pop("sni", None)
             if "line" in row:
                 request = {key: row.pop(key) for key in ("line", "headers", "body") if key in row}
                 row["ask"] = request
             name = row.pop("name", None) or _named(row)
             name = name if shown == peer or shown is None else f"{name} as {shown}"
+            name = name if asked_for is None else f"{name} for {asked_for}"
             if name in seen:
                 raise ValueError(f"{name}: stands twice")
             seen.add(name)
             if shown is not None:
                 certificate = {} if shown == "nobody" else {"certificate": shown}
                 row["tls"] = {"protocols": ALPN[row.get("protocol", "http1")], **certificate}
+            if asked_for is not None:
+                row["tls"]["name"] = asked_for
             yield name, row, verdict
 
 

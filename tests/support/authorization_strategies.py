@@ -8,12 +8,14 @@ from mesh_proxy.authorization import Access
 from mesh_proxy.protocol.http1 import Parser
 
 WORDS = st.sampled_from(["a", "b", "/a", "/a/b", "GET", "spiffe://td/ns/n/sa/s"])
+PATTERNS = [".*", "/a.*", "[ab]+", ".*/ns/n/.*", ".*/ns/n.*/.*", ".*/ns/.*n/.*", "spiffe://.*/sa/s", r"spiffe://.*\/s"]
+"""Some are as Istio writes namespaces and principals."""
 TEXTS = st.builds(
     c.StringMatch,
     st.sampled_from(["exact", "prefix", "suffix", "contains"]).map(c.StringMatchKind),
     WORDS,
     st.booleans(),
-) | st.builds(c.StringMatch, st.just(c.StringMatchKind.REGEX), st.sampled_from([".*", "/a.*", "[ab]+"]))
+) | st.builds(c.StringMatch, st.just(c.StringMatchKind.REGEX), st.sampled_from(PATTERNS))
 HEADERS = st.one_of(
     st.builds(
         c.HeaderMatch,
@@ -130,6 +132,8 @@ def accesses(draw: st.DrawFn) -> Access:
         draw(st.sampled_from([("10.0.0.1", 80), ("2001:db8::1", 443), ("unix", 0)])),
         remote=draw(st.none() | addresses),
         server_name=draw(st.sampled_from([b"", b"a", b"/a"])),
-        principals=draw(st.sampled_from([None, (b"",), (b"spiffe://td/ns/n/sa/s",), (b"a", b"b")])),
+        principals=draw(
+            st.sampled_from([None, (b"",), (b"spiffe://td/ns/n/sa/s",), (b"spiffe://td/ns/x/n/sa/s", b"a")])
+        ),
         metadata=draw(st.just({}) | CLAIMS.map(lambda claims: {a.JWT_AUTHN: {"payload": claims}})),
     )

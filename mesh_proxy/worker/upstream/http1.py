@@ -255,6 +255,8 @@ class Http1Upstream(Upstream):
             if self.user is not user:
                 return  # it has turned away already
             told = self._head is not None
+            if not told and self.said < 0:
+                self.said = heads.status_said(self._buffer)
             self.close()
             if told:
                 user.on_aborted(errors.ANSWER_BROKEN)
@@ -281,6 +283,7 @@ class Http1Upstream(Upstream):
 
     def _switch(self, user: User, head: Head) -> None:
         if not user.upgrading():
+            self.said = head.status
             raise BadMessage("http1.codec_error")
         self._tunnel = self.unframed = True
         rest = bytes(self._buffer)

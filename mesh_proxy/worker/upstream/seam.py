@@ -12,7 +12,7 @@ from mesh_proxy.worker.loop import Waiter
 class Upstream(Owner):
     """Where a request is sent: a connection of HTTP/1.1, or a stream of one of HTTP/2."""
 
-    __slots__ = ("facts", "local_address", "unframed")
+    __slots__ = ("facts", "local_address", "said", "unframed")
 
     def __init__(self) -> None:
         super().__init__()
@@ -21,6 +21,8 @@ class Upstream(Owner):
         """Whether another protocol has no end of its own here, but the connection's."""
         self.facts: ConnectionFacts | None = None
         """What is known of the connection; ``None`` before it stands."""
+        self.said: int = -1
+        """The status that an answer began with whose head breaks the rules; -1: there is none."""
 
     def request(self, method: bytes, target: bytes, authority: bytes, fields: list[Field], end: bool) -> None:
         """The request's head; ``end``: no content follows."""

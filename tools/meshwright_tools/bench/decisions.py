@@ -59,11 +59,24 @@ SORTS: dict[str, Callable[[int], dict[str, Any]]] = {
     "exact path": lambda n: _what("paths", f"/{n}/a"),
     "beginning of the path": lambda n: _what("paths", f"/{n}/*"),
     "host": lambda n: _what("hosts", f"h{n}.example"),
-    "principal": lambda n: _who("principals", f"cluster.local/ns/n{n}/sa/s{n}"),
-    "namespace": lambda n: _who("namespaces", f"n{n}"),
+    "principal": lambda n: _who("principals", f"cluster.local/ns/n{n:04}/sa/s{n:04}"),
+    "namespace": lambda n: _who("namespaces", f"n{n:04}"),
     "address": lambda n: _who("ipBlocks", f"10.{n // 250}.{n % 250}.0/24"),
-    "field": lambda n: _when("request.headers[x-a]", f"v{n}"),
-    "claim": lambda n: _when("request.auth.claims[role]", f"r{n}"),
+    "field": lambda n: _when("request.headers[x-a]", f"v{n:04}"),
+    "claim": lambda n: _when("request.auth.claims[role]", f"r{n:04}"),
+    "end of the path": lambda n: _what("paths", f"*/{n}/a"),
+    "beginning of the host": lambda n: _what("hosts", f"h{n}.*"),
+    "end of the host": lambda n: _what("hosts", f"*h{n}.example"),
+    "beginning of the principal": lambda n: _who("principals", f"cluster.local/ns/n{n:04}/*"),
+    "end of the principal": lambda n: _who("principals", f"*/s{n:04}"),
+    "beginning of the namespace": lambda n: _who("namespaces", f"n{n:04}*"),
+    "end of the namespace": lambda n: _who("namespaces", f"*n{n:04}"),
+    "beginning of a field": lambda n: _when("request.headers[x-a]", f"v{n:04}*"),
+    "end of a claim": lambda n: _when("request.auth.claims[role]", f"*r{n:04}"),
+    "no such path": lambda n: {
+        # Of these nothing can be looked up. All but one hold for neither of those who ask.
+        "to": [{"operation": {"notPaths": [f"/{MANY}/*"] if n == CHOSEN else [f"/{MANY}/*", f"/{CHOSEN}/*"]}}]
+    },
 }
 """The one rule of the policy of a number."""
 
@@ -83,12 +96,12 @@ class Asked:
     """Somebody for whom the policy of that number holds, whatever its sort."""
 
     def __init__(self, number: int) -> None:
-        lines = f"GET /{number}/a HTTP/1.1\r\nhost: h{number}.example\r\nx-a: v{number}\r\nuser-agent: bench"
+        lines = f"GET /{number}/a HTTP/1.1\r\nhost: h{number}.example\r\nx-a: v{number:04}\r\nuser-agent: bench"
         self.head = Parser().request(lines.encode())
         self.head.path = self.head.target
         self._address = f"10.{number // 250}.{number % 250}.9:1".encode()
-        self._principals = (f"spiffe://cluster.local/ns/n{number}/sa/s{number}".encode(),)
-        self._metadata = {JWT_AUTHN: {JWT_PAYLOAD: {"role": f"r{number}"}}}
+        self._principals = (f"spiffe://cluster.local/ns/n{number:04}/sa/s{number:04}".encode(),)
+        self._metadata = {JWT_AUTHN: {JWT_PAYLOAD: {"role": f"r{number:04}"}}}
 
     def access(self) -> Access:
         """What a filter is told, made anew for each request."""

@@ -22,6 +22,7 @@ from mesh_api.config.authorization import (
     MetadataMatch,
     Not,
     RemoteIp,
+    RequestedServerName,
     Rule,
     UriTemplate,
     UrlPath,
@@ -32,6 +33,7 @@ from tests.support.authorization_strategies import WHAT, WHO, accesses, trees
 from tests.unit.mesh_proxy.making import head
 
 EXACT, PREFIX, REGEX = StringMatchKind.EXACT, StringMatchKind.PREFIX, StringMatchKind.REGEX
+SUFFIX = StringMatchKind.SUFFIX
 ALTERNATIVES = st.lists(trees(WHAT), min_size=1, max_size=2).map(tuple)
 WHOSE = st.lists(trees(WHO), min_size=1, max_size=2).map(tuple)
 MANY = st.lists(st.builds(RbacPolicy, st.just(""), ALTERNATIVES, WHOSE), min_size=FEW + 1, max_size=3 * FEW)
@@ -69,6 +71,7 @@ def asked(target: str, host: str = "a", principal: str = "", port: int = 80) -> 
         b"10.2.207.9:1" if port == 707 else b"192.0.2.1:1",
         ("10.2.207.1" if port == 707 else "192.0.2.2", port),
         remote=b"[2001:db8:2c3::1]:5" if port == 707 else None,
+        server_name=host.lower().encode(),
         principals=(principal.encode(),),
         metadata={JWT_AUTHN: {JWT_PAYLOAD: claims}},
     )
@@ -118,6 +121,45 @@ def test_of_a_thousand_policies_few_are_tested(sort: str) -> None:
     assert select(one) == (707,)
     other = asked("/nowhere", "h", "spiffe://td/ns/n/sa/s", 7070)
     assert select(other) == ()
+
+
+def claim(kind: StringMatchKind, n: int) -> MetadataMatch:
+    match = StringMatch(kind, f"r{n}")
+    return MetadataMatch(JWT_AUTHN, (JWT_PAYLOAD, "roles"), AnyValueOf((ListValue(match), match)))
+
+
+AFFIXED: dict[str, Callable[[int], Rule]] = {
+    "end of the path": lambda n: path(f"/{n}/a", SUFFIX),
+    "beginning of the host": lambda n: HeaderMatch(":authority", match=StringMatch(PREFIX, f"H{n}", True)),
+    "end of the host": lambda n: HeaderMatch(":authority", match=StringMatch(SUFFIX, f"h{n}", True)),
+    "server name": lambda n: RequestedServerName(StringMatch(EXACT, f"h{n}")),
+    "end of the server name": lambda n: RequestedServerName(StringMatch(SUFFIX, f"h{n}")),
+    "beginning of the principal": lambda n: principal(f"spiffe://td/ns/n{n}/", PREFIX),
+    "end of the principal": lambda n: principal(f"/sa/s{n}", SUFFIX),
+    "end of the principal, as Istio has it": lambda n: principal(rf"spiffe://.*\/sa\/s{n}", REGEX),
+    "beginning of the namespace": lambda n: principal(f".*/ns/n{n}.*/.*", REGEX),
+    "end of the namespace": lambda n: principal(f".*/ns/.*n{n}/.*", REGEX),
+    "beginning of a field": lambda n: HeaderMatch("x-a", match=StringMatch(PREFIX, f"v{n}")),
+    "end of a field": lambda n: HeaderMatch("x-a", match=StringMatch(SUFFIX, f"v{n}")),
+    "beginning of a claim": lambda n: claim(PREFIX, n),
+    "end of a claim": lambda n: claim(SUFFIX, n),
+    "one or the other": lambda n: AnyOf((path(f"/{n}/a"), path(f"/{n}/a", SUFFIX), path(f"/{n}/", PREFIX))),
+}
+
+
+@pytest.mark.parametrize("sort", AFFIXED)
+def test_of_a_thousand_beginnings_or_ends_few_are_tested(sort: str) -> None:
+    """A number of three digits begins with two others."""
+    policies = tuple(RbacPolicy(f"{n:04}", (AllOf((SAME, AFFIXED[sort](n))),), (ANYTHING,)) for n in range(1000))
+    select = selection(policies)
+    assert select is not None
+    one = asked("/707/a", "H707", "spiffe://td/ns/n707/sa/s707", 707)
+    found = select(one)
+    assert 707 in found
+    assert len(found) <= 3
+    assert all(f"{n}" == "707"[: len(f"{n}")] for n in found)
+    assert compile_rules(Rbac(RbacAction.ALLOW, policies))(one).policy == f"{found[0]:04}"
+    assert select(asked("/nowhere", "h", "spiffe://td/ns/n/sa/s", 0)) in ((), (0,))
 
 
 def test_what_nothing_is_known_of_is_always_tested() -> None:

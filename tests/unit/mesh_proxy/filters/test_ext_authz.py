@@ -86,23 +86,95 @@ def option(name: bytes, value: bytes) -> bytes:
 DENIED = message(1, number(1, 7))
 
 
-@pytest.mark.parametrize("code", [1, 101, 199, 600, 1000, 70_000, 2**40])
-def test_a_status_that_is_none_is_a_failure(code: int) -> None:
-    verdict = rpc(DENIED, message(2, message(1, number(1, code))))
+@pytest.mark.parametrize("code", [0, 1, 101, 199, 600, 1000, 70_000, 2**40])
+def test_who_is_refused_with_a_status_that_is_none_is_refused(code: int) -> None:
+    verdict = rpc(DENIED, message(2, message(1, number(1, code)) + text(3, b"no")))
     assert isinstance(verdict, Answer)
-    assert (verdict.reply.status, verdict.reply.details) == (403, "ext_authz_error")
+    assert (verdict.reply.status, verdict.reply.details, verdict.reply.body) == (403, "ext_authz_denied", b"no")
+
+
+BAD_FIELDS = [
+    (b"x-a", b"1\r\nx-b: 2"), (b"x-a\r\nx-b", b"1"), (b"x-a", b"\0"), (b"", b"1"), (b"x a", b"1"), (b"x-a: 1", b"2"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "value"), BAD_FIELDS)
+def test_a_field_that_would_be_several_is_a_failure(name: bytes, value: bytes) -> None:
+    verdict = rpc(message(3, message(6, option(name, value))))
+    assert isinstance(verdict, Answer)
+    assert verdict.reply.details == "ext_authz_error"
+
+
+@pytest.mark.parametrize(("name", "value"), BAD_FIELDS)
+def test_who_is_refused_with_such_a_field_is_refused_without_it(name: bytes, value: bytes) -> None:
+    verdict = rpc(DENIED, message(2, message(2, option(name, value)) + message(2, option(b"x-c", b"1"))))
+    assert isinstance(verdict, Answer)
+    assert (verdict.reply.status, verdict.reply.details) == (403, "ext_authz_denied")
+    assert verdict.fields == ((b"x-c", b"1"),)
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
-    [(b"x-a", b"1\r\nx-b: 2"), (b"x-a\r\nx-b", b"1"), (b"x-a", b"\0"), (b"", b"1"), (b"x a", b"1"), (b"x-a: 1", b"2")],
+    "rest",
+    [b"\x12\xff", message(2, b"\x0a\xff"), message(2, b"\x12\x02ab"), message(4, b"\x0a\xff"), b"\x1a\x05ab"],
+    ids=["cut off", "no status", "no field", "no metadata", "cut text"],
 )
-@pytest.mark.parametrize("denied", [True, False])
-def test_a_field_that_would_be_several_is_a_failure(name: bytes, value: bytes, denied: bool) -> None:
-    told = message(2, message(2, option(name, value))) if denied else message(3, message(6, option(name, value)))
-    verdict = rpc(DENIED if denied else b"", told)
+def test_who_is_refused_in_a_broken_message_is_refused(rest: bytes) -> None:
+    verdict = rpc(DENIED, rest)
     assert isinstance(verdict, Answer)
-    assert verdict.reply.details == "ext_authz_error"
+    assert (verdict.reply.status, verdict.reply.details) == (403, "ext_authz_denied")
+
+
+OPEN = ExtAuthzFilter(grpc=GrpcService("judge"), failure_mode_allow=True)
+
+
+@pytest.mark.parametrize(("said", "refused"), [(DENIED, True), (message(1, number(1, 0)), False), (b"", False)])
+def test_an_answer_that_is_not_whole_says_no_or_nothing(said: bytes, refused: bool) -> None:
+    body = b"\0" + (2000).to_bytes(4, "big") + said + b"\x1a\xff"
+    verdict = ExtAuthz(OPEN, Counters("http.test")).on_told(Told(200, [], body, [], whole=False), head(), None, ACCESS)
+    assert isinstance(verdict, Answer) is refused
+
+
+@pytest.mark.parametrize(
+    ("status", "whole", "answered"),
+    [
+        (200, False, None), (500, True, None), (599, False, None), (403, True, 403), (401, False, 401), (99, True, 403),
+        (0, False, 403), (101, True, 403), (199, True, 403), (201, True, 201), (600, True, 403), (1000, False, 403),
+    ],
+)  # fmt: skip
+def test_whom_a_server_of_http_does_not_answer_with_200_or_a_failure_is_refused(
+    status: int, whole: bool, answered: int | None
+) -> None:
+    said = Told(status, [], b"no", [], whole=whole)
+    verdict = asking(failure_mode_allow=True).on_told(said, head(), None, ACCESS)
+    if answered is None:
+        assert verdict is None
+    else:
+        assert isinstance(verdict, Answer)
+        assert (verdict.reply.status, verdict.reply.body) == (answered, b"no" if whole else b"")
+
+
+@pytest.mark.parametrize("patterns", [EVERYTHING, (StringMatch(StringMatchKind.PREFIX, "t"),)])
+def test_a_question_has_nothing_of_the_connection_that_the_request_came_by(patterns: tuple[StringMatch, ...]) -> None:
+    lines = [
+        "transfer-encoding: chunked",
+        "te: trailers",
+        "trailer: x-a",
+        "connection: te, upgrade",
+        "upgrade: websocket",
+    ]
+    lines += [
+        "keep-alive: timeout=5",
+        "proxy-connection: close",
+        "x-envoy-retry-on: 5xx",
+        "x-envoy-auth-partial-body: true",
+    ]
+    ask = asking(allowed_headers=patterns).on_request(head("/a", *lines), None, lambda: 0.0, ACCESS)
+    assert isinstance(ask, Ask)
+    assert [(field[1], field[2]) for field in ask.question.fields] == [
+        (b"content-length", b"0"),
+        (b"te", b"trailers"),
+        (b"trailer", b"x-a"),
+    ]
 
 
 @pytest.mark.parametrize("name", [b"content-length", b"Transfer-Encoding", b"connection", b":status", b"upgrade"])
