@@ -1,6 +1,5 @@
 """What the verbs that ask a mesh of files have alike: options, reading the files, making the request."""
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mesh_cli import output, reading
+from mesh_policy import json_text
 from mesh_policy.errors import PolicyError
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def read(
 def metadata_of(text: str) -> dict[str, Any]:
     """What a proxy says of itself; text that is no JSON object ends the command with 2."""
     try:
-        value = json.loads(text)
+        value = json_text.parse(text)
     except ValueError as error:
         output.fail(f"--metadata is no JSON: {error}", UNREADABLE)
     if not isinstance(value, dict):
@@ -171,9 +171,7 @@ def decide(mesh: "Mesh", request: "Request") -> "Decision":
 
 def _value(text: str) -> Any:
     """A claim's value: lists, numbers and booleans as JSON has them, else text."""
-    import json
-
     try:
-        return json.loads(text)
+        return json_text.parse(text)
     except ValueError:
         return text

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from mesh_api.identity import trust_domain
 from mesh_control.gateway_api.converted import OWN as OWN_CONTROLLER
+from mesh_policy import json_text
 from mesh_policy.durations import PositiveDuration
 
 
@@ -167,8 +168,10 @@ def read(path: Path) -> Settings:
     """The settings of a file. Raises :class:`SettingsError`, which names file, field and what is allowed."""
     try:
         settings = Settings.model_validate(yaml.safe_load(path.read_text()) or {})
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise SettingsError(f"{path}: {error}") from None
+    except RecursionError:
+        raise SettingsError(f"{path}: {json_text.TOO_DEEP}; settings have a few") from None
     except ValidationError as error:
         lines = [
             f"{path}: {'.'.join(map(str, item['loc']))}: {_message(item['type'], item['msg'])}"

@@ -5,7 +5,6 @@ What was fetched once is kept when it cannot be fetched again; where nothing was
 """
 
 import asyncio
-import json
 import logging
 import ssl
 import time
@@ -15,7 +14,7 @@ from typing import Any, ClassVar, Final
 
 from mesh_control.sources.source import Parts
 from mesh_control.waking import woken
-from mesh_policy import Policy, RequestAuthentication
+from mesh_policy import Policy, RequestAuthentication, json_text
 from mesh_policy.security.key_sets import check_key_set
 from mesh_policy.security.request_authentication import JwtRule
 
@@ -156,6 +155,9 @@ class KeySets:
         except FetchError as error:
             log.warning("%s: %s", entry.place.key, error)
             return failed(entry, str(error), self._clock())
+        except Exception as error:  # one issuer's answer must not end the fetching from all others
+            log.exception("%s: its keys cannot be fetched", entry.place.key)
+            return failed(entry, f"its keys cannot be fetched: {type(error).__name__}", self._clock())
 
 
 def _problem(entry: Entry) -> str:
@@ -175,7 +177,7 @@ async def fetch_keys(place: Place, trust: ssl.SSLContext | None = None) -> str:
     except TimeoutError:
         raise FetchError(f"no answer within {place.timeout:g} s") from None
     try:
-        found = json.loads(keys)["keys"]
+        found = json_text.parse(keys)["keys"]
         if not isinstance(found, list) or not found:
             raise ValueError("keys is no list, or an empty one")  # without a key no proxy takes it
         return check_key_set(keys)
@@ -186,9 +188,9 @@ async def fetch_keys(place: Place, trust: ssl.SSLContext | None = None) -> str:
 async def _discovered(place: Place, trust: ssl.SSLContext | None) -> str:
     text = await _get(place.issuer.removesuffix("/") + DISCOVERY, place.timeout, trust)
     try:
-        document: Any = json.loads(text)
-    except ValueError:
-        document = None
+        document: Any = json_text.parse(text)
+    except ValueError as error:
+        raise FetchError(f"{DISCOVERY} is no JSON: {error}") from None
     uri = document.get("jwks_uri") if isinstance(document, dict) else None
     if not isinstance(uri, str):
         raise FetchError(f"{DISCOVERY} names no jwks_uri")

@@ -23,6 +23,8 @@ from mesh_policy import Policy
 from mesh_policy.load import load_documents
 
 KEYS = '{"keys":[{"kty":"oct","alg":"HS256","kid":"1","k":"c2VjcmV0"}]}'
+DEEP = '{"keys":' + "[" * 200_000
+KEPT = "the last good ones are used"
 URI = "http://issuer.example/keys"
 
 
@@ -176,6 +178,7 @@ async def server(request: pytest.FixtureRequest, tmp_path: Path):
         return web.json_response({"jwks_uri": f"{asked.url.origin()}/keys"})
 
     texts = {"/keys": KEYS, "/text": "hello", "/object": "{}", "/bad": '{"keys":[{}]}', "/long": " " * (2 << 20)}
+    texts |= {"/deep": DEEP, "/deep/.well-known/openid-configuration": DEEP}
     app = web.Application()
     for path, text in texts.items():
         app.router.add_get(path, partial(_text, text))
@@ -213,6 +216,8 @@ async def test_fetched(server: Server, place: dict[str, str]) -> None:
         ({"uri": "/text"}, "what is there is no set of keys"),
         ({"uri": "/object"}, "what is there is no set of keys"),
         ({"uri": "/bad"}, "what is there is no set of keys: key 0"),
+        ({"uri": "/deep"}, "what is there is no set of keys: values are nested deeper than 64 levels"),
+        ({"issuer": "/deep"}, "openid-configuration is no JSON: values are nested deeper"),
         ({"uri": "/long"}, "the answer is longer than 1048576 bytes"),
         ({"uri": "/stalls"}, "no answer within 0.2 s"),
         ({"issuer": "/nothing"}, "names no jwks_uri"),
@@ -237,3 +242,22 @@ async def test_a_certificate_that_nobody_knows_is_not_believed(server: Server) -
 async def test_nobody_is_there() -> None:
     with pytest.raises(FetchError, match="Cannot connect"):
         await fetch_keys(Place("http://127.0.0.1:9/keys"))
+
+
+async def test_whatever_one_fetch_ends_with_the_others_go_on_and_the_last_good_keys_stay() -> None:
+    clock, asked = Clock(), Issuer()
+
+    async def fetch(place: Place) -> str:
+        if place.uri == URI and not asked.answer:
+            raise RuntimeError("nobody foresaw this")
+        return KEYS
+
+    source = KeySets(fetch, clock)
+    source.want(policies(f"{{issuer: a, jwksUri: {URI}}}", "{issuer: b, jwksUri: http://other.example/keys}"))
+    await source.turn()
+    asked.answer = None
+    clock.now += key_sets.REFRESH
+    assert await source.turn()
+    said = source.read()
+    assert said.key_sets == {URI: KEYS, "http://other.example/keys": KEYS}
+    assert said.problems == (f"keys of tokens from {URI}: its keys cannot be fetched: RuntimeError; {KEPT}",)
