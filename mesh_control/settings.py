@@ -139,6 +139,9 @@ class Settings(BaseModel):
     ``mesh_config`` is a file with the settings of the mesh (Istio's MeshConfig), ``mesh_networks`` one with its networks;
     without them, a mesh has Istio's defaults, but writes access logs to the proxies' output and makes no traces.
 
+    ``monitoring_address`` has metrics, health and version for everybody, and the pages below ``/debug`` for who shows the
+    join token. With ``debug_on_loopback`` every user of this machine may read those as well: right where it is a pod.
+
     ``credentials_dir`` has keys and certificates for proxies, as ``NAMESPACE/NAME/tls.crt``, ``tls.key`` and ``ca.crt``.
 
     Releases are measured by the Prometheus at ``prometheus_url``; where there is none, by the proxies' own statistics.
@@ -148,6 +151,7 @@ class Settings(BaseModel):
 
     xds_address: Address | None = "127.0.0.1:15010"
     monitoring_address: Address = "127.0.0.1:15014"
+    debug_on_loopback: bool = False
     socket: Path = Path("/run/meshwright/control.sock")
     state_dir: Path = Path("/var/lib/meshwright/control")
     inventory: Path | None = None
