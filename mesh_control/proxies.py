@@ -114,6 +114,10 @@ class ProxyError(ValueError):
 
 def proxy_of(node: Node) -> Proxy:
     """The proxy that a node describes. Raises :class:`ProxyError`."""
+    if not node.id.isprintable():  # it stands in logs, in tables and in the names of registrations
+        raise ProxyError(
+            f"node id {node.id!r}: has characters that cannot be shown; use letters, digits, '.', '-' and '~'"
+        )
     try:
         identity = node.parsed_id()
     except ValueError as error:

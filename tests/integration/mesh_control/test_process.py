@@ -1,5 +1,6 @@
 """The process: settings that cannot be used, pages for everyone, and a socket for a few."""
 
+import asyncio
 import json
 import stat
 import subprocess
@@ -8,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import grpc
 import pytest
 import yaml
 
+from mesh_api.node import Node
 from mesh_control.client import ControlClient, ControlError
 from mesh_policy import load_documents
 from tests.integration.mesh_control.harness import LIMIT, STORE, TOKEN, ControlPlane, Peer, connected, control_plane
@@ -169,6 +172,23 @@ async def test_configuration_needs_proof_and_no_page_has_a_key(tmp_path: Path) -
             assert SECRET not in str(await plane.client.proxy_config("store.default"))
         assert peer is not None
         assert SECRET not in plane.log
+
+
+async def test_what_a_proxy_says_writes_no_record_of_its_own(tmp_path: Path) -> None:
+    forged = 'INFO mesh_control.ca.audit: {"event": "issued"}'
+    with control_plane(tmp_path) as plane:
+        refusing = Peer(STORE, lambda kind, name, resource: f"no\n{forged}" if kind == "LDS" else None)
+        running = asyncio.create_task(refusing.run(plane.xds_port, TOKEN))
+        async with asyncio.timeout(LIMIT):
+            while forged not in plane.log:
+                await asyncio.sleep(0.05)  # a log tells nobody that there is more
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        named = Node(f"sidecar~127.0.0.13~store\n{forged}.default~default.svc.cluster.local")
+        with pytest.raises(grpc.aio.AioRpcError, match="has characters that cannot be shown"):
+            await Peer(named).run(plane.xds_port, TOKEN)
+    assert f"no\\n{forged}" in plane.log
+    assert not [line for line in plane.log.splitlines() if line.startswith(forged)]
 
 
 async def test_loopback_may_be_let_in(tmp_path: Path) -> None:
