@@ -31,7 +31,10 @@ BAD_SETTINGS = {
         "127.example.com:0 can be reached from outside",
     ),
     "closed": ({"xds_address": None}, "no proxy could connect"),
-    "open": ({"xds_address": "0.0.0.0:0", "join_token_file": None}, "anyone could join; set join_token_file"),
+    "open": (
+        {"xds_address": "0.0.0.0:0", "join_token_file": None},
+        "control.yml: xds_address: 0.0.0.0:0 can be reached from outside, and is no TLS: anyone could join",
+    ),
     "token": ({"join_token_file": "/nonexistent/token"}, "join_token_file: [Errno 2] No such file or directory"),
     "level": ({"log_level": "loud"}, "control.yml: log_level: Input should be 'debug', 'info', 'warning' or 'error'"),
     "inventory": (
