@@ -139,6 +139,7 @@ def request_of(
     **more: str,
 ) -> "Request":
     """The request of the options; what is wrong with one ends the command with 2."""
+    from mesh_policy.hosts import is_address
     from mesh_simulation import Request
 
     if "://" not in url and not url.startswith("/"):
@@ -155,6 +156,9 @@ def request_of(
         if not equals or not name:
             output.fail(f"--claim {text!r}: write name=value", UNREADABLE)
         found[name] = _value(value)
+    address = more.get("source_ip", "")
+    if address and not is_address(address):
+        output.fail(f"--source-ip {address!r}: is no address of IP; write for example 10.0.0.1", UNREADABLE)
     protocol = "tcp" if url.startswith("tcp://") else "http"
     return Request(source, url, method, fields, principal=principal, claims=found or None, protocol=protocol, **more)
 
