@@ -1,7 +1,8 @@
 """Lines of access logs: Istio's text format, and its JSON."""
 
-import json
 import re
+
+from mesh_policy import json_text
 
 FIELDS = (
     "start_time", "request", "response_code", "response_flags", "response_code_details", "connection_termination_details",
@@ -54,7 +55,7 @@ def parse(line: str) -> dict[str, str]:
 
 def _json(text: str) -> dict[str, str]:
     try:
-        value = json.loads(text)
+        value = json_text.parse(text)
     except ValueError as error:
         raise LineError(f"neither JSON nor text: {error}") from None
     known = {name: str(item) for name, item in value.items() if name in MEANINGS and item is not None}

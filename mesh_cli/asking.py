@@ -1,6 +1,5 @@
 """What the verbs that ask a mesh of files have alike: options, reading the files, making the request."""
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mesh_cli import output, reading
+from mesh_policy import json_text
 from mesh_policy.errors import PolicyError
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def read(
 def metadata_of(text: str) -> dict[str, Any]:
     """What a proxy says of itself; text that is no JSON object ends the command with 2."""
     try:
-        value = json.loads(text)
+        value = json_text.parse(text)
     except ValueError as error:
         output.fail(f"--metadata is no JSON: {error}", UNREADABLE)
     if not isinstance(value, dict):
@@ -139,6 +139,7 @@ def request_of(
     **more: str,
 ) -> "Request":
     """The request of the options; what is wrong with one ends the command with 2."""
+    from mesh_policy.hosts import is_address
     from mesh_simulation import Request
 
     if "://" not in url and not url.startswith("/"):
@@ -155,6 +156,9 @@ def request_of(
         if not equals or not name:
             output.fail(f"--claim {text!r}: write name=value", UNREADABLE)
         found[name] = _value(value)
+    address = more.get("source_ip", "")
+    if address and not is_address(address):
+        output.fail(f"--source-ip {address!r}: is no address of IP; write for example 10.0.0.1", UNREADABLE)
     protocol = "tcp" if url.startswith("tcp://") else "http"
     return Request(source, url, method, fields, principal=principal, claims=found or None, protocol=protocol, **more)
 
@@ -171,9 +175,7 @@ def decide(mesh: "Mesh", request: "Request") -> "Decision":
 
 def _value(text: str) -> Any:
     """A claim's value: lists, numbers and booleans as JSON has them, else text."""
-    import json
-
     try:
-        return json.loads(text)
+        return json_text.parse(text)
     except ValueError:
         return text

@@ -7,6 +7,8 @@ import typer
 from mesh_cli import asking, output
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mesh_simulation.decision import Decision, Inbound
 
 app = typer.Typer(help="Who may do what, and why.", no_args_is_help=True)
@@ -41,9 +43,8 @@ def why(
     decides about a host and port that are no service of it.
     """
     mesh = asking.load(files, inventory, namespace)
-    url = to if "://" in to else f"http://{to}"
-    url = url if "/" in url.partition("://")[2] else url + path
-    request = asking.request_of(url, source, method, header or (), principal, claim or (), via=via, source_ip=source_ip)
+    url, fields = _asked(to, path, header or ())
+    request = asking.request_of(url, source, method, fields, principal, claim or (), via=via, source_ip=source_ip)
     decision = asking.decide(mesh, request)
     rows = _rows(decision)
     if _leaves_the_mesh(decision):
@@ -65,6 +66,23 @@ def why(
             typer.echo(f"  {row['at']}: {row['text']}")
     if not allowed:
         raise typer.Exit(1)
+
+
+def _asked(to: str, path: str, fields: "Sequence[str]") -> "tuple[str, Sequence[str]]":
+    """The URL, and the fields: of a path in the absolute form (RFC 9112, 3.2.2) the host counts, and not the field's."""
+    url = to if "://" in to else f"http://{to}"
+    if "/" in url.partition("://")[2]:
+        if path != "/":
+            output.fail(f"--path {path!r}: --to {to!r} has a path already; leave one of them out", asking.UNREADABLE)
+        return url, fields
+    scheme, found, rest = path.partition("://")
+    if found and scheme in ("http", "https"):
+        host, slash, rest = rest.partition("/")
+        others = [field for field in fields if field.partition(":")[0].strip().lower() != "host"]
+        return f"{url}{slash}{rest}", [*others, f"host: {host}"]
+    if not path.startswith("/"):
+        output.fail(f"--path {path!r}: must begin with '/', or be http://HOST/PATH", asking.UNREADABLE)
+    return url + path, fields
 
 
 def _leaves_the_mesh(decision: "Decision") -> bool:

@@ -1,6 +1,5 @@
 """Releases out of files: Python programs that declare them, and the YAML or JSON of a rollout."""
 
-import json
 import runpy
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from mesh_cli import reading
+from mesh_policy import json_text
 from mesh_policy.errors import PolicyError
 from mesh_policy.releases import Release, Statement, Traffic
 from mesh_policy.releases.machine import Rollout, problems
@@ -75,7 +75,10 @@ def _declared(value: Any) -> Iterator[Rollout]:
 
 def _of_documents(path: Path) -> list[Rollout]:
     text = reading.text(path)
-    documents = [json.loads(text)] if path.suffix == ".json" else list(yaml.safe_load_all(text))
+    try:
+        documents = [json_text.parse(text)] if path.suffix == ".json" else list(yaml.safe_load_all(text))
+    except RecursionError:  # PyYAML goes one call deeper for each level
+        raise ReleaseFileError(f"{path}: {json_text.TOO_DEEP}; a release has a few") from None
     found = []
     for place, document in enumerate(item for item in documents if item is not None):
         if not isinstance(document, Mapping) or "release" not in document:

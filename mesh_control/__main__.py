@@ -15,7 +15,7 @@ def main() -> int:
     # A mesh is many objects that stay, and so are the models and what compiles them: looking through all for rubbish again
     # and again would hold proxies up, and the start. So this comes before the imports.
     gc.set_threshold(50_000, 50, 50)
-    from mesh_control import app, settings
+    from mesh_control import app, log_lines, settings
     from mesh_control.sources import inventory
     from mesh_control.sources.kubernetes.wiring import access_of
 
@@ -36,7 +36,7 @@ def main() -> int:
         return USAGE_ERROR
     if arguments.check:
         return 0
-    logging.basicConfig(level=found.log_level.upper(), format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.basicConfig(level=found.log_level.upper(), handlers=[log_lines.handler(sys.stderr)])
     logging.getLogger("watchfiles").setLevel(logging.WARNING)  # it tells every change of every file
     try:
         asyncio.run(app.run(found, token))

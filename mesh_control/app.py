@@ -24,6 +24,7 @@ from mesh_control.registration.proof import believing, withdrawing
 from mesh_control.rollouts.runner import Runner
 from mesh_control.rollouts.wiring import runner
 from mesh_control.serve.admin import Api, Pages
+from mesh_control.serve.debug import DebugPages
 from mesh_control.serve.entrance import entrance_of
 from mesh_control.serve.limits import Limits
 from mesh_control.serve.xds import XdsServer
@@ -77,7 +78,7 @@ async def run(settings: Settings, token: str | None) -> None:
         office = await stack.enter_async_context(
             from_settings(settings, control.metrics, lambda made: server.handler(entrance_of(made)))
         )
-        await stack.enter_async_context(_pages(control, office, settings.monitoring_address, token))
+        await stack.enter_async_context(_pages(control, office, settings, token))
         stack.callback(settings.socket.unlink, missing_ok=True)
         rollouts = await stack.enter_async_context(runner(control, settings.state_dir, settings.prometheus_url))
         await stack.enter_async_context(_api(control, rollouts, office, settings.socket))
@@ -139,9 +140,11 @@ async def _serve(control: Control, server: XdsServer, settings: Settings) -> Non
 
 
 @contextlib.asynccontextmanager
-async def _pages(control: Control, office: Office | None, address: str, token: str | None) -> AsyncIterator[None]:
+async def _pages(control: Control, office: Office | None, settings: Settings, token: str | None) -> AsyncIterator[None]:
+    address = settings.monitoring_address
     host, _, port = address.rpartition(":")
-    pages = Pages(control, metadata.version("meshwright"), office, token)
+    debug = DebugPages(control, token, on_loopback=settings.debug_on_loopback)
+    pages = Pages(control, metadata.version("meshwright"), debug, office)
     served = web.AppRunner(pages.application(), access_log=None)
     await served.setup()
     try:

@@ -6,6 +6,7 @@ from typing import Any
 from mesh_api.xds.json import serialized_to_json
 from mesh_api.xds.session import TypeStatus
 from mesh_api.xds.type_urls import CLUSTER, ENDPOINT, LISTENER, ROUTE
+from mesh_control.redaction import redacted
 
 ADMIN = "type.googleapis.com/envoy.admin.v3."
 SECTIONS = {"clusters": CLUSTER, "listeners": LISTENER, "routes": ROUTE, "endpoints": ENDPOINT}
@@ -13,12 +14,15 @@ SECTIONS = {"clusters": CLUSTER, "listeners": LISTENER, "routes": ROUTE, "endpoi
 
 
 def config_dump(taken: Mapping[str, Mapping[str, bytes]], status: Mapping[str, TypeStatus]) -> dict[str, Any]:
-    """``taken``: by type URL and name, what the proxy has acknowledged. A refusal stands as ``error_state`` beside it."""
+    """``taken``: by type URL and name, what the proxy has acknowledged. A refusal stands as ``error_state`` beside it. Keys
+    that nobody else may have are ``[redacted]``."""
     makers = {CLUSTER: _clusters, LISTENER: _listeners, ROUTE: _routes, ENDPOINT: _endpoints}
     configs = []
     for type_url in SECTIONS.values():
         known, version = status[type_url], status[type_url].version_acked
-        resources = [(name, serialized_to_json(type_url, data)) for name, data in sorted(taken[type_url].items())]
+        resources = [
+            (name, redacted(serialized_to_json(type_url, data))) for name, data in sorted(taken[type_url].items())
+        ]
         made = {**makers[type_url](resources, version), "version_sent": known.version_sent, "state": state_of(known)}
         configs.append({**made, "error_state": {"details": known.error}} if known.error else made)
     return {"configs": configs}

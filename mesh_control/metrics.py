@@ -60,6 +60,10 @@ METRICS: Mapping[str, Metric] = {
     "meshwright_control_missing_proxies": Metric("gauge", "Workloads whose proxy is not connected."),
     "meshwright_control_unsynced_proxies": Metric("gauge", "Connected proxies that have not taken everything."),
     "meshwright_control_source_problems": Metric("gauge", "Files of the sources that cannot be used as they are."),
+    "meshwright_control_connections_refused": Metric(
+        "counter",
+        "Connections to the port of certificates that were refused or ended and had proven nothing, by reason.",
+    ),
     "citadel_server_csr_count": Metric("counter", "Requests for certificates."),
     "citadel_server_authentication_failure_count": Metric("counter", "Requests whose sender proved no identity."),
     "citadel_server_csr_sign_err_count": Metric("counter", "Requests that were refused for another reason, by error."),

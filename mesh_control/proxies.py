@@ -1,6 +1,5 @@
 """A proxy as the compiler sees it: who it is and how traffic reaches it, read from its node."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from mesh_api.config import SocketAddress
 from mesh_api.node import Node, NodeKind
 from mesh_control.proxy_settings import TraceNames, read_settings, trace_names
+from mesh_policy import json_text
 from mesh_policy.durations import parse_duration
 from mesh_policy.hosts import is_address
 from mesh_policy.mesh_config import ProxyConfig
@@ -114,6 +114,10 @@ class ProxyError(ValueError):
 
 def proxy_of(node: Node) -> Proxy:
     """The proxy that a node describes. Raises :class:`ProxyError`."""
+    if not node.id.isprintable():  # it stands in logs, in tables and in the names of registrations
+        raise ProxyError(
+            f"node id {node.id!r}: has characters that cannot be shown; use letters, digits, '.', '-' and '~'"
+        )
     try:
         identity = node.parsed_id()
     except ValueError as error:
@@ -198,7 +202,7 @@ def _flag(metadata: Mapping[str, Any], name: str) -> bool:
 def _pod_ports(value: Any) -> dict[str, int]:
     """JSON as Istio's injector writes it, a list of ports of containers; what cannot be read counts as not there."""
     try:
-        listed = json.loads(value) if isinstance(value, str) else value or []
+        listed = json_text.parse(value) if isinstance(value, str) else value or []
         return {str(port["name"]): int(port["containerPort"]) for port in listed if port.get("name")}
     except (ValueError, TypeError, KeyError, AttributeError):
         return {}

@@ -8,8 +8,9 @@ from mesh_control.control import Control
 from mesh_control.proxies import proxy_of
 from mesh_control.proxy_settings import passed_over
 from mesh_control.push import Progress
+from mesh_control.redaction import KEPT_FORM, redacted
 from mesh_control.services import Workload
-from mesh_policy import dump
+from mesh_policy.yaml_text import written
 
 
 def status(control: Control) -> dict[str, Any]:
@@ -60,7 +61,7 @@ def _passed_over(control: Control) -> list[str]:
 
 def everything(control: Control) -> dict[str, Any]:
     """What is in force, for ``mesh analyze`` and ``mesh describe``: the policies as YAML, and the services and
-    workloads that they are for."""
+    workloads that they are for. Keys that nobody else may have are left out of them."""
     world = control.state.world
     hosts: dict[tuple[str, str, str], list[str]] = {}
     for hostname, members in world.members.items():
@@ -68,7 +69,7 @@ def everything(control: Control) -> dict[str, Any]:
             hosts.setdefault(_place(workload), []).append(hostname)
     known = {_place(workload): workload for members in world.members.values() for workload in members}
     return {
-        "policies": dump(world.policies),
+        "policies": "---\n".join(written(redacted(policy.to_document(), KEPT_FORM)) for policy in world.policies),
         "services": [
             {
                 "hostname": service.hostname,

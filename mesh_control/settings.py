@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from mesh_api.identity import trust_domain
 from mesh_control.gateway_api.converted import OWN as OWN_CONTROLLER
+from mesh_policy import json_text
 from mesh_policy.durations import PositiveDuration
 
 
@@ -132,11 +133,14 @@ class ProxyLimits(BaseModel):
 class Settings(BaseModel):
     """The file's fields. When more than ``rollback_share`` of the proxies (0 to 1; 1: never) refuse what changed, all get
     what they had taken before. ``xds_address`` serves configuration without TLS; ``None``: nothing does, and
-    what is left is the address of ``ca``. Without ``join_token_file`` any proxy may connect there, which is only allowed on
-    loopback.
+    what is left is the address of ``ca``. Without ``join_token_file`` any proxy may connect there. It is only allowed on
+    loopback; with ``plaintext_from_outside`` elsewhere as well, and never with a token, which all on the way could read.
 
     ``mesh_config`` is a file with the settings of the mesh (Istio's MeshConfig), ``mesh_networks`` one with its networks;
     without them, a mesh has Istio's defaults, but writes access logs to the proxies' output and makes no traces.
+
+    ``monitoring_address`` has metrics, health and version for everybody, and the pages below ``/debug`` for who shows the
+    join token. With ``debug_on_loopback`` every user of this machine may read those as well: right where it is a pod.
 
     ``credentials_dir`` has keys and certificates for proxies, as ``NAMESPACE/NAME/tls.crt``, ``tls.key`` and ``ca.crt``.
 
@@ -147,6 +151,8 @@ class Settings(BaseModel):
 
     xds_address: Address | None = "127.0.0.1:15010"
     monitoring_address: Address = "127.0.0.1:15014"
+    debug_on_loopback: bool = False
+    plaintext_from_outside: bool = False
     socket: Path = Path("/run/meshwright/control.sock")
     state_dir: Path = Path("/var/lib/meshwright/control")
     inventory: Path | None = None
@@ -167,8 +173,10 @@ def read(path: Path) -> Settings:
     """The settings of a file. Raises :class:`SettingsError`, which names file, field and what is allowed."""
     try:
         settings = Settings.model_validate(yaml.safe_load(path.read_text()) or {})
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise SettingsError(f"{path}: {error}") from None
+    except RecursionError:
+        raise SettingsError(f"{path}: {json_text.TOO_DEEP}; settings have a few") from None
     except ValidationError as error:
         lines = [
             f"{path}: {'.'.join(map(str, item['loc']))}: {_message(item['type'], item['msg'])}"
@@ -185,10 +193,17 @@ def _check_ways_in(path: Path, settings: Settings) -> None:
     address = settings.xds_address
     if address is None and settings.ca is None:
         raise SettingsError(f"{path}: xds_address: without it, and without a section ca, no proxy could connect")
-    if address is not None and settings.join_token_file is None and not is_loopback(address):
+    if address is None or is_loopback(address):
+        return
+    outside = f"{path}: xds_address: {address} can be reached from outside, and is no TLS"
+    mend = "serve proxies of other machines over TLS (ca.address), and this on loopback"
+    if settings.join_token_file is not None:
+        # Whoever reads it on its way may join as anybody from then on, so nothing allows it.
+        raise SettingsError(f"{outside}: everybody on the way could read the token of join_token_file; {mend}")
+    if not settings.plaintext_from_outside:
         raise SettingsError(
-            f"{path}: xds_address: {address} can be reached from outside, and without join_token_file anyone could join; set "
-            f"join_token_file, or serve proxies of other machines over TLS (ca.address) and this on loopback"
+            f"{outside}: anyone could join, and read everybody's configuration; {mend}, or allow it with "
+            f"plaintext_from_outside: true where the network keeps others out"
         )
 
 

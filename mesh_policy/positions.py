@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from mesh_policy import yaml_nodes, yaml_values
+from mesh_policy import json_text, yaml_nodes, yaml_values
 from mesh_policy.errors import PolicyError, Problem
 from mesh_policy.yaml_events import Path, Span, too_deep, whole
 
@@ -29,7 +29,13 @@ class Document:
 
     @classmethod
     def of(cls, value: Any) -> "Document":
-        """A value that nobody wrote into a file: whatever it has stands in line 0."""
+        """A value that nobody wrote into a file: whatever it has stands in line 0.
+
+        Raises :class:`PolicyError` for one that is nested deeper than YAML may be: what reads it calls itself for each level.
+        """
+        if json_text.too_deep(value):
+            subject = value.get("kind", "object") if isinstance(value, dict) else "object"
+            raise PolicyError([Problem("", 0, str(subject), _deep_field(value), f"{json_text.TOO_DEEP}; write fewer")])
         return cls(value, _Lines(tuple))
 
     def line(self, path: Path) -> int:
@@ -39,6 +45,19 @@ class Document:
     def part(self, path: Path, value: Any) -> "Document":
         """The part of the value at that path, as a document of its own."""
         return Document(value, _Part(self._lines, path))
+
+
+def _deep_field(value: Any) -> str:
+    """The field, two names long, that holds what is too deep."""
+    names: list[str] = []
+    while len(names) < 2 and isinstance(value, dict):
+        left = json_text.MAX_DEPTH - len(names) - 1
+        name = next((name for name, item in value.items() if json_text.too_deep(item, left)), None)
+        if name is None:
+            break
+        names.append(str(name))
+        value = value[name]
+    return ".".join(names)
 
 
 class _Lines:

@@ -35,9 +35,18 @@ def _parts(url: str) -> _Url:
         raise RequestError(f"url {url!r}: {error}") from None
     if scheme not in DEFAULT_PORTS:
         raise RequestError(f"url {url!r}: the scheme {scheme} is none of {', '.join(DEFAULT_PORTS)}")
-    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     number = port or DEFAULT_PORTS[scheme]
-    return _Url(scheme, parts.hostname or "", number, target, parts.netloc.rpartition("@")[2])
+    return _Url(scheme, parts.hostname or "", number, _target(url), parts.netloc.rpartition("@")[2])
+
+
+def _target(url: str) -> str:
+    """What is asked for, as it stands: a fragment is a client's own and sent by none, and proxies refuse one that is."""
+    if url.startswith("/") and not url.startswith("//"):
+        return url
+    rest = url.partition("//")[2]
+    begin = next((place for place, mark in enumerate(rest) if mark in "/?#"), len(rest))
+    target = rest[begin:]
+    return target if target.startswith("/") else f"/{target}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +120,9 @@ class Request:
             wrong = error.object[error.start : error.end]
             raise RequestError(f"{self.method} {self.url}: {wrong!r} cannot be sent; write it in %XX") from None
         except BadMessage as error:
-            raise RequestError(f"{self.method} {self.url}: no request of HTTP/1.1: {error}") from None
+            raise RequestError(
+                f"{self.method} {self.url}: no request of HTTP/1.1: {error}; a proxy answers 400"
+            ) from None
 
     def __str__(self) -> str:
         source = self.source if isinstance(self.source, str) else "{" + _pairs(self.source) + "}"

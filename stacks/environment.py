@@ -168,7 +168,9 @@ class Mesh(_Model):
         description="Port of certificates and of the configuration stream: over mutual TLS between machines, without "
         "TLS where there are none (`processes`).",
     )
-    monitoring_port: Port = Field(default=15014, description="Port of metrics and debug pages.")
+    monitoring_port: Port = Field(
+        default=15014, description="Port of metrics, and of debug pages for who shows the join token."
+    )
     gateway: Gateway = Field(default=Gateway(), description="The ingress gateway.")
     proxy: Proxy = Field(default=Proxy(), description="Every proxy.")
     policy_wait_seconds: Seconds = Field(default=60.0, description="How long a change of policy waits for every proxy.")

@@ -11,17 +11,20 @@ import logging
 import secrets
 import socket
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from cryptography import x509
+
+from mesh_control.ca.guests import PROOF_SECONDS, Guests, place_of
 
 log = logging.getLogger("mesh_control.ca")
 
 HANDSHAKE_SECONDS = 10.0
 """After which a client that does not finish its handshake is given up."""
 CLOSING_SECONDS = 2.0
-MAX_CONNECTIONS = 10_000
 CHUNK = 64 * 1024
 _LONGEST_PATH = 100
 """Bytes of a Unix socket's path that every system takes."""
@@ -33,6 +36,15 @@ class Peer:
 
     address: str
     certificate: x509.Certificate | None
+
+
+@dataclass(slots=True)
+class _Guest:
+    """One connection, and whether it has proven who it is."""
+
+    place: str
+    address: str
+    proven: bool = False
 
 
 def server_context(chain_file: Path, bundle: str) -> ssl.SSLContext:
@@ -59,7 +71,12 @@ class Front:
     context: ssl.SSLContext
     port: int = 0
     _socket: socket.socket = field(init=False)
+    refused: Callable[[str], None] = lambda reason: None
+    """Told of each connection that was refused or ended: ``all``, ``address`` (too many from there) or ``silent``."""
+    guests: Guests = field(default_factory=Guests)
+    proof_seconds: float = PROOF_SECONDS
     _peers: dict[str, Peer] = field(default_factory=dict)
+    _names: dict[str, _Guest] = field(default_factory=dict)
     _tasks: "set[asyncio.Task[None]]" = field(default_factory=set)
     _accepting: "asyncio.Task[None] | None" = None
 
@@ -80,6 +97,13 @@ class Front:
     def peer(self, name: str) -> Peer | None:
         """Whose connection has that name at gRPC's end."""
         return self._peers.get(name)
+
+    def proven(self, name: str) -> None:
+        """Who is at the connection of that name has proven who they are."""
+        guest = self._names.get(name)
+        if guest is not None and not guest.proven:
+            guest.proven = True
+            self.guests.proven(guest.place)
 
     def start(self) -> None:
         """Accept connections."""
@@ -106,14 +130,31 @@ class Front:
                 log.warning("no connection can be accepted: %s", error.strerror)
                 await asyncio.sleep(0.2)
                 continue
-            if len(self._tasks) >= MAX_CONNECTIONS:
+            guest = _Guest(place_of(address[0]), f"{address[0].removeprefix('::ffff:')}:{address[1]}")
+            if reason := self.guests.enter(guest.place):
                 connection.close()
+                self._tell(guest, reason)
                 continue
-            task = asyncio.create_task(self._serve(connection, f"{address[0].removeprefix('::ffff:')}:{address[1]}"))
+            task = asyncio.create_task(self._serve(connection, guest))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(partial(self._gone, guest))
 
-    async def _serve(self, connection: socket.socket, address: str) -> None:
+    def _gone(self, guest: _Guest, _task: "asyncio.Task[None]") -> None:
+        self.guests.leave(guest.place, proven=guest.proven)
+
+    def _tell(self, guest: _Guest, reason: str) -> None:
+        self.refused(reason)
+        if told := self.guests.refused(guest.place, reason, asyncio.get_running_loop().time()):
+            log.warning("%s", told)
+
+    def _end_silent(self, guest: _Guest, transport: asyncio.WriteTransport) -> None:
+        if not guest.proven and not transport.is_closing():
+            self._tell(guest, "silent")
+            transport.abort()
+
+    async def _serve(self, connection: socket.socket, guest: _Guest) -> None:
+        address = guest.address
         try:
             reader, writer = await _handshake(connection, self.context)
         except (OSError, ssl.SSLError, TimeoutError) as error:
@@ -125,6 +166,10 @@ class Front:
             raise
         shown = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
         name = f"meshwright-{secrets.token_hex(16)}"
+        self._names[name] = guest
+        if shown:
+            self.proven(name)
+        silent = asyncio.get_running_loop().call_later(self.proof_seconds, self._end_silent, guest, writer.transport)
         try:
             certificate = x509.load_der_x509_certificate(shown) if shown else None
             self._peers[name] = Peer(address, certificate)
@@ -132,7 +177,9 @@ class Front:
         except (OSError, ssl.SSLError, ValueError) as error:
             log.info("the connection with %s ended: %s", address, error)
         finally:
+            silent.cancel()
             self._peers.pop(name, None)
+            self._names.pop(name, None)
             writer.transport.abort()
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, name: str) -> None:

@@ -58,6 +58,8 @@ class CertificateService:
     clock: Callable[[], float]
     metrics: Metrics
     peer_of: Callable[[str], Peer | None] = lambda name: None
+    on_proof: Callable[[str], None] = lambda name: None
+    """Told the name of a connection at which somebody has proven who they are."""
     limits: Limits = field(default_factory=Limits)
 
     def handler(self) -> Any:
@@ -78,6 +80,7 @@ class CertificateService:
         try:
             request = _request(data)
             caller = await authenticate(self.authenticators, shown, now)
+            self.proven(context)
             if not self.limits.identities.take(f"{caller.grant} {caller.token} {host}", now):
                 await context.abort(Code.RESOURCE_EXHAUSTED, f"{caller.grant} asks too often from {host}")
             chain = await asyncio.to_thread(
@@ -102,6 +105,10 @@ class CertificateService:
             log.error("%s", error)
             text = "the authority cannot write at the moment"
         await context.abort(code, text[:MAX_DETAILS])
+
+    def proven(self, context: Any) -> None:
+        """Who makes this call of any service of the same server has proven who they are."""
+        self.on_proof(str(context.peer()).removeprefix(TLS_PEERS))
 
     def credentials(self, context: Any) -> Credentials:
         """What came with a call of any service of the same server."""

@@ -89,7 +89,7 @@ class Office:
         self._store = Store(plan.folder)
         try:
             self.authority = Authority(self._store, plan.terms, clock(), signer)
-            self._front = Front(plan.address, plan.folder / BACKEND, self._fresh_context())
+            self._front = Front(plan.address, plan.folder / BACKEND, self._fresh_context(), refused=self._refused)
         except BaseException:
             self._store.close()
             raise
@@ -114,9 +114,22 @@ class Office:
         """What came with a call, by the context that gRPC gives."""
         return self._service.credentials(context)
 
+    def proven(self, context: Any) -> None:
+        """Who makes the call of that context has proven who they are."""
+        self._service.proven(context)
+
+    def _refused(self, reason: str) -> None:
+        self._metrics.count("meshwright_control_connections_refused", reason=reason)
+
     def _server(self, limits: Limits, beside: "Callable[[Office], Any] | None") -> Any:
         self._service = CertificateService(
-            self.authority, self._authenticators(), self._clock, self._metrics, self._front.peer, limits
+            self.authority,
+            self._authenticators(),
+            self._clock,
+            self._metrics,
+            self._front.peer,
+            self._front.proven,
+            limits,
         )
         server = grpc.aio.server(options=OPTIONS)
         server.add_generic_rpc_handlers((self._service.handler(),))

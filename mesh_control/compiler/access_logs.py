@@ -10,6 +10,7 @@ from mesh_control.compiler import defaults, extension_providers, telemetry
 from mesh_control.compiler.scope import Scope
 from mesh_control.compiler.telemetry import Side
 from mesh_control.world import World
+from mesh_policy import json_text
 from mesh_policy.mesh_config import ExtensionProvider, MeshConfig
 from mesh_policy.mesh_config.log_providers import (
     FileLogProvider,
@@ -137,7 +138,7 @@ def _mesh_file(path: str, mesh: MeshConfig) -> AccessLog:
 def _object(text: str) -> Mapping[str, Any]:
     """The form of an entry as JSON; one that cannot be read is as good as none (Istio)."""
     try:
-        value = json.loads(text) if text else None
+        value = json_text.parse(text) if text else None
     except ValueError:
         value = None
     return value if isinstance(value, dict) else defaults.ACCESS_LOG_JSON

@@ -17,6 +17,7 @@ from mesh_api.config import JwtRule as TokenRule
 from mesh_api.config.authorization import JWT_PAYLOAD
 from mesh_control.compiler import request_authentication
 from mesh_control.compiler.scope import Scope
+from mesh_control.issuers import place_of
 from mesh_control.world import World
 from mesh_policy.security.request_authentication import JwtRule
 
@@ -66,7 +67,7 @@ def _provider(name: str, world: World, rule: JwtRule, gateway: bool) -> JwtProvi
     return JwtProvider(
         name,
         issuer=rule.issuer or "",
-        jwks=rule.jwks or world.key_sets.get(source_of(rule), NOBODYS_KEYS),
+        jwks=rule.jwks or _known_keys(world, rule),
         audiences=rule.audiences or (),
         forward=bool(rule.forward_original_token),
         from_headers=tuple(JwtHeader(header.name, header.prefix or "") for header in rule.from_headers or ()),
@@ -80,6 +81,6 @@ def _provider(name: str, world: World, rule: JwtRule, gateway: bool) -> JwtProvi
     )
 
 
-def source_of(rule: JwtRule) -> str:
-    """Where the keys of a rule without any are found: a key of ``World.key_sets``."""
-    return rule.jwks_uri or rule.issuer or ""
+def _known_keys(world: World, rule: JwtRule) -> str:
+    place = place_of(rule)
+    return NOBODYS_KEYS if place is None else world.key_sets.get(place.key, NOBODYS_KEYS)

@@ -9,6 +9,7 @@ from datetime import timedelta
 from urllib.parse import urlencode
 
 from mesh_control.rollouts.proxies import Fetch
+from mesh_policy import json_text
 from mesh_policy.durations import parse_duration
 from mesh_policy.releases import ErrorRate, Latency, Limit, Mirror
 from mesh_policy.releases.machine import Reading, Rollout
@@ -46,7 +47,7 @@ class PrometheusMeasurements:
 
     async def _ask(self, query: str) -> float | None:
         """The one value of a query; ``None`` when it has none. Raises :class:`ValueError` for an answer of another form."""
-        answer = json.loads(await self.fetch(f"{self.url.rstrip('/')}/api/v1/query?{urlencode({'query': query})}"))
+        answer = json_text.parse(await self.fetch(f"{self.url.rstrip('/')}/api/v1/query?{urlencode({'query': query})}"))
         try:
             result = answer["data"]["result"]
             return float(result[0]["value"][1]) if result else None

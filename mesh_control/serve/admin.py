@@ -18,13 +18,13 @@ NAME = r"{owner:[a-z0-9][a-z0-9-]{0,62}}"
 
 
 class Pages:
-    """What anyone may read."""
+    """What anyone may read, and the ``debug`` pages for who proves enough."""
 
-    def __init__(self, control: Control, version: str, office: Office | None = None, token: str | None = None) -> None:
+    def __init__(self, control: Control, version: str, debug: DebugPages, office: Office | None = None) -> None:
         self._control = control
         self._office = office
         self._version = version
-        self._debug = DebugPages(control, token)
+        self._debug = debug
 
     def application(self) -> web.Application:
         """The pages on the monitoring port, under istiod's paths."""
@@ -65,6 +65,7 @@ class Api:
         self._rollouts = RolloutApi(rollouts)
         self._office = office
         self._certificates = CertificateApi(office)
+        self._debug = DebugPages(control)
 
     def application(self) -> web.Application:
         """The API."""
@@ -81,6 +82,7 @@ class Api:
                 web.route("*", "/policies/{owner:.*}", self._no_owner),
                 *self._rollouts.routes(),
                 *self._certificates.routes(),
+                *self._debug.routes(guarded=False),
             ]
         )
         return application

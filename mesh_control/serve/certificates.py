@@ -1,6 +1,5 @@
 """HTTP of the certificate authority and its join tokens, a part of the API on the Unix socket."""
 
-import json
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
@@ -12,6 +11,7 @@ from mesh_control.ca.store import StoreError
 from mesh_control.ca.tokens import TokenError
 from mesh_control.ca.wiring import Office
 from mesh_control.serve.answers import as_json
+from mesh_policy import json_text
 
 Handler = Callable[[Office, web.Request], Awaitable[web.Response]]
 NONE = "this control plane has no certificate authority; write a section ca into its settings"
@@ -90,7 +90,7 @@ async def _tokens(office: Office, _request: web.Request) -> web.Response:
 
 async def _create(office: Office, request: web.Request) -> web.Response:
     try:
-        order = TokenOrder.model_validate(json.loads(await request.text()))
+        order = TokenOrder.model_validate(json_text.parse(await request.text()))
     except ValidationError as error:
         lines = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
         return as_json({"problems": lines}, 422)

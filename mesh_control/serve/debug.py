@@ -1,5 +1,6 @@
 """istiod's ``/debug`` pages, in the shapes that Kiali and ``istioctl`` read. They tell what the mesh is made of, so only
-loopback, and whoever shows the proxies' join token, is answered."""
+who shows the proxies' join token is answered: every user of a machine may dial its loopback. The Unix socket has them, too.
+Keys and secrets are on none of them (:mod:`mesh_control.redaction`)."""
 
 import hmac
 import ipaddress
@@ -10,6 +11,7 @@ from aiohttp import web
 
 from mesh_control.config_dump import config_dump, syncz_row
 from mesh_control.control import Control
+from mesh_control.redaction import redacted
 from mesh_control.serve.answers import as_json
 from mesh_control.services import Resolution, Service, Workload
 
@@ -23,14 +25,20 @@ RESOLUTIONS = {
 """istiod's ``model.Resolution``: ClientSideLB, DNSLB, Passthrough, DNSRoundRobinLB."""
 CLUSTER_ID = "Kubernetes"
 """istiod's name of the cluster where nothing else is said."""
+NOT_FOR_YOU = (
+    "show the token that proxies join with (Authorization: Bearer TOKEN), or ask at the control plane's Unix socket: "
+    "curl --unix-socket SOCKET http://control/debug/list"
+)
 
 
 class DebugPages:
-    """See the module's docstring. ``token`` is what proxies join with; ``None``: only loopback is answered."""
+    """See the module's docstring. ``token`` is what proxies join with; ``None``: nobody has one. ``on_loopback``: whoever
+    asks from there is answered without."""
 
-    def __init__(self, control: Control, token: str | None = None) -> None:
+    def __init__(self, control: Control, token: str | None = None, *, on_loopback: bool = False) -> None:
         self._control = control
         self._token = token
+        self._on_loopback = on_loopback
         self._pages: dict[str, tuple[str, Handler]] = {
             "/debug/syncz": ("Synchronization status of all proxies connected to this control plane", self._syncz),
             "/debug/registryz": ("The services that are known", self._registryz),
@@ -46,24 +54,26 @@ class DebugPages:
             "/debug/list": ("These pages", self._list),
         }
 
-    def routes(self) -> list[web.RouteDef]:
-        """For the pages' table."""
-        return [web.get(path, self._guarded(handler)) for path, (_, handler) in self._pages.items()]
+    def routes(self, *, guarded: bool = True) -> list[web.RouteDef]:
+        """For a table of pages. Where they are not ``guarded``, whoever gets there has proven enough."""
+        return [
+            web.get(path, self._guarded(handler) if guarded else handler) for path, (_, handler) in self._pages.items()
+        ]
 
     def _guarded(self, handler: Handler) -> Handler:
         async def answer(request: web.Request) -> web.Response:
-            return await handler(request) if self._allowed(request) else as_json({"problems": ["not for you"]}, 401)
+            return await handler(request) if self._allowed(request) else as_json({"problems": [NOT_FOR_YOU]}, 401)
 
         return answer
 
     def _allowed(self, request: web.Request) -> bool:
+        shown = request.headers.get("authorization", "")
+        if self._token is not None and hmac.compare_digest(shown.encode(), f"Bearer {self._token}".encode()):
+            return True
         try:
-            if ipaddress.ip_address(request.remote or "").is_loopback:
-                return True
+            return self._on_loopback and ipaddress.ip_address(request.remote or "").is_loopback
         except ValueError:
             return False
-        shown = request.headers.get("authorization", "")
-        return self._token is not None and hmac.compare_digest(shown.encode(), f"Bearer {self._token}".encode())
 
     async def _list(self, _request: web.Request) -> web.Response:
         return as_json([{"name": path, "help": text} for path, (text, _) in sorted(self._pages.items())])
@@ -95,7 +105,7 @@ class DebugPages:
             for key, state in self._control.hub.streams().items()
             if state.node is not None
         ]
-        return as_json({"totalClients": len(clients), "clients": clients})
+        return as_json({"totalClients": len(clients), "clients": redacted(clients)})
 
     async def _registryz(self, _request: web.Request) -> web.Response:
         state = self._control.state
@@ -105,7 +115,7 @@ class DebugPages:
         return as_json([_service(service, members[service.hostname], known) for service in state.world.services])
 
     async def _configz(self, _request: web.Request) -> web.Response:
-        return as_json([policy.to_document() for policy in self._control.state.world.policies])
+        return as_json(redacted([policy.to_document() for policy in self._control.state.world.policies]))
 
     async def _endpoint_shards(self, _request: web.Request) -> web.Response:
         world = self._control.state.world

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from mesh_control.ca.authentication import authenticate
@@ -22,6 +23,8 @@ class Entrant:
     identities: Identities = ()
     proof: JoinProof | None = None
     reason: str = ""
+    admitted: Callable[[], None] = lambda: None
+    """To be called when it is let in, by this proof or by another."""
 
 
 Entrance = Callable[[Any], Awaitable[Entrant]]
@@ -35,16 +38,16 @@ def entrance_of(office: Office, clock: Callable[[], float] = time.time) -> Entra
 
     async def enter(context: Any) -> Entrant:
         shown = office.credentials(context)
+        admitted = partial(office.proven, context)
         address = shown.address.rpartition(":")[0]
         try:
             caller = await authenticate(office.authenticators, shown, clock())
         except DeniedError as denied:
-            return Entrant(address, reason=str(denied))
+            return Entrant(address, reason=str(denied), admitted=admitted)
         if caller.token != "" and await asyncio.to_thread(office.authority.is_used_up, caller.token):
-            return Entrant(address, reason=f"{caller.proof} is used up")
+            return Entrant(address, reason=f"{caller.proof} is used up", admitted=admitted)
         single = caller.grant.single
-        return Entrant(
-            address, () if single is None else (str(single),), Granted(caller.grant, caller.token, caller.serial)
-        )
+        identities = () if single is None else (str(single),)
+        return Entrant(address, identities, Granted(caller.grant, caller.token, caller.serial), admitted=admitted)
 
     return enter

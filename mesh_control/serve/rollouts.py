@@ -1,6 +1,5 @@
 """HTTP of the releases, a part of the API on the Unix socket."""
 
-import json
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
@@ -8,6 +7,7 @@ from pydantic import ValidationError
 
 from mesh_control.rollouts.runner import RolloutError, Runner
 from mesh_control.serve.answers import as_json
+from mesh_policy import json_text
 from mesh_policy.releases.machine import Order, Rollout, problems
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
@@ -46,7 +46,7 @@ class RolloutApi:
 
     async def _start(self, request: web.Request) -> web.Response:
         try:
-            rollout = Rollout.model_validate(json.loads(await request.text()))
+            rollout = Rollout.model_validate(json_text.parse(await request.text()))
         except ValidationError as error:
             return as_json({"problems": problems(error)}, 422)
         except ValueError as error:

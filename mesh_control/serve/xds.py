@@ -255,6 +255,7 @@ class XdsServer:
         else:
             entrant = await entrance(context)
             proof = self._proven(context, entrant)
+        entrant.admitted()
         refusal = self._admission.enter(entrant.address, entrant.identities)
         if refusal is not None:
             raise _RefusedError(grpc.StatusCode.RESOURCE_EXHAUSTED, refusal)

@@ -7,6 +7,7 @@ owner's folder may be a link, and a ConfigMap's mount.
 """
 
 import hashlib
+import logging
 import os
 import shutil
 import stat
@@ -21,6 +22,8 @@ from mesh_control.sources.source import Parts
 from mesh_control.sources.watching import watch
 from mesh_policy import Policy, PolicyError, Problem, dump, load_documents, load_everything
 from mesh_policy.files import contributes, read_file, unreadable
+
+log = logging.getLogger("mesh_control.policies")
 
 LONGEST_NAME = 200
 """Characters of a file's name without its ending; file systems take 255 bytes, and a copy in the making has some more."""
@@ -124,10 +127,14 @@ class PolicyDirectory:
             if known is not None and known.text == text:
                 return replace(known, mark=mark)
             loaded = load_everything([(str(file), text)]).policies
+            reasons = [f"{file}:{item.line()}: {reason}" for item in loaded for reason in self.refuse(item.policy)]
         except PolicyError as error:
             problems += map(str, error.problems)
             return self._former(file, known)
-        reasons = [f"{file}:{item.line()}: {reason}" for item in loaded for reason in self.refuse(item.policy)]
+        except Exception as error:  # a defect of ours: one file must not end what serves all others
+            log.exception("%s cannot be read", file)
+            problems.append(f"{file}: cannot be read: {type(error).__name__}; take away what was changed last")
+            return self._former(file, known)
         if reasons:
             problems += reasons
             return self._former(file, known)
@@ -141,7 +148,7 @@ class PolicyDirectory:
         text = self._accepted.get(file)
         try:
             return None if text is None else _Good(text, load_documents(text, str(file)))
-        except PolicyError:
+        except Exception:  # what was accepted by a former version, and is no more
             return None
 
     def of_owner(self, owner: str) -> list[Policy]:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from mesh_control.services import Protocol, Service, ServicePort, Workload, protocol_of
 from mesh_control.sources.source import Parts
 from mesh_control.sources.watching import MOUNT, watch
+from mesh_policy import json_text
 from mesh_policy.errors import PolicyError
 from mesh_policy.files import read_file
 
@@ -112,6 +113,10 @@ def read(path: Path) -> Inventory:
         raise InventoryError(str(error)) from None
     except yaml.YAMLError as error:
         raise InventoryError(f"{path}: {error}") from None
+    except RecursionError:  # PyYAML goes one call deeper for each level
+        raise InventoryError(f"{path}: {json_text.TOO_DEEP}; an inventory has a few") from None
+    except (ValueError, LookupError, AttributeError, TypeError) as error:  # PyYAML's, of `!!int x` or a 32nd day
+        raise InventoryError(f"{path}: a value does not fit its tag: {error}") from None
     try:
         return Inventory.model_validate(value)
     except ValidationError as error:

@@ -5,7 +5,6 @@ What was fetched once is kept when it cannot be fetched again; where nothing was
 """
 
 import asyncio
-import json
 import logging
 import ssl
 import time
@@ -13,11 +12,13 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final
 
+from yarl import URL
+
+from mesh_control.issuers import Place, is_own, place_of, wrong_turn
 from mesh_control.sources.source import Parts
 from mesh_control.waking import woken
-from mesh_policy import Policy, RequestAuthentication
+from mesh_policy import Policy, RequestAuthentication, json_text
 from mesh_policy.security.key_sets import check_key_set
-from mesh_policy.security.request_authentication import JwtRule
 
 log = logging.getLogger("mesh_control.key_sets")
 
@@ -25,30 +26,16 @@ REFRESH: Final = 20 * 60.0
 """Seconds after which keys are fetched again."""
 FIRST_RETRY, LONGEST_RETRY = 1.0, 60.0
 """Seconds to the next attempt after a failure; each further one waits twice as long."""
-TIMEOUT: Final = 5.0
-"""Seconds that fetching may take, where the rule does not say."""
 LARGEST: Final = 1 << 20
 """Bytes of an answer; a set of keys has some thousands."""
+REDIRECTS: Final = 3
+"""How often an answer may lead to another address."""
 DISCOVERY: Final = "/.well-known/openid-configuration"
 """Where an issuer says where its keys are (OpenID Connect Discovery 1.0, section 4)."""
 
 
 class FetchError(Exception):
     """What cannot be had from an address, in words for people."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where keys are: at ``uri``, or where ``issuer`` says. ``timeout`` in seconds for each request."""
-
-    uri: str = ""
-    issuer: str = ""
-    timeout: float = TIMEOUT
-
-    @property
-    def key(self) -> str:
-        """What the keys are known by in the world."""
-        return self.uri or self.issuer
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,21 +61,9 @@ def failed(entry: Entry, error: str, now: float) -> Entry:
 
 
 def places(policies: Iterable[Policy]) -> dict[str, Place]:
-    """The places that policies name, by what they are known by; of two timeouts for one the longer counts."""
-    found: dict[str, Place] = {}
-    for policy in policies:
-        if isinstance(policy, RequestAuthentication):
-            for place in filter(None, map(_place, policy.spec.jwt_rules or ())):
-                known = found.get(place.key, place)
-                found[place.key] = place if place.timeout > known.timeout else known
-    return found
-
-
-def _place(rule: JwtRule) -> Place | None:
-    if rule.jwks or not (rule.jwks_uri or rule.issuer):
-        return None
-    timeout = TIMEOUT if rule.timeout is None else rule.timeout.total_seconds()
-    return Place(rule.jwks_uri or "", "" if rule.jwks_uri else rule.issuer or "", timeout)
+    """The places that policies name, by what they are known by."""
+    rules = (rule for p in policies if isinstance(p, RequestAuthentication) for rule in p.spec.jwt_rules or ())
+    return {place.key: place for place in map(place_of, rules) if place is not None}
 
 
 Fetch = Callable[[Place], Awaitable[str]]
@@ -105,6 +80,7 @@ class KeySets:
         self._fetch: Fetch = fetch if fetch is not None else fetch_keys
         self._clock = clock
         self._entries: dict[str, Entry] = {}
+        self._asking: set[str] = set()
         self._wake = asyncio.Event()
 
     def want(self, policies: Iterable[Policy]) -> None:
@@ -115,8 +91,7 @@ class KeySets:
         now = self._clock()
         known = self._entries
         self._entries = {
-            key: replace(known[key], place=place) if key in known else Entry(place, due=now)
-            for key, place in sorted(wanted.items())
+            key: known[key] if key in known else Entry(place, due=now) for key, place in sorted(wanted.items())
         }
         self._wake.set()
 
@@ -131,36 +106,59 @@ class KeySets:
         )
 
     async def watch(self, changed: Callable[[], None]) -> None:
-        """Fetch what is due. For ever."""
-        while True:
-            due = min((entry.due for entry in self._entries.values()), default=self._clock() + REFRESH)
-            await woken(self._wake, due - self._clock())
-            if await self.turn():
-                changed()
+        """Fetch what is due, each by itself: an issuer that lets itself be waited for keeps no other back. For ever."""
+        async with asyncio.TaskGroup() as group:
+            while True:
+                due = min((entry.due for entry in self._idle()), default=self._clock() + REFRESH)
+                await woken(self._wake, due - self._clock())
+                for entry in self._due():
+                    self._asking.add(entry.place.key)
+                    group.create_task(self._tell(entry, changed), name=f"keys of {entry.place.key}")
+
+    async def _tell(self, entry: Entry, changed: Callable[[], None]) -> None:
+        before = self.read()
+        await self._ask(entry)
+        self._wake.set()  # it is due again, some time
+        if self.read() != before:
+            changed()
 
     async def turn(self) -> bool:
         """Fetch, all at a time, what is due now; whether :meth:`read` may say something else."""
-        now = self._clock()
-        due = [entry for entry in self._entries.values() if entry.due <= now]
-        if not due:
-            return False
         before = self.read()
-        for entry in await asyncio.gather(*map(self._asked, due)):
-            if entry.place.key in self._entries:  # it may be wanted no more
-                self._entries[entry.place.key] = replace(entry, place=self._entries[entry.place.key].place)
+        await asyncio.gather(*map(self._ask, self._due()))
         return self.read() != before
+
+    def _idle(self) -> list[Entry]:
+        return [entry for key, entry in self._entries.items() if key not in self._asking]
+
+    def _due(self) -> list[Entry]:
+        now = self._clock()
+        return [entry for entry in self._idle() if entry.due <= now]
+
+    async def _ask(self, entry: Entry) -> None:
+        key = entry.place.key
+        self._asking.add(key)
+        try:
+            found = await self._asked(entry)
+        finally:
+            self._asking.discard(key)
+        if key in self._entries:  # it may be wanted no more
+            self._entries[key] = found
 
     async def _asked(self, entry: Entry) -> Entry:
         try:
             return fetched(entry, await self._fetch(entry.place), self._clock())
         except FetchError as error:
-            log.warning("%s: %s", entry.place.key, error)
+            log.warning("%s: %s", entry.place.title, error)
             return failed(entry, str(error), self._clock())
+        except Exception as error:  # one issuer's answer must not end the fetching from all others
+            log.exception("%s: its keys cannot be fetched", entry.place.title)
+            return failed(entry, f"its keys cannot be fetched: {type(error).__name__}", self._clock())
 
 
 def _problem(entry: Entry) -> str:
     kept = "the last good ones are used" if entry.keys else "no token that needs them is valid until they are there"
-    return f"keys of tokens from {entry.place.key}: {entry.error}; {kept}"
+    return f"keys of tokens from {entry.place.title}: {entry.error}; {kept}"
 
 
 # The network.
@@ -170,12 +168,15 @@ async def fetch_keys(place: Place, trust: ssl.SSLContext | None = None) -> str:
     """The keys of a place by HTTP. ``trust`` are the roots for HTTPS; by default the system's. Raises :class:`FetchError`."""
     try:
         async with asyncio.timeout(place.timeout * (1 if place.uri else 2)):
-            uri = place.uri or await _discovered(place, trust)
-            keys = await _get(uri, place.timeout, trust)
+            first = URL(place.uri or place.issuer.removesuffix("/") + DISCOVERY)
+            uri = first if place.uri else await _discovered(first, place.timeout, trust)
+            keys = await _get(first, uri, place.timeout, trust)
     except TimeoutError:
         raise FetchError(f"no answer within {place.timeout:g} s") from None
+    except ValueError as error:
+        raise FetchError(f"it is no address: {error}") from None
     try:
-        found = json.loads(keys)["keys"]
+        found = json_text.parse(keys)["keys"]
         if not isinstance(found, list) or not found:
             raise ValueError("keys is no list, or an empty one")  # without a key no proxy takes it
         return check_key_set(keys)
@@ -183,27 +184,55 @@ async def fetch_keys(place: Place, trust: ssl.SSLContext | None = None) -> str:
         raise FetchError(f"what is there is no set of keys: {error}") from None
 
 
-async def _discovered(place: Place, trust: ssl.SSLContext | None) -> str:
-    text = await _get(place.issuer.removesuffix("/") + DISCOVERY, place.timeout, trust)
+async def _discovered(first: URL, timeout: float, trust: ssl.SSLContext | None) -> URL:
+    text = await _get(first, first, timeout, trust)
     try:
-        document: Any = json.loads(text)
-    except ValueError:
-        document = None
+        document: Any = json_text.parse(text)
+    except ValueError as error:
+        raise FetchError(f"{DISCOVERY} is no JSON: {error}") from None
     uri = document.get("jwks_uri") if isinstance(document, dict) else None
     if not isinstance(uri, str):
         raise FetchError(f"{DISCOVERY} names no jwks_uri")
-    return uri
+    return _turned(first, first, uri, "jwks_uri")
 
 
-async def _get(uri: str, timeout: float, trust: ssl.SSLContext | None) -> str:
+async def _get(first: URL, uri: URL, timeout: float, trust: ssl.SSLContext | None) -> str:
+    """What is at ``uri``, perhaps after redirects; ``first`` is what the policy names."""
+    for _ in range(REDIRECTS + 1):
+        body, location = await _hop(uri, timeout, trust, guarded=not is_own(first.host or "") and uri != first)
+        if location is None:
+            return body
+        uri = _turned(first, uri, location, "redirect")
+    raise FetchError(f"more than {REDIRECTS} redirects")
+
+
+def _turned(first: URL, now: URL, text: str, what: str) -> URL:
+    """Where an answer leads. Raises :class:`FetchError` where it must not."""
+    try:
+        then = now.join(URL(text))
+        reason = wrong_turn(first, now, then)
+    except ValueError:
+        raise FetchError(f"{what} {text[:200]!r}: it is no address") from None
+    if reason:
+        raise FetchError(f"{what} to {str(then)[:200]}: {reason}; it is not followed")
+    return then
+
+
+async def _hop(uri: URL, timeout: float, trust: ssl.SSLContext | None, *, guarded: bool) -> tuple[str, str | None]:
+    """One request: the body, or where it leads. ``guarded``: the name must not stand for this machine."""
     import aiohttp  # slow to import, and most meshes verify no tokens
+
+    from mesh_control.sources.resolving import Outside
 
     limit = aiohttp.ClientTimeout(total=timeout)
     try:
+        connector = aiohttp.TCPConnector(resolver=Outside() if guarded else None)
         async with (
-            aiohttp.ClientSession(timeout=limit) as session,
-            session.get(uri, ssl=trust if trust is not None else True) as answer,
+            aiohttp.ClientSession(timeout=limit, connector=connector) as session,
+            session.get(uri, ssl=trust if trust is not None else True, allow_redirects=False) as answer,
         ):
+            if answer.status in (301, 302, 303, 307, 308) and "location" in answer.headers:
+                return "", answer.headers["location"]
             if answer.status != 200:
                 raise FetchError(f"status {answer.status}")
             body = await answer.content.read(LARGEST + 1)
@@ -215,4 +244,4 @@ async def _get(uri: str, timeout: float, trust: ssl.SSLContext | None) -> str:
         raise FetchError(str(error) or type(error).__name__) from None
     if len(body) > LARGEST:
         raise FetchError(f"the answer is longer than {LARGEST} bytes")
-    return body.decode(errors="replace")
+    return body.decode(errors="replace"), None

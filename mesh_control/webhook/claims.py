@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mesh_policy import json_text
+
 PREFIX = "roots.meshwright.io/"
 """Of the annotations; the rest is made of a replica's name, which may be longer than names of annotations are."""
 GOOD_SECONDS = 3600.0
@@ -62,7 +64,7 @@ def is_good(claim: Claim | None, now: float) -> bool:
 
 def _claim(text: object) -> Claim | None:
     try:
-        value = json.loads(str(text))
+        value = json_text.parse(str(text))
         roots = frozenset(str(root) for root in value["roots"])
         return Claim(str(value["replica"]), roots, float(value["until"]))
     except (ValueError, KeyError, TypeError):

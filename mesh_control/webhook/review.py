@@ -4,12 +4,11 @@ What is refused is what is wrong with the object itself, and what contradicts wh
 there yet is a warning: objects of one ``kubectl apply`` come in any order.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mesh_policy import Finding, Level, Policy, PolicyError, Problem
+from mesh_policy import Finding, Level, Policy, PolicyError, Problem, json_text
 from mesh_policy.load import policy_of
 from mesh_policy.positions import Document
 
@@ -74,9 +73,9 @@ class Verdict:
 def parse(body: bytes) -> Review:
     """The question of a body. Raises :class:`ReviewError`."""
     try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
-        raise ReviewError("the body is no JSON") from None
+        value = json_text.parse(body)
+    except ValueError as error:
+        raise ReviewError(f"the body is no JSON: {error}") from None
     if not isinstance(value, dict) or value.get("kind") != "AdmissionReview":
         raise ReviewError("the body is no AdmissionReview")
     if value.get("apiVersion") != API_VERSION:

@@ -1,8 +1,8 @@
 """Injection: which namespaces and pods get a proxy, and which do not that seem to want one."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 
+from mesh_policy import json_text
 from mesh_policy.analysis.context import Check, Context
 from mesh_policy.analysis.finding import Finding, Placed, found
 from mesh_policy.analysis.inputs import NOT_OF_THE_MESH
@@ -59,7 +59,7 @@ def _by_default(context: Context) -> bool:
     for placed in context.of(ConfigMap):
         if placed.name == _INJECTOR:
             try:
-                values = json.loads(placed.value.data.get("values", ""))
+                values = json_text.parse(placed.value.data.get("values", ""))
                 return bool(values["sidecarInjectorWebhook"]["enableNamespacesByDefault"])
             except (ValueError, KeyError, TypeError):
                 return False

@@ -1,8 +1,8 @@
 """IST0133: what Istio's webhook accepts with a warning."""
 
-import json
 from collections.abc import Iterator, Sequence
 
+from mesh_policy import json_text
 from mesh_policy.analysis.context import Check, Context
 from mesh_policy.analysis.destination_rules import traffic_policies
 from mesh_policy.analysis.finding import Finding, found
@@ -229,7 +229,7 @@ def private_keys(context: Context) -> Iterator[Finding]:
 
 def _private(key_set: str) -> Iterator[int]:
     try:
-        keys = json.loads(key_set).get("keys", ()) if key_set else ()
+        keys = json_text.parse(key_set).get("keys", ()) if key_set else ()
     except (ValueError, AttributeError):
         return
     for number, key in enumerate(keys if isinstance(keys, list) else ()):

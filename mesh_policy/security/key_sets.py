@@ -2,9 +2,10 @@
 
 import base64
 import binascii
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
+
+from mesh_policy import json_text
 
 MEMBERS = {
     "RSA": ("n", "e"),
@@ -39,7 +40,7 @@ def _keys(text: str) -> list[Mapping[str, Any]]:
     if not text:
         return []
     try:
-        value = json.loads(text, parse_constant=_no_constant)
+        value = json_text.parse(text, _no_constant)
     except ValueError as error:
         raise ValueError(f"is no JSON: {error}") from None
     if not isinstance(value, dict):
@@ -56,16 +57,16 @@ def _no_constant(name: str) -> object:
 
 def _problems(key: Mapping[str, Any]) -> Iterator[str]:
     kind = key.get("kty")
-    if kind not in MEMBERS:
+    if not isinstance(kind, str) or kind not in MEMBERS:
         yield f"kty {kind!r}: known are {', '.join(MEMBERS)}"
         return
-    for member in MEMBERS[str(kind)]:
+    for member in MEMBERS[kind]:
         value = key.get(member)
         if not isinstance(value, str) or (member == "crv" and not value):
             yield f"{member} is required for kty {kind}, as text"
         elif member == "crv":
-            if value not in CURVES[str(kind)]:
-                yield f"crv {value!r}: known are {', '.join(CURVES[str(kind)])}"
+            if value not in CURVES[kind]:
+                yield f"crv {value!r}: known are {', '.join(CURVES[kind])}"
         elif not _is_base64(value):
             yield f"{member} is no base64url text"
     yield from _other_problems(key)

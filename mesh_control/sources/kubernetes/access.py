@@ -11,6 +11,7 @@ from pathlib import Path
 
 import yaml
 
+from mesh_policy import json_text
 from mesh_policy.objects import Fields, ObjectError
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -69,7 +70,9 @@ def from_kubeconfig(path: Path, context: str = "") -> Access:
         cluster = _named(fields, "clusters", where.required("cluster")).inner("cluster")
         user = _named(fields, "users", where.text("user")).inner("user") if where.has("user") else Fields.of(None)
         return _access(path, cluster, user, where.text("namespace", "default"))
-    except (OSError, yaml.YAMLError, ssl.SSLError) as error:
+    except RecursionError:
+        raise AccessError(f"{path}: {json_text.TOO_DEEP}; a kubeconfig has a few") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, ssl.SSLError) as error:
         raise AccessError(f"{path}: {error}") from None
     except ObjectError as error:
         raise AccessError(f"{path}: {'.'.join(map(str, error.path))}: {error.message}") from None

@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 
 from mesh_control.sources.kubernetes.access import Access, AccessError
+from mesh_policy import json_text
 
 PAGE = 500
 """Objects of a page, as in client-go."""
@@ -61,11 +62,8 @@ class Api:
         data = None if body is None else json.dumps(body)
         timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
         async with self._asked(method, path, query, data, {"Content-Type": content}, timeout) as answer:
-            return (
-                await answer.json(content_type=None)
-                if answer.content_type == "application/json"
-                else await answer.text()
-            )
+            text = await answer.text()
+            return json_text.parse_cut(text) if answer.content_type == "application/json" and text.strip() else text
 
     async def watch(self, path: str, query: Mapping[str, str]) -> AsyncGenerator[Mapping[str, Any], None]:
         """The events of a watch; the first one is ``{}``, when the server has taken it up. Raises :class:`ApiError`."""
@@ -75,7 +73,7 @@ class Api:
             yield {}
             async for line in answer.content:
                 if line.strip():
-                    yield json.loads(line)
+                    yield json_text.parse_cut(line.decode())
 
     @asynccontextmanager
     async def _asked(
@@ -106,6 +104,6 @@ class Api:
 async def _said(answer: aiohttp.ClientResponse) -> str:
     text = await answer.text(errors="replace")
     try:
-        return str(json.loads(text)["message"])
+        return str(json_text.parse(text)["message"])
     except (ValueError, KeyError, TypeError):
         return f"{answer.status} {answer.reason}"

@@ -13,7 +13,7 @@ from typing import Any
 from mesh_control.sources.kubernetes.mirror import Mirror
 from mesh_control.sources.kubernetes.reflector import Key, Raw
 from mesh_control.sources.kubernetes.resources import LAST_GOOD, Collection
-from mesh_policy import KINDS
+from mesh_policy import KINDS, json_text
 
 NAME = "meshwright-last-good"
 _COPIED = "kubectl.kubernetes.io/last-applied-configuration"
@@ -85,7 +85,7 @@ def _kept(value: Raw) -> dict[str, Any]:
 
 def _parsed(text: str) -> dict[str, Any] | None:
     try:
-        value = json.loads(text)
+        value = json_text.parse(text)
     except ValueError:
         return None
     return value if isinstance(value, dict) and isinstance(value.get("metadata"), dict) else None

@@ -1,6 +1,7 @@
 """One collection mirrored: the sockets around a :class:`Reflector`, and its objects as typed values."""
 
 import asyncio
+import logging
 import random
 import time
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from mesh_control.sources.kubernetes.closed import Shut
 from mesh_control.sources.kubernetes.reflector import Key, List, Raw, Reflector, Wait, Watch
 from mesh_control.sources.kubernetes.resources import Collection, Unusable, trimmed, unchanged
 from mesh_policy import Policy
+
+log = logging.getLogger("mesh_control.kubernetes")
 
 
 @dataclass(slots=True)
@@ -54,6 +57,11 @@ class Mirror:
                     await self._watch(api, step, changed)
             except ApiError as error:
                 self.reflector.on_failure(self.clock(), error.status, error.message)
+            except (
+                Exception
+            ) as error:  # an answer of a form that nobody foresaw: what is known stays, and it is asked again
+                log.exception("%s: an answer cannot be used", self.collection.title)
+                self.reflector.on_failure(self.clock(), 0, f"an answer cannot be used: {type(error).__name__}")
             if self.reflector.problem != before:
                 changed()
 

@@ -1,5 +1,6 @@
 """The collections of an API server that are mirrored, and how their objects are read. Pure."""
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,8 @@ from mesh_policy.objects import Fields, ObjectError
 from mesh_policy.positions import Document
 from mesh_policy.schema.crds import NAMES
 from mesh_policy.unsupported import NEVER
+
+log = logging.getLogger("mesh_control.kubernetes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +129,22 @@ class Unusable(ValueError):  # noqa: N818 (an answer, not a failure of ours)
 
 def reader(collection: Collection, refuse: Callable[[Policy], list[str]]) -> Callable[[Raw], Any]:
     """What makes a typed object of one of the collection, or raises :class:`Unusable`. Lists do not say their items' kind."""
+    read = _reader(collection, refuse)
+
+    def guarded(value: Raw) -> Any:
+        try:
+            return read(value)
+        except Unusable:
+            raise
+        except Exception as error:  # a defect of ours: one object must not end what serves all others
+            log.exception("%s cannot be read", subject(collection, value))
+            reason = f"cannot be read: {type(error).__name__}; take away what was changed last"
+            raise Unusable(f"{subject(collection, value)}: {reason}") from None
+
+    return guarded
+
+
+def _reader(collection: Collection, refuse: Callable[[Policy], list[str]]) -> Callable[[Raw], Any]:
     if is_policy(collection):
         return lambda value: _policy(collection, value, refuse)
     if collection.kind == MESH_CONFIG:

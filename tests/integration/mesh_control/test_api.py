@@ -13,6 +13,12 @@ from tests.integration.mesh_control.test_policies import TIMEOUT
 pytestmark = pytest.mark.integration
 
 SERVICE = "apiVersion: v1\nkind: Service\nmetadata: {name: s}\n---\n"
+DEEP_KEYS = b"""apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: {name: deep}
+spec:
+  jwtRules: [{issuer: a, jwks: '{"keys":%b'}]
+""" % (b"[" * 200_000)
 
 
 def named(name: str) -> str:
@@ -29,6 +35,11 @@ async def test_whatever_is_sent_is_answered(tmp_path: Path) -> None:
                 (b"a: " + b"[" * 100_000, 422, "nested deeper"),
                 (b"&a [*a]", 422, "hold themselves"),
                 (b"a: [", 422, "set:1: not YAML"),
+                (
+                    DEEP_KEYS,
+                    422,
+                    "set:5: RequestAuthentication deep: spec.jwtRules[0].jwks: is no JSON: values are nested",
+                ),
                 (b"- 1", 422, "apiVersion and kind are required"),
                 (b"#" * (17 * 1024 * 1024), 413, "exceeded"),
                 (b"", 200, "version"),

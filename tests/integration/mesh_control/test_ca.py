@@ -385,3 +385,42 @@ async def test_a_port_in_use_is_named(office: Office, tmp_path: Path) -> None:
     with pytest.raises(OSError, match=rf"ca.address: 127.0.0.1:{office.port} cannot be bound"):
         Office(Plan(tmp_path / "other", f"127.0.0.1:{office.port}"), Metrics(), time.time)
     await Office(Plan(tmp_path / "other", "127.0.0.1:0"), Metrics(), time.time).stop()  # the folder was given back
+
+
+async def idle(office: Office, count: int) -> list[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """Connections whose client finishes its handshake and says nothing more."""
+    context = ssl.create_default_context(cadata=office.authority.bundle())
+    context.check_hostname = False
+    context.set_alpn_protocols(["h2"])
+    return [await asyncio.open_connection("127.0.0.1", office.port, ssl=context) for _ in range(count)]
+
+
+async def test_who_proves_nothing_keeps_no_place(office: Office) -> None:
+    office._front.guests.per_place, office._front.guests.most, office._front.proof_seconds = 5, 8, 3.0
+    member = await joined(office)
+    async with member.connected(shown=True) as channel:
+        await member.ask_on(channel)
+        there = await idle(office, 5)
+        with pytest.raises((ConnectionError, ssl.SSLError)):
+            await idle(office, 1)
+        async with asyncio.timeout(10):
+            for reader, _ in there:
+                while await reader.read(1024):  # what HTTP/2 says first, and then the end
+                    pass
+        await member.ask_on(channel)  # it has proven who it is, and stays
+    assert office._metrics.value("meshwright_control_connections_refused", reason="silent") == 5
+    assert office._metrics.value("meshwright_control_connections_refused", reason="address") == 1
+    await joined(office)
+    for _, writer in there:
+        writer.transport.abort()
+
+
+async def test_a_call_with_a_token_is_a_proof(office: Office) -> None:
+    office._front.proof_seconds = 0.5
+    made = workload(office)
+    shared = await token(office, uses=2)
+    async with made.connected(shown=False) as channel:
+        await made.ask_on(channel, shared)
+        await asyncio.sleep(0.7)  # what is waited for is that nothing happens
+        await made.ask_on(channel, shared)
+    assert office._metrics.value("meshwright_control_connections_refused", reason="silent") == 0

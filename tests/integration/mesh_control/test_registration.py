@@ -92,8 +92,8 @@ async def test_a_machine_joins_a_service_by_connecting(plane: ControlPlane) -> N
             printed = await asyncio.to_thread(CliRunner().invoke, mesh_cli.commands.app, arguments)
             assert "default/shop-10.0.0.1: registered by vm-1.default: connected, not probed" in printed.output
             async with (
-                aiohttp.ClientSession(f"http://127.0.0.1:{plane.monitoring_port}") as http,
-                http.get("/debug/registryz") as answer,
+                aiohttp.ClientSession(connector=aiohttp.UnixConnector(path=str(plane.socket))) as http,
+                http.get("http://control/debug/registryz") as answer,
             ):
                 (shown,) = [service for service in await answer.json() if service["hostname"] == "shop.example"]
                 assert [entry["proxy"] for entry in shown["registered"]] == ["vm-1.default", "vm-2.default"]

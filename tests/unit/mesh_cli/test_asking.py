@@ -144,3 +144,35 @@ def test_describe(files: Path) -> None:
     assert run(files, "describe", "client")[0] == 2
     code, out, _ = run(files, "describe", "old.legacy", "-f", "objects", "-o", "json")
     assert (code, json.loads(out)["sidecar"]) == (0, False)
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (("--source-ip", "nonsense"), "--source-ip 'nonsense': is no address of IP"),
+        (("--source-ip", "10.0.0.0/8"), "--source-ip '10.0.0.0/8': is no address of IP"),
+        (("--path", "x"), "--path 'x': must begin with '/'"),
+        (("--path", ""), "--path '': must begin with '/'"),
+        (("--path", "ftp://reviews/x"), "--path 'ftp://reviews/x': must begin with '/', or be http://HOST/PATH"),
+        (("--path", "/admin#x"), "/admin#x: no request of HTTP/1.1: http1.codec_error; a proxy answers 400"),
+        (("--path", "/#"), "a proxy answers 400"),
+    ],
+    ids=str,
+)
+def test_authz_why_says_what_cannot_be_asked(files: Path, more: tuple[str, str], told: str) -> None:
+    code, out, errors = run(
+        files, "authz", "why", "objects", "viewer", "--from", "client", "--to", "reviews:9080", *more
+    )
+    assert (code, out) == (2, "")
+    assert told in errors
+
+
+def test_authz_why_takes_the_absolute_form(files: Path) -> None:
+    words = ("authz", "why", "objects", "viewer", "--from", "client")
+    path = run(files, *words, "--to", "reviews:9080", "--path", "/reviews/1", "-H", "host: reviews:9080")
+    absolute = run(
+        files, *words, "--to", "reviews:9080", "--path", "http://reviews:9080/reviews/1", "-H", "host: other"
+    )
+    assert absolute == path
+    code, _, errors = run(files, *words, "--to", "http://reviews:9080/a", "--path", "/b")
+    assert (code, "has a path already" in errors) == (2, True)

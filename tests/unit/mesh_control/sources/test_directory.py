@@ -13,6 +13,10 @@ GATEWAY = (
     "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: NAME}\n"
     "spec: {servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: [a.example]}]}\n"
 )
+DEEP_KEYS = (
+    "apiVersion: security.istio.io/v1\nkind: RequestAuthentication\nmetadata: {name: a}\n"
+    'spec: {jwtRules: [{issuer: a, jwks: \'{"keys":' + "[" * 5000 + "'}]}\n"
+)
 
 
 def gateways(*names: str) -> list[Policy]:
@@ -50,7 +54,16 @@ def test_an_equal_set_touches_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "broken", ["spec: [", "kind: Gateway\n", GATEWAY.replace("hosts", "hosst"), "\x00", GATEWAY.replace("NAME", "-")]
+    "broken",
+    [
+        "spec: [",
+        "kind: Gateway\n",
+        GATEWAY.replace("hosts", "hosst"),
+        "\x00",
+        GATEWAY.replace("NAME", "-"),
+        pytest.param("spec: " + "[" * 1000, id="deep"),
+        pytest.param(DEEP_KEYS, id="deep keys"),
+    ],
 )
 def test_a_broken_file_keeps_what_it_held_also_over_a_restart(tmp_path: Path, broken: str) -> None:
     directory = PolicyDirectory(tmp_path)
@@ -249,3 +262,18 @@ def test_the_longest_names_have_files_of_their_own(tmp_path: Path) -> None:
     directory = PolicyDirectory(tmp_path)
     directory.replace("demo", policies)
     assert sorted(names(directory)) == longest
+
+
+def test_a_defect_in_reading_one_file_ends_nothing(tmp_path: Path) -> None:
+    directory = PolicyDirectory(tmp_path)
+    directory.replace("demo", gateways("a", "b"))
+    assert names(directory) == ["a", "b"]
+    file = tmp_path / "policies/demo/Gateway.default.a.yaml"
+    file.write_text(file.read_text().replace("a.example", "c.example"))
+
+    def fails(_policy: Policy) -> list[str]:
+        raise RuntimeError
+
+    directory.refuse = fails
+    assert names(directory) == ["a", "b"]
+    assert directory.problems == (f"{file}: cannot be read: RuntimeError; take away what was changed last",)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import ssl
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -15,14 +16,18 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from mesh_control.issuers import Place
 from mesh_control.sources import key_sets
 from mesh_control.sources.directory import PolicyDirectory
-from mesh_control.sources.key_sets import Entry, FetchError, KeySets, Place, fetch_keys
+from mesh_control.sources.key_sets import Entry, FetchError, KeySets, fetch_keys
+from mesh_control.sources.resolving import Outside
 from mesh_control.state import State
 from mesh_policy import Policy
 from mesh_policy.load import load_documents
 
 KEYS = '{"keys":[{"kty":"oct","alg":"HS256","kid":"1","k":"c2VjcmV0"}]}'
+DEEP = '{"keys":' + "[" * 200_000
+KEPT = "the last good ones are used"
 URI = "http://issuer.example/keys"
 
 
@@ -60,12 +65,20 @@ class Issuer:
     ("rules", "found"),
     [
         ([f"{{issuer: a, jwksUri: '{URI}'}}"], {URI: Place(URI)}),
-        (["{issuer: 'https://issuer.example/'}"], {"https://issuer.example/": Place("", "https://issuer.example/")}),
+        (
+            ["{issuer: 'https://issuer.example/'}"],
+            {"issuer https://issuer.example/": Place("", "https://issuer.example/")},
+        ),
         ([f"{{issuer: a, jwks: '{KEYS}'}}"], {}),
-        ([f"{{issuer: a, jwksUri: '{URI}', timeout: 2s}}"], {URI: Place(URI, timeout=2.0)}),
+        ([f"{{issuer: a, jwksUri: '{URI}', timeout: 2s}}"], {f"within 2 s: {URI}": Place(URI, timeout=2.0)}),
+        ([f"{{issuer: a, jwksUri: '{URI}', timeout: 1h}}"], {f"within 60 s: {URI}": Place(URI, timeout=60.0)}),
+        (
+            [f"{{issuer: '{URI}'}}", f"{{issuer: b, jwksUri: '{URI}'}}"],
+            {f"issuer {URI}": Place("", URI), URI: Place(URI)},
+        ),
         (
             [f"{{issuer: a, jwksUri: '{URI}', timeout: 9s}}", f"{{issuer: b, jwksUri: '{URI}'}}"],
-            {URI: Place(URI, timeout=9.0)},
+            {URI: Place(URI), f"within 9 s: {URI}": Place(URI, timeout=9.0)},
         ),
     ],
 )
@@ -176,12 +189,17 @@ async def server(request: pytest.FixtureRequest, tmp_path: Path):
         return web.json_response({"jwks_uri": f"{asked.url.origin()}/keys"})
 
     texts = {"/keys": KEYS, "/text": "hello", "/object": "{}", "/bad": '{"keys":[{}]}', "/long": " " * (2 << 20)}
+    texts |= {"/deep": DEEP, "/deep/.well-known/openid-configuration": DEEP}
     app = web.Application()
     for path, text in texts.items():
         app.router.add_get(path, partial(_text, text))
     app.router.add_get("/stalls", stall)
+    for path, location in REDIRECTS.items():
+        app.router.add_get(path, partial(_redirect, location))
     app.router.add_get("/issuer/.well-known/openid-configuration", metadata)
-    app.router.add_get("/nothing/.well-known/openid-configuration", partial(_text, json.dumps({})))
+    app.router.add_get("/nothing.json", partial(_text, json.dumps({})))
+    elsewhere = {"jwks_uri": "file:///etc/keys"}
+    app.router.add_get("/elsewhere.json", partial(_text, json.dumps(elsewhere)))
     own, trust = None, None
     if request.param == "https":
         own = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -189,18 +207,39 @@ async def server(request: pytest.FixtureRequest, tmp_path: Path):
         trust = ssl.create_default_context(cafile=str(tmp_path / "both.pem"))
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=own)
+    site = web.TCPSite(runner, "0.0.0.0", 0, ssl_context=own)
     await site.start()
     port = runner.addresses[0][1]
     yield Server(f"{request.param}://127.0.0.1:{port}", trust)
     await runner.cleanup()
 
 
+REDIRECTS = {
+    "/moved": "/keys",
+    "/twice": "/moved",
+    "/round": "/round",
+    "/nowhere": "ftp://issuer.example/keys",
+    "/odd": "http://[/",
+    "/plain": "http://issuer.example/keys",
+    "/metadata": "//169.254.169.254/keys",
+    "/nothing/.well-known/openid-configuration": "/nothing.json",
+    "/elsewhere/.well-known/openid-configuration": "/elsewhere.json",
+}
+
+
+async def _redirect(location: str, _: web.Request) -> web.Response:
+    return web.Response(status=302, headers={"location": location})
+
+
 async def _text(text: str, _: web.Request) -> web.Response:
     return web.Response(text=text)
 
 
-@pytest.mark.parametrize("place", [{"uri": "/keys"}, {"issuer": "/issuer"}, {"issuer": "/issuer/"}], ids=str)
+@pytest.mark.parametrize(
+    "place",
+    [{"uri": "/keys"}, {"issuer": "/issuer"}, {"issuer": "/issuer/"}, {"uri": "/moved"}, {"uri": "/twice"}],
+    ids=str,
+)
 async def test_fetched(server: Server, place: dict[str, str]) -> None:
     wanted = Place(**{name: server.base + path for name, path in place.items()})
     assert await fetch_keys(wanted, server.trust) == KEYS
@@ -213,10 +252,16 @@ async def test_fetched(server: Server, place: dict[str, str]) -> None:
         ({"uri": "/text"}, "what is there is no set of keys"),
         ({"uri": "/object"}, "what is there is no set of keys"),
         ({"uri": "/bad"}, "what is there is no set of keys: key 0"),
+        ({"uri": "/deep"}, "what is there is no set of keys: values are nested deeper than 64 levels"),
+        ({"issuer": "/deep"}, "openid-configuration is no JSON: values are nested deeper"),
         ({"uri": "/long"}, "the answer is longer than 1048576 bytes"),
         ({"uri": "/stalls"}, "no answer within 0.2 s"),
         ({"issuer": "/nothing"}, "names no jwks_uri"),
         ({"issuer": "/missing"}, "status 404"),
+        ({"uri": "/round"}, "more than 3 redirects"),
+        ({"uri": "/nowhere"}, "redirect to ftp://issuer.example/keys: it is no address of HTTP"),
+        ({"uri": "/odd"}, "it is no address"),
+        ({"issuer": "/elsewhere"}, "jwks_uri to file:///etc/keys: it is no address of HTTP"),
     ],
     ids=str,
 )
@@ -237,3 +282,77 @@ async def test_a_certificate_that_nobody_knows_is_not_believed(server: Server) -
 async def test_nobody_is_there() -> None:
     with pytest.raises(FetchError, match="Cannot connect"):
         await fetch_keys(Place("http://127.0.0.1:9/keys"))
+
+
+async def test_whatever_one_fetch_ends_with_the_others_go_on_and_the_last_good_keys_stay() -> None:
+    clock, asked = Clock(), Issuer()
+
+    async def fetch(place: Place) -> str:
+        if place.uri == URI and not asked.answer:
+            raise RuntimeError("nobody foresaw this")
+        return KEYS
+
+    source = KeySets(fetch, clock)
+    source.want(policies(f"{{issuer: a, jwksUri: {URI}}}", "{issuer: b, jwksUri: http://other.example/keys}"))
+    await source.turn()
+    asked.answer = None
+    clock.now += key_sets.REFRESH
+    assert await source.turn()
+    said = source.read()
+    assert said.key_sets == {URI: KEYS, "http://other.example/keys": KEYS}
+    assert said.problems == (f"keys of tokens from {URI}: its keys cannot be fetched: RuntimeError; {KEPT}",)
+
+
+async def test_https_is_not_given_up(server: Server) -> None:
+    if server.trust is not None:
+        with pytest.raises(FetchError, match=r"redirect to http://issuer.example/keys: it gives up HTTPS"):
+            await fetch_keys(Place(f"{server.base}/plain"), server.trust)
+
+
+def own_address() -> str:
+    """An address of this machine that is not loopback; empty where there is none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as found:
+        try:
+            found.connect(("192.0.2.1", 9))  # which sends nothing
+        except OSError:
+            return ""
+        return str(found.getsockname()[0])
+
+
+async def test_nobody_outside_leads_to_this_machine_or_to_a_clouds_metadata(server: Server) -> None:
+    outside = own_address()
+    if server.trust is not None or not outside:
+        return  # the certificate is for loopback; and without a network nobody is outside
+    base = server.base.replace("127.0.0.1", outside)
+    assert await fetch_keys(Place(f"{base}/moved")) == KEYS
+    with pytest.raises(FetchError, match=r"redirect to http://169.254.169.254/keys: it leads to this machine"):
+        await fetch_keys(Place(f"{base}/metadata"))
+
+
+async def test_a_name_of_this_machine_is_none_of_others() -> None:
+    with pytest.raises(OSError, match="localhost leads to this machine or its own network"):
+        await Outside().resolve("localhost", 80)
+
+
+async def test_one_that_lets_itself_be_waited_for_keeps_no_other_back() -> None:
+    begun, slow = asyncio.Event(), asyncio.Event()
+
+    async def fetch(place: Place) -> str:
+        if place.uri == URI:
+            begun.set()
+            await slow.wait()
+        return KEYS
+
+    source, told = KeySets(fetch), asyncio.Event()
+    source.want(policies(f"{{issuer: a, jwksUri: '{URI}'}}"))
+    watching = asyncio.create_task(source.watch(told.set))
+    async with asyncio.timeout(10):
+        await begun.wait()
+        source.want(policies(f"{{issuer: a, jwksUri: '{URI}'}}", "{issuer: b, jwksUri: http://other.example/keys}"))
+        await told.wait()
+        assert source.read().key_sets == {"http://other.example/keys": KEYS}
+        told.clear()
+        slow.set()
+        await told.wait()
+    assert set(source.read().key_sets) == {URI, "http://other.example/keys"}
+    watching.cancel()

@@ -42,6 +42,24 @@ ROWS: tuple[tuple[str, dict[str, Any], str, str], ...] = (
         "spec.jwtRules[0].jwks",
         "is no JSON",
     ),
+    (
+        "RequestAuthentication",
+        {"jwtRules": [{"issuer": "a", "jwks": '{"keys":' + "[" * 200_000}]},
+        "spec.jwtRules[0].jwks",
+        "is no JSON: values are nested deeper than 64 levels",
+    ),
+    (
+        "RequestAuthentication",
+        {"jwtRules": [{"issuer": "a", "jwks": '{"keys":[{"kty":' + "[" * 900 + "]" * 900 + "}]}"}]},
+        "spec.jwtRules[0].jwks",
+        "is no JSON: values are nested deeper than 64 levels",
+    ),
+    (
+        "RequestAuthentication",
+        {"jwtRules": [{"issuer": "a", "jwks": '{"keys":[{"kty":[]}]}'}]},
+        "spec.jwtRules[0].jwks",
+        "key 0: kty []: known are",
+    ),
 )
 
 

@@ -1,5 +1,6 @@
 """Which collections are mirrored, how their objects are read, and the rights that it takes."""
 
+import json
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from mesh_control.sources.kubernetes.resources import (
     trimmed,
     unchanged,
 )
-from mesh_policy import KINDS
+from mesh_policy import KINDS, Policy
 from mesh_policy.schema.crds import definitions
 from mesh_policy.unsupported import NEVER
 
@@ -72,6 +73,33 @@ def test_an_object_that_cannot_be_used_names_itself_and_the_field() -> None:
     assert "DestinationRule ns/a: spec.hots: there is no such field; did you mean host?" in str(error.value)
     with pytest.raises(Unusable, match=r"^Pod ns/a: spec\.nodeName: must be text, not 5"):
         reader(PODS, lambda policy: [])({"metadata": {"name": "a", "namespace": "ns"}, "spec": {"nodeName": 5}})
+
+
+AUTHENTICATIONS = Collection("security.istio.io", "v1", "requestauthentications", "RequestAuthentication")
+
+
+@pytest.mark.parametrize(
+    ("rule", "told"),
+    [
+        ({"issuer": "a", "jwks": '{"keys":' + "[" * 200_000}, r"spec.jwtRules\[0\].jwks: .*nested deeper"),
+        ({"issuer": json.loads("[" * 400 + "]" * 400)}, "spec.jwtRules: values are nested deeper"),
+    ],
+    ids=["in a text", "by itself"],
+)
+def test_what_is_nested_too_deep_cannot_be_used(rule: dict[str, Any], told: str) -> None:
+    value = {"metadata": {"namespace": "a", "name": "b"}, "spec": {"jwtRules": [rule]}}
+    with pytest.raises(Unusable, match=f"RequestAuthentication a/b: {told}"):
+        reader(AUTHENTICATIONS, lambda policy: [])(value)
+
+
+def test_a_defect_in_reading_an_object_is_told_of_that_object(caplog: pytest.LogCaptureFixture) -> None:
+    def fails(_policy: Policy) -> list[str]:
+        raise RuntimeError
+
+    value = {"metadata": {"namespace": "a", "name": "b"}, "spec": {"host": "c"}}
+    with pytest.raises(Unusable, match="DestinationRule a/b: cannot be read: RuntimeError"):
+        reader(RULES, fails)(value)
+    assert "Traceback" in caplog.text
 
 
 def test_a_policy_that_is_refused_cannot_be_used_either() -> None:
