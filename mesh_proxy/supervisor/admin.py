@@ -1,5 +1,6 @@
 """The admin interface, in Envoy's shapes; and the health and statistics ports. What changes something is POST only."""
 
+import ipaddress
 import time
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
@@ -141,13 +142,37 @@ def _failures(application: Application) -> str:
 
 
 def admin_app(proxy: Proxy) -> web.Application:
-    """Everything, for the operator on the machine."""
+    """Everything, for the operator on the machine, and for no page that the operator's browser has open."""
     admin = Admin(proxy)
-    app = web.Application(middlewares=[_in_envoys_words])
+    app = web.Application(middlewares=[_of_no_page, _in_envoys_words])
     for method, path, name, _ in ENDPOINTS:
         for each in ("POST",) if method == "POST" else ("GET", "POST"):
             app.router.add_route(each, path, getattr(admin, name))
     return app
+
+
+@web.middleware
+async def _of_no_page(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """A page of another origin can make a browser ask, and a name that leads here makes it of the same origin."""
+    if request.method == "POST" and "Origin" in request.headers:
+        return text_page("a page of a browser may not do this\n", 403)
+    if not _is_here(request.host):
+        return text_page(f"this is asked for by an address, or as localhost, and not as {request.host!r}\n", 403)
+    return await handler(request)
+
+
+def _is_here(authority: str) -> bool:
+    """Whether an authority names no host but this one, whatever names lead to it."""
+    host = authority.rpartition(":")[0] if authority.rpartition(":")[2].isdigit() else authority
+    if host == "localhost" or not host:
+        return True
+    try:
+        ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        return False
+    return True
 
 
 @web.middleware

@@ -1,6 +1,7 @@
 """Configuration as Envoy's admin interface shows it (``envoy.admin.v3``). Pure: values in, JSON values out."""
 
 import base64
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -24,6 +25,8 @@ from mesh_proxy.supervisor.masks import masked, trimmed
 ADMIN: Final = PREFIX + "envoy.admin.v3."
 REDACTED: Final = "[redacted]"
 NOTHING: Final[Mapping[str, str]] = {}
+_SECRET_PARTS: Final = frozenset({"k", "d", "p", "q", "dp", "dq", "qi", "oth"})
+"""Members of a key that only its owner may know (RFC 7518 6)."""
 _SECRET_HEADERS: Final = frozenset({"authorization", "cookie", "proxy-authorization"})
 
 Json = dict[str, Any]
@@ -93,11 +96,13 @@ _ITEM_TYPES: Final = {
 
 
 def redacted(value: Any) -> Any:
-    """``value`` without secrets: what an ``authorization`` header or a field named like a secret says."""
+    """``value`` without secrets: what an ``authorization`` header or a field named like a secret says, and keys by which tokens
+    can be made as well as verified."""
     if isinstance(value, Mapping):
         if str(value.get("key", "")).lower() in _SECRET_HEADERS and "value" in value:
             return {**value, "value": REDACTED}
-        return {name: _key(each) if name == "private_key" else redacted(each) for name, each in value.items()}
+        hidden = {"private_key": _key, "local_jwks": _key_set}
+        return {name: hidden.get(name, redacted)(each) for name, each in value.items()}
     if isinstance(value, list):
         return [redacted(each) for each in value]
     return value
@@ -108,6 +113,18 @@ def _key(value: Any) -> Any:
     if not isinstance(value, Mapping):
         return REDACTED
     return {name: REDACTED if name.startswith("inline") else each for name, each in value.items()}
+
+
+def _key_set(value: Any) -> Any:
+    """Of a set of keys, in the text of a document: what everybody may know."""
+    if not isinstance(value, Mapping) or "inline_string" not in value:
+        return value
+    try:
+        keys = json.loads(value["inline_string"])["keys"]
+        shown = [{name: REDACTED if name in _SECRET_PARTS else each for name, each in key.items()} for key in keys]
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return {**value, "inline_string": REDACTED}
+    return {**value, "inline_string": json.dumps({"keys": shown})}
 
 
 def listeners_json(listeners: Iterable[Listener], bound: Mapping[str, str] = NOTHING) -> Json:

@@ -25,8 +25,8 @@ CASES = (
     "http1_get_realistic", "http1_post_10k", "http1_1m", "mtls_10k", "mtls_handshake", "grpc_unary", "grpc_stream", "tcp",
 )  # fmt: skip
 """What is asked, of one proxy for each topology (two with mutual TLS between them)."""
-ALLOWED = 1.0
-"""MB that a worker may hold more at the end: allocators keep a page here and there."""
+ALLOWED = 2.0
+"""MB that a worker may hold more at the end: allocators keep a page here and there, and tables fill up."""
 _TENTH = 10
 
 

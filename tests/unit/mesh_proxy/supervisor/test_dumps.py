@@ -1,5 +1,6 @@
 """The configuration as Envoy's admin interface shows it."""
 
+import json
 from typing import Any
 
 import pytest
@@ -103,3 +104,23 @@ def test_listeners_that_are_bound() -> None:
     assert listeners_json(CONFIG.listeners) == {
         "listener_statuses": [{"name": "pipe", "local_address": {"pipe": {"path": "/run/x"}}}]
     }
+
+
+def test_of_keys_is_shown_what_everybody_may_know() -> None:
+    keys = {
+        "keys": [
+            {"kty": "oct", "k": "c2VjcmV0", "kid": "a"},
+            {"kty": "EC", "crv": "P-256", "x": "AA", "y": "BB", "d": "CC"},
+        ]
+    }
+    shown = redacted({"providers": {"p": {"local_jwks": {"inline_string": json.dumps(keys)}}}})
+    found = json.loads(shown["providers"]["p"]["local_jwks"]["inline_string"])["keys"]
+    assert found == [
+        {"kty": "oct", "k": "[redacted]", "kid": "a"},
+        {"kty": "EC", "crv": "P-256", "x": "AA", "y": "BB", "d": "[redacted]"},
+    ]
+
+
+@pytest.mark.parametrize("text", ["[" * 6000, "{}", '{"keys": [1]}', "not JSON"])
+def test_what_is_no_set_of_keys_is_not_shown(text: str) -> None:
+    assert redacted({"local_jwks": {"inline_string": text}}) == {"local_jwks": {"inline_string": "[redacted]"}}
