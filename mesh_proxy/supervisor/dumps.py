@@ -96,8 +96,8 @@ _ITEM_TYPES: Final = {
 
 
 def redacted(value: Any) -> Any:
-    """``value`` without secrets: what an ``authorization`` header or a field named like a secret says, and keys by which tokens
-    can be made as well as verified."""
+    """``value`` without secrets: what an ``authorization`` header or a field named like a secret says, and keys by which
+    tokens can be made as well as verified."""
     if isinstance(value, Mapping):
         if str(value.get("key", "")).lower() in _SECRET_HEADERS and "value" in value:
             return {**value, "value": REDACTED}

@@ -33,7 +33,9 @@ class Told:
 )
 async def test_pages_of_others_cannot_end_the_proxy(fields: dict[str, str], status: int, told: int) -> None:
     proxy = Told()
-    async with TestClient(TestServer(admin_app(cast(Proxy, cast(Any, proxy))))) as client:
-        async with client.post("/quitquitquit", headers=fields) as reply:
-            assert reply.status == status
+    async with (
+        TestClient(TestServer(admin_app(cast(Proxy, cast(Any, proxy))))) as client,
+        client.post("/quitquitquit", headers=fields) as reply,
+    ):
+        assert reply.status == status
     assert proxy.told == told
