@@ -58,7 +58,7 @@ class Looks(dict[str, object]):
 
     looks = 0
 
-    def get(self, key: str, default: object = None) -> object:  # type: ignore[override]
+    def get(self, key: str, default: object = None) -> object:
         self.looks += 1
         return default
 
