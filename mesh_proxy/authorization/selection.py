@@ -102,10 +102,8 @@ class _Names:
     def __init__(self, tables: Tables) -> None:
         self._principals = tables.get((needs.PRINCIPAL,), {})
         self._parts = {_NS: tables.get((needs.NAMESPACE,), {}), _SA: tables.get((needs.ACCOUNT,), {})}
-        self._whole, self._namespaces = (
-            [Affixes(tables[affix, kind], affix == END) for affix in (BEGINNING, END) if (affix, kind) in tables]
-            for kind in (needs.PRINCIPAL, needs.NAMESPACE)
-        )
+        self._whole: list[Affixes] = _affixes(tables, needs.PRINCIPAL)
+        self._namespaces: list[Affixes] = _affixes(tables, needs.NAMESPACE)
         self.known: dict[tuple[bytes, ...], Places] = {}
         self.worth = bool(self._principals or any(self._parts.values()) or self._whole or self._namespaces)
 
@@ -127,6 +125,10 @@ class _Names:
             self.known.clear()
         self.known[names] = places
         return places
+
+
+def _affixes(tables: Tables, kind: str) -> list[Affixes]:
+    return [Affixes(tables[affix, kind], affix == END) for affix in (BEGINNING, END) if (affix, kind) in tables]
 
 
 def _by_port(_source: Source, table: Table) -> Select:
