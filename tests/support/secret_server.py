@@ -5,6 +5,7 @@ import datetime
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, Protocol
 
 import grpc
@@ -129,6 +130,12 @@ def _packed(message: Any) -> Any:
 
 def _secret(issued: Issued, name: str) -> Any:
     secret = secret_pb2.Secret(name=name)
+    if name.startswith("file-cert:"):  # files that an agent beside Envoy reads
+        chain, _, key = name.removeprefix("file-cert:").partition("~")
+        if Path(chain).exists():
+            secret.tls_certificate.certificate_chain.inline_bytes = Path(chain).read_bytes()
+            secret.tls_certificate.private_key.inline_bytes = Path(key).read_bytes()
+            return secret
     if name.endswith((ROOTS, "-cacert")) or name.startswith("file-root:"):
         secret.validation_context.trusted_ca.inline_bytes = issued.roots
     else:

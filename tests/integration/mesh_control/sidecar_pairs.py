@@ -1,28 +1,15 @@
 """Two workloads of which one asks the other: a proxy of ours or a real Envoy beside each, and certificates of the mesh."""
 
-import asyncio
 import contextlib
-import json
-import os
-import signal
-import subprocess
-import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 from aiohttp import web
 
-from mesh_control.ca import pem
-from mesh_control.ca.certificates import CLOCK_SKEW
-from tests.integration.mesh_control import programs
 from tests.integration.mesh_control.harness import LIMIT, ControlPlane
-from tests.integration.mesh_control.joined_proxies import Proxy, served
-from tests.integration.mesh_control.test_secure_xds import secure_bootstrap, token, workload
-from tests.support import secret_server
-from tests.support.certificate_client import Workload, key_pem
+from tests.integration.mesh_control.joined_proxies import joined, served
 from tests.support.ports import free_port
 
 NODES = {
@@ -70,15 +57,6 @@ def inventory(ports: dict[str, int]) -> dict[str, Any]:
             for name, address in accounts.items()
         ],
     }
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """A certificate with its key, and the roots that came with it."""
-
-    roots: bytes
-    chain: bytes
-    key: bytes
 
 
 class Mesh:
@@ -136,49 +114,6 @@ async def meshed(folder: Path, programs_: dict[str, str], envoy: Path, **authori
             sidecars = sidecars.replace(name, str(port))
         await plane.client.apply("sidecars", sidecars, 0.0)
         for name, node in NODES.items():
-            if programs_[name] == "ours":
-                proxy = Proxy(plane, folder / name, node, INTERCEPTION_MODE="NONE")
-                await proxy.invite(plane)
-                stack.enter_context(proxy.running())
-            else:
-                await stack.enter_async_context(an_envoy(envoy, plane, name, folder))
-        for node in NODES.values():
-            await programs.connected(plane, node)
+            made = joined(programs_[name], envoy, plane, folder / name, node, INTERCEPTION_MODE="NONE")
+            await stack.enter_async_context(made)
         yield mesh
-
-
-@contextlib.asynccontextmanager
-async def an_envoy(envoy: Path, plane: ControlPlane, name: str, folder: Path) -> AsyncIterator[None]:
-    """With a certificate of the control plane's authority, which is renewed at half of its life."""
-    made = await workload(plane, f"spiffe://cluster.local/ns/default/sa/{name}")
-    await made.join(await token(plane, f"default/{name}"))
-    metadata = {"LABELS": {"app": name}, "SERVICE_ACCOUNT": name, "INTERCEPTION_MODE": "NONE"}
-    desk = secret_server.Desk(_issued(made))
-    with secret_server.serving(desk) as port, (folder / f"{name}.log").open("wb") as log:
-        file = folder / f"{name}.json"
-        file.write_text(json.dumps(secure_bootstrap(plane, made, port, NODES[name], metadata)))
-        options = ("--concurrency", "1", "--drain-strategy", "immediate", "--drain-time-s", "1", "-l", "warning")
-        command = [str(envoy), "-c", str(file), "--use-dynamic-base-id", *options]
-        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)  # noqa: ASYNC220 (at once)
-        renewing = asyncio.create_task(_renewed(made, desk))
-        try:
-            yield
-            assert not renewing.done(), renewing.exception()
-        finally:
-            renewing.cancel()
-            await asyncio.gather(renewing, return_exceptions=True)
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait(LIMIT)
-
-
-async def _renewed(made: Workload, desk: secret_server.Desk) -> None:
-    """As an agent beside Envoy does it."""
-    while True:
-        half = (pem.begins(made.certificate) + CLOCK_SKEW + pem.expires(made.certificate)) / 2
-        await asyncio.sleep(max(half - time.time(), 0))
-        await made.renew()
-        desk.replace(_issued(made))
-
-
-def _issued(made: Workload) -> secret_server.Issued:
-    return Pair(made.roots.encode(), "".join(made.chain).encode(), key_pem(made.key))
