@@ -24,7 +24,7 @@ def dial(loop: Loop, cluster: ClusterRuntime, host: Host, owner: Owner, lane: La
         connection.send(header)
         return connection
     name = tls.name_for(lane.server_name, host.hostname)
-    return TlsConnection(loop, sock, owner, tls, True, name, lane.subject, header, host.name)
+    return TlsConnection(loop, sock, owner, tls, cluster.counters, True, name, lane.subject, header, host.name)
 
 
 def stands(context: Context, connection: Connection, protocol: bytes, began: float) -> ConnectionFacts:

@@ -111,7 +111,7 @@ class Entrance(Owner):
             connection.ending = self._presence
             self._admit(connection, chain)
         else:
-            self._connection = TlsConnection(self._context.loop, sock, self, chain.tls)
+            self._connection = TlsConnection(self._context.loop, sock, self, chain.tls, self._counters)
             self._connection.ending = self._presence
             self._context.connections[self] = None
             if chain.handshake_seconds:
@@ -228,7 +228,6 @@ class Entrance(Owner):
     def on_lost(self, connection: Connection, reason: str) -> None:
         """TLS does not come about: see :class:`~mesh_proxy.worker.connection.Owner`."""
         self._leave()
-        self._counters.add("ssl.connection_error")
         self._info.failure = reason.encode()
         log.info("listener %s: %s: %s", self._runtime.name, self._info.remote_address.decode(), reason)
 

@@ -11,6 +11,8 @@ import time
 from typing import Any, Final
 
 from mesh_proxy.telemetry.facts import Secured
+from mesh_proxy.telemetry.stats import Counters
+from mesh_proxy.tls import counting
 from mesh_proxy.tls.contexts import NOT_SUPPLIED, Tls, is_sayable
 from mesh_proxy.tls.peer import NOBODY, Peer
 from mesh_proxy.worker.connection import Connection, Owner
@@ -29,7 +31,7 @@ class TlsConnection(Connection):
     It stands, as its owner is told then, when the handshake is over and the other end is accepted.
     """
 
-    __slots__ = ("_chunk", "_header", "_name", "_place", "_secured", "_subject", "_tls", "_unkept", "peer")
+    __slots__ = ("_chunk", "_counters", "_header", "_name", "_place", "_secured", "_subject", "_tls", "_unkept", "peer")
 
     def __init__(
         self,
@@ -37,16 +39,19 @@ class TlsConnection(Connection):
         sock: socket.socket,
         owner: Owner,
         tls: Tls,
+        counters: Counters,
         connecting: bool = False,
         name: str = "",
         subject: str = "",
         header: bytes = b"",
         place: str = "",
     ) -> None:
-        """``name`` is asked for, the certificate must be for ``subject``, and ``header`` is sent before TLS begins; empty:
-        none. ``place`` is where sessions can be taken up again; empty: nowhere."""
+        """``counters`` are the listener's or the cluster's. ``name`` is asked for, the certificate must be for ``subject``,
+        and ``header`` is sent before TLS begins; empty: none. ``place`` is where sessions can be taken up again; empty:
+        nowhere."""
         super().__init__(loop, sock, owner, connecting)
         self._tls = tls
+        self._counters = counters
         self._name = name
         self._subject = subject
         self._header = header
@@ -130,8 +135,10 @@ class TlsConnection(Connection):
         self.peer = self._tls.peer(self._secured)
         why = self._tls.refusal(self.peer, self._name, self._subject) or self._outlived()
         if why:
+            counting.refused(self._counters, why)
             self._break_off(f"TLS_error:_{why}")
             return
+        counting.stands(self._counters, self._secured, bool(self.peer.certificate))
         sessions = self._tls.sessions
         if self._place and sessions is not None:
             self._unkept = sessions.wanted(self._place, time.time(), self._secured.session_reused)
@@ -158,6 +165,7 @@ class TlsConnection(Connection):
         if reason is None:
             self._lose(error)
             return
+        counting.failed(self._counters, reason)
         self._secured = None  # nothing that could be said would be understood
         said = getattr(error, "verify_message", "")  # of a certificate: why it does not count
         self._break_off(f"TLS_error:_{reason}{':_' if said else ''}{said.replace(' ', '_')}")

@@ -111,7 +111,12 @@ class Side:
         self.ports = {**self._servers.ports, f"listener {MARKER}": free_port()}
         self.ports |= {f"listener {file.key}": free_port() for file in files}
         self._normal = Normal(self.ports)
-        more = {stats.named(name, file.key) for file in files for case in file.cases for name in case.stats}
+        more = {
+            stats.named(name, file.key, self.ports[f"listener {file.key}"])
+            for file in files
+            for case in file.cases
+            for name in case.stats
+        }
         self._stats = stats.page(sorted(more))
         self._markers = 0
         self._clients: dict[int, list[int]] = {}
@@ -134,10 +139,11 @@ class Side:
         before = self._counted()
         outcomes, normals = [], []
         for file, case in cases:
-            with through(case, self.ports[f"listener {file.key}"]) as port:
+            own = self.ports[f"listener {file.key}"]
+            with through(case, own) as port:
                 outcome, normal = self._converse(file, case, port)
             after = self._counted()
-            outcome |= stats.grown(file.key, before, after, case.stats)
+            outcome |= stats.grown(file.key, own, before, after, case.stats)
             before = after
             outcomes.append(outcome)
             normals.append(normal)

@@ -22,6 +22,8 @@ OF_HTTP = frozenset(
         *("downstream_rq_3xx", "downstream_rq_4xx", "downstream_rq_5xx"),
     }
 )
+OF_TLS = r"(listener|cluster)\..+\.ssl\.[\w.]+"
+"""Names in full that cases may give."""
 OF_TCP = frozenset({"downstream_cx_total"})
 """What is compared in every case: the last parts of names."""
 _PORT = re.compile(r"^listener\.[0-9._]+\.")
@@ -35,7 +37,9 @@ def page(more: Iterable[str]) -> str:
         rf"cluster\.[^.]+\.({'|'.join(sorted(OF_CLUSTERS))})",
         rf"(http|tcp)\.[^.]+\.({'|'.join(sorted(OF_HTTP | OF_TCP))})",
         rf"listener\.[0-9._]+\.http\.[^.]+\.({'|'.join(sorted(OF_HTTP))})",
-        *more,  # whose dots may stand for themselves: the whole line must be short enough for a server
+        OF_TLS,
+        # Their dots may stand for themselves: the whole line must be short enough for a server.
+        *(name for name in more if not re.fullmatch(OF_TLS, name)),
     ]
     return f"/stats?format=json&usedonly&filter={quote('^(' + '|'.join(names) + ')$', safe='|()')}"
 
@@ -46,15 +50,17 @@ def read(page: bytes) -> Mapping[str, int]:
     return {one["name"]: one["value"] for one in listed if isinstance(one.get("value"), int)}
 
 
-def named(name: str, listener: str) -> str:
-    """A name that a case gives, in full; ``$`` stands for the listener."""
-    return name.replace("$", listener)
+def named(name: str, listener: str, port: int) -> str:
+    """A name that a case gives, in full; ``$`` stands for the listener, in ``listener.$`` for its address."""
+    return name.replace("listener.$", f"listener.127.0.0.1_{port}").replace("$", listener)
 
 
-def grown(listener: str, before: Mapping[str, int], after: Mapping[str, int], more: tuple[str, ...]) -> Outcome:
+def grown(
+    listener: str, port: int, before: Mapping[str, int], after: Mapping[str, int], more: tuple[str, ...]
+) -> Outcome:
     """Of everything that is compared, what has grown, and by how much. ``more`` are further names."""
     found: Outcome = {}
-    more = tuple(named(name, listener) for name in more)
+    more = tuple(named(name, listener, port) for name in more)
     for name, value in after.items():
         growth = value - before.get(name, 0)
         if growth and (name in more or _compared(name, listener)):
