@@ -33,8 +33,8 @@ def joined(fields: list[Field]) -> list[Field]:
     """Fields with one of each name."""
     known: dict[bytes, Field] = {}
     for field in fields:
-        before = known.get(field[1])
-        known[field[1]] = field if before is None else field_of(field[1], before[2] + b"," + field[2])
+        before = known.get(field.name)
+        known[field.name] = field if before is None else field_of(field.name, before.value + b"," + field.value)
     return list(known.values())
 
 
@@ -52,15 +52,15 @@ class HttpAsking:
 
     def question(self, head: Head, body: bytes, partial: bool | None) -> Question:
         """What is asked about a request; ``partial``: whether ``body`` is a part of it (``None``: it is not shown)."""
-        allowed, added = self._allowed, {field[1] for field in self._added}
+        allowed, added = self._allowed, {field.name for field in self._added}
         fields = [field_of(b"content-length", b"%d" % len(body))]
         found = [
             field
             for field in head.fields
-            if field[1] in _ALWAYS_ASKED
-            or (allowed is not None and allowed(field[1]) and field[1] != b"content-length")
+            if field.name in _ALWAYS_ASKED
+            or (allowed is not None and allowed(field.name) and field.name != b"content-length")
         ]
-        fields += [field_of(name, value) for _, name, value, _ in joined(found) if name not in added]
+        fields += [field_of(field.name, field.value) for field in joined(found) if field.name not in added]
         if partial is not None:
             fields.append(field_of(PARTIAL, b"true" if partial else b"false"))
         fields += self._added
@@ -76,18 +76,19 @@ class HttpAsking:
         if told.status == OK:
             upstream, success = self._upstream, self._success
             for field in told.fields:
-                if upstream is not None and upstream(field[1]):
-                    made.set_fields.append(field_of(field[1], field[2]))
-                if success is not None and success(field[1]):
-                    made.answer.append(AnswerEdit(field_of(field[1], field[2])))
-                if field[1] == _REMOVE:
-                    made.removed += [name.strip().lower() for name in field[2].split(b",")]
+                if upstream is not None and upstream(field.name):
+                    made.set_fields.append(field_of(field.name, field.value))
+                if success is not None and success(field.name):
+                    made.answer.append(AnswerEdit(field_of(field.name, field.value)))
+                if field.name == _REMOVE:
+                    made.removed += [name.strip().lower() for name in field.value.split(b",")]
             return made
         client = self._client
         made.refusal = told.status, told.body
         made.answer = [
-            AnswerEdit(field_of(field[1], field[2]))
+            AnswerEdit(field_of(field.name, field.value))
             for field in told.fields
-            if field[1] not in _NEVER_ANSWERED and (client is None or client(field[1]) or field[1] in _ALWAYS_ANSWERED)
+            if field.name not in _NEVER_ANSWERED
+            and (client is None or client(field.name) or field.name in _ALWAYS_ANSWERED)
         ]
         return made

@@ -167,7 +167,7 @@ class Chunked(Body):
         if self._trailing > _MAX_TRAILERS:
             raise BadMessage("http1.headers_too_large")
         field = parse_field(line)
-        if field[0] == PASS:
+        if field.kind == PASS:
             self.trailers.append(field)
 
 

@@ -132,7 +132,7 @@ ATTRIBUTES: Final[Mapping[str, Evaluate]] = {
     "response.code": _status,
     "response.code_details": lambda r: _text(r.details.encode()),
     "response.headers": lambda r: _fields(r.response),
-    "response.trailers": lambda r: {name.decode(): value.decode() for _, name, value, _ in r.trailers},
+    "response.trailers": lambda r: {field.name.decode(): field.value.decode() for field in r.trailers},
     "response.size": lambda r: r.bytes_sent,
     "response.total_size": lambda r: r.bytes_sent + r.head_sent,
     "response.grpc_status": lambda r: _number(grpc_status(r)),

@@ -215,6 +215,6 @@ class GrpcChecker(Multiplexed):
         head = self.head
         if head is None or not (head.get(b"content-type") or b"").startswith(b"application/grpc"):
             return logic.FAILED
-        told = next((field[2] for field in trailers if field[1] == b"grpc-status"), head.get(b"grpc-status"))
+        told = next((field.value for field in trailers if field.name == b"grpc-status"), head.get(b"grpc-status"))
         status = int(told) if told is not None and told.isdigit() else -1
         return logic.grpc_result(head.status, status, bytes(self.content))

@@ -178,14 +178,13 @@ class Http1Upstream(Upstream):
 
     def _take_whole(self, user: User, data: bytes) -> bool:
         """Takes an answer that came in one piece, as most do; ``False``: it is not one."""
-        end = data.find(b"\r\n\r\n")
-        if end < 0 or data[9:10] == b"1" or user.head.method == b"CONNECT":
+        told, end, content = data.partition(b"\r\n\r\n")
+        if not end or data[9:10] == b"1" or user.head.method == b"CONNECT":
             return False
         try:
-            head = self._context.parser.response(data[:end])
+            head = self._context.parser.response(told)
         except BadMessage:
             return False  # to be told where all such answers are
-        content = data[end + 4 :]
         bodiless = user.head.method == b"HEAD" or head.status in (204, 304)
         if head.chunked or len(content) != (0 if bodiless else head.length):
             return False
