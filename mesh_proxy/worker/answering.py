@@ -18,6 +18,7 @@ from mesh_proxy.telemetry.workload import METADATA
 from mesh_proxy.worker import heads
 from mesh_proxy.worker.admission import CONNECT
 from mesh_proxy.worker.bodies import Bodies
+from mesh_proxy.worker.connection import Connection
 from mesh_proxy.worker.context import Context
 from mesh_proxy.worker.counting import EARLY, count_answer, count_request, count_reset
 from mesh_proxy.worker.downstream.client import Client
@@ -156,6 +157,18 @@ class Answering(Request):
                 return
         self.record.bytes_sent += len(content)
         self.client.content(content)
+
+    def relays_to(self) -> Connection | None:
+        """See :class:`~mesh_proxy.worker.upstream.seam.User`."""
+        if self._bodies is not None or self._call is not None or self.tunnel:
+            return None
+        return self.client.relays_to()
+
+    def on_response_relayed(self, amount: int) -> None:
+        """See :class:`~mesh_proxy.worker.upstream.seam.User`."""
+        if self._clock is not None and amount:
+            self._clock.active = self._context.loop.now
+        self.record.bytes_sent += amount
 
     def on_client_drained(self) -> None:
         """Everything sent to the client has gone out."""

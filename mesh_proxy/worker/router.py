@@ -17,6 +17,7 @@ from mesh_proxy.protocol.http1 import INTERNAL, LENGTH, Field, Head, field_of
 from mesh_proxy.resilience.retry import Failure, RetryRules, policy_for
 from mesh_proxy.routing.table import CompiledRoute, Destination, timeout_field
 from mesh_proxy.worker import composition
+from mesh_proxy.worker.connection import Connection
 from mesh_proxy.worker.context import Context
 from mesh_proxy.worker.deadlines import Deadlines, timeout_of
 from mesh_proxy.worker.mirrors import NO_SHADOWS, Shadow, mirror
@@ -442,6 +443,16 @@ class Router(Deadlines):
         self._request.on_response_data(content)
         if self._upstream is not None and self._request.client.congested():
             self._upstream.pause()
+
+    def relays_to(self) -> Connection | None:
+        """See :class:`~mesh_proxy.worker.upstream.seam.User`."""
+        return self._request.relays_to()
+
+    def on_response_relayed(self, amount: int) -> None:
+        """See :class:`~mesh_proxy.worker.upstream.seam.User`."""
+        if self._idle_until and amount:
+            self._note_activity()
+        self._request.on_response_relayed(amount)
 
     def resume(self) -> None:
         """The client takes more of the answer."""

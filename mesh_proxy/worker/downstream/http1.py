@@ -319,6 +319,10 @@ class Http1Downstream(Client):
         """See :class:`~mesh_proxy.worker.downstream.client.Client`."""
         self._connection.send(chunk(content) if self._chunk else content)
 
+    def relays_to(self) -> Connection | None:
+        """See :class:`~mesh_proxy.worker.downstream.client.Client`."""
+        return None if self._chunk or self._tunnel else self._connection
+
     def congested(self) -> bool:
         """See :class:`~mesh_proxy.worker.downstream.client.Client`."""
         return self._connection.queued > HIGH
@@ -354,6 +358,7 @@ class Http1Downstream(Client):
             self._finishing = True
             self._close_gently()
             return
+        self._connection.forgo()
         self._rest()
         self.resume()
         if self._buffer:
