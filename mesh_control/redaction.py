@@ -7,13 +7,12 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
+from mesh_api.config.tokens import SECRET_MEMBERS
 from mesh_policy import json_text
 
 REDACTED: Final = "[redacted]"
 KEPT_FORM: Final = "redacted"
 """The same where what is shown must still be a set of keys: base64url, as of a key."""
-_OF_KEYS = frozenset({"k", "d", "p", "q", "dp", "dq", "qi", "oth"})
-"""Members of a JSON Web Key that nobody but the issuer should have (RFC 7518, 6.2.2, 6.3.2 and 6.4)."""
 _OF_SECRETS = frozenset({"data", "stringData"})
 _FIELDS = frozenset({"private_key", "privateKey", "password"})
 _HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key"})
@@ -31,7 +30,7 @@ def redacted(value: Any, mark: str = REDACTED) -> Any:
 
 
 def _is_secret(around: Mapping[str, Any], name: str) -> bool:
-    if name in _OF_KEYS:
+    if name in SECRET_MEMBERS:
         return isinstance(around.get("kty"), str)
     if name in _OF_SECRETS:
         return around.get("kind") == "Secret"

@@ -3,8 +3,13 @@
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 import mesh_api.xds  # noqa: F401  (before any message of Envoy's: it adds fields to them)
+
+# How long an example takes says something of the machine and of who else uses it, and nothing of what is tested.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 ENVIRONMENTS = "tests/e2e"
 

@@ -6,6 +6,9 @@ from typing import Final, Union
 from mesh_api.config.matchers import StringMatch
 from mesh_api.config.routes import PathMatch, PathMatchKind, RouteMatch
 
+SECRET_MEMBERS: Final = frozenset({"k", "d", "p", "q", "dp", "dq", "qi", "oth"})
+"""Members of a JSON Web Key that nobody but its owner should have (RFC 7518, 6.2.2, 6.3.2 and 6.4)."""
+
 
 @dataclass(frozen=True, slots=True)
 class JwtHeader:

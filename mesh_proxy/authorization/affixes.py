@@ -34,20 +34,11 @@ class Affixes:
         )
         self._ends = ends
 
-    def of_bytes(self, value: bytes) -> Places:
-        """Those with a beginning or an end of it."""
+    def find(self, value: Value) -> Places:
+        """Those with a beginning or an end of a value."""
         places, table = NONE, self._table
-        for length in self._lengths:
-            if length > len(value):
-                break
-            found = table.get(value[len(value) - length :] if self._ends else value[:length])
-            if found is not None:
-                places = joined(places, found)
-        return places
-
-    def of_text(self, value: str) -> Places:
-        """As :meth:`of_bytes`."""
-        places, table = NONE, self._table
+        if not isinstance(value, bytes | str):
+            return places
         for length in self._lengths:
             if length > len(value):
                 break
@@ -66,49 +57,59 @@ def look_of(source: Source, affixes: Affixes) -> Look:
 
 
 def _of_path(_source: Source, affixes: Affixes) -> Look:
-    return lambda access: affixes.of_bytes(access.head.path)
+    return lambda access: affixes.find(access.head.path)
 
 
 def _of_host(_source: Source, affixes: Affixes) -> Look:
-    return lambda access: affixes.of_bytes(access.head.host.lower())
+    return lambda access: affixes.find(access.head.host.lower())
 
 
 def _of_server_name(_source: Source, affixes: Affixes) -> Look:
-    return lambda access: affixes.of_bytes(access.server_name)
+    return lambda access: affixes.find(access.server_name)
 
 
 def _of_header(source: Source, affixes: Affixes) -> Look:
+    return by_header(source, affixes.find)
+
+
+def _of_metadata(source: Source, affixes: Affixes) -> Look:
+    return by_metadata(source, affixes.find)
+
+
+def by_header(source: Source, find: Callable[[Value], Places]) -> Look:
+    """By each value of a field, as ``find`` finds them."""
     name = source[1]
     assert isinstance(name, bytes)  # noqa: S101 (such are its sources)
     field = name
 
-    def find(access: Access) -> Places:
+    def look(access: Access) -> Places:
         places = NONE
         for value in values_of(field, access.head):
-            places = joined(places, affixes.of_bytes(value))
+            places = joined(places, find(value))
         return places
 
-    return find
+    return look
 
 
-def _of_metadata(source: Source, affixes: Affixes) -> Look:
+def by_metadata(source: Source, find: Callable[[Value], Places]) -> Look:
+    """By a text of metadata, or each in a list there, as ``find`` finds them."""
     _, filter_name, path = source
     assert isinstance(filter_name, str)  # noqa: S101 (as above)
     assert isinstance(path, tuple)  # noqa: S101
     whose, where = filter_name, path
 
-    def find(access: Access) -> Places:
+    def look(access: Access) -> Places:
         value = value_at(access.metadata, whose, where)
         if isinstance(value, str):
-            return affixes.of_text(value)
+            return find(value)
         places = NONE
         if isinstance(value, list | tuple):
             for member in value:
                 if isinstance(member, str):
-                    places = joined(places, affixes.of_text(member))
+                    places = joined(places, find(member))
         return places
 
-    return find
+    return look
 
 
 READ: Final[dict[str, Callable[[Source, Affixes], Look]]] = {

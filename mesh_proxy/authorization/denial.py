@@ -72,7 +72,7 @@ def _of_policy(policy: RbacPolicy) -> _Blame:
 
 
 def _of_rule(rule: Rule, name: str) -> _Blame:
-    """See :func:`~mesh_proxy.authorization.explain.trace`, which says the same of one access, slowly and in full."""
+    """See :func:`~mesh_proxy.authorization.explain.explain`, which says the same of one access, slowly and in full."""
     if isinstance(rule, AnyOf) and any(isinstance(part, AllOf | AnyOf | Not) for part in rule.rules):
         return _of_rule(rule.rules[0], name)  # where all alternatives fail, the first of them fails first
     parts = [part for part in rule.rules if not _always_holds(part)] if isinstance(rule, AllOf) else []

@@ -113,19 +113,18 @@ def explain(rules: Rbac, access: Access) -> Decision:
     """
     misses: list[Miss] = []
     for policy in rules.policies:
-        holds, clauses = trace(policy, access)
+        holds, clauses = _policy(policy, access)
         if holds:
             return Decision(rules.action is not RbacAction.DENY, rules.action, policy.name, clauses, tuple(misses))
         misses.append(Miss(policy.name, clauses))
     return Decision(rules.action is not RbacAction.ALLOW, rules.action, misses=tuple(misses))
 
 
-Trace = tuple[bool, tuple[Clause, ...]]
+_Trace = tuple[bool, tuple[Clause, ...]]
 """Whether a rule holds; and what held in it, or the first condition of each alternative that did not."""
 
 
-def trace(policy: RbacPolicy, access: Access) -> Trace:
-    """One policy."""
+def _policy(policy: RbacPolicy, access: Access) -> _Trace:
     what, whats = _trace(AnyOf(policy.permissions), access)
     if not what:
         return False, whats
@@ -133,7 +132,7 @@ def trace(policy: RbacPolicy, access: Access) -> Trace:
     return who, whats + whos if who else whos
 
 
-def _trace(rule: Rule, access: Access) -> Trace:
+def _trace(rule: Rule, access: Access) -> _Trace:
     if isinstance(rule, Anything):
         return True, ()
     if isinstance(rule, AllOf):
@@ -147,7 +146,7 @@ def _trace(rule: Rule, access: Access) -> Trace:
     return holds, (_clause(rule, access, holds),)
 
 
-def _every(rule: AllOf, access: Access) -> Trace:
+def _every(rule: AllOf, access: Access) -> _Trace:
     held: list[Clause] = []
     for part in rule.rules:
         holds, clauses = _trace(part, access)
@@ -157,7 +156,7 @@ def _every(rule: AllOf, access: Access) -> Trace:
     return True, tuple(held)
 
 
-def _some(rule: AnyOf, access: Access) -> Trace:
+def _some(rule: AnyOf, access: Access) -> _Trace:
     failed: list[Clause] = []
     for part in rule.rules:
         holds, clauses = _trace(part, access)

@@ -13,10 +13,8 @@ from typing import Final
 from mesh_api.config.authorization import RbacPolicy
 from mesh_proxy.authorization import needs
 from mesh_proxy.authorization.access import Access, Address, destination_ip, peer_ip, remote_ip
-from mesh_proxy.authorization.affixes import NONE, READ, Affixes, Places, joined, look_of
+from mesh_proxy.authorization.affixes import NONE, READ, Affixes, Places, by_header, by_metadata, joined, look_of
 from mesh_proxy.authorization.needs import BEGINNING, END, Source, Value
-from mesh_proxy.routing.matchers import values_of
-from mesh_proxy.routing.metadata import value_at
 
 FEW: Final = 8
 """So many policies are walked through as quickly."""
@@ -102,10 +100,8 @@ class _Names:
     def __init__(self, tables: Tables) -> None:
         self._principals = tables.get((needs.PRINCIPAL,), {})
         self._parts = {_NS: tables.get((needs.NAMESPACE,), {}), _SA: tables.get((needs.ACCOUNT,), {})}
-        self._whole, self._namespaces = (
-            [Affixes(tables[affix, kind], affix == END) for affix in (BEGINNING, END) if (affix, kind) in tables]
-            for kind in (needs.PRINCIPAL, needs.NAMESPACE)
-        )
+        self._whole: list[Affixes] = _affixes(tables, needs.PRINCIPAL)
+        self._namespaces: list[Affixes] = _affixes(tables, needs.NAMESPACE)
         self.known: dict[tuple[bytes, ...], Places] = {}
         self.worth = bool(self._principals or any(self._parts.values()) or self._whole or self._namespaces)
 
@@ -118,15 +114,19 @@ class _Names:
                 if part in self._parts:
                     places = joined(places, self._parts[part].get(after, NONE))
             for affixes in self._whole:
-                places = joined(places, affixes.of_bytes(name))
+                places = joined(places, affixes.find(name))
             # Before the end of a namespace's name Istio's expression lets anything stand, slashes, too.
             for affixes in self._namespaces:
                 for part in name.split(b"/"):
-                    places = joined(places, affixes.of_bytes(part))
+                    places = joined(places, affixes.find(part))
         if len(self.known) >= KEPT:
             self.known.clear()
         self.known[names] = places
         return places
+
+
+def _affixes(tables: Tables, kind: str) -> list[Affixes]:
+    return [Affixes(tables[affix, kind], affix == END) for affix in (BEGINNING, END) if (affix, kind) in tables]
 
 
 def _by_port(_source: Source, table: Table) -> Select:
@@ -134,37 +134,11 @@ def _by_port(_source: Source, table: Table) -> Select:
 
 
 def _by_header(source: Source, table: Table) -> Select:
-    name = source[1]
-    assert isinstance(name, bytes)  # noqa: S101 (such are its sources)
-    field = name
-
-    def look(access: Access) -> Places:
-        places = NONE
-        for value in values_of(field, access.head):
-            places = joined(places, table.get(value, NONE))
-        return places
-
-    return look
+    return by_header(source, lambda value: table.get(value, NONE))
 
 
 def _by_metadata(source: Source, table: Table) -> Select:
-    _, filter_name, path = source
-    assert isinstance(filter_name, str)  # noqa: S101 (as above)
-    assert isinstance(path, tuple)  # noqa: S101
-    whose, where = filter_name, path
-
-    def look(access: Access) -> Places:
-        value = value_at(access.metadata, whose, where)
-        if isinstance(value, str):
-            return table.get(value, NONE)
-        places = NONE
-        if isinstance(value, list | tuple):
-            for member in value:
-                if isinstance(member, str):
-                    places = joined(places, table.get(member, NONE))
-        return places
-
-    return look
+    return by_metadata(source, lambda value: table.get(value, NONE))
 
 
 def _by_network(read: Callable[[Access], Address | None]) -> Callable[[Source, Table], Select]:

@@ -16,6 +16,7 @@ from mesh_api.config import (
     TlsCertificate,
 )
 from mesh_api.config.proxy_config import filter_chains
+from mesh_api.config.tokens import SECRET_MEMBERS
 from mesh_api.xds.json import resource_to_json
 from mesh_api.xds.resources import BY_CONFIG, Resource
 from mesh_api.xds.type_urls import CLUSTER, ENDPOINT, LISTENER, PREFIX, ROUTE, SECRET
@@ -25,8 +26,6 @@ from mesh_proxy.supervisor.masks import masked, trimmed
 ADMIN: Final = PREFIX + "envoy.admin.v3."
 REDACTED: Final = "[redacted]"
 NOTHING: Final[Mapping[str, str]] = {}
-_SECRET_PARTS: Final = frozenset({"k", "d", "p", "q", "dp", "dq", "qi", "oth"})
-"""Members of a key that only its owner may know (RFC 7518 6)."""
 _SECRET_HEADERS: Final = frozenset({"authorization", "cookie", "proxy-authorization"})
 
 Json = dict[str, Any]
@@ -121,7 +120,7 @@ def _key_set(value: Any) -> Any:
         return value
     try:
         keys = json.loads(value["inline_string"])["keys"]
-        shown = [{name: REDACTED if name in _SECRET_PARTS else each for name, each in key.items()} for key in keys]
+        shown = [{name: REDACTED if name in SECRET_MEMBERS else each for name, each in key.items()} for key in keys]
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return {**value, "inline_string": REDACTED}
     return {**value, "inline_string": json.dumps({"keys": shown})}

@@ -8,8 +8,6 @@ from pathlib import Path
 from stacks.images.table import USER
 from stacks.machines import image
 from stacks.machines.driver import DriverError
-from stacks.machines.system import locked
-from stacks.providers import progress
 
 SUITE = "bookworm"
 PYTHON = "3.11"
@@ -43,34 +41,23 @@ def ensure(mirror: str = "") -> Path:
     """
     source = mirror or image.host_mirror(SUITE) or image.OFFICIAL
     recipe = "\n".join((_VERSION, SUITE, source, *PACKAGES, *_UNUSED, *_FILES.values()))
-    target = image.images() / f"python-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
-    with locked(image.images()) as lock:
-        if target.exists():
-            return target
-        say = progress.speaker(f"image {target.name}")
-        say(f"is made from {source}; this takes half a minute, once")
-        unpacked, made = (target.with_name(f".{word}-{target.name}") for word in ("unpacked", "making"))
-        try:
-            for directory in (unpacked, made):
-                shutil.rmtree(directory, ignore_errors=True)
-            _unpack(source, unpacked, lock)
-            _select(unpacked, made)
-            made.rename(target)
-        finally:
-            for directory in (unpacked, made):
-                shutil.rmtree(directory, ignore_errors=True)
-    return target
+    return image.kept(
+        f"python-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}",
+        source,
+        lambda made, lock: _make(source, made, lock),
+    )
 
 
-def _unpack(source: str, target: Path, lock: int) -> None:
-    """The packages and what they depend on, as they are: no script of theirs runs, apt has checked their signatures."""
-    bill = f'mkdir -p "$1/{Path(BILL).parent}" && cd "$1/var/cache/apt/archives" && sha256sum *.deb > "$1/{BILL}"'
-    command = ["unshare", "--mount", "mmdebstrap", "--variant=extract", "--mode=root", "--format=directory"]
-    command += ['--aptopt=APT::Install-Recommends "false"', f"--include={','.join(PACKAGES)}"]
-    command += [f"--extract-hook={bill}", "--skip=output/dev", SUITE, str(target), source]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, pass_fds=(lock,))
-    if done.returncode:
-        raise DriverError(f"the packages of images could not be had from {source}: {done.stderr.strip()[-1500:]}")
+def _make(source: str, made: Path, lock: int) -> None:
+    unpacked = made.with_name(f".unpacked-{made.name}")
+    shutil.rmtree(unpacked, ignore_errors=True)
+    try:
+        # As they are: no script of theirs runs, and apt has checked their signatures.
+        bill = f'mkdir -p "$1/{Path(BILL).parent}" && cd "$1/var/cache/apt/archives" && sha256sum *.deb > "$1/{BILL}"'
+        image.unpack(SUITE, source, PACKAGES, unpacked, lock, "extract", f"--extract-hook={bill}")
+        _select(unpacked, made)
+    finally:
+        shutil.rmtree(unpacked, ignore_errors=True)
 
 
 def _select(unpacked: Path, made: Path) -> None:

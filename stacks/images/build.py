@@ -15,14 +15,6 @@ from stacks.machines.driver import DriverError
 
 PACKAGES = f"usr/local/lib/python{base.PYTHON}/dist-packages"
 """Where Debian's Python looks for what did not come as a package of Debian."""
-PLATFORMS = (
-    "linux_x86_64",
-    "manylinux_2_36_x86_64",
-    "manylinux_2_28_x86_64",
-    "manylinux_2_17_x86_64",
-    "manylinux2014_x86_64",
-)
-"""Wheels that Debian 12 runs, our compiled one first."""
 _NOT_SAME = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")
 """What pip notes about the installation, which names places of this machine."""
 
@@ -60,7 +52,7 @@ def _install(plan: ImagePlan, wheels: Path, scratch: Path, target: Path) -> None
         archive.extractall(scratch / "wheels", filter="data")
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", f"--find-links={scratch / 'wheels'}"]
     command += ["--only-binary=:all:", "--implementation=cp", f"--python-version={base.PYTHON}", "--no-compile"]
-    command += [f"--platform={platform}" for platform in PLATFORMS]
+    command += [f"--platform={platform}" for platform in _platforms(scratch / "wheels")]
     command += [f"--target={target}", "--disable-pip-version-check", "--root-user-action=ignore", *plan.requirements]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -69,3 +61,9 @@ def _install(plan: ImagePlan, wheels: Path, scratch: Path, target: Path) -> None
     for name in _NOT_SAME:
         for noted in target.glob(f"*.dist-info/{name}"):
             noted.unlink()
+
+
+def _platforms(wheels: Path) -> list[str]:
+    """Those of the wheels themselves, which were chosen for hosts of the same Debian (PEP 427: the last part of a name)."""
+    named = {part for wheel in wheels.glob("*.whl") for part in wheel.stem.rpartition("-")[2].split(".")}
+    return sorted(named - {"any"})

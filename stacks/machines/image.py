@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,25 +83,30 @@ def host_mirror(suite: str, directory: Path = Path("/etc/apt")) -> str | None:
 
 def ensure(recipe: Recipe) -> Path:
     """The image's tree, made when it is missing. Raises :class:`DriverError`."""
-    target = images() / recipe.name
+    return kept(recipe.name, recipe.source, lambda target, lock: _build(recipe, target, lock))
+
+
+def kept(name: str, source: str, make: Callable[[Path, int], None]) -> Path:
+    """The tree of that name in the cache; ``make`` fills it when it is missing, and is given the lock that it holds."""
+    target = images() / name
     if target.exists():
         return target
-    with locked(images()) as lock:  # of several machines at once, one makes it
+    with locked(images()) as lock:  # of several who ask at once, one makes it
         if not target.exists():
-            _make(recipe, target, lock)
+            _make(target, source, make, lock)
     return target
 
 
-def _make(recipe: Recipe, target: Path, lock: int) -> None:
+def _make(target: Path, source: str, make: Callable[[Path, int], None], lock: int) -> None:
     say = progress.speaker(f"image {target.name}")
-    say(f"is made from {recipe.source}; this takes some minutes, once")
+    say(f"is made from {source}; this takes some minutes, once")
     # Made beside its place and moved when it is whole: a cut-off one is never taken for an image.
     made = target.with_name(f".making-{target.name}")
     shutil.rmtree(made, ignore_errors=True)
     try:
         made.mkdir()
         made.chmod(0o755)  # it becomes the machine's root directory, whatever the mask here is
-        _build(recipe, made, lock)
+        make(made, lock)
         made.rename(target)
     finally:
         shutil.rmtree(made, ignore_errors=True)
@@ -108,23 +114,22 @@ def _make(recipe: Recipe, target: Path, lock: int) -> None:
 
 
 def _build(recipe: Recipe, target: Path, lock: int) -> None:
+    options = [f"--dpkgopt=path-exclude={path}" for path in _TRIM]
+    options += [f"--essential-hook={hook}" for hook in recipe.early_hooks]
+    options += [f"--customize-hook={hook}" for hook in recipe.hooks]
+    unpack(recipe.suite, recipe.source, recipe.packages, target, lock, "minbase", *options)
+
+
+def unpack(
+    suite: str, source: str, packages: Sequence[str], target: Path, lock: int, variant: str, *options: str
+) -> None:
+    """Packages of Debian in a tree, by ``mmdebstrap``. Raises :class:`DriverError`."""
     # It binds parts of the host's /dev and /sys into the tree. Mounts of its own vanish with it, however it ends: others
     # would stay when it is killed, and whoever then deleted the tree would delete through them.
-    command = [
-        "unshare",
-        "--mount",
-        "mmdebstrap",
-        "--variant=minbase",
-        "--mode=root",
-        "--format=directory",
-        f"--include={','.join(recipe.packages)}",
-    ]
-    command += ['--aptopt=APT::Install-Recommends "false"', "--skip=output/dev"]
-    command += [f"--dpkgopt=path-exclude={path}" for path in _TRIM]
-    command += [f"--essential-hook={hook}" for hook in recipe.early_hooks]
-    command += [f"--customize-hook={hook}" for hook in recipe.hooks]
-    command += [recipe.suite, str(target), recipe.source]
+    command = ["unshare", "--mount", "mmdebstrap", f"--variant={variant}", "--mode=root", "--format=directory"]
+    command += [f"--include={','.join(packages)}", '--aptopt=APT::Install-Recommends "false"', "--skip=output/dev"]
+    command += [*options, suite, str(target), source]
     # It holds the lock as well: where it outlives us, nobody begins anew in its tree.
     done = subprocess.run(command, capture_output=True, text=True, check=False, pass_fds=(lock,))
     if done.returncode:
-        raise DriverError(f"the machines' image could not be made from {recipe.source}: {done.stderr.strip()[-1500:]}")
+        raise DriverError(f"the image could not be made from {source}: {done.stderr.strip()[-1500:]}")
