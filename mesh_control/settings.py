@@ -10,9 +10,10 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from mesh_api.identity import trust_domain
+from mesh_control.ca.certificates import CLOCK_SKEW
 from mesh_control.gateway_api.converted import OWN as OWN_CONTROLLER
 from mesh_policy import json_text
-from mesh_policy.durations import PositiveDuration
+from mesh_policy.durations import OffOrPositive, PositiveDuration
 
 
 class SettingsError(ValueError):
@@ -67,6 +68,7 @@ class CertificateAuthority(BaseModel):
     """The section ``ca``: where it is there, the control plane issues certificates, and remembers below ``state_dir``.
 
     ``address`` speaks mutual TLS, under ``server_names``; ``plaintext_address`` does not, and is only allowed on loopback.
+    ``clock_skew`` is how far apart the clocks of machines may be: so much longer than certificates live a rotation waits.
     ``given`` is a folder with Istio's ``ca-cert.pem``, ``ca-key.pem``, ``root-cert.pem`` and ``cert-chain.pem``; without it,
     a root is made. Where there is a section ``kubernetes``, tokens of service accounts for one of ``token_audiences`` prove
     who shows them; without audiences, none does.
@@ -79,6 +81,7 @@ class CertificateAuthority(BaseModel):
     server_names: Annotated[tuple[Host, ...], Field(min_length=1)] = ("istiod.istio-system.svc",)
     trust_domain: TrustDomain = "cluster.local"
     lifetime: Annotated[PositiveDuration, AfterValidator(_leaf)] = timedelta(hours=24)
+    clock_skew: OffOrPositive = timedelta(seconds=CLOCK_SKEW)
     given: Path | None = None
     token_audiences: tuple[str, ...] = ("istio-ca",)
 

@@ -277,7 +277,7 @@ def plan_of(settings: Settings, section: CertificateAuthority) -> Plan:
     return Plan(
         folder=settings.state_dir / "ca",
         address=section.address,
-        terms=Terms(section.trust_domain, section.lifetime.total_seconds()),
+        terms=Terms(section.trust_domain, section.lifetime.total_seconds(), margin=section.clock_skew.total_seconds()),
         names=section.server_names,
         given=section.given,
         plaintext=section.plaintext_address,

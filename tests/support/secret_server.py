@@ -1,10 +1,12 @@
-"""A server of secrets (SDS) for a real Envoy that stands alone: a root and a certificate, made when it starts."""
+"""A server of secrets (SDS) for a real Envoy that stands alone: a root and a certificate, which may change meanwhile."""
 
 import contextlib
 import datetime
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import grpc
 from cryptography import x509
@@ -49,23 +51,57 @@ def _builder(issuer: x509.Name, subject: x509.Name, key: Any) -> x509.Certificat
     return made.serial_number(x509.random_serial_number()).not_valid_before(now - HOUR).not_valid_after(now + HOUR)
 
 
+class Issued(Protocol):
+    """What a proxy shows and believes in, as PEM."""
+
+    roots: bytes
+    chain: bytes
+    key: bytes
+
+
+class Desk:
+    """What is served, and to whom it is told when it changes."""
+
+    def __init__(self, issued: Issued) -> None:
+        self._changed = threading.Condition()
+        self._issued, self._version = issued, 1
+        self._closed = False
+
+    def replace(self, issued: Issued) -> None:
+        """From now on this; every open stream is told."""
+        with self._changed:
+            self._issued, self._version = issued, self._version + 1
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """End every stream."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def stream(self, requests: Iterator[Any], _context: Any) -> Iterator[Any]:
+        """Answer the first request of a stream, and again at each change. What it asks for after that is the same."""
+        first, told = next(requests, None), 0
+        while first is not None:
+            with self._changed:
+                self._changed.wait_for(lambda told=told: self._closed or self._version != told)
+                if self._closed:
+                    return
+                issued, told = self._issued, self._version
+            yield discovery_pb2.DiscoveryResponse(
+                version_info=str(told),
+                nonce=str(told),
+                type_url=first.type_url,
+                resources=[_packed(_secret(issued, name)) for name in first.resource_names],
+            )
+
+
 @contextlib.contextmanager
-def secrets(identity: Identity) -> Iterator[int]:
-    """Serves them until the end of the block; the port."""
-    server = grpc.server(ThreadPoolExecutor(16))
-
-    def answer(requests: Iterator[Any], _context: Any) -> Iterator[Any]:
-        for request in requests:
-            if not request.response_nonce:
-                yield discovery_pb2.DiscoveryResponse(
-                    version_info="1",
-                    nonce="1",
-                    type_url=request.type_url,
-                    resources=[_packed(_secret(identity, name)) for name in request.resource_names],
-                )
-
+def serving(desk: Desk) -> Iterator[int]:
+    """Serves what is on the desk until the end of the block; the port."""
+    server = grpc.server(ThreadPoolExecutor(64))  # each stream keeps one: a proxy opens one for each secret
     handler = grpc.stream_stream_rpc_method_handler(
-        answer,
+        desk.stream,
         request_deserializer=discovery_pb2.DiscoveryRequest.FromString,
         response_serializer=discovery_pb2.DiscoveryResponse.SerializeToString,
     )
@@ -75,7 +111,15 @@ def secrets(identity: Identity) -> Iterator[int]:
     try:
         yield port
     finally:
+        desk.close()
         server.stop(0).wait(10)
+
+
+@contextlib.contextmanager
+def secrets(issued: Issued) -> Iterator[int]:
+    """Serves these, which do not change, until the end of the block; the port."""
+    with serving(Desk(issued)) as port:
+        yield port
 
 
 def _packed(message: Any) -> Any:
@@ -84,13 +128,19 @@ def _packed(message: Any) -> Any:
     return found
 
 
-def _secret(identity: Identity, name: str) -> Any:
+def _secret(issued: Issued, name: str) -> Any:
     secret = secret_pb2.Secret(name=name)
+    if name.startswith("file-cert:"):  # files that an agent beside Envoy reads
+        chain, _, key = name.removeprefix("file-cert:").partition("~")
+        if Path(chain).exists():
+            secret.tls_certificate.certificate_chain.inline_bytes = Path(chain).read_bytes()
+            secret.tls_certificate.private_key.inline_bytes = Path(key).read_bytes()
+            return secret
     if name.endswith((ROOTS, "-cacert")) or name.startswith("file-root:"):
-        secret.validation_context.trusted_ca.inline_bytes = identity.roots
+        secret.validation_context.trusted_ca.inline_bytes = issued.roots
     else:
-        secret.tls_certificate.certificate_chain.inline_bytes = identity.chain
-        secret.tls_certificate.private_key.inline_bytes = identity.key
+        secret.tls_certificate.certificate_chain.inline_bytes = issued.chain
+        secret.tls_certificate.private_key.inline_bytes = issued.key
     return secret
 
 

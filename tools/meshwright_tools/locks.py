@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from meshwright_tools import pulumi_cli
 from meshwright_tools.checkout import Checkout, here
 from meshwright_tools.progress import Progress, StepError
 from meshwright_tools.python_environment import installer_settings
@@ -51,6 +52,9 @@ LOCKS = (
     Lock("audit", "what lists and audits packages; an environment of its own", ("requirements/audit.in",)),
     Lock("bootstrap", "the installer of the other locks", ("requirements/bootstrap.in",)),
 )
+
+PULUMI = "pulumi"
+"""As a name of a lock: the checksums of Pulumi's release, made where they are asked for by name."""
 
 INPUTS = re.compile(r"^# inputs sha256 ([0-9a-f]{64})$", re.MULTILINE)
 PINNED = re.compile(
@@ -153,7 +157,9 @@ def make(
 def main() -> int:
     """``tools/lock [--upgrade] [--check] [NAME...]``."""
     parser = argparse.ArgumentParser(prog="tools/lock", description="Make the hash locks in requirements/.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help="of " + ", ".join(lock.name for lock in LOCKS))
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="of " + ", ".join((*(lock.name for lock in LOCKS), PULUMI))
+    )
     parser.add_argument("--upgrade", action="store_true", help="take the newest versions that fit")
     parser.add_argument("--check", action="store_true", help="make nothing; say which locks are stale")
     arguments = parser.parse_args()
@@ -165,6 +171,8 @@ def main() -> int:
             print(f"requirements/{name}.txt does not match its sources; mend: make lock", file=sys.stderr)
         return 1 if stale else 0
     try:
+        if PULUMI in arguments.names:
+            pulumi_cli.pin_checksums(checkout, progress)
         for lock in chosen:
             make(lock, checkout, progress, arguments.upgrade)
     except (StepError, subprocess.SubprocessError) as error:

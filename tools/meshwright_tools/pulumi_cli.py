@@ -1,5 +1,9 @@
 """Finds or makes a Pulumi: the installed one, else the official release, else a build of the Go module with our host.
 
+A release is taken by the checksum that this checkout pins for it (``tools/lock pulumi`` notes them beside the module), as a
+module is by ``go.sum``. Where none is pinned, the module is built, which is; only without a Go for it, or where
+``MESHWRIGHT_PULUMI_RELEASES`` names a place that is to be trusted, the checksums beside the release are believed.
+
 Releases come with a language host for Python; the Go module does not (see ``tools/pulumi-host``). A bare ``go build``
 has no version, which Pulumi's automation API refuses, so the build stamps it.
 """
@@ -31,6 +35,9 @@ OLDEST = (3, 200, 0)
 RELEASES = "https://github.com/pulumi/pulumi/releases/download/v{version}"
 """Default of ``MESHWRIGHT_PULUMI_RELEASES``: where the release's archive and checksums lie. Empty: do not download."""
 
+CHECKSUMS = Path("tools", "pulumi-cli", "checksums.txt")
+"""SHA-256 and name of each archive of the pinned release, as the release has them; below the checkout. May be missing."""
+
 MODULE = "github.com/pulumi/pulumi/pkg/v3"
 STAMPED = "github.com/pulumi/pulumi/sdk/v3/go/common/version.Version"
 ANSWER_WITHIN = 5.0
@@ -46,6 +53,42 @@ def pinned_version(checkout: Checkout) -> str:
     if not found:
         raise StepError(f"tools/pulumi-cli/go.mod does not require {MODULE}")
     return found.group(1)
+
+
+def pinned_checksums(checkout: Checkout) -> dict[str, str]:
+    """The SHA-256 of each archive of the pinned release, by its name; empty where this checkout has none."""
+    file = checkout.root / CHECKSUMS
+    found = _read_checksums(file.read_text()) if file.exists() else {}
+    return {name: digest for name, digest in found.items() if f"-v{pinned_version(checkout)}-" in name}
+
+
+def pin_checksums(checkout: Checkout, progress: Progress, environment: Mapping[str, str] = os.environ) -> None:
+    """Note the checksums of the pinned release. Raises :class:`StepError` where they cannot be had."""
+    version = pinned_version(checkout)
+    base = _releases(checkout, environment)
+    with progress.step(f"{CHECKSUMS}: Pulumi {version}, from {base}"):
+        try:
+            if not base or not _answers(base):
+                raise OSError("no way there")
+            text = _fetch(f"{base}/pulumi-{version}-checksums.txt").decode()
+        except OSError as error:
+            raise StepError(
+                f"the checksums of Pulumi {version} are not to be had from {base or 'nowhere'}: {error}"
+            ) from None
+        archives = {name: digest for name, digest in _read_checksums(text).items() if name.endswith(".tar.gz")}
+        if not archives:
+            raise StepError(f"{base}: the checksums of Pulumi {version} name no archive")
+        (checkout.root / CHECKSUMS).write_text("".join(f"{digest}  {name}\n" for name, digest in archives.items()))
+
+
+def _read_checksums(text: str) -> dict[str, str]:
+    parts = (line.split() for line in text.splitlines())
+    return {part[1].lstrip("*"): part[0] for part in parts if len(part) == 2}
+
+
+def _releases(checkout: Checkout, environment: Mapping[str, str]) -> str:
+    base = environment.get("MESHWRIGHT_PULUMI_RELEASES", RELEASES)
+    return base.format(version=pinned_version(checkout)).rstrip("/")
 
 
 def home(checkout: Checkout) -> Path:
@@ -153,30 +196,31 @@ def _archive_name(version: str) -> str | None:
 
 
 def _download(checkout: Checkout, own: Path, progress: Progress, environment: Mapping[str, str]) -> bool:
-    """Take the official release, its archive checked against its checksum file; False where it cannot be reached."""
-    version = pinned_version(checkout)
-    base = environment.get("MESHWRIGHT_PULUMI_RELEASES", RELEASES).format(version=version).rstrip("/")
+    """Take the official release, its archive checked against its checksum; False where it is to be built."""
+    version, pinned, base = pinned_version(checkout), pinned_checksums(checkout), _releases(checkout, environment)
     name = _archive_name(version)
     if not base or name is None:
+        return False
+    trusted = "MESHWRIGHT_PULUMI_RELEASES" in environment
+    if not pinned and not trusted and _suits(_go(environment)):
+        progress.say(f"==> Pulumi {version}: no checksum of its release is pinned here; building the module, which is")
         return False
     if not _answers(base):
         progress.say(f"==> Pulumi {version}: no way to {urllib.parse.urlsplit(base).hostname}; building it instead")
         return False
     with progress.step(f"Pulumi {version}: official release"):
         try:
-            checksums = _fetch(f"{base}/pulumi-{version}-checksums.txt").decode()
+            wanted = pinned or _read_checksums(_fetch(f"{base}/pulumi-{version}-checksums.txt").decode())
             archive = _fetch(f"{base}/{name}")
         except OSError as error:
             progress.say(f"    not to be had here ({error}); building it instead")
             return False
-        wanted = {
-            line.split()[1].lstrip("*"): line.split()[0] for line in checksums.splitlines() if len(line.split()) == 2
-        }
         found = hashlib.sha256(archive).hexdigest()
         if wanted.get(name) != found:
             raise StepError(
-                f"Pulumi {version}: {name} has SHA-256 {found}, its checksum file says {wanted.get(name)}. Nothing was"
-                " installed. Try again, or set MESHWRIGHT_PULUMI_RELEASES to a place that you trust."
+                f"Pulumi {version}: {name} has SHA-256 {found}, {CHECKSUMS if pinned else 'its checksum file'} says"
+                f" {wanted.get(name)}. Nothing was installed. Try again, or set MESHWRIGHT_PULUMI_RELEASES to a place that"
+                " you trust."
             )
         _unpack(archive, own)
     return True
@@ -227,7 +271,7 @@ def _unpack(archive: bytes, own: Path) -> None:
 def _build(checkout: Checkout, own: Path, progress: Progress, environment: Mapping[str, str]) -> None:
     """Build the Go module that ``tools/pulumi-cli`` pins, with the version stamped in."""
     version = pinned_version(checkout)
-    go = shutil.which("go", path=environment.get("PATH")) or shutil.which("/usr/local/go/bin/go")
+    go = _go(environment)
     _check_go(go, version)
     settings = dict(environment, CGO_ENABLED="0", GOFLAGS="-mod=readonly")
     fresh = own / ".pulumi.new"
@@ -242,6 +286,19 @@ def _build(checkout: Checkout, own: Path, progress: Progress, environment: Mappi
     fresh.replace(own / "pulumi")
 
 
+def _go(environment: Mapping[str, str]) -> str | None:
+    return shutil.which("go", path=environment.get("PATH")) or shutil.which("/usr/local/go/bin/go")
+
+
+def _go_version(go: str) -> str:
+    return subprocess.run([go, "env", "GOVERSION"], capture_output=True, text=True, check=False).stdout.strip()
+
+
+def _suits(go: str | None) -> bool:
+    found = re.match(r"go(\d+)\.(\d+)", _go_version(go)) if go else None
+    return found is not None and tuple(map(int, found.groups())) >= OLDEST_GO
+
+
 def _check_go(go: str | None, version: str) -> None:
     mend = (
         f"install Pulumi >= {'.'.join(map(str, OLDEST))} yourself (then it is used), or Go >= 1.21 from the Go project"
@@ -251,7 +308,5 @@ def _check_go(go: str | None, version: str) -> None:
         raise StepError(
             f"Pulumi {version} is neither installed nor to be downloaded here, and there is no Go to build it: {mend}"
         )
-    said = subprocess.run([go, "env", "GOVERSION"], capture_output=True, text=True, check=False).stdout.strip()
-    found = re.match(r"go(\d+)\.(\d+)", said)
-    if not found or tuple(map(int, found.groups())) < OLDEST_GO:
-        raise StepError(f"Pulumi {version}: {go} is {said or 'broken'}: {mend}")
+    if not _suits(go):
+        raise StepError(f"Pulumi {version}: {go} is {_go_version(go) or 'broken'}: {mend}")

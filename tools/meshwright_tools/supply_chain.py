@@ -23,6 +23,7 @@ UNREACHABLE = re.compile(
 )
 FOLDER = Path("dist", "sbom")
 """Where the bills are put, below the checkout."""
+GO_MODULE = Path("tools", "pulumi-cli")
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,31 @@ def unreachable(stderr: str) -> str | None:
     return lines[-1][:300] if lines else None
 
 
+def go_modules(module: str, sums: str) -> dict[str, Any]:
+    """The bill of what a ``go.mod`` requires (from Go 1.17 on it names all of it), with the checksums of its ``go.sum``.
+    The kind of a sum, ``h1``, is a SHA-256 over the files of a module: https://go.dev/ref/mod#go-sum-files."""
+    known = dict(re.findall(r"^(\S+ \S+) (h1:\S+)$", sums, re.MULTILINE))
+    required = re.findall(r"^(?:require)?\s+(\S+) (v\S+)(?: // indirect)?$", module, re.MULTILINE)
+    return {
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "version": 1,
+        "components": [
+            {
+                "type": "library",
+                "bom-ref": f"{name}@{version}",
+                "name": name,
+                "version": version,
+                "purl": f"pkg:golang/{name}@{version}",
+                "properties": [{"name": "go.sum", "value": known[f"{name} {version}"]}],
+            }
+            for name, version in sorted(required)
+        ],
+    }
+
+
 def bills(checkout: Checkout, progress: Progress) -> list[Path]:
-    """Write one for each lock; the same locks give the same bytes."""
+    """Write one for each lock, and one for the Go module that Pulumi is built from; the same locks give the same bytes."""
     program = separate_environments.ensure("audit", checkout, progress) / "bin" / "cyclonedx-py"
     folder = checkout.root / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
@@ -83,7 +107,11 @@ def bills(checkout: Checkout, progress: Progress) -> list[Path]:
         command += ["--pyproject", str(checkout.root / "pyproject.toml"), "--output-reproducible", "-o", str(target)]
         progress.run(f"{FOLDER / target.name}: {lock.why}", command, checkout.logs / f"sbom-{lock.name}.log")
         made.append(target)
-    return made
+    target, source = folder / "pulumi-cli.cdx.json", checkout.root / GO_MODULE
+    with progress.step(f"{FOLDER / target.name}: what Pulumi is built from, where it is no release"):
+        bill = go_modules((source / "go.mod").read_text(), (source / "go.sum").read_text())
+        target.write_text(json.dumps(bill, indent=2) + "\n")
+    return [*made, target]
 
 
 def audit(checkout: Checkout, progress: Progress) -> Report:

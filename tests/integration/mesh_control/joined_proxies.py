@@ -1,19 +1,27 @@
-"""Our own proxy beside a workload that joins the mesh with a token: its files, and its process."""
+"""Our own proxy, or an Envoy, beside a workload that joins the mesh with a token: files, and process."""
 
+import asyncio
 import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from tests.integration.mesh_control.harness import ControlPlane
-from tests.integration.mesh_control.programs import bootstrap
+from mesh_control.ca import pem
+from mesh_control.ca.certificates import CLOCK_SKEW
+from tests.integration.mesh_control.harness import LIMIT, ControlPlane
+from tests.integration.mesh_control.programs import bootstrap, connected
+from tests.integration.mesh_control.test_secure_xds import secure_bootstrap, workload
+from tests.support import secret_server
+from tests.support.certificate_client import Workload, key_pem
 from tests.support.ports import free_port
 
 STORE = "sidecar~127.0.0.13~store.default~default.svc.cluster.local"
@@ -51,6 +59,7 @@ class Proxy:
         self.folder, self.node = folder, node
         self.workload = node.split("~")[2].partition(".")[0].partition("-")[0]
         """Also its service account and its label ``app``."""
+        self.namespace = node.split("~")[2].rpartition(".")[2]
         folder.mkdir()
         self.state = folder / "state" / self.workload
         self.state.mkdir(parents=True, mode=0o700)
@@ -71,7 +80,7 @@ class Proxy:
 
     @property
     def identity(self) -> str:
-        return f"spiffe://cluster.local/ns/default/sa/{self.workload}"
+        return f"spiffe://cluster.local/ns/{self.namespace}/sa/{self.workload}"
 
     @property
     def pair(self) -> Path:
@@ -101,3 +110,67 @@ class Proxy:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+
+@contextlib.asynccontextmanager
+async def joined(
+    program: str, envoy: Path, plane: ControlPlane, folder: Path, node: str, **metadata: Any
+) -> AsyncIterator[None]:
+    """One of ours or (``program`` is ``envoy``) a real Envoy, with a certificate of its own, that has taken everything."""
+    proxy = Proxy(plane, folder, node, **metadata)
+    async with contextlib.AsyncExitStack() as stack:
+        if program == "ours":
+            await proxy.invite(plane)
+            stack.enter_context(proxy.running())
+        else:
+            await stack.enter_async_context(_joined_envoy(envoy, plane, proxy, metadata))
+        await connected(plane, node)
+        yield
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A certificate with its key, and the roots that came with it."""
+
+    roots: bytes
+    chain: bytes
+    key: bytes
+
+
+@contextlib.asynccontextmanager
+async def _joined_envoy(
+    envoy: Path, plane: ControlPlane, proxy: Proxy, metadata: Mapping[str, Any]
+) -> AsyncIterator[None]:
+    """In place of a proxy of ours. Its certificate is renewed at half of its life."""
+    made = await workload(plane, proxy.identity)
+    await made.join(str((await plane.client.create_token(proxy.identity, 600.0, 1))["token"]))
+    metadata = {"LABELS": {"app": proxy.workload}, "SERVICE_ACCOUNT": proxy.workload, **metadata}
+    desk = secret_server.Desk(_issued(made))
+    with secret_server.serving(desk) as port, (proxy.folder / "log").open("ab") as log:
+        file = proxy.folder / "envoy.json"
+        file.write_text(json.dumps(secure_bootstrap(plane, made, port, proxy.node, metadata)))
+        options = ("--concurrency", "1", "--drain-strategy", "immediate", "--drain-time-s", "1", "-l", "warning")
+        command = [str(envoy), "-c", str(file), "--use-dynamic-base-id", *options]
+        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)  # noqa: ASYNC220 (at once)
+        renewing = asyncio.create_task(_renewed(made, desk))
+        try:
+            yield
+            assert not renewing.done(), renewing.exception()
+        finally:
+            renewing.cancel()
+            await asyncio.gather(renewing, return_exceptions=True)
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(LIMIT)
+
+
+async def _renewed(made: Workload, desk: secret_server.Desk) -> None:
+    """As an agent beside Envoy does it."""
+    while True:
+        half = (pem.begins(made.certificate) + CLOCK_SKEW + pem.expires(made.certificate)) / 2
+        await asyncio.sleep(max(half - time.time(), 0))
+        await made.renew()
+        desk.replace(_issued(made))
+
+
+def _issued(made: Workload) -> secret_server.Issued:
+    return Pair(made.roots.encode(), "".join(made.chain).encode(), key_pem(made.key))

@@ -1,6 +1,7 @@
 """What a DestinationRule says of connections to servers outside the mesh, done by a proxy of ours: whom they ask for, whom
 they believe, and whose they say that they are."""
 
+import asyncio
 import contextlib
 import ssl
 from collections.abc import AsyncIterator
@@ -11,6 +12,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from mesh_api.config.secrets import TlsCertificate
 from mesh_proxy.protocol.proxy_protocol import SIGNATURE
 from tests.integration.mesh_control import programs
 from tests.integration.mesh_control.harness import LIMIT, ControlPlane
@@ -65,6 +67,14 @@ class Mesh:
         ):
             return response.status
 
+    async def known_as(self, host: str) -> str | None:
+        """What a server knows whoever asks as; ``None``: it did not answer."""
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"http://127.0.0.1:{self._port}/", headers={"host": f"{host}:{self._port}"}) as response,
+        ):
+            return await response.text() if response.status == 200 else None
+
 
 @contextlib.asynccontextmanager
 async def meshed(folder: Path, server: int) -> AsyncIterator[Mesh]:
@@ -80,16 +90,20 @@ async def meshed(folder: Path, server: int) -> AsyncIterator[Mesh]:
 
 
 @contextlib.asynccontextmanager
-async def shop(authority: Authority, asked: list[str | None]) -> AsyncIterator[int]:
-    """A server of TLS for ``shop.example``, and its port; ``asked`` gets the names that clients ask for."""
+async def shop(authority: Authority, asked: list[str | None], *, mutual: bool = False) -> AsyncIterator[int]:
+    """A server of TLS for ``shop.example``, and its port; ``asked`` gets the names that clients ask for. ``mutual``: it
+    serves who shows a certificate of the same authority, and answers with its subject."""
 
     def note(_sock: Any, name: str | None, _context: ssl.SSLContext) -> None:
         asked.append(name)
 
-    async def answer(_request: web.Request) -> web.Response:
-        return web.Response(text="shop")
+    async def answer(request: web.Request) -> web.Response:
+        assert request.transport is not None
+        shown = request.transport.get_extra_info("peercert")
+        names = dict(pair for name in (shown or {}).get("subject", ()) for pair in name)
+        return web.Response(text=names.get("commonName", "nobody"))
 
-    context = authority.server(authority.certificate("shop.example"))
+    context = authority.server(authority.certificate("shop.example"), mutual=mutual)
     context.sni_callback = note
     application, port = web.Application(), free_port()
     application.router.add_get("/", answer)
@@ -118,6 +132,41 @@ async def test_whom_a_request_asks_for_is_asked_for_and_checked(tmp_path: Path) 
         await mesh.rule(f"tls: {{mode: SIMPLE, caCertificates: {roots}, sni: said.example}}")
         assert (await mesh.ask("shop.example"), await mesh.ask("other.example")) == (200, 200)
         assert set(asked) == {"said.example"}
+
+
+async def test_a_server_is_shown_the_certificate_that_the_rule_names(tmp_path: Path) -> None:
+    authority, stranger = Authority(), Authority("stranger")
+    roots = tmp_path / "shop.pem"
+    roots.write_bytes(authority.pem)
+    client = write_pair(tmp_path / "client", authority.certificate(subject="store"))
+    foreign = write_pair(tmp_path / "foreign", stranger.certificate(subject="store"))
+    async with shop(authority, [], mutual=True) as port, meshed(tmp_path, port) as mesh:
+        believed = f"caCertificates: {roots}, subjectAltNames: [shop.example]"
+        await mesh.rule(f"tls: {{mode: MUTUAL, {client}, {believed}}}")
+        assert await mesh.known_as("shop.example") == "store"
+        await mesh.rule(f"tls: {{mode: MUTUAL, {foreign}, {believed}}}")
+        assert await mesh.known_as("shop.example") is None
+        await mesh.rule(f"tls: {{mode: SIMPLE, {believed}}}")
+        assert await mesh.known_as("shop.example") is None
+        await mesh.rule("tls: {mode: ISTIO_MUTUAL}")  # a certificate of the mesh, which this server does not know
+        assert await mesh.known_as("shop.example") is None
+        await mesh.rule(f"tls: {{mode: MUTUAL, {client}, {believed}}}")
+        renewed = authority.certificate(subject="renewed")
+        write_pair(tmp_path / "client", renewed)
+        async with asyncio.timeout(LIMIT):
+            while await mesh.known_as("shop.example") != "renewed":  # files are looked at now and then
+                await mesh.rule("tls: {mode: DISABLE}")  # and connections that are open stay
+                await mesh.rule(f"tls: {{mode: MUTUAL, {client}, {believed}}}")
+
+
+def write_pair(folder: Path, pair: TlsCertificate) -> str:
+    """Lay a certificate and its key, each in one step; how a rule names them."""
+    folder.mkdir(exist_ok=True)
+    for name, content in (("chain.pem", pair.chain), ("key.pem", pair.key)):
+        (folder / "new").write_bytes(content)
+        (folder / "new").chmod(0o600)
+        (folder / "new").rename(folder / name)
+    return f"clientCertificate: {folder}/chain.pem, privateKey: {folder}/key.pem"
 
 
 async def test_servers_are_told_whose_a_connection_is(tmp_path: Path) -> None:

@@ -161,6 +161,42 @@ def test_a_release_with_another_checksum_is_refused(checkout: Checkout, releases
     assert not (pulumi_cli.home(checkout) / "bin" / "pulumi").exists()
 
 
+def test_a_pinned_checksum_counts_and_not_the_one_beside_the_release(checkout: Checkout, releases: Releases) -> None:
+    environment = {"PATH": "", "MESHWRIGHT_PULUMI_RELEASES": releases.base}
+    archive = release_archive()
+    releases.publish(archive)
+    pulumi_cli.pin_checksums(checkout, Progress(io.StringIO()), environment)
+    pinned = pulumi_cli.pinned_checksums(checkout)
+    assert list(pinned) == [pulumi_cli._archive_name(VERSION)]  # nothing else of what the release lists
+    other = archive + b"\0"
+    releases.publish(other)
+    with pytest.raises(StepError, match=rf"{pulumi_cli.CHECKSUMS} says {next(iter(pinned.values()))}\. Nothing was"):
+        pulumi_cli.ensure(checkout, Progress(io.StringIO()), environment)
+    releases.publish(archive, digest=hashlib.sha256(other).hexdigest())
+    own = pulumi_cli.ensure(checkout, Progress(io.StringIO()), environment)
+    assert pulumi_cli.version_of(own / "pulumi") == (3, 259, 0)
+
+
+def test_checksums_that_cannot_be_had_are_not_pinned(checkout: Checkout, releases: Releases) -> None:
+    with pytest.raises(StepError, match=r"the checksums of Pulumi 3\.259\.0 are not to be had from http"):
+        pulumi_cli.pin_checksums(checkout, Progress(io.StringIO()), {"MESHWRIGHT_PULUMI_RELEASES": releases.base})
+    assert pulumi_cli.pinned_checksums(checkout) == {}
+
+
+def test_without_a_pinned_checksum_the_module_is_built_where_it_can_be(
+    checkout: Checkout, releases: Releases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    releases.publish(release_archive())
+    monkeypatch.setattr(pulumi_cli, "RELEASES", releases.base)
+    stream = io.StringIO()
+    program(tmp_path / "bin", "go", "go1.26.0")
+    assert not pulumi_cli._download(checkout, checkout.cache, Progress(stream), {"PATH": str(tmp_path / "bin")})
+    assert "no checksum of its release is pinned here; building the module" in stream.getvalue()
+    program(tmp_path / "bin", "go", "go1.19.8")
+    own = pulumi_cli.ensure(checkout, Progress(io.StringIO()), {"PATH": str(tmp_path / "bin")})
+    assert pulumi_cli.version_of(own / "pulumi") == (3, 259, 0)
+
+
 def test_a_release_that_is_not_there_leads_to_the_build(checkout: Checkout, releases: Releases) -> None:
     stream = io.StringIO()
     assert not pulumi_cli._download(

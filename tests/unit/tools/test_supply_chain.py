@@ -2,7 +2,8 @@
 
 import json
 
-from meshwright_tools.supply_chain import Finding, read_report, unreachable
+from meshwright_tools.checkout import ROOT
+from meshwright_tools.supply_chain import GO_MODULE, Finding, go_modules, read_report, unreachable
 
 REPORT = {
     "dependencies": [
@@ -31,6 +32,19 @@ def test_vulnerabilities_and_what_is_not_known_are_kept_apart() -> None:
     assert list(map(str, report.findings)) == [
         "requirements/host.txt: bad 2.0: PYSEC-2025-1; take 2.1 or 3.0",
         "requirements/host.txt: bad 2.0: PYSEC-2025-2; no version mends it yet",
+    ]
+
+
+def test_every_module_that_pulumi_is_built_from_is_told_with_its_checksum() -> None:
+    module, sums = ((ROOT / GO_MODULE / name).read_text() for name in ("go.mod", "go.sum"))
+    told = {part["purl"]: part["properties"][0]["value"] for part in go_modules(module, sums)["components"]}
+    assert len(told) == sum(" v" in line for line in module.splitlines() if not line.startswith("//"))
+    assert all(value.startswith("h1:") for value in told.values())
+    small = go_modules(
+        "module a\n\nrequire b.example/c v1.2.3\n", "b.example/c v1.2.3 h1:AB=\nb.example/c v1.2.3/go.mod h1:CD=\n"
+    )
+    assert [(part["purl"], part["properties"]) for part in small["components"]] == [
+        ("pkg:golang/b.example/c@v1.2.3", [{"name": "go.sum", "value": "h1:AB="}])
     ]
 
 
