@@ -31,7 +31,7 @@ from mesh_proxy.places import Place, places_of, target_of
 from mesh_proxy.resilience.circuit_breakers import Resources
 from mesh_proxy.resilience.outlier import Outliers
 from mesh_proxy.telemetry.facts import ClusterFacts
-from mesh_proxy.telemetry.stats import Counters, Timing
+from mesh_proxy.telemetry.stats import Counters, Tally, Timing
 from mesh_proxy.tls.transports import PLAIN, Transports
 
 __all__ = ["ClusterError", "ClusterRuntime", "check", "status_counters", "target_of"]
@@ -73,6 +73,8 @@ class ClusterRuntime:
         self.label = config.name.encode()
         self.stat_name = config.alt_stat_name or config.name
         self.counters = Counters(f"cluster.{self.stat_name}")
+        self._answered: dict[int, tuple[Tally, ...]] = {}
+        self._requests: Tally | None = None
         self.ejections: dict[str, int] = {}
         self.timing = Timing()
         self.hosts: dict[str, Host] = {}
@@ -83,6 +85,11 @@ class ClusterRuntime:
         self.protocol: str = config.http.protocol
         self.max_per_host: int = -1
         """Connections that each host may have; -1: as many as there are."""
+        self.longest_stream: float = 0.0
+        """Seconds that a request may take at a host; 0: as long as it takes."""
+        self.checked: bool = False
+        """Whether hosts are asked whether they are well."""
+        self._drops: tuple[tuple[str, int], ...] = ()
         self.parts: bool = False
         """Whether not every request may have any connection."""
         self.assignment: ClusterLoadAssignment | None = None
@@ -126,7 +133,10 @@ class ClusterRuntime:
         self.original_destination = config.type is ClusterType.ORIGINAL_DST
         self.parts = _parts(config)
         self.max_per_host = -1 if config.max_connections_per_host is None else config.max_connections_per_host
+        self.longest_stream = config.http.max_stream_duration or 0.0
+        self.checked = bool(config.health_checks)
         self.assignment = found = self._assigned(config, assignment)
+        self._drops = () if found is None else found.drop_overloads
         self._bounded = config.hash_balance_factor > 0
         self._renew_stale()
         if not same_kind(config, before):
@@ -352,7 +362,7 @@ class ClusterRuntime:
 
     def dropped(self) -> str:
         """The category for which this request is to be dropped (Envoy ``drop_overloads``); empty: it is not."""
-        for category, parts in () if self.assignment is None else self.assignment.drop_overloads:
+        for category, parts in self._drops:
             if self._random() * MILLION < parts:
                 self.counters.add("upstream_rq_drop_overload")
                 return category
@@ -371,8 +381,24 @@ class ClusterRuntime:
 
     def count_status(self, status: int, scope: str = "") -> None:
         """An answer of a host, or in the place of one."""
-        for name in status_counters(status):
-            self.counters.add(scope + name if scope else name)
+        if scope:
+            for name in status_counters(status):
+                self.counters.add(scope + name)
+            return
+        for tally in self._answered.get(status) or self._tallies(status):
+            tally.number += 1
+
+    def count_request(self) -> None:
+        """A request is sent to a host."""
+        requests = self._requests
+        if requests is None:
+            requests = self._requests = self.counters.tally("upstream_rq_total")
+        requests.number += 1
+
+    def _tallies(self, status: int) -> tuple[Tally, ...]:
+        """Those of an answer with that status; made for what comes, as most clusters are not asked for anything."""
+        found = self._answered[status] = tuple([self.counters.tally(name) for name in status_counters(status)])
+        return found
 
     def on_connected(self, host: Host, now: float) -> None:
         """A host could be reached."""

@@ -96,16 +96,16 @@ class ReplyRules:
 def _type_of(fields: list[Field]) -> bytes:
     """What the fields say of the body's type."""
     for field in fields:
-        if field[1] == _TYPE:
-            return field[2]
+        if field.name == _TYPE:
+            return field.value
     return b""
 
 
 def _typed(fields: list[Field], body: bytes, content_type: bytes, anew: bool) -> list[Field]:
     """The fields with the type of the body, unless they say it already; ``anew``: it is another body, whatever they say."""
     if not body:
-        return [field for field in fields if field[1] != _TYPE]
+        return [field for field in fields if field.name != _TYPE]
     if not anew and _type_of(fields):
         return fields
-    kept = [field for field in fields if field[1] != _TYPE]
+    kept = [field for field in fields if field.name != _TYPE]
     return [field_of(_TYPE, content_type), *kept]

@@ -100,6 +100,19 @@ class _Guarded:
         return next(filter(None, (guard.refusal(access) for guard in self.guards)), "")
 
 
+class RequestTallies:
+    """What a connection manager counts of every request, by Envoy's names in its ``stats``."""
+
+    __slots__ = ("classes", "completed", "http2", "routed", "total")
+
+    def __init__(self, stats: Counters) -> None:
+        self.total = stats.tally("downstream_rq_total")
+        self.http2 = stats.tally("downstream_rq_http2_total")
+        self.completed = stats.tally("downstream_rq_completed")
+        self.classes = tuple([stats.tally(f"downstream_rq_{digit}xx") for digit in range(10)])
+        self.routed = stats.tally("rq_total")
+
+
 class HttpChain(_Guarded):
     """What a connection manager needs at run time."""
 
@@ -112,6 +125,7 @@ class HttpChain(_Guarded):
         self.table = table
         self.logs = logs
         self.stats = stats
+        self.tallies = RequestTallies(stats)
         self.tracer: Tracer | None = None
         self.filters = compile_filters(config.http_filters, stats)
         counted = [item for item in config.http_filters if isinstance(item, GrpcStatsFilter)]
@@ -136,6 +150,18 @@ class HttpChain(_Guarded):
         self.via = config.via.encode()
         self.overwrites_server = config.server_header_transformation == "OVERWRITE"
         self.adds_server = config.server_header_transformation != "PASS_THROUGH"
+        self.own_form: bool = config.normalize_path
+        """Whether paths are brought into one form, and slashes that follow each other made one."""
+        self.merges_slashes: bool = config.merge_slashes
+        self.accepts_http10: bool = config.accept_http_10
+        self.edge: bool = config.use_remote_address
+        """Whether clients are strangers."""
+        self.hops: int = config.xff_num_trusted_hops
+        self.tells_origin: bool = not config.skip_xff_append
+        self.tells_port: bool = config.append_x_forwarded_port
+        self.makes_ids: bool = config.generate_request_id
+        self.keeps_ids: bool = config.preserve_external_request_id or not config.use_remote_address
+        self.answers_ids: bool = config.always_set_request_id_in_response
         self.escaped_slashes = config.path_with_escaped_slashes_action
         """``KEEP_UNCHANGED`` or what is done about slashes that a path has as escapes."""
         self.underscores = config.headers_with_underscores_action != "ALLOW"

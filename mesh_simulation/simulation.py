@@ -78,7 +78,7 @@ def _direct(asked: _Asked) -> Decision:
     raw = None
     shown: Message | None = None
     if head is not None:
-        raw = sent_bytes(head, head.target, head.host, [f for f in head.fields if f[1] != b"host"])
+        raw = sent_bytes(head, head.target, head.host, [f for f in head.fields if f.name != b"host"])
         shown = message(head.method, head.target, head.host, head.fields)
     arrived = tuple(
         arrival.arrive(mesh, Sent(request, party, None, "", raw, asked.arrived), group, asked.parser) for group in found

@@ -117,7 +117,7 @@ def _carry(head: Head, claims: Mapping[str, Any], config: JwtAuthnFilter) -> Non
 
 def _put(head: Head, before: bytes, after: bytes) -> None:
     """One text in the place of another, wherever it stands."""
-    head.replace([field_of(name, value.replace(before, after)) for _, name, value, _ in head.fields])
+    head.replace([field_of(field.name, field.value.replace(before, after)) for field in head.fields])
     head.query = head.query.replace(before, after)
     head.target = head.path + b"?" + head.query if head.query else head.path
 

@@ -106,7 +106,7 @@ def answer_fields(chain: HttpChain, made: Walk, parser: Parser) -> tuple[tuple[s
     fields: list[Field] = composition.answer(parser.response(b"HTTP/1.1 200 OK"), destination, made.record, None, False)
     for item in reversed(concerned):
         fields = item.on_response(made.head, route, fields)
-    return tuple((name.decode("latin-1"), value.decode("latin-1")) for _, name, value, _ in fields)
+    return tuple((field.name.decode("latin-1"), field.value.decode("latin-1")) for field in fields)
 
 
 def sent_bytes(message_head: Head, target: bytes, host: bytes, fields: list[Field]) -> bytes:
@@ -120,5 +120,7 @@ def message(method: bytes, target: bytes, host: bytes, fields: list[Field]) -> M
         method.decode("latin-1"),
         host.decode("latin-1"),
         target.decode("latin-1"),
-        tuple((name.decode("latin-1"), value.decode("latin-1")) for _, name, value, _ in fields if name != b"host"),
+        tuple(
+            (field.name.decode("latin-1"), field.value.decode("latin-1")) for field in fields if field.name != b"host"
+        ),
     )

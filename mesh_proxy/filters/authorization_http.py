@@ -40,23 +40,23 @@ def joined(fields: list[Field]) -> list[Field]:
     """Fields with one of each name."""
     known: dict[bytes, Field] = {}
     for field in fields:
-        before = known.get(field[1])
-        known[field[1]] = field if before is None else field_of(field[1], before[2] + b"," + field[2])
+        before = known.get(field.name)
+        known[field.name] = field if before is None else field_of(field.name, before.value + b"," + field.value)
     return list(known.values())
 
 
 def of_the_request(field: Field) -> bool:
     """Whether a field is a matter of the request, and not of the connection that it came by, which is not the one that the
     question goes by (RFC 9110 7.6.1); nor one that only we may say."""
-    if field[1] == b"te":
-        return field[2].lower() == b"trailers"  # the one that is said end to end (Envoy)
-    return field[0] < CONNECTION and field[0] != HOST and field[1] != PARTIAL
+    if field.name == b"te":
+        return field.value.lower() == b"trailers"  # the one that is said end to end (Envoy)
+    return field.kind < CONNECTION and field.kind != HOST and field.name != PARTIAL
 
 
 def _of_a_question(field: Field) -> bool:
     """Whether it may stand in the head of a question, whatever the configuration says: neither what frames this one, nor what
     would tell the proxy that asks how to do it."""
-    return of_the_request(field) and field[0] not in (INTERNAL, LENGTH) and field[1] not in _FOR_US
+    return of_the_request(field) and field.kind not in (INTERNAL, LENGTH) and field.name not in _FOR_US
 
 
 class HttpAsking:
@@ -73,14 +73,14 @@ class HttpAsking:
 
     def question(self, head: Head, body: bytes, partial: bool | None) -> Question:
         """What is asked about a request; ``partial``: whether ``body`` is a part of it (``None``: it is not shown)."""
-        allowed, added = self._allowed, {field[1] for field in self._added}
+        allowed, added = self._allowed, {field.name for field in self._added}
         fields = [field_of(b"content-length", b"%d" % len(body))]
         found = [
             field
             for field in head.fields
-            if field[1] in _ALWAYS_ASKED or (allowed is not None and _of_a_question(field) and allowed(field[1]))
+            if field.name in _ALWAYS_ASKED or (allowed is not None and _of_a_question(field) and allowed(field.name))
         ]
-        fields += [field_of(name, value) for _, name, value, _ in joined(found) if name not in added]
+        fields += [field_of(field.name, field.value) for field in joined(found) if field.name not in added]
         if partial is not None:
             fields.append(field_of(PARTIAL, b"true" if partial else b"false"))
         fields += self._added
@@ -97,19 +97,20 @@ class HttpAsking:
         if told.status == OK:
             upstream, success = self._upstream, self._success
             for field in told.fields:
-                if upstream is not None and upstream(field[1]):
-                    made.set_fields.append(field_of(field[1], field[2]))
-                if success is not None and success(field[1]):
-                    made.answer.append(AnswerEdit(field_of(field[1], field[2])))
-                if field[1] == _REMOVE:
-                    made.removed += [name.strip().lower() for name in field[2].split(b",")]
+                if upstream is not None and upstream(field.name):
+                    made.set_fields.append(field_of(field.name, field.value))
+                if success is not None and success(field.name):
+                    made.answer.append(AnswerEdit(field_of(field.name, field.value)))
+                if field.name == _REMOVE:
+                    made.removed += [name.strip().lower() for name in field.value.split(b",")]
             return made
         client = self._client
         # A part of a body might mean something else than all of it.
         made.refusal = told.status if told.status in STATUSES else FORBIDDEN, told.body if told.whole else b""
         made.answer = [
-            AnswerEdit(field_of(field[1], field[2]))
+            AnswerEdit(field_of(field.name, field.value))
             for field in told.fields
-            if field[1] not in _NEVER_ANSWERED and (client is None or client(field[1]) or field[1] in _ALWAYS_ANSWERED)
+            if field.name not in _NEVER_ANSWERED
+            and (client is None or client(field.name) or field.name in _ALWAYS_ANSWERED)
         ]
         return made

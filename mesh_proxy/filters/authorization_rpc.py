@@ -87,9 +87,9 @@ class RpcAsking:
             fields.append(field_of(PARTIAL, b"true" if partial else b"false"))
         told = b"".join(
             [
-                message(3, text(1, name) + text(2, value))
-                for _, name, value, _ in fields
-                if (allowed is None or allowed(name) or name == PARTIAL)
+                message(3, text(1, field.name) + text(2, field.value))
+                for field in fields
+                if (allowed is None or allowed(field.name) or field.name == PARTIAL)
             ]
         )
         shown = text(12, body) if as_bytes else text(11, _readable(body))
@@ -108,7 +108,7 @@ class RpcAsking:
     def decision(self, told: Told) -> Decision | None:
         """What the answer means; ``None``: the server has failed. Who is refused is refused, whatever else is wrong with the
         answer."""
-        status = next((field[2] for field in (*told.trailers, *told.fields) if field[1] == b"grpc-status"), b"0")
+        status = next((field.value for field in (*told.trailers, *told.fields) if field.name == b"grpc-status"), b"0")
         if told.status != 200 or status != b"0" or len(told.body) < _PREFIX or told.body[0]:
             return None
         size = int.from_bytes(told.body[1:_PREFIX], "big")
@@ -194,10 +194,10 @@ def _field(name: bytes, value: bytes) -> Field:
     if b":" in name:
         raise BadProtobuf("a name that is none")
     try:
-        _, lower, content, _ = parse_field(name + b": " + value)
+        found = parse_field(name + b": " + value)
     except BadMessage as error:
         raise BadProtobuf(str(error)) from None
-    return field_of(lower, content)
+    return field_of(found.name, found.value)
 
 
 def _ends(access: Access) -> bytes:

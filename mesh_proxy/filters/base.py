@@ -93,15 +93,15 @@ OVERWRITE_IF_EXISTS: Final = 3
 def edited(fields: list[Field], edits: list[AnswerEdit]) -> list[Field]:
     """The fields of an answer after edits."""
     for field, action in edits:
-        name = field[1]
+        name = field.name
         if action != APPEND:
-            there = any(known[1] == name for known in fields)
+            there = any(known.name == name for known in fields)
             if there and action == ADD_IF_ABSENT:
                 continue
             if not there and action == OVERWRITE_IF_EXISTS:
                 continue
             if there:
-                fields = [known for known in fields if known[1] != name]
+                fields = [known for known in fields if known.name != name]
         fields.append(field)
     return fields
 

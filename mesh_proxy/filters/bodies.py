@@ -71,4 +71,4 @@ class BodyChanges(BodyChange):
 def without_length(head: Head, fields: list[Field]) -> None:
     """The body will have another length, and nobody knows which; ``fields`` are the head's, or become so."""
     head.length = -1
-    fields[:] = [field for field in fields if field[0] != LENGTH and field[1] != b"content-length"]
+    fields[:] = [field for field in fields if field.kind != LENGTH and field.name != b"content-length"]

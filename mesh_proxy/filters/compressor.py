@@ -139,7 +139,7 @@ class Compressor(Filter):
         fit = long and self._is_fit(head, found)
         changed: BodyChange | None = None
         if not end and long and self._is_asked_for(head) and fit and transferable(answer):
-            kept = [field for field in fields if field[1] != b"etag" or field[2][:2] in (b"W/", b"w/")]
+            kept = [field for field in fields if field.name != b"etag" or field.value[:2] in (b"W/", b"w/")]
             fields[:] = kept
             length = answer.length
             without_length(answer, fields)
@@ -186,12 +186,12 @@ class Compressor(Filter):
 
 def _kept_here(field: Field) -> Field:
     """A field, which is not told to hosts where it says what the client takes."""
-    return (HOP, field[1], field[2], field[3]) if field[1] == b"accept-encoding" else field
+    return Field(HOP, field.name, field.value, field.line) if field.name == b"accept-encoding" else field
 
 
 def _index(fields: list[Field]) -> dict[bytes, bytes]:
     """Values by name; the first of several counts."""
-    return {field[1]: field[2] for field in reversed(fields)}
+    return {field.name: field.value for field in reversed(fields)}
 
 
 def _tell_vary(fields: list[Field], before: bytes | None) -> None:
@@ -199,5 +199,5 @@ def _tell_vary(fields: list[Field], before: bytes | None) -> None:
     if before is None:
         fields.append(field_of(b"vary", _VARY))
     elif _VARY not in [word.strip(b" \t") for word in before.split(b",")]:  # in these very letters (Envoy)
-        fields[:] = [field for field in fields if field[1] != b"vary"]
+        fields[:] = [field for field in fields if field.name != b"vary"]
         fields.append(field_of(b"vary", before + b", " + _VARY))

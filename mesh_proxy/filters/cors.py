@@ -59,7 +59,7 @@ class Cors(Filter):
             return fields
         added = _fields(policy, origin)
         names = {name for name, _ in added}
-        kept = [field for field in fields if field[1] not in names]
+        kept = [field for field in fields if field.name not in names]
         return kept + [field_of(name, value) for name, value in added]
 
 

@@ -23,4 +23,4 @@ class Decision:
 
     def answer_pairs(self) -> list[tuple[bytes, bytes]]:
         """Names and values of the fields for the client."""
-        return [(edit.field[1], edit.field[2]) for edit in self.answer]
+        return [(edit.field.name, edit.field.value) for edit in self.answer]

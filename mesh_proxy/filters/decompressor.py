@@ -93,7 +93,7 @@ class Decompressor(Filter):
         config = self._config
         if config.response.enabled and config.advertise:
             said = advertised(b",".join(head.values(_ACCEPTED)))
-            kept = [field for field in head.fields if field[1] != _ACCEPTED]
+            kept = [field for field in head.fields if field.name != _ACCEPTED]
             head.replace([*kept, field_of(_ACCEPTED, said)])
         if complete:
             return None
@@ -123,7 +123,7 @@ class Decompressor(Filter):
             return None
         self._stats.add(f"{scope}decompressed")
         without_length(head, fields)
-        fields[:] = [field for field in fields if field[1] != _ENCODED]
+        fields[:] = [field for field in fields if field.name != _ENCODED]
         if comma:
             fields.append(field_of(_ENCODED, others.strip(b" \t")))
         return Decompressed(self._config, self._stats, scope, f"{self._scope}decompressor_library.zlib_data_error")
@@ -137,4 +137,4 @@ def advertised(accepted: bytes) -> bytes:
 
 
 def _joined(fields: list[Field], name: bytes) -> bytes:
-    return b",".join([field[2] for field in fields if field[1] == name])
+    return b",".join([field.value for field in fields if field.name == name])

@@ -75,7 +75,7 @@ class ExtAuthz(Filter):
             return self._failed()
         if decision.metadata:
             access.metadata = {**access.metadata, EXT_AUTHZ: decision.metadata}
-        decision.answer = [edit for edit in decision.answer if _may_change(edit.field[1])]
+        decision.answer = [edit for edit in decision.answer if _may_change(edit.field.name)]
         if decision.refusal is not None:
             self._stats.add("ext_authz.denied")
             status, content = decision.refusal
@@ -118,16 +118,16 @@ def _may_change(name: bytes) -> bool:
 
 def _change(head: Head, decision: Decision) -> None:
     """The request as the server wants it."""
-    last = {field[1]: field for field in decision.set_fields if _may_change(field[1])}
+    last = {field.name: field for field in decision.set_fields if _may_change(field.name)}
     if last:
-        head.replace([field for field in head.fields if field[1] not in last])
+        head.replace([field for field in head.fields if field.name not in last])
         for field in last.values():
             head.add(field)
     for field in decision.appended:
-        before = head.get(field[1])
-        if before is not None and _may_change(field[1]):  # to nothing there is nothing to append (Envoy)
-            head.drop(field[1])
-            head.add(field_of(field[1], before + b"," + field[2]))
+        before = head.get(field.name)
+        if before is not None and _may_change(field.name):  # to nothing there is nothing to append (Envoy)
+            head.drop(field.name)
+            head.add(field_of(field.name, before + b"," + field.value))
     dropped = [name for name in decision.removed if _may_change(name)]
     if dropped:
         head.drop(*dropped)

@@ -52,6 +52,15 @@ class Count:
                 self._left -= step
                 place += step
                 continue
+            if not self._head and size - place >= _HEAD:
+                # Byte by byte: compiled, that is quicker than ``int.from_bytes``.
+                length = (
+                    content[place + 1] << 24 | content[place + 2] << 16 | content[place + 3] << 8 | content[place + 4]
+                )
+                self._left = length
+                self.number += 1
+                place += _HEAD
+                continue
             needed = _HEAD - len(self._head)
             head = self._head + content[place : place + needed]
             place += needed

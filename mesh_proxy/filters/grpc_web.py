@@ -24,7 +24,7 @@ _AS_TEXT: Final = field_of(b"content-type", b"application/grpc-web-text+proto")
 _AS_BYTES: Final = field_of(b"content-type", b"application/grpc-web+proto")
 MARK: Final = b":grpc-web"
 """Name of what is remembered of a request in its head: no client can send it, and no host is sent it."""
-_MARKS: Final[tuple[Field, Field]] = ((HOP, MARK, b"bytes", b""), (HOP, MARK, b"text", b""))
+_MARKS: Final[tuple[Field, Field]] = (Field(HOP, MARK, b"bytes", b""), Field(HOP, MARK, b"text", b""))
 _NOTHING_LEFT: Final = (b"content-type", b"te", b"grpc-accept-encoding", b"content-length")
 _LONGEST: Final = 16384
 """Bytes of a text that is told in a field (Envoy)."""
@@ -83,7 +83,7 @@ class ToWeb(BodyChange):
         """See :class:`BodyChange`."""
         if not trailers:
             return b""
-        told = b"".join([b"%b:%b\r\n" % (field[1], field[2]) for field in trailers])
+        told = b"".join([b"%b:%b\r\n" % (field.name, field.value) for field in trailers])
         trailers.clear()
         made = b"\x80" + len(told).to_bytes(4, "big") + told
         return made if self._frames is None else b2a_base64(made, newline=False)
@@ -112,7 +112,7 @@ class ToStatus(BodyChange):
     def complete(self, answer: Head, fields: list[Field]) -> None:
         """See :class:`BodyChange`."""
         _, told = as_grpc(LocalReply(answer.status, "", "", self._text))
-        known = {field[1] for field in fields}
+        known = {field.name for field in fields}
         fields += [field_of(name, value) for name, value in told if name not in known]
 
 
@@ -139,7 +139,7 @@ class GrpcWeb(Filter):
         wants_text = head.get(b"accept") in _TEXT
         if not complete:
             head.length = -1
-        kept = [field for field in head.fields if field[1] not in _NOTHING_LEFT]
+        kept = [field for field in head.fields if field.name not in _NOTHING_LEFT]
         head.replace([*kept, _GRPC, _TRAILERS, _CODINGS, _MARKS[wants_text]])
         return FromText() if text and not complete else None
 
@@ -153,8 +153,8 @@ class GrpcWeb(Filter):
         text = mark == b"text"
         if not end:
             without_length(answer, fields)
-        is_call = is_grpc_type(next((field[2] for field in fields if field[1] == b"content-type"), b""))
-        fields[:] = [field for field in fields if field[1] != b"content-type"]
+        is_call = is_grpc_type(next((field.value for field in fields if field.name == b"content-type"), b""))
+        fields[:] = [field for field in fields if field.name != b"content-type"]
         fields.append(_AS_TEXT if text else _AS_BYTES)
         if end:
             return None

@@ -13,7 +13,8 @@ from mesh_proxy.errors import LocalReply
 from mesh_proxy.filters.base import AGAIN, Answer, Filter, Verdict
 from mesh_proxy.protocol.http1 import Head
 from mesh_proxy.routing.matchers import HeaderTest, MatcherError, ParameterTest, parse_query
-from mesh_proxy.routing.table import CompiledRoute, path_test
+from mesh_proxy.routing.path_tests import path_test
+from mesh_proxy.routing.table import CompiledRoute
 from mesh_proxy.telemetry.stats import Counters
 from mesh_proxy.tokens import statuses
 from mesh_proxy.tokens.provider import Asking, ProviderError
@@ -41,7 +42,7 @@ class Rule:
 
     def holds(self, head: Head) -> bool:
         """Whether it is for this request."""
-        if not self._path(head.path):
+        if not self._path.holds(head.path):
             return False
         for test in self._headers:
             if not test.holds(head):

@@ -50,31 +50,37 @@ EMPTY: Final = Empty()
 class Sized(Body):
     """A body of a declared length."""
 
-    __slots__ = ("_left",)
+    __slots__ = ("left",)
 
     def __init__(self, length: int) -> None:
         super().__init__()
-        self._left = length
+        self.left: int = length
+        """Bytes that are still to come."""
         self.done = length == 0
+
+    def pass_by(self, amount: int) -> None:
+        """So many of them went another way."""
+        self.left -= amount
+        self.done = self.left == 0
 
     def take(self, buffer: bytearray) -> bytes:
         """Up to the declared length."""
-        if len(buffer) <= self._left:
+        if len(buffer) <= self.left:
             content = bytes(buffer)
             buffer.clear()
         else:
-            content = bytes(buffer[: self._left])
-            del buffer[: self._left]
-        self._left -= len(content)
-        self.done = self._left == 0
+            content = bytes(buffer[: self.left])
+            del buffer[: self.left]
+        self.left -= len(content)
+        self.done = self.left == 0
         return content
 
     def direct(self, data: bytes) -> bool:
         """As long as the declared length reaches."""
-        if len(data) > self._left:
+        if len(data) > self.left:
             return False
-        self._left -= len(data)
-        self.done = self._left == 0
+        self.left -= len(data)
+        self.done = self.left == 0
         return True
 
 
@@ -167,7 +173,7 @@ class Chunked(Body):
         if self._trailing > _MAX_TRAILERS:
             raise BadMessage("http1.headers_too_large")
         field = parse_field(line)
-        if field[0] == PASS:
+        if field.kind == PASS:
             self.trailers.append(field)
 
 

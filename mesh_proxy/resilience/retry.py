@@ -57,11 +57,21 @@ class RetryRules:
     """A policy, prepared; made once for a route."""
 
     __slots__ = (
-        "_codes", "_conditions", "_grpc", "_headers", "_request_headers", "_reset_headers", "_reset_longest", "policy",
+        "_codes", "_conditions", "_grpc", "_headers", "_request_headers", "_reset_headers", "_reset_longest", "avoids_tried",
+        "omits_canary", "omits_labels", "policy", "priority_frequency", "selections", "try_idle_timeout", "try_timeout",
     )  # fmt: skip
 
     def __init__(self, policy: RetryPolicy) -> None:
         self.policy = policy
+        self.try_timeout: float = policy.per_try_timeout or 0.0
+        self.try_idle_timeout: float = policy.per_try_idle_timeout or 0.0
+        """Seconds for an attempt; 0: no limit."""
+        self.selections: int = policy.host_selection_retry_max_attempts
+        self.avoids_tried: bool = policy.avoid_previous_hosts
+        self.omits_canary: bool = policy.omit_canary
+        self.omits_labels = policy.omit_host_metadata
+        self.priority_frequency: int = policy.priority_update_frequency if policy.other_priorities else 0
+        """What :class:`~mesh_proxy.balancing.context.PickContext` is told."""
         self._conditions: frozenset[str] = frozenset(policy.retry_on)
         self._codes: frozenset[int] = (
             frozenset(policy.retriable_status_codes) if "retriable-status-codes" in policy.retry_on else frozenset()

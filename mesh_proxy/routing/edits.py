@@ -25,15 +25,15 @@ class Edits:
     def apply(self, fields: list[Field], record: Record) -> list[Field]:
         """The fields after the edits."""
         if self._remove:
-            fields = [field for field in fields if field[1] not in self._remove]
+            fields = [field for field in fields if field.name not in self._remove]
         for name, make, append, only, keeps in self._set:
             value = make(record)
             if (not value and not keeps) or (
-                only and (only == "PRESENT") is not any(field[1] == name for field in fields)
+                only and (only == "PRESENT") is not any(field.name == name for field in fields)
             ):
                 continue
             if not append:
-                fields = [field for field in fields if field[1] != name]
+                fields = [field for field in fields if field.name != name]
             fields.append(field_of(name, value))
         return fields
 

@@ -15,6 +15,8 @@ _UNSAFE: Final = re.compile(rb'["<>^`{|}]')
 """Characters that Envoy escapes (measured): RFC 3986 allows them nowhere."""
 _ORDINARY: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/!$&'()*+,;=:@"
 """What stays as it is, wherever it stands but for dots after a slash."""
+_IF_ORDINARY: Final = bytes(i if i in _ORDINARY else i ^ 128 for i in range(256))
+"""Leaves as it is what consists of these; ``translate`` is quickest with a table alone."""
 _REFERENCE: Final = re.compile(r"\\(.?)", re.DOTALL)
 
 
@@ -25,7 +27,7 @@ def normalize(path: bytes) -> bytes | None:
     parameters (``..;x``) is one: some servers drop them.
     ``None`` for a path that cannot be: a broken escape, or a NUL.
     """
-    if not path.translate(None, _ORDINARY) and b"/." not in path:
+    if path.translate(_IF_ORDINARY) == path and not path.partition(b"/.")[1]:  # which is quicker than "in" and "find"
         return path
     if b"%" in path:
         if _BAD_ESCAPE.search(path) is not None or b"%00" in path:

@@ -1,6 +1,5 @@
 """A route configuration, compiled: virtual host by host, route by path, headers and query, first match wins."""
 
-from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
 from itertools import accumulate
 from typing import Final
@@ -11,7 +10,6 @@ from mesh_api.config import (
     CorsPolicy,
     DirectResponse,
     HeaderEdits,
-    PathMatch,
     PathMatchKind,
     Redirect,
     Route,
@@ -31,16 +29,15 @@ from mesh_proxy.routing.matchers import (
     HeaderTest,
     MatcherError,
     ParameterTest,
-    full_match,
     origin_test,
     parse_query,
 )
 from mesh_proxy.routing.metadata import NOTHING, MetadataTest
+from mesh_proxy.routing.path_tests import path_test
 from mesh_proxy.routing.paths import RegexReplacement
 from mesh_proxy.telemetry.access_log import FormatError
 from mesh_proxy.telemetry.operations import told_as
 
-PathTest = Callable[[bytes], bool]
 _CACHE_LIMIT: Final = 4096
 _CACHED_PATH: Final = 512
 
@@ -49,11 +46,12 @@ class CompiledRoute:
     """One rule with everything that can be prepared."""
 
     __slots__ = (
-        "action", "attempt_count", "buffer", "compressor",
-        "config", "connects", "cors", "cumulative", "destinations", "direct", "ends_connect",
-        "fraction", "grpc_only", "hashed", "headers", "high", "keys", "limit", "metadata", "name", "operation", "origins",
-        "parameters", "path", "prefix", "prefix_rewrite", "redirect", "redirects", "regex_rewrite", "reply_edits", "retry",
-        "tells_grpc_timeout", "timed", "timeout", "timeout_field", "total", "upgrades", "upgrades_off", "whole_rewrite",
+        "action", "attempt_count", "buffer", "compressor", "config", "connects", "cors", "cumulative", "destinations",
+        "direct", "ends_connect", "fraction", "grpc_only", "hashed", "headers", "high", "keys", "limit",
+        "max_grpc_timeout", "metadata", "mirrored", "name", "names_host", "operation", "origins", "parameters", "path",
+        "prefix", "prefix_rewrite", "redirect", "redirects", "regex_rewrite", "reply_edits", "retry",
+        "tells_grpc_timeout", "timed", "timeout", "timeout_field", "total", "try_field", "upgrades", "upgrades_off",
+        "whole_rewrite",
     )  # fmt: skip
 
     def __init__(self, route: Route, host: VirtualHost, table_edits: HeaderEdits) -> None:
@@ -103,6 +101,13 @@ class CompiledRoute:
         self.high: bool = False
         """Whether requests are of high priority."""
         self.timeout_field: Field | None = None
+        self.try_field: Field | None = None
+        """How hosts are told how long they have, and how long where the retry policy gives each attempt a time."""
+        self.max_grpc_timeout: float | None = None
+        self.mirrored: bool = False
+        """Whether copies of requests are sent elsewhere."""
+        self.names_host: bool = False
+        """Whether hosts are asked for by the names that discovery gives them."""
         self.regex_rewrite: RegexReplacement | None = None
         self.prefix_rewrite: bytes = b""
         self.destinations: tuple[Destination, ...] = ()
@@ -119,8 +124,12 @@ class CompiledRoute:
         own = (action.idle_timeout, action.max_stream_duration, action.grpc_timeout_header_max)
         self.timed = any(limit is not None for limit in own)
         self.timeout_field = timeout_field(self.timeout)
+        self.max_grpc_timeout = action.max_grpc_timeout
+        self.mirrored, self.names_host = bool(action.mirrors), action.auto_host_rewrite
         self.tells_grpc_timeout = action.max_grpc_timeout is not None and action.max_stream_duration is None
         self.retry = None if action.retry is None else RetryRules(action.retry)
+        limit = 0.0 if self.retry is None else self.retry.try_timeout
+        self.try_field = timeout_field(min(limit, self.timeout or limit)) if limit else self.timeout_field
         self.keys = HashPolicies(action.hash_policies) if action.hash_policies else None
         self.high = action.high_priority
         self.redirects = action.internal_redirects
@@ -153,7 +162,12 @@ class CompiledRoute:
             return self.destinations[0]
         hashed = None if self.hashed is None else self.hashed.of(head)
         at = int(random * self.total) if hashed is None else hashed % self.total
-        return self.destinations[bisect_right(self.cumulative, at)]
+        place = 0
+        for reached in self.cumulative:
+            if at < reached:
+                break
+            place += 1
+        return self.destinations[place]
 
 
 class Destination:
@@ -188,33 +202,14 @@ def timeout_field(seconds: float) -> Field | None:
     return field_of(b"x-envoy-expected-rq-timeout-ms", b"%d" % int(seconds * 1000 + 1e-6)) if seconds else None
 
 
-def path_test(match: PathMatch) -> PathTest:
-    """The condition on the path as a function of it."""
-    if match.kind is PathMatchKind.REGEX:
-        return full_match(match.value)
-    expected = match.value.encode()
-    if not match.case_sensitive:
-        inner = _plain(match.kind, expected.lower())
-        return lambda path: inner(path.lower())
-    return _plain(match.kind, expected)
-
-
-def _plain(kind: PathMatchKind, expected: bytes) -> PathTest:
-    if kind is PathMatchKind.EXACT or kind is PathMatchKind.CONNECT:
-        return expected.__eq__
-    if kind is PathMatchKind.PREFIX:
-        return lambda path: path.startswith(expected)
-    below = expected + b"/"
-    return lambda path: path == expected or path.startswith(below)
-
-
 class CompiledHost:
     """A virtual host. The routes that a path can take are remembered by path, for paths repeat."""
 
-    __slots__ = ("_by_path", "config", "routes")
+    __slots__ = ("_by_path", "config", "needs_tls", "routes")
 
     def __init__(self, config: VirtualHost, table_edits: HeaderEdits) -> None:
         self.config = config
+        self.needs_tls: bool = config.require_tls
         self.routes = tuple(CompiledRoute(route, config, table_edits) for route in config.routes)
         shared = None if config.rate_limit is None else RateLimit(config.rate_limit)
         for route in self.routes:
@@ -233,7 +228,9 @@ class CompiledHost:
         """The first route that holds; ``path`` is normalised and without its query, ``metadata`` what filters left behind."""
         candidates = self._by_path.get(path)
         if candidates is None:
-            candidates = tuple(route for route in self.routes if route.connects is not bool(path) and route.path(path))
+            candidates = tuple(
+                route for route in self.routes if route.connects is not bool(path) and route.path.holds(path)
+            )
             if len(path) <= _CACHED_PATH:
                 if len(self._by_path) >= _CACHE_LIMIT:
                     self._by_path.clear()
@@ -316,6 +313,10 @@ class RouteTable:
 
     def host(self, authority: bytes) -> CompiledHost | None:
         """The virtual host for a ``Host`` field."""
+        if not self._ignore_port:
+            known = self._exact.get(authority)
+            if known is not None:
+                return known  # as it stands, as nearly all are
         name = authority.lower()
         if self._ignore_port:
             name = without_port(name)

@@ -25,11 +25,14 @@ DEFAULT_FORMAT: Final = (
 
 
 class Part(NamedTuple):
-    """A piece of a format: text as it stands, or what an operator tells, cut off after ``limit`` characters."""
+    """A piece of a format: text as it stands, or what an operator (with what stands in its parentheses) tells, cut off after
+    ``limit`` characters."""
 
     text: str
     expression: Expression | None = None
     limit: int | None = None
+    operator: str = ""
+    argument: str = ""
 
     @property
     def source(self) -> str:
@@ -62,7 +65,8 @@ def read_format(text: str) -> list[Part]:
         if constant:
             parts.append(Part(constant))
             constant = ""
-        parts.append(Part("", _operator(name, argument, limit is not None), int(limit) if limit else None))
+        told = _operator(name, argument, limit is not None)
+        parts.append(Part("", told, int(limit) if limit else None, name, argument or ""))
     constant += _constant(text, text[end:])
     if constant:
         parts.append(Part(constant))
@@ -115,7 +119,7 @@ _SETTINGS: Final = (
 """What expressions use, and how it is had; what is used by those before stands after them."""
 
 
-_JOINED: Final = frozenset(
+JOINED: Final = frozenset(
     b"accept accept-encoding authorization cache-control connection content-type cookie expect forwarded host referer te "
     b"upgrade user-agent via x-envoy-original-path x-forwarded-client-cert x-forwarded-for x-forwarded-host "
     b"x-forwarded-proto x-request-id".split()
@@ -128,12 +132,12 @@ def values(head: Head) -> dict[bytes, bytes]:
     index = head.index()
     if len(index) == len(head.fields):
         return index
-    return {name: value if name in _JOINED else head.values(name)[0] for name, value in index.items()}
+    return {name: value if name in JOINED else head.values(name)[0] for name, value in index.items()}
 
 
 def by_name(fields: list[Field]) -> dict[bytes, bytes]:
     """Values by name; the first of several."""
-    return {field[1]: field[2] for field in reversed(fields)}
+    return {field.name: field.value for field in reversed(fields)}
 
 
 def function(value: str, names: dict[str, Any]) -> Any:

@@ -133,7 +133,7 @@ ATTRIBUTES: Final[Mapping[str, Evaluate]] = {
     "response.code_details": lambda r: _text(r.details.encode()),
     "response.headers": lambda r: _fields(r.response),
     "response.trailers": lambda r: {
-        name.decode(): value.decode("utf-8", "replace") for _, name, value, _ in r.trailers
+        field.name.decode(): field.value.decode("utf-8", "replace") for field in r.trailers
     },
     "response.size": lambda r: r.bytes_sent,
     "response.total_size": lambda r: r.bytes_sent + r.head_sent,

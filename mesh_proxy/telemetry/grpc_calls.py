@@ -25,8 +25,8 @@ class Call:
         """The answer is complete: its trailers, or where there are none its head, say how the call went."""
         status: bytes | None = None
         for field in trailers:
-            if field[1] == b"grpc-status":
-                status = field[2]
+            if field.name == b"grpc-status":
+                status = field.value
         if status is None and answer is not None:
             status = answer.get(b"grpc-status")
         if status is None or not self._scope:

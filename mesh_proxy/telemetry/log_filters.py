@@ -71,7 +71,7 @@ def sampled(fields: dict[bytes, bytes], parts: int) -> bool:
 
 def called(record: Record, statuses: frozenset[int]) -> bool:
     """Whether the status of a call of gRPC is one of these; of other requests, what theirs would be (Envoy)."""
-    found = next((field[2] for field in record.trailers if field[1] == b"grpc-status"), None)
+    found = next((field.value for field in record.trailers if field.name == b"grpc-status"), None)
     if found is None and record.response is not None:
         found = record.response.get(b"grpc-status")
     if found is None:

@@ -1,11 +1,16 @@
 """Access logs, ready: what a record is told to, and in which form."""
 
+from typing import Final
+
 from mesh_api.config import AccessLog, AnyAccessLog, OpenTelemetryAccessLog
-from mesh_proxy.telemetry.access_log import FormatError, Operator, compile_text, text_log
+from mesh_proxy.telemetry.access_log import DEFAULT_FORMAT, FormatError, Operator, compile_text, text_log
 from mesh_proxy.telemetry.json_log import json_log
 from mesh_proxy.telemetry.log_filters import Condition, condition_of
 from mesh_proxy.telemetry.outbox import Outbox
+from mesh_proxy.telemetry.pieces import Pieces
 from mesh_proxy.telemetry.record import Record
+
+COMPILED: Final = __file__.endswith(".so")
 
 
 class Output:
@@ -33,20 +38,22 @@ class Log:
 
 
 class FileLog(Log):
-    """Lines of a file."""
+    """Lines of a file, each put together of ``pieces`` or else, where there are none, told by ``line``."""
 
-    __slots__ = ("_condition", "_line", "path")
+    __slots__ = ("_condition", "_line", "_pieces", "path")
 
-    def __init__(self, path: str, line: Operator, condition: Condition | None) -> None:
+    def __init__(self, path: str, line: Operator, condition: Condition | None, pieces: Pieces | None = None) -> None:
         self.path = path
         self._line = line
         self._condition = condition
+        self._pieces = pieces
 
     def tell(self, record: Record, output: Output) -> None:
         """See :class:`Log`."""
         condition = self._condition
         if condition is None or condition(record):
-            output.line(self.path, self._line(record))
+            pieces = self._pieces
+            output.line(self.path, self._line(record) if pieces is None else pieces.of(record))
 
 
 class SentLog(Log):
@@ -90,11 +97,17 @@ def _line(config: AccessLog) -> Operator:
     return json_log(config) if config.json_format or config.json_object else text_log(config)
 
 
+def pieces_of(config: AccessLog) -> Pieces:
+    """The line of a log in text, as pieces. Raises :class:`FormatError`."""
+    return Pieces(config.text_format or DEFAULT_FORMAT, b"" if config.omit_empty_values else b"-")
+
+
 def log_of(config: AnyAccessLog) -> Log:
     """A log of a configuration. Raises :class:`FormatError`."""
     condition = condition_of(config)
     if isinstance(config, AccessLog):
-        return FileLog(config.path, _line(config), condition)
+        plain = not COMPILED or config.json_format or config.json_object
+        return FileLog(config.path, _line(config), condition, None if plain else pieces_of(config))
     if isinstance(config, OpenTelemetryAccessLog):
         attributes = tuple(compile_text(text) for _, text in config.attributes)
         return SentLog(config, compile_text(config.body), attributes, condition)

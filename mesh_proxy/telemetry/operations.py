@@ -36,9 +36,9 @@ def of_answer(fields: list[Field], record: Record, own: Field | None, inbound: b
     if inbound:
         if own is None or record.operation:
             return fields
-        return [*(field for field in fields if field[1] != _NAME), own]
-    told = [field[2] for field in fields if field[1] == _NAME]
+        return [*(field for field in fields if field.name != _NAME), own]
+    told = [field.value for field in fields if field.name == _NAME]
     if not told:
         return fields
     record.operation = b",".join(told)
-    return [field for field in fields if field[1] != _NAME]
+    return [field for field in fields if field.name != _NAME]

@@ -125,7 +125,7 @@ def fields_size(head: Head | None) -> int:
     """Bytes of names and values of a head, with those that Envoy keeps as fields of their own (``:path`` ...)."""
     if head is None:
         return 0
-    size = sum(len(field[1]) + len(field[2]) for field in head.fields if field[1] not in _FRAMING)
+    size = sum(len(field.name) + len(field.value) for field in head.fields if field.name not in _FRAMING)
     if head.status:
         return size + len(b":status") + 3
     given = ((b":method", head.method), (b":path", head.target), (b":authority", head.host), (b":scheme", head.scheme))
@@ -134,7 +134,7 @@ def fields_size(head: Head | None) -> int:
 
 def trailers_size(record: Record) -> int:
     """Bytes of names and values of the answer's trailers."""
-    return sum(len(field[1]) + len(field[2]) for field in record.trailers)
+    return sum(len(field.name) + len(field.value) for field in record.trailers)
 
 
 def grpc_status(record: Record) -> int:
@@ -142,7 +142,7 @@ def grpc_status(record: Record) -> int:
     request, response = record.request, record.response
     if request is None or not is_grpc(request):
         return -1
-    found = next((field[2] for field in record.trailers if field[1] == b"grpc-status"), None)
+    found = next((field.value for field in record.trailers if field.name == b"grpc-status"), None)
     if found is None and response is not None:
         found = response.get(b"grpc-status")
     if found is not None:

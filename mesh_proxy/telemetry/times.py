@@ -42,7 +42,7 @@ def stamp(form: str, local: bool = False) -> Stamp:
             parts = broken_down(whole)
             for place, (text, _) in enumerate(pieces):
                 texts[place] = time.strftime(text, parts).encode() if text else b""
-        nanoseconds = round((now - whole) * 1e6) * 1000  # a float has no more of it
+        nanoseconds = min(round((now - whole) * 1e6), 999_999) * 1000  # a float has no more of it
         made = b""
         for place, (_, digits) in enumerate(pieces):
             made += texts[place]

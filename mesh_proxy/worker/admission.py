@@ -1,7 +1,6 @@
 """What is done to a request before it is routed: its form is judged, its path normalised, its origin written down."""
 
 import contextlib
-from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final
 
@@ -39,6 +38,8 @@ KEEP: Final = "KEEP_UNCHANGED"
 CONNECT: Final = b"connect"
 """What a request for a tunnel asks to upgrade to, so to say (as in Envoy's configuration)."""
 _FORWARDED: Final = _FORWARDED_FOR | _FORWARDED_PROTO
+_ORIGINS: Final[dict[bytes, tuple[Field, Field]]] = {}
+_MOST_ORIGINS: Final = 1024
 
 
 def admit(
@@ -59,7 +60,7 @@ def admit(
     ``query`` are those to route by, and ``upgrade`` says what other protocol is asked for (:data:`CONNECT`: a tunnel).
     """
     config = chain.config
-    if head.minor == 0 and not config.accept_http_10:
+    if head.minor == 0 and not chain.accepts_http10:
         return errors.UPGRADE_REQUIRED
     if head.method == b"CONNECT":
         if not head.upgrade:
@@ -74,7 +75,8 @@ def admit(
             return refused
     if not head.host:
         return errors.MISSING_HOST
-    if not head.method.isupper():
+    method = head.method
+    if method != b"GET" and method != b"POST" and not method.isupper():
         # Envoy takes none of these, and a server that reads them as their capitals would undo rules about methods.
         return errors.bad_request("http1.codec_error")
     if head.upgrade == b"h2c":
@@ -93,8 +95,9 @@ def admit(
 def _path(head: Head, chain: HttpChain, record: Record) -> LocalReply | None:
     """The path in one form (RFC 3986 6.2.2), as far as the configuration wants it; or the answer to a request with one that
     has none, or that is to be asked for anew."""
-    config = chain.config
-    head.path, question, head.query = head.target.partition(b"?")
+    target = head.target
+    given, question, query = target.partition(b"?")
+    head.path, head.query = given, query
     elsewhere = False
     if chain.escaped_slashes != KEEP and b"%" in head.path:
         plain = paths.unescape_slashes(head.path)
@@ -103,15 +106,18 @@ def _path(head: Head, chain: HttpChain, record: Record) -> LocalReply | None:
             head.target = record.path = head.path + question + head.query
             head.close = True
             return errors.BAD_PATH
-    if config.normalize_path:
+    if chain.own_form:
         normal = paths.normalize(head.path)
         if normal is None:
             head.close = True
             return errors.BAD_PATH
         head.path = normal
-    if config.merge_slashes:
+    if chain.merges_slashes:
         head.path = paths.merge_slashes(head.path)
-    head.target = record.path = head.path + question + head.query
+    if head.path is given:
+        record.path = target
+    else:
+        head.target = record.path = head.path + question + head.query
     if elsewhere and chain.escaped_slashes == "UNESCAPE_AND_REDIRECT":
         return errors.BAD_PATH._replace(status=307, location=head.target)
     return None
@@ -128,19 +134,18 @@ def _introduce(
     vouched: bytes,
 ) -> None:
     """Who asks, by what scheme, and by whom it came."""
-    config = chain.config
     if head.seen & _CLIENT_CERT or vouched:
-        _vouch(head, config.forward_client_cert, vouched)
-    edge = config.use_remote_address
+        _vouch(head, chain.config.forward_client_cert, vouched)
+    edge = chain.edge
     if chain.inside is not None and chain.inside.judge(head, remote, edge):
         edge = False
         record.inside = True
-    _identify(head, config, remote, ids, record, edge)
+    _identify(head, chain, remote, ids, record, edge)
     if not head.scheme:
         head.scheme = b"https" if secure else b"http"
-    if not head.seen & _FORWARDED_PROTO or (config.use_remote_address and not config.xff_num_trusted_hops):
+    if not head.seen & _FORWARDED_PROTO or (chain.edge and not chain.hops):
         head.add(SCHEMES[secure])
-    if config.append_x_forwarded_port and head.get(b"x-forwarded-port") is None:
+    if chain.tells_port and head.get(b"x-forwarded-port") is None:
         head.add(field_of(b"x-forwarded-port", b"%d" % port))
     if chain.via:
         before = head.get(b"via")
@@ -185,7 +190,7 @@ def may_upgrade(head: Head, route: CompiledRoute, chain: HttpChain) -> bool:
 def no_underscores(head: Head, chain: HttpChain) -> None:
     """A head without names that have underscores, which some servers take for hyphens; raises :class:`BadMessage` where such
     requests are to be refused."""
-    kept = [field for field in head.fields if b"_" not in field[1]]
+    kept = [field for field in head.fields if b"_" not in field.name]
     dropped = len(head.fields) - len(kept)
     if not dropped:
         return
@@ -213,50 +218,51 @@ def _other_form(head: Head, config: HttpConnectionManager) -> LocalReply | None:
     return errors.bad_request("http1.codec_error")
 
 
-def _identify(
-    head: Head, config: HttpConnectionManager, remote: bytes, ids: RequestIds, record: Record, edge: bool
-) -> None:
+def _identify(head: Head, chain: HttpChain, remote: bytes, ids: RequestIds, record: Record, edge: bool) -> None:
     """Every request has an id, the same for each attempt; one from a stranger is not believed (Envoy)."""
     seen = head.seen
     known = seen & _REQUEST_ID != 0
     # No address is internal unless it is said to be (Envoy 1.40, measured), so that at the edge everyone is a stranger.
-    if known and edge and not config.preserve_external_request_id:
-        head.drop(b"x-request-id")
+    if known and edge and not chain.keeps_ids:
+        head.discard(b"x-request-id")
         known = False
-    if not known and config.generate_request_id:
+    if not known and chain.makes_ids:
         head.add(field_of(b"x-request-id", ids.next()))
     before = head.get(b"x-forwarded-for") if seen & _FORWARDED_FOR else None
-    if not config.use_remote_address:
+    if not chain.edge:
         if before is not None:
-            _believe(before, config.xff_num_trusted_hops, record)
+            _believe(before, chain.hops, record)
         return
-    origin = _origin(remote)
+    address, external = _origin(remote)
     if edge and seen & _EXTERNAL:
-        head.drop(b"x-envoy-external-address")
-    if not seen & _FORWARDED and not config.skip_xff_append:
-        head.add(origin[0])
+        head.discard(b"x-envoy-external-address")
+    if not seen & _FORWARDED and chain.tells_origin:
+        head.add(address)
         if edge:
-            head.add(origin[1])
+            head.add(external)
         return
-    external = origin[1]
-    if config.xff_num_trusted_hops:
+    if chain.hops:
         if before is not None:
-            _believe(before, config.xff_num_trusted_hops - 1, record)  # its own address is not there yet
+            _believe(before, chain.hops - 1, record)  # its own address is not there yet
             external = _origin(record.downstream_remote)[1]
     else:
-        head.drop(b"x-forwarded-proto")
-    if not config.skip_xff_append:
-        head.drop(b"x-forwarded-for")
-        address = origin[0][2]
-        head.add(field_of(b"x-forwarded-for", before + b"," + address if before else address))
+        head.discard(b"x-forwarded-proto")
+    if chain.tells_origin:
+        head.discard(b"x-forwarded-for")
+        head.add(field_of(b"x-forwarded-for", before + b"," + address.value) if before else address)
     head.add(external)
 
 
-@lru_cache(maxsize=1024)
 def _origin(remote: bytes) -> tuple[Field, Field]:
     """Where a request comes from, as those behind are told: the last of a list, and the one outside."""
-    address = remote.rpartition(b":")[0].strip(b"[]")
-    return field_of(b"x-forwarded-for", address), field_of(b"x-envoy-external-address", address)
+    found = _ORIGINS.get(remote)
+    if found is None:
+        address = remote.rpartition(b":")[0].strip(b"[]")
+        found = field_of(b"x-forwarded-for", address), field_of(b"x-envoy-external-address", address)
+        if len(_ORIGINS) >= _MOST_ORIGINS:
+            _ORIGINS.clear()
+        _ORIGINS[remote] = found
+    return found
 
 
 def _believe(forwarded: bytes, hops: int, record: Record) -> None:

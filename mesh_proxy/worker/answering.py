@@ -18,6 +18,7 @@ from mesh_proxy.telemetry.workload import METADATA
 from mesh_proxy.worker import heads
 from mesh_proxy.worker.admission import CONNECT
 from mesh_proxy.worker.bodies import Bodies
+from mesh_proxy.worker.connection import Connection
 from mesh_proxy.worker.context import Context
 from mesh_proxy.worker.counting import EARLY, count_answer, count_request, count_reset
 from mesh_proxy.worker.downstream.client import Client
@@ -40,7 +41,7 @@ class Answering(Request):
     )  # fmt: skip
 
     def __init__(self, context: Context, chain: HttpChain, client: Client, head: Head, record: Record) -> None:
-        super().__init__(client, head, record, context.snapshot, chain.config.use_remote_address)
+        super().__init__(client, head, record, context.snapshot, chain.edge)
         self._context = context
         self._chain = chain
         record.request = head
@@ -73,7 +74,7 @@ class Answering(Request):
             self._clock.active = self._context.loop.now
         # Envoy invites the body by itself and drops these, unless it is told to leave them to the upstream.
         if self._chain.config.proxy_100_continue:
-            count_answer(self._chain.stats, head.status)
+            count_answer(self._chain.tallies, head.status)
             self.client.interim(head, heads.forwarded_response(head, False))
 
     def on_switched(self, head: Head, destination_fields: list[Field]) -> None:
@@ -86,7 +87,7 @@ class Answering(Request):
         self.record.status = head.status
         fields = self._signed(self._filtered(destination_fields, head, True), head)
         head.replace(fields)
-        count_answer(self._chain.stats, head.status)
+        count_answer(self._chain.tallies, head.status)
         self._chain.stats.add(EARLY)
         self.client.switch(head, fields)
 
@@ -114,7 +115,7 @@ class Answering(Request):
         if head.seen & _PEER:
             if not metrics.inbound:
                 self.record.peer = head.get(METADATA) or b""
-            fields = [field for field in fields if field[0] != PEER]
+            fields = [field for field in fields if field.kind != PEER]
         if metrics.inbound and self.record.peer:
             fields += self._context.introduction
         return fields
@@ -157,6 +158,18 @@ class Answering(Request):
         self.record.bytes_sent += len(content)
         self.client.content(content)
 
+    def relays_to(self) -> Connection | None:
+        """See :class:`~mesh_proxy.worker.upstream.seam.User`."""
+        if self._bodies is not None or self._call is not None or self.tunnel:
+            return None
+        return self.client.relays_to()
+
+    def on_response_relayed(self, amount: int) -> None:
+        """See :class:`~mesh_proxy.worker.upstream.seam.User`."""
+        if self._clock is not None and amount:
+            self._clock.active = self._context.loop.now
+        self.record.bytes_sent += amount
+
     def on_client_drained(self) -> None:
         """Everything sent to the client has gone out."""
         if self._router is not None:
@@ -190,9 +203,9 @@ class Answering(Request):
                 more = edit.apply(more, record)
         if self._chain.replies is not None:
             reply, more = self._chain.replies.apply(reply, more, record)
-        if is_grpc(head) and head.get(MARK) is None and not any(field[1] == b"grpc-status" for field in more):
+        if is_grpc(head) and head.get(MARK) is None and not any(field.name == b"grpc-status" for field in more):
             reply, told = errors.as_grpc(reply)
-            more = [field for field in more if field[1] != b"content-type"]
+            more = [field for field in more if field.name != b"content-type"]
             more += [field_of(name, value) for name, value in told]
             record.status = reply.status
         if not self.body.complete or head.upgrade:
@@ -263,13 +276,13 @@ class Answering(Request):
             self._call.close()
         self.record.ended = loop.now
         stats = self._chain.stats
-        count_request(self._chain.stats, self.record.protocol)
+        count_request(self._chain.tallies, self.record.protocol)
         stats.active -= 1
         stats.times.add((loop.now - self.record.began) * 1000.0)
         if self.record.flags in _BY_FLAGS:
             stats.add(_BY_FLAGS[self.record.flags])
         if self.record.status and not self.tunnel:
-            count_answer(self._chain.stats, self.record.status)
+            count_answer(self._chain.tallies, self.record.status)
         metrics, tracer = self._chain.metrics, self._chain.tracer
         if metrics is not None:
             metrics.request(self.record)

@@ -67,4 +67,4 @@ def give_length(head: Head, length: int) -> None:
     if head.length < 0:
         head.length, head.chunked = length, False
         text = b"%d" % length
-        head.add((LENGTH, b"content-length", text, b"content-length: %b\r\n" % text))
+        head.add(Field(LENGTH, b"content-length", text, b"content-length: %b\r\n" % text))

@@ -37,11 +37,11 @@ def request(
     if told is not None:
         fields.append(told)
     if grpc_timeout and is_grpc(head):
-        fields = [field for field in fields if field[1] != b"grpc-timeout"]
+        fields = [field for field in fields if field.name != b"grpc-timeout"]
         fields.append(field_of(b"grpc-timeout", written_grpc_timeout(grpc_timeout)))
     if route.attempt_count:
         if head.seen & _ATTEMPTS:
-            fields = [field for field in fields if field[0] != ATTEMPTS]
+            fields = [field for field in fields if field.kind != ATTEMPTS]
         fields.append(heads.attempt_count(attempts))
     for edit in destination.request_edits:
         fields = edit.apply(fields, record)
@@ -53,7 +53,7 @@ def request(
         if route.action is not None and route.action.append_x_forwarded_host:
             before = head.get(b"x-forwarded-host")
             if before is not None:
-                fields = [field for field in fields if field[1] != b"x-forwarded-host"]
+                fields = [field for field in fields if field.name != b"x-forwarded-host"]
             fields.append(field_of(b"x-forwarded-host", before + b"," + head.host if before else head.host))
     return host, fields
 
@@ -65,7 +65,7 @@ def authority(head: Head, route: CompiledRoute, destination: Destination) -> byt
 
 def _host(route: CompiledRoute, destination: Destination, chosen: Host | None) -> bytes:
     """The host that the route asks for; empty: the client's."""
-    if destination.host_rewrite or route.action is None or not route.action.auto_host_rewrite:
+    if destination.host_rewrite or not route.names_host:
         return destination.host_rewrite
     return chosen.endpoint.hostname.encode() if chosen is not None and chosen.endpoint is not None else b""
 
@@ -73,12 +73,12 @@ def _host(route: CompiledRoute, destination: Destination, chosen: Host | None) -
 def without_own(made: tuple[bytes, list[Field]]) -> tuple[bytes, list[Field]]:
     """Host and fields without those by which Envoy tells hosts of what it did (``suppress_envoy_headers``)."""
     host, fields = made
-    return host, [field for field in fields if field[1] not in _OWN]
+    return host, [field for field in fields if field.name not in _OWN]
 
 
 def times_of_others(head: Head) -> list[Field]:
     """What an answer says itself of how long it took, where the proxy does not."""
-    return [field for field in head.fields if field[1] == _TIME]
+    return [field for field in head.fields if field.name == _TIME]
 
 
 def answer(

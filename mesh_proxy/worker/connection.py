@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from mesh_proxy.native import mypyc_attr
 from mesh_proxy.worker.loop import READ, WRITE, Loop, Waiter
-from mesh_proxy.worker.splicing import MOST, Pipe
+from mesh_proxy.worker.splicing import MOST, SIZE, Pipe
 
 RECEIVE: Final = 65536
 HIGH: Final = 262144
@@ -70,8 +70,8 @@ class Connection(Waiter):
     """
 
     __slots__ = (
-        "_closing", "_connecting", "_events", "_from", "_full", "_loop", "_out", "_paused", "_to", "_way", "descriptor",
-        "ending", "owner", "queued", "sock",
+        "_closing", "_connecting", "_events", "_from", "_full", "_loop", "_most", "_out", "_paused", "_to", "_way",
+        "descriptor", "ending", "owner", "queued", "sock",
     )  # fmt: skip
 
     def __init__(self, loop: Loop, sock: socket.socket, owner: Owner = NOBODY, connecting: bool = False) -> None:
@@ -91,6 +91,7 @@ class Connection(Waiter):
         self._from: Pipe | None = None
         self._way: Pipe | None = None
         self._to: Connection | None = None
+        self._most: int = -1
         self._events = WRITE if connecting else READ
         loop.add(self.descriptor, self._events, self)
 
@@ -126,21 +127,41 @@ class Connection(Waiter):
         if self.queued > HIGH:
             self._full = True  # whoever feeds it may have paused, and is to be told
 
-    def relay(self, target: "Connection") -> bool:
-        """Let what comes from now on go to ``target`` without being looked at; whether that can be had: only between plain
-        sockets, where ``target`` takes all that it is sent, and for so many of them. Nothing else may be sent to it then."""
-        if type(self) is not Connection or type(target) is not Connection or self._loop.pipes >= MOST:
+    def relay(self, target: "Connection", most: int = -1) -> bool:
+        """Let what comes from now on (of that ``most`` bytes; -1: all) go to ``target`` without being looked at; whether that
+        can be had: only between plain sockets, where ``target`` takes all that it is sent, and for so many of them. Nothing
+        else may be sent to it until these have come."""
+        if type(self) is not Connection or type(target) is not Connection:
             return False
         target.flush()
         if target.queued or self.descriptor < 0 or target.descriptor < 0:
             return False
-        try:
-            pipe = Pipe()
-        except OSError:
-            return False
-        self._loop.pipes += 1
-        self._way, self._to, target._from = pipe, target, pipe
+        pipe = target._from  # of what went through one before
+        if pipe is None:
+            if self._loop.pipes >= MOST:
+                return False
+            try:
+                pipe = Pipe()
+            except OSError:
+                return False
+            self._loop.pipes += 1
+        self._way, self._to, self._most, target._from = pipe, target, most, pipe
         return True
+
+    def surplus(self) -> bytes:
+        """What has come beyond what was relayed, now; empty: nothing."""
+        try:
+            return self.sock.recv(RECEIVE)
+        except OSError:  # there is nothing, or the next event tells that it has failed
+            return b""
+
+    def forgo(self) -> None:
+        """Give the pipe back that what it is sent came through, unless something is still in it."""
+        pipe = self._from
+        if pipe is not None and not pipe.held:
+            self._from = None
+            pipe.close()
+            self._loop.pipes -= 1
 
     def pause(self) -> None:
         """Read no more until :meth:`resume`."""
@@ -259,7 +280,10 @@ class Connection(Waiter):
         if self.queued:
             self._keep(sent)
         else:
-            out.clear()
+            if len(out) == 1:
+                out.pop()
+            else:
+                out.clear()
             self._emptied()
 
     def _drain(self, pipe: Pipe) -> None:
@@ -300,7 +324,7 @@ class Connection(Waiter):
 
     def _relay(self, pipe: Pipe, target: "Connection") -> None:
         try:
-            came = pipe.fill(self.descriptor)
+            came = pipe.fill(self.descriptor, SIZE if self._most < 0 else min(self._most, SIZE))
         except OSError as error:
             if error.errno != errno.EINVAL:
                 self._lose(error)
@@ -309,6 +333,10 @@ class Connection(Waiter):
             self._receive()
             return
         if came > 0:
+            if self._most >= 0:
+                self._most -= came
+                if not self._most:
+                    self._way, self._to = None, None
             target.queued += came
             target.flush()
             self.owner.on_relayed(self, came)

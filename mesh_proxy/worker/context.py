@@ -95,9 +95,12 @@ class RequestIds:
         if place >= len(self._digits):
             self._digits = os.urandom(16 * 256).hex().encode()
             place = 0
-        self._place = place + 32
-        d = self._digits[place : place + 32]
-        return b"%b-%b-4%b-%b%b-%b" % (d[:8], d[8:12], d[13:16], _VARIANTS[d[16]], d[17:20], d[20:])
+        self._place = end = place + 32
+        d = self._digits
+        return b"%b-%b-4%b-%b%b-%b" % (
+            d[place : place + 8], d[place + 8 : place + 12], d[place + 13 : place + 16], _VARIANTS[d[place + 16]],
+            d[place + 17 : place + 20], d[place + 20 : end],
+        )  # fmt: skip
 
 
 class Context:

@@ -2,29 +2,29 @@
 
 from typing import Final
 
+from mesh_proxy.snapshot import RequestTallies
 from mesh_proxy.telemetry.stats import Counters
 
 EARLY: Final = "downstream_rq_response_before_rq_complete"
 """Answers that began before the request had been said."""
-_CLASSES: Final = tuple(f"downstream_rq_{digit}xx" for digit in range(10))
 
 
-def count_request(stats: Counters, protocol: bytes) -> None:
+def count_request(tallies: RequestTallies, protocol: bytes) -> None:
     """A request is over."""
-    stats.add("downstream_rq_total")
+    tallies.total.number += 1
     if protocol == b"HTTP/2":
-        stats.add("downstream_rq_http2_total")  # those of HTTP/1 are what is left of all
+        tallies.http2.number += 1  # those of HTTP/1 are what is left of all
 
 
-def count_answer(stats: Counters, status: int) -> None:
+def count_answer(tallies: RequestTallies, status: int) -> None:
     """An answer by its class; interim ones that clients are sent count as well (Envoy)."""
-    stats.add(_CLASSES[status // 100])
-    stats.add("downstream_rq_completed")
+    tallies.classes[status // 100].number += 1
+    tallies.completed.number += 1
 
 
-def count_invitation(stats: Counters) -> None:
+def count_invitation(tallies: RequestTallies) -> None:
     """A client that waits to be invited was (100); its answer is counted as any other (Envoy)."""
-    count_answer(stats, 100)
+    count_answer(tallies, 100)
 
 
 def count_reset(stats: Counters, by_us: bool) -> None:

@@ -18,7 +18,7 @@ _NEVER: Final = 0.0
 
 def timeout_of(route: CompiledRoute, head: Head) -> float:
     """Seconds for the whole request: the route's, or where that says so what a call of gRPC asks for; 0: no limit."""
-    longest = route.action.max_grpc_timeout if route.action is not None else None
+    longest = route.max_grpc_timeout
     if longest is None or not is_grpc(head):
         return route.timeout
     asked = grpc_timeout(head)
@@ -53,7 +53,7 @@ class Deadlines(User):
 
     def _arm_try(self, now: float) -> None:
         rules = self._retry
-        limit = rules.policy.per_try_timeout if rules is not None else None
+        limit = rules.try_timeout if rules is not None else 0.0
         self._try_expires = now + limit if limit else _NEVER
         self._note_activity()
         self._watch()
@@ -61,7 +61,7 @@ class Deadlines(User):
     def _note_activity(self) -> None:
         """Something came: an attempt is given up when nothing does."""
         rules = self._retry
-        limit = rules.policy.per_try_idle_timeout if rules is not None else None
+        limit = rules.try_idle_timeout if rules is not None else 0.0
         if limit:
             self._idle_until = self._loop.now + limit
 

@@ -25,7 +25,7 @@ def find_route(
     host = table.host(head.host)
     if host is None:
         return _NO_ROUTE
-    if host.config.require_tls and head.get(b"x-forwarded-proto") != b"https":
+    if host.needs_tls and head.get(b"x-forwarded-proto") != b"https":
         return Answer(errors.TLS_REQUIRED, ((b"location", b"https://" + head.host + head.target),))
     return host.find(head, head.path, head.query, random, metadata) or _NO_ROUTE
 

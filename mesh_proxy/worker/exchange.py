@@ -207,7 +207,7 @@ class Exchange(Answering):
 
     def _pass(self, found: CompiledRoute | Answer) -> None:
         """No filter stands in the way: what was found is done (Envoy's router filter, which counts it)."""
-        self._chain.stats.add("rq_total")
+        self._chain.tallies.routed.number += 1
         if isinstance(found, Answer):
             if found.reply.details == "direct_response":
                 self._chain.stats.add("rq_direct_response")
@@ -419,7 +419,7 @@ class Exchange(Answering):
         before.cluster = b""
         self._name_cluster()
         self._context.logs.write(self._chain.logs, before)
-        count_request(self._chain.stats, self.record.protocol)
+        count_request(self._chain.tallies, self.record.protocol)
         self.record = record = continued(before, route, self.head, self.body.kept(), loop.now, self._context.wall())
         self.client.info.describe(record)
         if self._clock is not None:

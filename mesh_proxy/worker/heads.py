@@ -18,8 +18,8 @@ from mesh_proxy.protocol.http1 import (
 
 _STATUS: Final = re.compile(rb"HTTP/1\.[01] ([0-9]{3,9})[ \r]")
 _BARE_LINE_FEED: Final = re.compile(rb"(?<!\r)\n")
-CHUNKED: Final[Field] = (ENCODING, b"transfer-encoding", b"chunked", b"transfer-encoding: chunked\r\n")
-NO_CONTENT: Final[Field] = (LENGTH, b"content-length", b"0", b"content-length: 0\r\n")
+CHUNKED: Final = Field(ENCODING, b"transfer-encoding", b"chunked", b"transfer-encoding: chunked\r\n")
+NO_CONTENT: Final = Field(LENGTH, b"content-length", b"0", b"content-length: 0\r\n")
 UPGRADE_OPTION: Final = field_of(b"connection", b"upgrade")
 _OVERLOADED: Final = field_of(b"x-envoy-overloaded", b"true")
 _PLAIN_TEXT: Final = field_of(b"content-type", b"text/plain")
@@ -27,9 +27,9 @@ CLOSE: Final = field_of(b"connection", b"close")
 INSIDE: Final = field_of(b"x-envoy-internal", b"true")
 """Of requests that the proxy makes of its own accord."""
 KEEP_ALIVE: Final = field_of(b"connection", b"keep-alive")
-SCHEMES: Final[tuple[Field, Field]] = (
-    (FORWARDED_PROTO, b"x-forwarded-proto", b"http", b"x-forwarded-proto: http\r\n"),
-    (FORWARDED_PROTO, b"x-forwarded-proto", b"https", b"x-forwarded-proto: https\r\n"),
+SCHEMES: Final[tuple[Field, ...]] = (
+    Field(FORWARDED_PROTO, b"x-forwarded-proto", b"http", b"x-forwarded-proto: http\r\n"),
+    Field(FORWARDED_PROTO, b"x-forwarded-proto", b"https", b"x-forwarded-proto: https\r\n"),
 )
 """Of a request that came without TLS, and with it."""
 _REASONS: Final = {
@@ -69,7 +69,7 @@ def status_said(buffer: bytearray) -> int:
 
 def forwarded_request(head: Head, upgrade: bool) -> list[Field]:
     """The fields of a request that go on: all but those for this hop, and those only Envoy itself may set."""
-    fields = [f for f in head.fields if f[0] < INTERNAL]
+    fields = [f for f in head.fields if f.kind < INTERNAL]
     if upgrade:
         fields += [UPGRADE_OPTION, field_of(b"upgrade", head.upgrade)]
     return fields
@@ -77,15 +77,15 @@ def forwarded_request(head: Head, upgrade: bool) -> list[Field]:
 
 def request(method: bytes, target: bytes, host: bytes, fields: list[Field]) -> bytes:
     """A request's head."""
-    lines = [f[3] for f in fields]
+    lines = [f.line for f in fields]
     return b"%b %b HTTP/1.1\r\nhost: %b\r\n%b\r\n" % (method, target, host, b"".join(lines))
 
 
 def forwarded_response(head: Head, upgrade: bool) -> list[Field]:
     """The fields of an answer that go on: all but those for this hop, and those that it writes anew."""
-    fields = [f for f in head.fields if f[0] < REPLACED or REPLACED < f[0] < CONNECTION]
+    fields = [f for f in head.fields if f.kind < REPLACED or REPLACED < f.kind < CONNECTION]
     if upgrade:
-        fields = [f for f in fields if f[0] != LENGTH]
+        fields = [f for f in fields if f.kind != LENGTH]
         if head.upgrade:
             fields += [UPGRADE_OPTION, field_of(b"upgrade", head.upgrade)]
     return fields
@@ -93,8 +93,13 @@ def forwarded_response(head: Head, upgrade: bool) -> list[Field]:
 
 def response(status: int, fields: list[Field]) -> bytes:
     """An answer's head."""
-    lines = [f[3] for f in fields]
+    lines = [f.line for f in fields]
     return b"%b%b\r\n" % (_STATUS_LINES[status], b"".join(lines))
+
+
+def first_line(status: int) -> int:
+    """How long the first line of an answer's head is, without its end."""
+    return len(_STATUS_LINES[status]) - 2
 
 
 def frame(head: Head, fields: list[Field], bodiless: bool, client_minor: int, end: bool) -> tuple[bool, bool]:
@@ -105,7 +110,7 @@ def frame(head: Head, fields: list[Field], bodiless: bool, client_minor: int, en
     """
     if bodiless:
         if head.length >= 0 and (head.status == 204 or head.status < 200):
-            fields[:] = [f for f in fields if f[0] != LENGTH]
+            fields[:] = [f for f in fields if f.kind != LENGTH]
         return False, False
     if head.length >= 0:
         return False, False
@@ -120,7 +125,7 @@ def frame(head: Head, fields: list[Field], bodiless: bool, client_minor: int, en
 
 def last_chunk(trailers: list[Field]) -> bytes:
     """What ends a body in chunks."""
-    return b"0\r\n%b\r\n" % b"".join([field[3] for field in trailers])
+    return b"0\r\n%b\r\n" % b"".join([field.line for field in trailers])
 
 
 def local(reply: LocalReply, more: list[Field], signature: list[Field]) -> list[Field]:
@@ -130,10 +135,10 @@ def local(reply: LocalReply, more: list[Field], signature: list[Field]) -> list[
     if reply.overloaded:
         fields.append(_OVERLOADED)
     if reply.body:
-        if not any(f[1] == b"content-type" for f in fields):
+        if not any(f.name == b"content-type" for f in fields):
             fields.insert(0, _PLAIN_TEXT)
         length = b"%d" % len(reply.body)
-        fields.insert(0, (LENGTH, b"content-length", length, b"content-length: %b\r\n" % length))
+        fields.insert(0, Field(LENGTH, b"content-length", length, b"content-length: %b\r\n" % length))
     fields += signature
     return fields
 

@@ -217,6 +217,6 @@ class GrpcChecker(Multiplexed):
         head = self.head
         if head is None or not (head.get(b"content-type") or b"").startswith(b"application/grpc"):
             return logic.FAILED
-        told = next((field[2] for field in trailers if field[1] == b"grpc-status"), head.get(b"grpc-status"))
+        told = next((field.value for field in trailers if field.name == b"grpc-status"), head.get(b"grpc-status"))
         status = -1 if told is None else whole(told, _MOST_STATUS)
         return logic.grpc_result(head.status, status, bytes(self.content))

@@ -245,8 +245,8 @@ def _framed_as(head: Head) -> Head:
 
 def _from_inside(fields: list[Field], address: bytes) -> list[Field]:
     """The fields of a copy, which this proxy sends of its own accord: from inside, and in its own name (Envoy)."""
-    before = b",".join([field[2] for field in fields if field[1] == b"x-forwarded-for"])
-    made = [field for field in fields if field[1] not in _TOLD_ANEW]
+    before = b",".join([field.value for field in fields if field.name == b"x-forwarded-for"])
+    made = [field for field in fields if field.name not in _TOLD_ANEW]
     made += [INSIDE, field_of(b"x-forwarded-for", before + b"," + address if before else address)]
     return made
 

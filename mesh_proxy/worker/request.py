@@ -6,6 +6,7 @@ from mesh_proxy.protocol.http1 import Field, Head
 from mesh_proxy.snapshot import Snapshot
 from mesh_proxy.telemetry.record import Record
 from mesh_proxy.worker.asking import Asker
+from mesh_proxy.worker.connection import Connection
 from mesh_proxy.worker.downstream.client import Client
 from mesh_proxy.worker.request_body import RequestBody
 
@@ -49,6 +50,14 @@ class Request(Asker):
 
     def on_response_data(self, content: bytes) -> None:
         """A part of its body came."""
+        raise NotImplementedError
+
+    def relays_to(self) -> Connection | None:
+        """See :class:`~mesh_proxy.worker.upstream.seam.User`."""
+        raise NotImplementedError
+
+    def on_response_relayed(self, amount: int) -> None:
+        """See :class:`~mesh_proxy.worker.upstream.seam.User`."""
         raise NotImplementedError
 
     def on_response_end(self, trailers: list[Field]) -> None:

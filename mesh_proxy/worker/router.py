@@ -17,6 +17,7 @@ from mesh_proxy.protocol.http1 import INTERNAL, LENGTH, Field, Head, field_of
 from mesh_proxy.resilience.retry import Failure, RetryRules, policy_for
 from mesh_proxy.routing.table import CompiledRoute, Destination, timeout_field
 from mesh_proxy.worker import composition
+from mesh_proxy.worker.connection import Connection
 from mesh_proxy.worker.context import Context
 from mesh_proxy.worker.deadlines import Deadlines, timeout_of
 from mesh_proxy.worker.mirrors import NO_SHADOWS, Shadow, mirror
@@ -77,7 +78,7 @@ class Router(Deadlines):
 
     def start(self) -> None:
         """Send the request to a host."""
-        cluster, action, request, limits = self._cluster, self._route.action, self._request, self._limits
+        cluster, route, request, limits = self._cluster, self._route, self._request, self._limits
         if cluster.by_name and not self._named():
             return
         if cluster.dropped():
@@ -89,7 +90,8 @@ class Router(Deadlines):
             return
         limits.active_requests += 1
         self._counts = True
-        if action is not None and action.mirrors:
+        action = route.action if route.mirrored else None
+        if action is not None:
             timeout = timeout_of(self._route, self.head)
             self._shadows = mirror(self._context, request, action.mirrors, self._target, self._outgoing(), timeout)
         if request.body.complete:
@@ -132,11 +134,10 @@ class Router(Deadlines):
             if policy is not None and (rules is None or policy != rules.policy):
                 rules = RetryRules(policy)
         if rules is not None and rules.covers_request(head):
-            self._retry, policy = rules, rules.policy
-            choice.attempts = policy.host_selection_retry_max_attempts
-            choice.avoid_tried, choice.omit_canary = policy.avoid_previous_hosts, policy.omit_canary
-            choice.omit_labels = policy.omit_host_metadata
-            choice.priority_frequency = policy.priority_update_frequency if policy.other_priorities else 0
+            self._retry = rules
+            choice.attempts, choice.priority_frequency = rules.selections, rules.priority_frequency
+            choice.avoid_tried, choice.omit_canary = rules.avoids_tried, rules.omits_canary
+            choice.omit_labels = rules.omits_labels
         choice.labels = self._destination.labels
         destination = info.arrival.destination
         if self._cluster.original_destination:
@@ -186,10 +187,10 @@ class Router(Deadlines):
         """See :class:`~mesh_proxy.worker.upstream.seam.User`."""
         self._upstream, self._ready = upstream, True
         cluster, host = self._cluster, self._host
-        cluster.counters.add("upstream_rq_total")
+        cluster.count_request()
         if host is not None:
             host.total_requests += 1
-        longest = cluster.config.http.max_stream_duration
+        longest = cluster.longest_stream
         if longest:
             self._longest_until = self._loop.now + longest
             self._watch()
@@ -217,9 +218,9 @@ class Router(Deadlines):
     def _outgoing(self) -> tuple[bytes, list[Field]]:
         """Authority and fields of the request as the route wants them."""
         route, rules, request = self._route, self._retry, self._request
-        told, grpc_timeout = route.timeout_field, 0.0
-        limited = rules is not None and rules.policy.per_try_timeout is not None
-        if limited or self._attempts > 1 or route.tells_grpc_timeout:  # else it is the route's own, and prepared
+        told, grpc_timeout = route.timeout_field if rules is None else route.try_field, 0.0
+        if self._attempts > 1 or route.tells_grpc_timeout or (rules is not route.retry and rules is not None):
+            # Else it is the route's own, and prepared.
             left = self._time_left()
             told = timeout_field(left)
             grpc_timeout = left if route.tells_grpc_timeout else 0.0
@@ -240,9 +241,9 @@ class Router(Deadlines):
         """Seconds that the host has for its answer; 0: as long as it takes."""
         whole = timeout_of(self._route, self.head)
         rules = self._retry
-        limit = rules.policy.per_try_timeout if rules is not None else None
+        limit = rules.try_timeout if rules is not None else 0.0
         if not whole:
-            return limit or 0.0
+            return limit
         if self._attempts > 1 and self._expires:
             whole = max(self._expires - self._loop.now, 0.001)
         return min(limit, whole) if limit else whole
@@ -388,7 +389,7 @@ class Router(Deadlines):
             if head.status >= 500:
                 host.errors += 1
             cluster.on_status(host, head.status, loop.now)
-            if cluster.config.health_checks and head.get(b"x-envoy-immediate-health-check-fail") is not None:
+            if cluster.checked and head.get(b"x-envoy-immediate-health-check-fail") is not None:
                 cluster.counters.add("health_check.failure")
                 cluster.counters.add("health_check.passive_failure")
                 cluster.on_failed_at_once(host)
@@ -432,7 +433,7 @@ class Router(Deadlines):
         record.response, record.status, record.details = head, head.status, "websocket_handshake_unsuccessful"
         fields = composition.answer(head, self._destination, record, None, False)
         head.length = -1
-        self._request.on_response(head, [field for field in fields if field[0] != LENGTH], True)
+        self._request.on_response(head, [field for field in fields if field.kind != LENGTH], True)
         self._request.on_response_end([])
 
     def on_response_data(self, content: bytes) -> None:
@@ -442,6 +443,16 @@ class Router(Deadlines):
         self._request.on_response_data(content)
         if self._upstream is not None and self._request.client.congested():
             self._upstream.pause()
+
+    def relays_to(self) -> Connection | None:
+        """See :class:`~mesh_proxy.worker.upstream.seam.User`."""
+        return self._request.relays_to()
+
+    def on_response_relayed(self, amount: int) -> None:
+        """See :class:`~mesh_proxy.worker.upstream.seam.User`."""
+        if self._idle_until and amount:
+            self._note_activity()
+        self._request.on_response_relayed(amount)
 
     def resume(self) -> None:
         """The client takes more of the answer."""

@@ -9,8 +9,8 @@ def signed(fields: list[Field], answer: Head | None, asked: Head, chain: HttpCha
     """The fields of an answer (``None``: of one of our own) to a request with what every answer has."""
     via = chain.via
     if via:
-        before = [field[2] for field in fields if field[1] == b"via"]
-        fields = [field for field in fields if field[1] != b"via"]
+        before = [field.value for field in fields if field.name == b"via"]
+        fields = [field for field in fields if field.name != b"via"]
         fields.append(field_of(b"via", b", ".join([*before, via])))
     if answer is None or not answer.dated:
         fields.append(context.date())
@@ -22,7 +22,7 @@ def signed(fields: list[Field], answer: Head | None, asked: Head, chain: HttpCha
             fields.append(field_of(b"server", own))
         elif chain.adds_server:
             fields.append(chain.server_field)
-    if chain.config.always_set_request_id_in_response:
+    if chain.answers_ids:
         identity = asked.get(b"x-request-id")
         if identity is not None:
             fields.append(field_of(b"x-request-id", identity))

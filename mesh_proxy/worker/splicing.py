@@ -29,11 +29,11 @@ class Pipe:
         with contextlib.suppress(OSError):  # the user has many pipes: this one is smaller
             fcntl.fcntl(self._writer, _SET_SIZE, SIZE)
 
-    def fill(self, source: int) -> int:
-        """Take what a socket has: how many bytes; 0 at its end, -1 where there is nothing now, or no room. Raises
-        :class:`OSError`."""
+    def fill(self, source: int, most: int = SIZE) -> int:
+        """Take what a socket has, up to ``most`` bytes: how many; 0 at its end, -1 where there is nothing now, or no room.
+        Raises :class:`OSError`."""
         try:
-            taken = os.splice(source, self._writer, SIZE, flags=_FLAGS)
+            taken = os.splice(source, self._writer, most, flags=_FLAGS)
         except BlockingIOError:
             return -1
         self.held += taken

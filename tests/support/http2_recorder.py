@@ -105,7 +105,7 @@ def split(data: bytes) -> list[tuple[int, int, int, bytes]]:
 
 def pairs(fields: list[Field]) -> list[tuple[bytes, bytes]]:
     """Names and values."""
-    return [(field[1], field[2]) for field in fields]
+    return [(field.name, field.value) for field in fields]
 
 
 def literals(*fields: tuple[bytes, bytes]) -> bytes:

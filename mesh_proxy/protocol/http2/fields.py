@@ -48,7 +48,8 @@ _AUTHORITY: Final = re.compile(rb"[-._~!$&'()*+,;=:%\[\]0-9A-Za-z]+\Z")
 """Without ``@``: RFC 9113 8.3.1."""
 _PATH: Final = re.compile(rb"[!-\x7e\x80-\xff]+\Z")
 _STATUS: Final = re.compile(rb"[1-9][0-9][0-9]\Z")
-_ALLOWED: Final = bytes(i for i in range(256) if i == 9 or 32 <= i < 127 or i > 127)
+_IF_ALLOWED: Final = bytes(i if i == 9 or 32 <= i < 127 or i > 127 else i ^ 128 for i in range(256))
+"""Leaves as it is what consists of what is allowed in values."""
 _MAX_DIGITS: Final = 18
 _CACHE_LIMIT: Final = 4096
 _NAME_LIMIT: Final = 64
@@ -69,15 +70,15 @@ def _make(kind: int, name: bytes, prefix: bytes, given: bytes) -> Field:
     # value and a server of HTTP/1.1 behind it see the same.
     value = given.strip(b" \t")
     if kind == PASS:
-        if value.translate(None, _ALLOWED):
+        if value.translate(_IF_ALLOWED) != value:
             kind = INVALID
     elif kind < 0:
         kind = _judge(kind, given)
     elif kind in (HOST, LENGTH):
         kind = _judge(kind, value)
-    elif value.translate(None, _ALLOWED):
+    elif value.translate(_IF_ALLOWED) != value:
         kind = INVALID
-    return (kind, name, value, prefix + value + b"\r\n")
+    return Field(kind, name, value, b"%b%b\r\n" % (prefix, value))
 
 
 def _judge(kind: int, value: bytes) -> int:
@@ -100,7 +101,7 @@ def _judge(kind: int, value: bytes) -> int:
     elif kind == _TE:
         kind = PASS if value.lower() == b"trailers" else INVALID
     else:
-        good = not value.translate(None, _ALLOWED)
+        good = value.translate(_IF_ALLOWED) == value
     return kind if good else INVALID
 
 
@@ -131,7 +132,7 @@ def _static(name: str, value: str = "") -> Field:
 
 
 STATIC: Final[list[Field]] = [
-    (INVALID, b"", b"", b""),
+    Field(INVALID, b"", b"", b""),
     _static(":authority"), _static(":method", "GET"), _static(":method", "POST"), _static(":path", "/"),
     _static(":path", "/index.html"), _static(":scheme", "http"), _static(":scheme", "https"), _static(":status", "200"),
     _static(":status", "204"), _static(":status", "206"), _static(":status", "304"), _static(":status", "400"),

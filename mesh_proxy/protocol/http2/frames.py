@@ -48,20 +48,30 @@ ENHANCE_YOUR_CALM: Final = 11
 INADEQUATE_SECURITY: Final = 12
 HTTP_1_1_REQUIRED: Final = 13
 
-HEAD: Final = struct.Struct(">HBBBI")
-"""Length (its upper two bytes and the lowest), type, flags, stream."""
 NUMBER: Final = struct.Struct(">I")
 TWO_NUMBERS: Final = struct.Struct(">II")
 SETTING: Final = struct.Struct(">HI")
 
-pack_head: Final = HEAD.pack
-unpack_head: Final = HEAD.unpack_from
+_BYTES: Final = tuple([bytes((value,)) for value in range(256)])
+
+
+def framed(kind: int, flags: int, stream: bytes, payload: bytes) -> bytes:
+    """A frame with a payload of less than 64 KB; ``stream`` is the number in its four bytes. Compiled, it is quicker put
+    together of such pieces than packed."""
+    length = len(payload)
+    return b"\x00%b%b%b%b%b%b" % (
+        _BYTES[length >> 8], _BYTES[length & 255], _BYTES[kind], _BYTES[flags], stream, payload
+    )  # fmt: skip
+
+
+def head_of(length: int, kind: int, flags: int, stream: bytes) -> bytes:
+    """The head of such a frame."""
+    return b"\x00%b%b%b%b%b" % (_BYTES[length >> 8], _BYTES[length & 255], _BYTES[kind], _BYTES[flags], stream)
 
 
 def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
     """A whole frame; its payload is at most :data:`MAX_FRAME` bytes."""
-    length = len(payload)
-    return pack_head(length >> 8, length & 255, kind, flags, stream) + payload
+    return framed(kind, flags, NUMBER.pack(stream), payload)
 
 
 def length_of(frame: bytes) -> int:

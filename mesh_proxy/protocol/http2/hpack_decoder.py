@@ -86,7 +86,7 @@ class Decoder:
                 if first & 64:
                     self._insert(field, self._spelt)
                     changed = True
-            size += len(field[1]) + len(field[2])
+            size += len(field.name) + len(field.value)
             if size > self._max_size:
                 self.oversized = True
             elif len(fields) < self._max_fields:
@@ -114,12 +114,12 @@ class Decoder:
             name = spelt
             at = self._at
         elif 0 < index < FIRST_DYNAMIC:
-            name = STATIC[index][1]
+            name = STATIC[index].name
         else:
             place = len(self._table) - index + FIRST_DYNAMIC - 1
             if index < 0 or place < 0:
                 return None
-            name = self._table[place][1]
+            name = self._table[place].name
         value = self._string(block, at)
         if value is None:
             return None

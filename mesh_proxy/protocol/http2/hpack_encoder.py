@@ -14,8 +14,8 @@ _VALUES_OF_A_NAME: Final = 4
 _NAMES_LIMIT: Final = 256
 _LEADS_LIMIT: Final = 256
 _ONE_BYTE: Final = [bytes((i,)) for i in range(256)]
-_STATIC_NAMES: Final = {STATIC[i][1]: i for i in range(FIRST_DYNAMIC - 1, 0, -1)}
-_STATIC_FIELDS: Final = {STATIC[i][1] + b": " + STATIC[i][2]: i for i in range(FIRST_DYNAMIC - 1, 0, -1)}
+_STATIC_NAMES: Final = {STATIC[i].name: i for i in range(FIRST_DYNAMIC - 1, 0, -1)}
+_STATIC_FIELDS: Final = {STATIC[i].name + b": " + STATIC[i].value: i for i in range(FIRST_DYNAMIC - 1, 0, -1)}
 
 
 def integer(value: int, mask: int, first: int) -> bytes:
@@ -102,9 +102,9 @@ class Encoder:
     def _block(self, parts: list[bytes], fields: list[Field]) -> bytes:
         known = self._known
         for field in fields:
-            code = known.get(field[3])
+            code = known.get(field.line)
             if code is None:
-                code = self._field(field[1], field[2], field[3])
+                code = self._field(field.name, field.value, field.line)
                 known = self._known
             parts.append(code)
         if self._resized:

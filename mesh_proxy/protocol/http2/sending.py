@@ -19,7 +19,8 @@ from mesh_proxy.protocol.http2.frames import (
     HEADERS,
     MAX_FRAME,
     NO_ERROR,
-    pack_head,
+    framed,
+    head_of,
 )
 from mesh_proxy.protocol.http2.handler import Handler
 from mesh_proxy.protocol.http2.hpack_encoder import Encoder
@@ -145,8 +146,8 @@ class Sending:
                 if end:
                     self._data(stream, data, True)
                 return
-            room = min(MAX_FRAME, self.window, stream.send_window)
-            if size <= room and not self._ready and self._size < _OUTPUT_LIMIT:
+            fits = size <= MAX_FRAME and size <= self.window and size <= stream.send_window
+            if fits and self._size < _OUTPUT_LIMIT and not self._ready:
                 self._data(stream, data, end)
                 return
         if size:
@@ -183,7 +184,8 @@ class Sending:
 
     def consumed(self, stream: Stream, size: int) -> None:
         """Bytes of content have gone where they go to: the peer may send as many more."""
-        size = min(size, stream.unconsumed)
+        if size > stream.unconsumed:
+            size = stream.unconsumed
         stream.unconsumed -= size
         self._credit_connection(size)
         if RECEIVES[stream.state]:
@@ -244,7 +246,7 @@ class Sending:
         length = len(block)
         flags = END_STREAM if end else 0
         if length <= MAX_FRAME:
-            self._out.append(pack_head(length >> 8, length & 255, HEADERS, flags | END_HEADERS, stream.id) + block)
+            self._out.append(framed(HEADERS, flags | END_HEADERS, stream.coded, block))
         else:
             self._out.append(frames.frame(HEADERS, flags, stream.id, block[:MAX_FRAME]))
             for at in range(MAX_FRAME, length, MAX_FRAME):
@@ -255,11 +257,11 @@ class Sending:
 
     def _data(self, stream: Stream, data: bytes, end: bool) -> None:
         length = len(data)
-        head = pack_head(length >> 8, length & 255, DATA, END_STREAM if end else 0, stream.id)
+        flags = END_STREAM if end else 0
         if length <= _JOINED:
-            self._out.append(head + data)
+            self._out.append(framed(DATA, flags, stream.coded, data))
         else:
-            self._out.append(head)
+            self._out.append(head_of(length, DATA, flags, stream.coded))
             self._out.append(data)
         self._size += length
         self.window -= length

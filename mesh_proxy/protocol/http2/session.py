@@ -30,7 +30,6 @@ from mesh_proxy.protocol.http2.frames import (
     RST_STREAM,
     SETTINGS,
     WINDOW_UPDATE,
-    unpack_head,
 )
 from mesh_proxy.protocol.http2.handler import Handler
 from mesh_proxy.protocol.http2.keepalive import OPAQUE, KeepAlive
@@ -101,13 +100,10 @@ class Session(Receiving):
         """The whole frames of it from ``at`` on; returns where the rest begins."""
         end = len(data)
         while end - at >= HEADER_LENGTH and not self.failed:
-            high: int
-            low: int
-            kind: int
-            flags: int
-            number: int
-            high, low, kind, flags, number = unpack_head(data, at)
-            length = high << 8 | low
+            # Byte by byte: compiled, that is quicker than what unpacks any structure.
+            length = data[at] << 16 | data[at + 1] << 8 | data[at + 2]
+            kind, flags = data[at + 3], data[at + 4]
+            number = data[at + 5] << 24 | data[at + 6] << 16 | data[at + 7] << 8 | data[at + 8]
             if length > MAX_FRAME:
                 self._fail(FRAME_SIZE_ERROR, "too large frame size")
                 break

@@ -4,6 +4,7 @@ from collections import deque
 from typing import Final
 
 from mesh_proxy.protocol.http1 import Field
+from mesh_proxy.protocol.http2.frames import NUMBER
 
 OPEN: Final = 0
 HALF_CLOSED_LOCAL: Final = 1
@@ -11,10 +12,10 @@ HALF_CLOSED_REMOTE: Final = 2
 CLOSED: Final = 3
 """States (RFC 9113 5.1). A stream that is idle has no object yet, and none is ever reserved: nothing is pushed."""
 
-AFTER_END_SENT: Final = (HALF_CLOSED_LOCAL, HALF_CLOSED_LOCAL, CLOSED, CLOSED)
-AFTER_END_RECEIVED: Final = (HALF_CLOSED_REMOTE, CLOSED, HALF_CLOSED_REMOTE, CLOSED)
-SENDS: Final = (True, False, True, False)
-RECEIVES: Final = (True, True, False, False)
+AFTER_END_SENT: Final[tuple[int, ...]] = (HALF_CLOSED_LOCAL, HALF_CLOSED_LOCAL, CLOSED, CLOSED)
+AFTER_END_RECEIVED: Final[tuple[int, ...]] = (HALF_CLOSED_REMOTE, CLOSED, HALF_CLOSED_REMOTE, CLOSED)
+SENDS: Final[tuple[bool, ...]] = (True, False, True, False)
+RECEIVES: Final[tuple[bool, ...]] = (True, True, False, False)
 """State to state, or to whether we may send, and whether the peer may."""
 
 
@@ -22,12 +23,14 @@ class Stream:
     """A request and its answer. ``user`` belongs to the handler, everything else but ``id`` and ``queued`` to the session."""
 
     __slots__ = (
-        "bodiless", "credit", "ending", "head_received", "head_sent", "id", "left", "opened", "pending", "queued",
+        "bodiless", "coded", "credit", "ending", "head_received", "head_sent", "id", "left", "opened", "pending", "queued",
         "receive_window", "send_window", "state", "trailers", "tunnel", "unconsumed", "user", "waiting",
     )  # fmt: skip
 
     def __init__(self, number: int, send_window: int, receive_window: int, now: float) -> None:
         self.id: int = number
+        self.coded: bytes = NUMBER.pack(number)
+        """The number as frames have it."""
         self.state: int = OPEN
         self.user: object = None
         self.opened: float = now

@@ -1,7 +1,7 @@
 """What an exchange needs of whoever asked, whatever protocol that is."""
 
 from mesh_proxy.protocol.http1 import Field, Head
-from mesh_proxy.worker.connection import Owner
+from mesh_proxy.worker.connection import Connection, Owner
 from mesh_proxy.worker.connection_info import ConnectionInfo
 
 
@@ -26,6 +26,10 @@ class Client(Owner):
     def content(self, content: bytes) -> None:
         """A part of the answer's body; or of the other protocol's bytes, after :meth:`switch`."""
         raise NotImplementedError
+
+    def relays_to(self) -> Connection | None:
+        """The connection that takes content as it is, whoever sends it there; ``None``: it must come by :meth:`content`."""
+        return None
 
     def finish(self, trailers: list[Field]) -> None:
         """The answer is complete."""

@@ -85,17 +85,25 @@ class Http1Downstream(Client):
             exchange.on_request_data(data)
             self._tell_end(exchange)
         elif not self._finishing:
-            if self._exchange is None and not self._buffer and self._is_whole_head(data):
-                self._start(data[:-4])
+            if self._exchange is None and not self._buffer and self._take_whole_head(data):
                 return
             self._buffer += data
             self._process()
 
-    def _is_whole_head(self, data: bytes) -> bool:
-        """Whether a request's head and nothing else came, and it can be begun: most requests are like that."""
-        end = data.find(_END)
-        whole = 0 < end == len(data) - 4 and data[0] != 13  # an empty line may come before a request
-        return whole and end <= self._chain.max_head and self._connection.queued <= HIGH
+    def _take_whole_head(self, data: bytes) -> bool:
+        """Begins a request whose head and nothing else came, if it can be begun: most requests are like that."""
+        end = len(data) - len(_END)
+        if end <= 0 or end > self._chain.max_head or data[end:] != _END or self._connection.queued > HIGH:
+            return False
+        lines = data.split(b"\r\n")
+        # An empty line may come before a request, and there may be several requests.
+        last = len(lines) - 2
+        for place in range(last):
+            if not lines[place]:
+                return False
+        del lines[-2:]
+        self._start(lines, end)
+        return True
 
     def _is_content(self, data: bytes) -> bool:
         """Whether all of it is a part of the request's body, to be passed on as it is."""
@@ -165,7 +173,7 @@ class Http1Downstream(Client):
             return False
         data = bytes(buffer if broken else buffer[:end])
         del buffer[: end + 4]
-        return self._start(data)
+        return self._start(data.split(b"\r\n"), len(data))
 
     def _await_head(self) -> None:
         """The head has begun and is not complete: from its first byte on it has only so long."""
@@ -174,8 +182,8 @@ class Http1Downstream(Client):
             self._began = now
             self._context.loop.watch_about(self, now + seconds if seconds else 0.0)
 
-    def _start(self, data: bytes) -> bool:
-        """The next request, whose head (without the empty line) is ``data``; ``False``: it is none."""
+    def _start(self, lines: list[bytes], size: int) -> bool:
+        """The next request, whose head (without the empty line) has these lines, and so many bytes; ``False``: it is none."""
         stays = self._snapshot is self._context.snapshot or self._renew()
         chain = self._chain
         record = self._record()
@@ -184,7 +192,7 @@ class Http1Downstream(Client):
             self._context.loop.watch(self, 0.0)
         self.deadline = 0.0
         try:
-            head = self._context.parser.request(data, chain.limits.max_headers)
+            head = self._context.parser.request_of(lines, chain.limits.max_headers)
             if chain.underscores:
                 no_underscores(head, chain)
         except BadMessage as error:
@@ -198,7 +206,7 @@ class Http1Downstream(Client):
             chain.stats.add("downstream_cx_max_requests_reached")
             self._leaving = True
         # Names, values and three more of each line, as Envoy counts them.
-        record.head_received = len(data) - data.find(b"\r\n") - len(head.fields)
+        record.head_received = size - len(lines[0]) - len(head.fields)
         self._begin(head, record)
         return True
 
@@ -232,7 +240,7 @@ class Http1Downstream(Client):
             # Envoy answers by itself and hands the body on.
             head.drop(b"expect")
             self._connection.send(_CONTINUE)
-            count_invitation(self._chain.stats)
+            count_invitation(self._chain.tallies)
         exchange.start(self._body.done)
 
     def _take_body(self, exchange: Exchange) -> bool:
@@ -304,12 +312,16 @@ class Http1Downstream(Client):
             fields.append(heads.KEEP_ALIVE)
         made = heads.response(head.status, fields)
         if self._exchange is not None:
-            self._exchange.record.head_sent = len(made) - made.find(b"\r\n") - len(_END)
+            self._exchange.record.head_sent = len(made) - heads.first_line(head.status) - len(_END)
         self._connection.send(made)
 
     def content(self, content: bytes) -> None:
         """See :class:`~mesh_proxy.worker.downstream.client.Client`."""
         self._connection.send(chunk(content) if self._chunk else content)
+
+    def relays_to(self) -> Connection | None:
+        """See :class:`~mesh_proxy.worker.downstream.client.Client`."""
+        return None if self._chunk or self._tunnel else self._connection
 
     def congested(self) -> bool:
         """See :class:`~mesh_proxy.worker.downstream.client.Client`."""
@@ -346,6 +358,7 @@ class Http1Downstream(Client):
             self._finishing = True
             self._close_gently()
             return
+        self._connection.forgo()
         self._rest()
         self.resume()
         if self._buffer:

@@ -287,7 +287,7 @@ class Http2Client(Client):
         if head.expect and not chain.config.proxy_100_continue:
             head.drop(b"expect")
             self._session.interim(self._stream, 100, [])
-            count_invitation(chain.stats)
+            count_invitation(chain.tallies)
         exchange.start(end)
 
     def on_content(self, content: bytes, end: bool) -> None:

@@ -21,6 +21,9 @@ from mesh_proxy.worker.upstream.waiting import NEVER, NOW, next_of, refuse, turn
 _MAX_HEAD: Final = 96 * 1024
 _WITHOUT_LENGTH: Final = frozenset({b"GET", b"HEAD", b"DELETE", b"CONNECT", b"TRACE"})
 """Methods whose requests have no content unless they say so (RFC 9110 8.6; the others say 0, as Envoy does)."""
+_BULK: Final = 32 * 1024
+_LONG: Final = 128 * 1024
+"""Bytes of a large piece of a body, and of what is left of a long one: beyond, a pipe costs less than copies."""
 _IDLE: Final = 3600.0
 """Seconds that an unused connection is kept (Envoy's default)."""
 
@@ -30,7 +33,7 @@ class Http1Upstream(Upstream):
 
     __slots__ = (
         "_began", "_body", "_buffer", "_by_host", "_chunk", "_cluster", "_context", "_head", "_idle", "_lane", "_most",
-        "_requests", "_sent", "_tunnel", "_until", "_way", "connecting", "connection", "host", "user",
+        "_requests", "_sent", "_to", "_tunnel", "_until", "_way", "connecting", "connection", "host", "user",
     )  # fmt: skip
 
     def __init__(
@@ -55,6 +58,8 @@ class Http1Upstream(Upstream):
         self._by_host: bool = False
         """Whether it was the host that ended it."""
         self._tunnel = False
+        self._to: Connection | None = None
+        """Where the rest of the answer's body goes without being looked at."""
         self.host = host
         self._lane = lane
         self.user: User | None = user
@@ -78,7 +83,7 @@ class Http1Upstream(Upstream):
 
     def assign(self, user: User) -> None:
         """An idle connection gets a request."""
-        self.user = user
+        self.user, self._to = user, None
         self.deadline = 0.0
         user.on_ready(self)
 
@@ -172,20 +177,21 @@ class Http1Upstream(Upstream):
             user.on_response_data(data)
             if self._body.done and self.user is user:
                 self._finish(user)
+            elif len(data) >= _BULK:
+                self._relay(user)
         elif self._head is not None or self._buffer or not self._take_whole(user, data):
             self._buffer += data
             self._process(user)
 
     def _take_whole(self, user: User, data: bytes) -> bool:
         """Takes an answer that came in one piece, as most do; ``False``: it is not one."""
-        end = data.find(b"\r\n\r\n")
-        if end < 0 or data[9:10] == b"1" or user.head.method == b"CONNECT":
+        told, end, content = data.partition(b"\r\n\r\n")
+        if not end or data[9:10] == b"1" or user.head.method == b"CONNECT":
             return False
         try:
-            head = self._context.parser.response(data[:end])
+            head = self._context.parser.response(told)
         except BadMessage:
             return False  # to be told where all such answers are
-        content = data[end + 4 :]
         bodiless = user.head.method == b"HEAD" or head.status in (204, 304)
         if head.chunked or len(content) != (0 if bodiless else head.length):
             return False
@@ -196,6 +202,30 @@ class Http1Upstream(Upstream):
         if self.user is user:
             self._finish(user)
         return True
+
+    def _relay(self, user: User) -> None:
+        """Of a long body, which comes in large pieces, the rest need not be looked at."""
+        body = self._body
+        if isinstance(body, Sized) and body.left >= _LONG and self.user is user:
+            target = user.relays_to()
+            if target is not None and self.connection.relay(target, body.left):
+                self._to = target
+
+    def on_relayed(self, connection: Connection, amount: int) -> None:
+        """See :class:`~mesh_proxy.worker.connection.Owner`."""
+        user, body, target = self.user, self._body, self._to
+        if user is None or target is None or not isinstance(body, Sized):
+            return
+        body.pass_by(amount)
+        user.on_response_relayed(amount)
+        if self.user is not user:
+            return
+        if body.done:
+            self._to = None
+            self._buffer += connection.surplus()  # with which it is not to be used again
+            self._finish(user)
+        elif target.queued:
+            connection.pause()  # until the client has taken what is in the pipe
 
     def _ended(self, user: User) -> None:
         if self._head is not None and isinstance(self._body, UntilClose):

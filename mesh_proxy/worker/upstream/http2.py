@@ -495,6 +495,7 @@ class Http2Upstream(Upstream):
 
 def acquire(context: Context, cluster: ClusterRuntime, host: Host, lane: Lane, user: User) -> bool:
     """Gets the user a stream, now or later; ``False`` when the cluster's limits forbid to wait."""
+    connection: Http2Connection
     for connection in lane.multiplexed:
         if connection.free:
             connection.assign(user)

@@ -5,7 +5,7 @@ from mesh_proxy.errors import LocalReply
 from mesh_proxy.protocol.http1 import Field, Head
 from mesh_proxy.resilience.retry import Failure
 from mesh_proxy.telemetry.facts import ConnectionFacts
-from mesh_proxy.worker.connection import Owner
+from mesh_proxy.worker.connection import Connection, Owner
 from mesh_proxy.worker.loop import Waiter
 
 
@@ -87,6 +87,13 @@ class User(Waiter):
     def on_response_data(self, content: bytes) -> None:
         """A part of its body came."""
         raise NotImplementedError
+
+    def relays_to(self) -> Connection | None:
+        """The connection that the rest of its body may go to without being looked at; ``None``: it must be looked at."""
+        return None
+
+    def on_response_relayed(self, amount: int) -> None:
+        """So many bytes of its body went there."""
 
     def on_response_end(self, trailers: list[Field]) -> None:
         """The answer is complete."""

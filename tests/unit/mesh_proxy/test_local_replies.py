@@ -27,7 +27,7 @@ def applied(config: LocalReplies, *fields: tuple[bytes, bytes]) -> tuple[int, by
     reply, made = ReplyRules(config).apply(REPLY, [field_of(name, value) for name, value in fields], record)
     assert (record.status, record.local_body) == (reply.status, b"")
     assert (reply.flags, reply.details) == (REPLY.flags, REPLY.details)
-    return reply.status, reply.body, {field[1]: field[2] for field in made}
+    return reply.status, reply.body, {field.name: field.value for field in made}
 
 
 @pytest.mark.parametrize(

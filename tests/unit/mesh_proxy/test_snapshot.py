@@ -147,7 +147,7 @@ def test_a_connection_manager_knows_its_routes_filters_and_limits() -> None:
         )
     )  # fmt: skip
     assert [type(one).__name__ for one in made.filters] == ["Cors", "Fault"]
-    assert (made.server_field[2], made.upgrades, made.max_head) == (b"s", frozenset({b"websocket"}), 2048)
+    assert (made.server_field.value, made.upgrades, made.max_head) == (b"s", frozenset({b"websocket"}), 2048)
     assert [log.path for log in made.logs if isinstance(log, FileLog)] == ["/dev/null"]
     host = made.table.host(b"x")
     assert host is not None

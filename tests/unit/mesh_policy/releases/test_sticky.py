@@ -36,7 +36,7 @@ def answered(made: RouteTable, dice: random.Random, *fields: str) -> tuple[str, 
     written = [field_of(b"set-cookie", b"app=1")]
     for edit in chosen.response_edits:
         written = edit.apply(written, Record(0.0, 0.0))
-    cookies = [field[2].decode() for field in written if field[1] == b"set-cookie"]
+    cookies = [field.value.decode() for field in written if field.name == b"set-cookie"]
     assert cookies[0] == "app=1"  # the application's own stays
     return chosen.cluster.split("|")[2], cookies[1].partition(";")[0] if len(cookies) > 1 else None
 

@@ -24,7 +24,7 @@ class Pairs(BodyChange):
 
     def finish(self, trailers: list[Field]) -> bytes:
         rest, self.kept = self.kept, b""
-        rest += b"".join(field[2] for field in trailers) + self.mark
+        rest += b"".join(field.value for field in trailers) + self.mark
         trailers.clear()
         return rest
 

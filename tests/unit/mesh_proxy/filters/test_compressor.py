@@ -46,7 +46,7 @@ def test_what_goes_in_comes_out(parts: list[bytes], known: bool, level: int, win
 def answered(accepts: str, **settings: Any) -> tuple[BodyChange | None, list[Field], Head]:
     answer = Head()
     answer.status, answer.length = 200, len(TEXT)
-    fields = [(LENGTH, b"content-length", b"1500", b""), field_of(b"content-type", b"text/plain")]
+    fields = [Field(LENGTH, b"content-length", b"1500", b""), field_of(b"content-type", b"text/plain")]
     item = Compressor(CompressorFilter("gzip", **settings), Counters(""))
     asked = head("/", f"accept-encoding: {accepts}")
     change = item.change_response(asked, None, answer, fields, False)
@@ -57,7 +57,7 @@ def test_an_answer_in_another_form_has_no_length_and_says_so() -> None:
     change, fields, answer = answered("gzip")
     assert change is not None
     assert answer.length == -1
-    assert {field[1]: field[2] for field in fields} == {
+    assert {field.name: field.value for field in fields} == {
         b"content-type": b"text/plain",
         b"content-encoding": b"gzip",
         b"vary": b"Accept-Encoding",
@@ -79,7 +79,7 @@ def test_what_stays_as_it_is_has_its_length(accepts: str, settings: dict[str, An
     change, fields, answer = answered(accepts, **settings)
     assert change is None
     assert answer.length == len(TEXT)
-    assert fields[0][0] == LENGTH
+    assert fields[0].kind == LENGTH
 
 
 def test_hosts_are_not_told_what_clients_take_where_that_is_wanted() -> None:
@@ -87,7 +87,7 @@ def test_hosts_are_not_told_what_clients_take_where_that_is_wanted() -> None:
     asked = head("/", "accept-encoding: gzip")
     assert item.change_request(asked, None, True) is None
     assert asked.get(b"accept-encoding") == b"gzip"  # for the answer
-    assert not [field for field in asked.fields if field[1] == b"accept-encoding" and field[0] == 0]
+    assert not [field for field in asked.fields if field.name == b"accept-encoding" and field.kind == 0]
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_routes_have_the_last_word(
     assert host is not None
     found, asked, answer = host.routes[0], head("/", "accept-encoding: gzip"), Head()
     item.change_request(asked, found, True)
-    assert (HOP in [field[0] for field in asked.fields if field[1] == b"accept-encoding"]) is hidden
+    assert (HOP in [field.kind for field in asked.fields if field.name == b"accept-encoding"]) is hidden
     answer.status, answer.length = 200, len(TEXT)
     change = item.change_response(asked, found, answer, [field_of(b"content-type", b"text/plain")], False)
     assert (change is not None) is compressed

@@ -77,8 +77,8 @@ def test_a_preflight_of_another_origin_ends_here_where_the_policy_says_so() -> N
 def answered(policy: CorsPolicy | None, origin: str, *lines: str) -> dict[bytes, bytes]:
     request = head("/", *([f"Origin: {origin}"] if origin else []))
     fields = Cors().on_response(request, with_policy(policy), answer(*lines).fields)
-    assert all(line == name + b": " + value + b"\r\n" for _, name, value, line in fields)
-    return {name: value for _, name, value, _ in fields}
+    assert all(field.line == field.name + b": " + field.value + b"\r\n" for field in fields)
+    return {field.name: field.value for field in fields}
 
 
 def test_an_answer_to_an_allowed_origin_says_so() -> None:

@@ -30,7 +30,7 @@ def test_what_went_in_comes_out_however_it_is_cut(content: bytes, cuts: list[int
     trailers: list[Field] = []
     assert made + work.finish(trailers) == content
     assert counters.values[ERROR] == 0
-    assert [(field[1], field[2]) for field in trailers] == [
+    assert [(field.name, field.value) for field in trailers] == [
         (b"x-envoy-decompressor-plain-compressed-bytes", b"%d" % counters.values["response.total_compressed_bytes"]),
         (b"x-envoy-decompressor-plain-uncompressed-bytes", b"%d" % len(content)),
     ]
@@ -90,7 +90,7 @@ def test_which_answers_are_read(given: dict[bytes, bytes], direction: Decompress
     assert (change is None) is (left is None)
     if left is not None:
         assert answer.length == -1
-        assert b",".join(field[2] for field in fields if field[1] == b"content-encoding") == left
+        assert b",".join(field.value for field in fields if field.name == b"content-encoding") == left
     assert counters.values[f"decompressor.plain.gzip.response.{'not_' if left is None else ''}decompressed"] == 1
     assert item.change_response(head("/"), None, answer, fields, True) is None
 

@@ -170,7 +170,7 @@ def test_a_question_has_nothing_of_the_connection_that_the_request_came_by(patte
     ]
     ask = asking(allowed_headers=patterns).on_request(head("/a", *lines), None, lambda: 0.0, ACCESS)
     assert isinstance(ask, Ask)
-    assert [(field[1], field[2]) for field in ask.question.fields] == [
+    assert [(field.name, field.value) for field in ask.question.fields] == [
         (b"content-length", b"0"),
         (b"te", b"trailers"),
         (b"trailer", b"x-a"),

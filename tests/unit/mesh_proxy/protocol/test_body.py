@@ -77,7 +77,7 @@ FRAMED = [
 
 def lines(fields: list[Field]) -> bytes:
     """As they are sent on."""
-    return b"".join(field[3] for field in fields)
+    return b"".join(field.line for field in fields)
 
 
 @pytest.mark.parametrize(("framed", "content", "trailers"), FRAMED)

@@ -14,13 +14,13 @@ def edited(lines: list[str], values: tuple[HeaderValue, ...] = (), remove: tuple
     request = head("/", *lines)
     record = Record(0.0, 0.0)
     record.request, record.path = request, request.target
-    fields = [field for field in request.fields if field[1] != b"host"]
-    return [line.decode("latin-1") for _, _, _, line in checked(Edits(values, remove).apply(fields, record))]
+    fields = [field for field in request.fields if field.name != b"host"]
+    return [field.line.decode("latin-1") for field in checked(Edits(values, remove).apply(fields, record))]
 
 
 def checked(fields: list[Field]) -> list[Field]:
-    for _, name, value, line in fields:
-        assert line == name + b": " + value + b"\r\n"
+    for field in fields:
+        assert field.line == field.name + b": " + field.value + b"\r\n"
     return fields
 
 

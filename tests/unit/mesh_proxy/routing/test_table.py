@@ -23,8 +23,9 @@ from mesh_api.config import (
     WeightedCluster,
 )
 from mesh_api.config.routes import MILLION
-from mesh_proxy.routing.matchers import MatcherError
-from mesh_proxy.routing.table import CompiledRoute, RouteTable, path_test, without_port
+from mesh_proxy.routing.matchers import MatcherError, full_match
+from mesh_proxy.routing.path_tests import beginning, path_test
+from mesh_proxy.routing.table import CompiledRoute, RouteTable, without_port
 from tests.unit.mesh_proxy.making import compiled, dice, head, match, name_of, route, table
 
 EXACT, PREFIX = PathMatchKind.EXACT, PathMatchKind.PREFIX
@@ -48,7 +49,35 @@ def test_a_path_is_compared_as_its_kind_says(
     kind: PathMatchKind, value: str, case_sensitive: bool, holds: list[bytes], fails: list[bytes]
 ) -> None:
     test = path_test(PathMatch(kind, value, case_sensitive))
-    assert [path for path in holds + fails if test(path)] == holds
+    assert [path for path in holds + fails if test.holds(path)] == holds
+
+
+EXPRESSIONS = st.from_regex(r"(?:[/a?*+(|){}.\\-]|\(\?i\)|\{0,2\}){0,8}", fullmatch=True)
+
+
+@given(EXPRESSIONS, st.text("/aA-", max_size=6))
+def test_a_path_is_not_asked_of_an_expression_only_where_it_would_not_match(pattern: str, path: str) -> None:
+    try:
+        found = full_match(pattern)(path.encode())
+    except MatcherError:
+        return
+    assert path_test(PathMatch(REGEX, pattern)).holds(path.encode()) is found
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("/v[0-9]+/x", b"/v"),
+        ("/ab?c", b"/a"),
+        ("/a{0}", b"/"),
+        ("/a|b", b""),
+        ("(?i)/a", b""),
+        ("/a.b", b"/a"),
+        ("", b""),
+    ],
+)
+def test_the_beginning_of_an_expression_is_what_is_plain_to_see(pattern: str, expected: bytes) -> None:
+    assert beginning(pattern) == expected
 
 
 def domains(*groups: tuple[str, ...], ignore_port: bool = False) -> RouteTable:

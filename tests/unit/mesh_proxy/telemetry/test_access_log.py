@@ -3,10 +3,13 @@
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mesh_api.config import AccessLog
 from mesh_proxy.telemetry.access_log import FormatError, compile_text
-from mesh_proxy.telemetry.logs import compile_log
+from mesh_proxy.telemetry.logs import compile_log, pieces_of
+from mesh_proxy.telemetry.pieces import Pieces
 from mesh_proxy.telemetry.record import Record
 from tests.unit.mesh_proxy.making import answer, head
 
@@ -86,6 +89,9 @@ OPERATORS = [
 def test_an_operator_is_what_is_known_or_a_dash(text: str, expected: str, of_nothing: str) -> None:
     assert compile_text(text)(full()).decode() == expected
     assert compile_text(text)(empty()).decode() == of_nothing
+    pieces = Pieces(text, b"-")
+    assert pieces.of(full()).decode() == expected
+    assert pieces.of(empty()).decode() == of_nothing
 
 
 def test_the_path_is_the_one_asked_for_where_nothing_was_rewritten() -> None:
@@ -106,7 +112,29 @@ def test_the_line_of_istio() -> None:
         '"delayed_connect_error:_Connection_refused" 5 1234 500 12 "1.2.3.4" "curl/8" "-" "svc:80" "10.0.0.1:80" '
         "outbound|80||svc 10.0.0.9:4711 10.0.0.2:80 10.0.0.3:999 svc.example default\n"
     )
-    assert compile_log(AccessLog("/dev/stdout", ISTIO))(full()).decode() == line
+    config = AccessLog("/dev/stdout", ISTIO)
+    assert compile_log(config)(full()).decode() == line
+    assert pieces_of(config).of(full()).decode() == line
+
+
+@given(st.lists(st.sampled_from([row[0] for row in OPERATORS]), max_size=20), st.booleans())
+def test_pieces_say_what_the_expression_says(rows: list[str], omits: bool) -> None:
+    config = AccessLog("/dev/stdout", " ".join(rows) or "-", omit_empty_values=omits)
+    for record in (full(), empty(), of_many_fields()):
+        assert pieces_of(config).of(record) == compile_log(config)(record)
+
+
+def of_many_fields() -> Record:
+    record = full()
+    record.request = head("/", "X-Id: 1", "X-Id: 2", "User-Agent: a", "User-Agent: b")
+    record.response = answer("Content-Type: a", "Content-Type: b")
+    return record
+
+
+@given(st.floats(0.0, 2e9))
+def test_pieces_write_times_as_the_expression_does(started: float) -> None:
+    config, record = AccessLog("/dev/stdout", "%START_TIME%"), Record(0.0, started)
+    assert pieces_of(config).of(record) == compile_log(config)(record)
 
 
 BAD = [

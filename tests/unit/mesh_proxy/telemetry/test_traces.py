@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from mesh_api.config import OpenTelemetryTracer, Tracing, TrafficDirection, ZipkinTracer
 from mesh_api.config.remote_services import HttpService
-from mesh_proxy.protocol.http1 import Head
+from mesh_proxy.protocol.http1 import Field, Head
 from mesh_proxy.telemetry.outbox import Outbox
 from mesh_proxy.telemetry.record import Record
 from mesh_proxy.telemetry.sampling import BY_CLIENT, FORCED, NOT_TRACED, SAMPLED, Sampling
@@ -25,7 +25,7 @@ def digits(number: int) -> st.SearchStrategy[bytes]:
 CONTEXTS = st.builds(TraceContext, digits(32), digits(16), digits(16) | st.just(b""), st.booleans(), st.booleans())
 
 
-def carrying(fields: list[tuple[int, bytes, bytes, bytes]]) -> Head:
+def carrying(fields: list[Field]) -> Head:
     made = head()
     for field in fields:
         made.add(field)
@@ -47,7 +47,7 @@ def test_w3c_is_read_as_it_was_written(context: TraceContext) -> None:
 def test_anything_may_come(value: bytes) -> None:
     made = head()
     for name in (b"traceparent", b"b3", b"x-b3-traceid", b"x-b3-spanid", b"x-b3-sampled"):
-        made.add((0, name, value, b""))
+        made.add(Field(0, name, value, b""))
     for found in (read_w3c(made), read_b3(made)):
         assert found is None or len(found.trace_id) in (0, 16, 32)
 

@@ -69,7 +69,7 @@ def test_a_token_is_taken_out() -> None:
     for one in Places([OWN]).find(made):
         one.place.clear(made)
     assert (made.target, made.query) == (b"/a?x=1&y=%20", b"x=1&y=%20")
-    assert [field[1] for field in made.fields] == [b"host", b"cookie"]
+    assert [field.name for field in made.fields] == [b"host", b"cookie"]
     only = request("/a?access_token=tok")
     for one in Places([USUAL]).find(only):
         one.place.clear(only)

@@ -28,8 +28,8 @@ def test_a_request_is_a_head_like_one_of_http_1() -> None:
     assert (head.length, head.chunked, head.minor, head.close) == (0, False, 1, False)
     assert head.get(b"x-a") == b"1,2"
     assert pairs(head.fields)[0] == (b"host", b"a")
-    assert head.fields[0][0] == HOST
-    assert head.fields[1] == (PASS, b"x-a", b"1", b"x-a: 1\r\n")
+    assert head.fields[0].kind == HOST
+    assert head.fields[1] == Field(PASS, b"x-a", b"1", b"x-a: 1\r\n")
 
 
 def test_content_without_a_length_is_as_if_in_chunks() -> None:
@@ -48,14 +48,14 @@ def test_the_authority_counts_where_host_says_something_else() -> None:
 def test_the_crumbs_of_a_cookie_are_one_field_where_the_first_one_stood() -> None:
     head = received(*GET, (b"cookie", b"a=b"), (b"x", b"y"), (b"cookie", b"c=d"), (b"cookie", b"e=f"))
     assert pairs(head.fields)[1:] == [(b"cookie", b"a=b; c=d; e=f"), (b"x", b"y")]
-    assert head.fields[1][3] == b"cookie: a=b; c=d; e=f\r\n"
-    assert received(*GET, (b"cookie", b"a=b")).fields[1] == (PASS, b"cookie", b"a=b", b"cookie: a=b\r\n")
+    assert head.fields[1].line == b"cookie: a=b; c=d; e=f\r\n"
+    assert received(*GET, (b"cookie", b"a=b")).fields[1] == Field(PASS, b"cookie", b"a=b", b"cookie: a=b\r\n")
 
 
 def test_expectation_and_date_are_noted_and_te_goes_on() -> None:
     head = received(*GET, (b"expect", b"100-Continue"), (b"date", b"x"), (b"te", b"trailers"))
     assert (head.expect, head.dated) == (True, True)
-    assert head.fields[-1][:3] == (PASS, b"te", b"trailers")
+    assert head.fields[-1] == Field(PASS, b"te", b"trailers", b"te: trailers\r\n")
 
 
 def test_an_extended_connect_is_an_upgrade_where_it_is_allowed() -> None:

@@ -243,7 +243,7 @@ def test_a_name_with_ever_new_values_takes_few_places() -> None:
             field_of(b"x-last", b"same"),
         ]
         block = writer.response(200, fields)
-        assert oracle.decode(block, raw=True)[1:] == [(field[1], field[2]) for field in fields]
+        assert oracle.decode(block, raw=True)[1:] == [(field.name, field.value) for field in fields]
     names = [name for name, _ in oracle.header_table.dynamic_entries]
     assert (names.count(b"x-request-id"), names.count(b"x-own"), names.count(b"x-last")) == (1, 4, 1)
     assert writer._size < 400
@@ -289,5 +289,5 @@ def test_an_invalid_field_has_its_place_in_the_table() -> None:
     reader = decoder()
     first: list[Field] | None = reader.decode(b"\x40\x01a\x01b\x40\x01A\x01b")
     assert first is not None
-    assert [field[0] for field in first] == [PASS, INVALID]
+    assert [field.kind for field in first] == [PASS, INVALID]
     assert reader.decode(b"\xbf\xbe") == first
