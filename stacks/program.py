@@ -68,6 +68,7 @@ def build(root: Path) -> None:
     address = environment.machine(gateway.machine).address
     pulumi.export("gateway", f"http://{address}:{gateway.http_port}")
     pulumi.export("direct", direct(environment))
+    pulumi.export("statistics", statistics(environment))
     pulumi.export("scenario", environment.scenario)
     pulumi.export("control", control)
     pulumi.export("enter", entrance(environment))
@@ -83,6 +84,14 @@ def direct(environment: Environment) -> str:
         return ""
     port = environment.service(BOOKS).ports[0].port
     return f"http://{environment.machine(behind.machine).address}:{port}"
+
+
+def statistics(environment: Environment) -> dict[str, str]:
+    """Workload to the page of its sidecar's statistics, where sidecars have certificates and so may speak TLS."""
+    if environment.machines.driver == "processes":
+        return {}
+    sidecars = (proxy for proxy in plan.proxies(environment) if proxy.kind == "sidecar")
+    return {proxy.name: f"http://{proxy.machine.address}:{proxy.ports.stats}/stats/prometheus" for proxy in sidecars}
 
 
 def refuse_shared(policies: Sequence[Policy], releases: Sequence[Rollout]) -> None:

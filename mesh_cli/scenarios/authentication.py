@@ -1,10 +1,12 @@
-"""Who may ask: plain text is refused, a workload that is not allowed is refused, and users need a token of their issuer."""
+"""Who may ask: plain text is refused, a workload that is not allowed is refused, users need a token of their issuer, and TLS
+is on but to the database."""
 
 import base64
 import json
 import time
 from typing import Any, Final
 
+from mesh_cli.scenarios import statistics
 from mesh_cli.scenarios.client import Client
 from mesh_cli.scenarios.report import Report, Say
 
@@ -15,6 +17,7 @@ STRANGER: Final = "A" * 43
 PATH: Final = "/api/v1/books"
 SHOP: Final = "store.services.local"
 PURCHASE: Final = "/api/v1/store/6d2cb5a0-943c-4b96-9aa6-89eac7bdfd2b/purchase"
+DATABASE: Final = "postgres"
 DENIED: Final = "RBAC: access denied"
 
 
@@ -45,7 +48,23 @@ async def observe(client: Client, say: Say) -> Report:
     bought = await client.ask("POST", PURCHASE, host=SHOP, body={"model": "Lego 8070", "size": "M"})
     refused = bought.status != 201 and f"warehouse: 403 {DENIED}" in bought.body
     report.expect("the identity of another service is refused", f"{bought.status} {bought.body[:80]}", refused)
+    if client.statistics:
+        say("what sidecars have counted: connections to PostgreSQL, and to each other")
+        await _look_at_connections(client, report)
     return report
+
+
+async def _look_at_connections(client: Client, report: Report) -> None:
+    """TLS is off to the database, which has none, and nowhere else."""
+    found = list(statistics.opened(await client.counted()))
+    plain = [one for one in found if one.service == DATABASE]
+    rest = [one for one in found if one.service != DATABASE]
+    report.expect("PostgreSQL in plain text", _told(plain), bool(plain) and not any(one.by_tls for one in plain))
+    report.expect("all others by TLS", _told(rest), bool(rest) and all(one.by_tls == one.connections for one in rest))
+
+
+def _told(services: list[statistics.Opened]) -> str:
+    return ", ".join(f"{one.service} {one.by_tls} of {one.connections} by TLS" for one in services) or "no connection"
 
 
 def token(key: str, claims: dict[str, Any], header: dict[str, Any] | None = None, *, sign: bool = True) -> str:

@@ -23,10 +23,18 @@ class Reply:
 
 class Client:
     """Asks ``gateway`` (``http://ADDRESS:PORT``) for ``host``. ``direct`` is a workload behind it, in the same form; empty:
-    none is known."""
+    none is known. ``statistics`` are the pages of sidecars, by workload."""
 
-    def __init__(self, gateway: str, host: str, direct: str = "", seconds: float = 60.0) -> None:
+    def __init__(
+        self,
+        gateway: str,
+        host: str,
+        direct: str = "",
+        statistics: Mapping[str, str] | None = None,
+        seconds: float = 60.0,
+    ) -> None:
         self.direct = direct.rstrip("/")
+        self.statistics: Mapping[str, str] = statistics or {}
         self._gateway = gateway.rstrip("/")
         self._host = host
         self._seconds = seconds
@@ -78,6 +86,16 @@ class Client:
                 return Reply(answer.status, time.monotonic() - began, found, text)
         except (aiohttp.ClientError, TimeoutError) as error:
             return Reply(0, time.monotonic() - began, {}, f"{type(error).__name__}: {error}")
+
+    async def counted(self) -> list[str]:
+        """The pages of all sidecars, as text. Raises :class:`aiohttp.ClientError`."""
+        assert self._session is not None  # noqa: S101 (used inside `async with`)
+        pages = []
+        for url in self.statistics.values():
+            async with self._session.get(url) as answer:
+                answer.raise_for_status()
+                pages.append(await answer.text())
+        return pages
 
     async def paced(self, path: str, rate: float, count: int) -> Sequence[Reply]:
         """``count`` requests, ``rate`` a second, each started on time whether or not those before have ended."""

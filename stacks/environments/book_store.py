@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from mesh_policy import CanaryRelease, CircuitBreaker, Exposed, Policy, Redirect, Route, Timeout, Traffic
 from mesh_policy.releases import Statement
 from stacks.environment import Environment
-from stacks.environments import authentication
+from stacks.environments import authentication, database
 
 BOOKS = "book-store"
 SHOPS = {BOOKS: "book-store.local", "store": "store.services.local"}
@@ -34,7 +34,8 @@ FURTHER: dict[str, Sequence[Policy]] = {"authentication": authentication.POLICIE
 
 
 def policies(environment: Environment) -> Sequence[Policy]:
-    """The policies of the environment's scenario; the shops that are there are always published."""
+    """The policies of the environment's scenario; the shops that are there are always published, and the database is always
+    reached as it must be."""
     gateway = environment.mesh.gateway
     there = {service.name for service in environment.services}
     published = [
@@ -43,4 +44,4 @@ def policies(environment: Environment) -> Sequence[Policy]:
         if service in there
     ]
     traffic = Traffic(*published, *SCENARIOS[environment.scenario]).expand()
-    return [*traffic, *FURTHER.get(environment.scenario, ())]
+    return [*traffic, *database.policies(environment), *FURTHER.get(environment.scenario, ())]

@@ -313,7 +313,7 @@ class _Http2:
                 tuple(kept),
                 message.body,
                 trailers,
-                message.reset is None,
+                message.whole,
                 self._asked_for,
             )
         )

@@ -24,6 +24,8 @@ class Message:
     body: bytes = b""
     trailers: Fields | None = None
     ended: bool = False
+    whole: bool = False
+    """Whether all of it has come, also where the stream was reset after that."""
     reset: int | None = None
     interim: list[Fields] = field(default_factory=list)
 
@@ -110,7 +112,7 @@ class Peer:
         elif isinstance(event, h2.events.TrailersReceived):
             message.trailers = event.headers
         elif isinstance(event, h2.events.StreamEnded):
-            message.ended = True
+            message.ended = message.whole = True
         elif isinstance(event, h2.events.StreamReset):
             message.reset = event.error_code
             message.ended = True

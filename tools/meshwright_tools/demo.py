@@ -53,5 +53,7 @@ def observe(checkout: Checkout, pulumi: Pulumi, scenario: str) -> int:
     mesh = checkout.venv / "bin" / "mesh"
     command = [*outputs.get("enter", []), str(mesh), "observe", scenario, "--gateway", outputs["gateway"]]
     command += ["--direct", outputs["direct"]] if outputs.get("direct") else []
+    for name, page in outputs.get("statistics", {}).items():
+        command += ["--statistics", f"{name}={page}"]
     sys.stdout.flush()
     return subprocess.run(command, cwd=checkout.root, check=False).returncode
