@@ -91,7 +91,7 @@ def analyze(
         output.result([as_json(finding) for finding in told])
     else:
         for finding in told:
-            typer.echo(finding.located())
+            output.tell(finding.located())
         output.say(_summary(found.findings, found.counted))
         reading.say_passed_over(found.passed_over)
     if any(finding.level >= threshold.level for finding in found.findings):
@@ -253,6 +253,6 @@ def _list(form: output.Form) -> None:
         )
         return
     rows = [[code.code, code.level.name.lower(), code.name, code.meaning] for code in CODES.values()]
-    typer.echo(output.table(["code", "level", "name", "meaning"], rows))
-    typer.echo("\nNever found here:")
-    typer.echo(output.table(["code", "reason"], [[code, reason] for code, reason in LEFT_OUT.items()]))
+    output.tell(output.table(["code", "level", "name", "meaning"], rows))
+    output.tell("\nNever found here:")
+    output.tell(output.table(["code", "reason"], [[code, reason] for code, reason in LEFT_OUT.items()]))

@@ -61,9 +61,9 @@ def why(
             {"request": str(decision.request), "allowed": allowed, "status": decision.status, "verdicts": rows}
         )
     else:
-        typer.echo(f"{decision.request}: {'allowed' if allowed else 'denied'}, {decision.summary}")
+        output.tell(f"{decision.request}: {'allowed' if allowed else 'denied'}, {decision.summary}")
         for row in rows:
-            typer.echo(f"  {row['at']}: {row['text']}")
+            output.tell(f"  {row['at']}: {row['text']}")
     if not allowed:
         raise typer.Exit(1)
 

@@ -46,7 +46,7 @@ def distrust(
     if form is output.Form.JSON:
         output.result(found)
     else:
-        typer.echo(_broken(found))
+        output.tell(_broken(found))
     if not found["done"]:
         output.fail(f"nothing was changed; with --confirm root {found['name'][:12]} is trusted no more")
     output.say(f"root {found['name'][:12]} is trusted no more")
@@ -63,7 +63,7 @@ def certificates(socket: Socket = DEFAULT_SOCKET, form: Form = output.Form.TEXT)
         [c["serial"], c["identity"], output.moment(c["expires"]), c["proof"], "revoked" if "revoked" in c else ""]
         for c in found
     ]
-    typer.echo(output.table(["serial", "identity", "expires", "proof", ""], rows))
+    output.tell(output.table(["serial", "identity", "expires", "proof", ""], rows))
 
 
 @app.command()
@@ -96,8 +96,8 @@ def _show(found: dict[str, Any], form: output.Form) -> None:
             ]
             for root in found["roots"]
         ]
-        typer.echo(output.table(["root", "phase", "expires", "turn"], rows))
-        typer.echo(
+        output.tell(output.table(["root", "phase", "expires", "turn"], rows))
+        output.tell(
             f"{found['certificates']} valid certificates in {found['trust_domain']}; "
             f"the control plane's own expires {output.moment(found['server_expires'])}"
         )

@@ -68,4 +68,4 @@ def compile_(
         return
     for service, section in SECTIONS.items():
         for resource in found[section]:
-            typer.echo(f"{service} {resource.get('name') or resource.get('cluster_name')}")
+            output.tell(f"{service} {resource.get('name') or resource.get('cluster_name')}")

@@ -49,7 +49,7 @@ def describe(
     if form is output.Form.JSON:
         output.result(found.to_json())
     else:
-        typer.echo("\n".join(_lines(found)))
+        output.tell("\n".join(_lines(found)))
 
 
 def _with_what_is_in_force(mesh: "Mesh", socket: Path) -> "Mesh":

@@ -37,7 +37,7 @@ def diff(
         output.result({"changes": [change.to_json() for change in changes]})
     else:
         for change in changes:
-            typer.echo(str(change))
+            output.tell(str(change))
         output.say(
             f"{len(changes)} change{'s' * (len(changes) != 1)}"
             if changes

@@ -38,7 +38,7 @@ def explain(
     if form is output.Form.JSON:
         output.result(found)
     else:
-        typer.echo("\n".join(_written(found)))
+        output.tell("\n".join(_written(found)))
 
 
 def _flags(text: str) -> dict[str, Any]:

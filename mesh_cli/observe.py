@@ -30,7 +30,7 @@ def observe(
     if form is output.Form.JSON:
         output.result({"scenario": scenario, "met": report.met, "expectations": [_row(item) for item in rows(report)]})
     else:
-        typer.echo(output.table(["", "must be seen", "was seen"], rows(report)))
+        output.tell(output.table(["", "must be seen", "was seen"], rows(report)))
     if not report.met:
         raise typer.Exit(1)
 

@@ -59,7 +59,7 @@ def apply(
         return
     for warning in applied["warnings"]:
         output.say(warning)
-    typer.echo(f"in force as {applied['version']}, taken by {len(applied['proxies'])} proxies")
+    output.tell(f"in force as {applied['version']}, taken by {len(applied['proxies'])} proxies")
 
 
 def _policies(files: list[Path]) -> "list[Policy]":

@@ -33,7 +33,7 @@ def proxy_config(
         output.result({"configs": [by_kind[LISTS[name][0]] for name in wanted]})
         return
     rows = [row for name in wanted for row in _rows(name, by_kind[LISTS[name][0]])]
-    typer.echo(output.table(["part", "name", "what", "version"], rows))
+    output.tell(output.table(["part", "name", "what", "version"], rows))
     for name in wanted:
         config = by_kind[LISTS[name][0]]
         if config["state"] != "SYNCED":

@@ -72,7 +72,7 @@ def render(
     except MissingSecretError as error:
         output.fail(str(error), UNREADABLE)
     named = {"node_id": node, "name": proxy.name, "namespace": proxy.namespace, "metadata": said}
-    typer.echo(_framed(template, {"proxy": named | {"ports": {"admin": admin_port}}, "static_resources": static}))
+    output.tell(_framed(template, {"proxy": named | {"ports": {"admin": admin_port}}, "static_resources": static}))
 
 
 def _secret(text: str) -> tuple[str, "SecretFiles"]:

@@ -22,11 +22,11 @@ def crds(
     for name in kinds or ():
         if name not in known:
             output.fail(f"{name} has no definition here; there are {', '.join(known)}", 2)
-    typer.echo("---\n".join(written(definition(known[name])) for name in kinds or known), nl=False)
+    output.tell("---\n".join(written(definition(known[name])) for name in kinds or known), nl=False)
 
 
 def schema() -> None:
     """Write one JSON schema of all kinds, for editors that check YAML while it is written."""
     from mesh_policy.schema.json_schema import json_schema
 
-    typer.echo(json.dumps(json_schema(), indent=2))
+    output.tell(json.dumps(json_schema(), indent=2))

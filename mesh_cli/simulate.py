@@ -38,4 +38,4 @@ def simulate(
     if form is output.Form.JSON:
         output.result(decision.to_json())
     else:
-        typer.echo(decision.explain())
+        output.tell(decision.explain())

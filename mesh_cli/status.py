@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import typer
-
 from mesh_cli import output
 from mesh_cli.policies import DEFAULT_SOCKET, Form, Socket, Wait, call
 from mesh_control.client import ControlClient
@@ -21,7 +19,7 @@ def status(socket: Socket = DEFAULT_SOCKET, form: Form = output.Form.TEXT) -> No
         for name, proxy in found["proxies"].items()
     ]
     rows += [[name, "not connected", *("-" for _ in kinds)] for name in found["missing"]]
-    typer.echo(output.table(["proxy", "synced", *kinds], rows))
+    output.tell(output.table(["proxy", "synced", *kinds], rows))
     for name, proxy in found["proxies"].items():
         for kind in kinds:
             if proxy["types"][kind]["error"]:
@@ -54,4 +52,4 @@ def _registered(entry: dict[str, Any]) -> str:
 def wait(socket: Socket = DEFAULT_SOCKET, seconds: Wait = 60.0) -> None:
     """Wait until every connected proxy has taken the newest configuration; ends with 1 when one has not."""
     found = call(ControlClient(socket).wait(seconds))
-    typer.echo(f"every proxy has taken {found['version']}")
+    output.tell(f"every proxy has taken {found['version']}")

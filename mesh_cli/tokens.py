@@ -57,7 +57,7 @@ def list_(socket: Socket = DEFAULT_SOCKET, form: Form = output.Form.TEXT) -> Non
         [t["id"], t["state"], f"{t['used']}/{t['uses']}", output.moment(t["expires"]), t["identity"], t["note"]]
         for t in found
     ]
-    typer.echo(output.table(["id", "state", "used", "expires", "identity", "note"], rows))
+    output.tell(output.table(["id", "state", "used", "expires", "identity", "note"], rows))
 
 
 @app.command()
