@@ -25,8 +25,9 @@ _LABELLED: Final = {
 # underscore, or a fixed word beside them, which DNS names do not.
 _STATISTIC: Final = re.compile(
     r"\.(?=(?:(?:downstream|upstream|membership|lb|retry|original_dst|no|rq|bind|assignment|update|cx)_\w+"
-    r"|circuit_breakers\.(?:default|high)\.\w+|outlier_detection\.\w+|(?:external|internal)\.upstream_\w+)$)"
+    r"|ssl\.\w+|circuit_breakers\.(?:default|high)\.\w+|outlier_detection\.\w+|(?:external|internal)\.upstream_\w+)$)"
 )
+_AGREED: Final = re.compile(r"(.*\.ssl\.)(cipher|version)s\.(.+)")
 _RESPONSE_CODE: Final = re.compile(r"(.*_rq)_(\d{3})")
 _RESPONSE_CLASS: Final = re.compile(r"(.*_rq)_(\d)xx")
 _NOT_ALLOWED: Final = re.compile(r"[^a-zA-Z0-9_]")
@@ -114,6 +115,8 @@ def _labelled(stats: Stats, keep: Keep) -> Iterator[str]:
 def family_of(name: str) -> tuple[str, dict[str, str]]:
     """``cluster.a.upstream_rq_200`` -> ``envoy_cluster_upstream_rq``, its cluster and its response code."""
     labels: dict[str, str] = {}
+    if agreed := _AGREED.fullmatch(name):
+        name, labels[f"envoy_ssl_{agreed[2]}"] = f"{agreed[1]}{agreed[2]}s", agreed[3]
     head, _, rest = name.partition(".")
     if head in _LABELLED and rest:
         match = _STATISTIC.search(rest)

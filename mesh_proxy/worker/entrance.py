@@ -114,6 +114,8 @@ class Entrance(Owner):
             self._connection = TlsConnection(self._context.loop, sock, self, chain.tls, self._counters)
             self._connection.ending = self._presence
             self._context.connections[self] = None
+            if isinstance(chain, HttpChain):
+                chain.stats.add("downstream_cx_ssl_total")
             if chain.handshake_seconds:
                 self._context.loop.watch(self, self._context.loop.now + chain.handshake_seconds)
 
@@ -228,6 +230,9 @@ class Entrance(Owner):
     def on_lost(self, connection: Connection, reason: str) -> None:
         """TLS does not come about: see :class:`~mesh_proxy.worker.connection.Owner`."""
         self._leave()
+        if isinstance(self._chain, HttpChain):  # Envoy's manager has had it from the first byte on
+            self._chain.stats.add("downstream_cx_total")
+            self._chain.stats.add("downstream_cx_destroy")
         self._info.failure = reason.encode()
         log.info("listener %s: %s: %s", self._runtime.name, self._info.remote_address.decode(), reason)
 

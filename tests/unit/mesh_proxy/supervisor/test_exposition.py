@@ -50,6 +50,17 @@ NAMES = [
             "envoy_response_code_class": "5",
         },
     ),
+    (f"cluster.{ORDER};.ssl.handshake", "envoy_cluster_ssl_handshake", {"envoy_cluster_name": ORDER}),
+    (
+        f"cluster.{ORDER};.ssl.versions.TLSv1.3",
+        "envoy_cluster_ssl_versions",
+        {"envoy_cluster_name": ORDER, "envoy_ssl_version": "TLSv1.3"},
+    ),
+    (
+        "listener.0.0.0.0_15006.ssl.ciphers.ECDHE-ECDSA-AES128-GCM-SHA256",
+        "envoy_listener_ssl_ciphers",
+        {"envoy_listener_address": "0.0.0.0_15006", "envoy_ssl_cipher": "ECDHE-ECDSA-AES128-GCM-SHA256"},
+    ),
     ("tcp.a.downstream_cx_total", "envoy_tcp_downstream_cx_total", {"envoy_tcp_prefix": "a"}),
     ("cluster_manager.cds.update_success", "envoy_cluster_manager_cds_update_success", {}),
     ("server.uptime", "envoy_server_uptime", {}),
