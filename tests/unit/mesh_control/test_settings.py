@@ -1,5 +1,6 @@
 """What settings are refused, with the field and the mend."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -43,3 +44,10 @@ def test_settings_that_are_nested_without_end_are_told(tmp_path: Path) -> None:
     (tmp_path / "control.yml").write_text("a: " + "[" * 5000)
     with pytest.raises(SettingsError, match=r"control.yml: values are nested deeper than 64 levels"):
         read(tmp_path / "control.yml")
+
+
+def test_clocks_may_differ_by_a_time_that_is_none_below_zero(tmp_path: Path) -> None:
+    usual, own = found(tmp_path, ca={}).ca, found(tmp_path, ca={"clock_skew": "5s"}).ca
+    assert (usual and usual.clock_skew, own and own.clock_skew) == (timedelta(minutes=2), timedelta(seconds=5))
+    with pytest.raises(SettingsError, match=r"ca\.clock_skew"):
+        found(tmp_path, ca={"clock_skew": "-1s"})
