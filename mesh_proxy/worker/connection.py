@@ -124,8 +124,10 @@ class Connection(Waiter):
             self._loop.flush_after(self)
         self._out.append(data)
         self.queued += len(data)
-        if self.queued > HIGH:
-            self._full = True  # whoever feeds it may have paused, and is to be told
+        if self.queued > _JOIN:
+            self._loop.much = True
+            if self.queued > HIGH:
+                self._full = True  # whoever feeds it may have paused, and is to be told
 
     def relay(self, target: "Connection", most: int = -1) -> bool:
         """Let what comes from now on (of that ``most`` bytes; -1: all) go to ``target`` without being looked at; whether that
