@@ -65,8 +65,8 @@ class Ending:
 class Connection(Waiter):
     """See the module's docstring.
 
-    What is sent waits until the handler that runs now has returned, and leaves in one call: head and body of a message, and
-    whatever else one event brings about, are one packet where they fit.
+    What is sent waits until the handler that runs now has returned, and those of a few events more, and leaves in one call:
+    head and body of a message, and whatever else one event brings about, are one packet where they fit.
     """
 
     __slots__ = (

@@ -38,9 +38,8 @@ INTERPRETED = {
 of it is a call of C."""
 
 
-_COMPILER = ("-fvisibility=hidden", "-fno-plt", "-Os", "-fno-asynchronous-unwind-tables")
-"""Modules of the group call each other without a detour; nobody else calls them but by Python. All of the code is resident in
-every worker, and what is small stays in the processor's caches: see docs/performance.md."""
+_COMPILER = ("-fvisibility=hidden", "-fno-plt")
+"""Modules of the group call each other without a detour; nobody else calls them but by Python."""
 
 LIBRARIES = "MESHWRIGHT_LIBRARIES"
 """Names a folder to keep the libraries in, and to take them from when it is there: compiling takes minutes."""
