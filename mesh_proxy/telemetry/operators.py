@@ -11,7 +11,6 @@ import os
 import re
 import socket
 import time
-import uuid
 from collections.abc import Callable
 from enum import Enum
 from typing import Any, Final, NamedTuple
@@ -114,7 +113,9 @@ def long_flags(flags: str) -> bytes:
 
 def unique_id() -> bytes:
     """An id of the entry: another one each time (Envoy)."""
-    return str(uuid.uuid4()).encode()
+    text = bytearray(os.urandom(16).hex().encode())
+    text[12], text[16] = b"4"[0], b"89ab"[text[16] % 4]  # RFC 9562 5.4: a random one
+    return b"-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
 
 
 _FRAMING: Final = (b"transfer-encoding", b"connection", b"host")

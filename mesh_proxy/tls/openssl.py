@@ -1,6 +1,5 @@
 """What OpenSSL can do and Python's :mod:`ssl` has no word for."""
 
-import ctypes
 import ssl
 import sys
 from typing import Any, Final
@@ -24,6 +23,8 @@ def prefer(context: ssl.SSLContext, suites: str = PREFERRED) -> bool:
     call = _call()
     if call is None:
         return False
+    import ctypes
+
     pointer = ctypes.c_void_p.from_address(id(context) + object.__basicsize__)
     return bool(call(pointer, suites.encode()) == 1)
 
@@ -32,6 +33,8 @@ def _call() -> Any:
     module = getattr(getattr(ssl, "_ssl", None), "__file__", None)
     if module is None or sys.implementation.name != "cpython" or sys.version_info[:2] > _LAST_KNOWN:
         return None
+    import ctypes  # which whoever has no TLS need not load
+
     try:
         found = ctypes.CDLL(module).SSL_CTX_set_ciphersuites
     except (OSError, AttributeError):

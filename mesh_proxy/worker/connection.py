@@ -65,8 +65,8 @@ class Ending:
 class Connection(Waiter):
     """See the module's docstring.
 
-    What is sent waits until the handler that runs now has returned, and leaves in one call: head and body of a message, and
-    whatever else one event brings about, are one packet where they fit.
+    What is sent waits until the handler that runs now has returned, and those of a few events more, and leaves in one call:
+    head and body of a message, and whatever else one event brings about, are one packet where they fit.
     """
 
     __slots__ = (
@@ -124,8 +124,10 @@ class Connection(Waiter):
             self._loop.flush_after(self)
         self._out.append(data)
         self.queued += len(data)
-        if self.queued > HIGH:
-            self._full = True  # whoever feeds it may have paused, and is to be told
+        if self.queued > _JOIN:
+            self._loop.much = True
+            if self.queued > HIGH:
+                self._full = True  # whoever feeds it may have paused, and is to be told
 
     def relay(self, target: "Connection", most: int = -1) -> bool:
         """Let what comes from now on (of that ``most`` bytes; -1: all) go to ``target`` without being looked at; whether that

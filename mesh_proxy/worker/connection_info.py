@@ -16,7 +16,7 @@ class ConnectionInfo(ConnectionFacts):
     ``peer`` is ``None`` for a connection without TLS.
     """
 
-    __slots__ = ("_vouched", "arrival", "buckets", "looks_up", "remote", "source")
+    __slots__ = ("_sni", "_told", "_vouched", "arrival", "buckets", "looks_up", "remote", "source")
 
     def __init__(self, listener: str, remote: tuple[str, int], arrival: Arrival, number: int = 0) -> None:
         super().__init__(number)
@@ -31,6 +31,8 @@ class ConnectionInfo(ConnectionFacts):
         self.buckets: dict[object, TokenBucket] = {}
         """Of rate limits that hold for one connection, by the limit."""
         self._vouched: tuple[tuple[str, ...], bytes] | None = None
+        self._sni = self._told = b""
+        """The name that was asked for when a log was told of it last, and how it was."""
         self.remote_address = self.direct_remote = address_text(remote)
         self.local_address = self.direct_local = address_text(arrival.destination)
 
@@ -74,5 +76,8 @@ class ConnectionInfo(ConnectionFacts):
     def describe(self, record: Record) -> None:
         """What the access log tells of it."""
         record.downstream_remote, record.downstream_local = self.remote_address, self.local_address
-        record.sni = told_name(self.arrival.server_name)
+        name = self.arrival.server_name
+        if name is not self._sni:
+            self._sni, self._told = name, told_name(name)
+        record.sni = self._told
         record.connection = self

@@ -4,7 +4,6 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from email.utils import formatdate
 from typing import BinaryIO, Final
 
 from mesh_proxy.protocol.http1 import Field, Parser, field_of
@@ -18,6 +17,8 @@ from mesh_proxy.worker.named_hosts import NamedHosts
 from mesh_proxy.worker.own_address import own_address
 
 _BATCH: Final = 64 * 1024
+_HTTP_DATE: Final = "%a, %d %b %Y %H:%M:%S GMT"
+"""RFC 9110 5.6.7. The standard library has it with all that it knows of mails, which is a megabyte."""
 _STREAMS: Final[dict[str, BinaryIO]] = {"/dev/stdout": sys.stdout.buffer, "/dev/stderr": sys.stderr.buffer}
 """The process's own, which are never closed."""
 
@@ -144,5 +145,5 @@ class Context:
         second = int(self.wall())
         if second != self._dated_at:
             self._dated_at = second
-            self._date = field_of(b"date", formatdate(second, usegmt=True).encode())
+            self._date = field_of(b"date", time.strftime(_HTTP_DATE, time.gmtime(second)).encode())
         return self._date

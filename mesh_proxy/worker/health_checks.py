@@ -7,7 +7,7 @@ What an answer means is decided elsewhere (:mod:`mesh_proxy.resilience.health_ch
 import json
 import sys
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from typing import Final
 
 from mesh_api.config.health_checks import GrpcCheck, HealthCheck, HostCheck, HttpCheck, TcpCheck
 from mesh_proxy.balancing.host import ACTIVE_UNHEALTHY, PENDING_REMOVAL, Host
@@ -15,6 +15,7 @@ from mesh_proxy.cluster import ClusterRuntime
 from mesh_proxy.protocol.http1 import Parser
 from mesh_proxy.protocol.http2.receiving import Tables
 from mesh_proxy.resilience import health_checks as logic
+from mesh_proxy.telemetry.times import stamp
 from mesh_proxy.worker.checkers import Checked, Checker, HttpChecker, TcpChecker
 from mesh_proxy.worker.connection import Connection, Owner
 from mesh_proxy.worker.dialling import dial
@@ -22,6 +23,7 @@ from mesh_proxy.worker.http2_checkers import GrpcChecker, Http2Checker
 from mesh_proxy.worker.loop import Loop
 
 Random = Callable[[], float]
+_STAMP: Final = stamp("%Y-%m-%dT%H:%M:%S.%3f+00:00")
 
 
 class Session(Checked):
@@ -162,7 +164,7 @@ class HealthChecks:
                 "host": _address(session.host),
                 "cluster_name": session.cluster.name,
                 **event,
-                "timestamp": datetime.fromtimestamp(self._wall(), UTC).isoformat(timespec="milliseconds"),
+                "timestamp": _STAMP(self._wall()).decode(),
             }
             self._write(path, json.dumps(line).encode() + b"\n")
 

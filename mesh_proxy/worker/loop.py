@@ -4,6 +4,10 @@ asyncio costs a quarter of the request path (performance.md), so the worker has 
 deadline, and a scan every few milliseconds finds those that are due; that is cheaper than a timer object for each request,
 and a timeout of a network proxy needs no finer grain.
 
+What events bring about is sent when several of them have been handled: the same code then runs for one after the other, and
+whoever is woken by what is sent does not take the processor from in between. Where client, proxy and application share a
+core, a request costs up to a third less (performance.md).
+
 A handler that fails takes its own connection with it and no other: what no line of ours foresaw, a peer may have brought
 about, and the worker's other connections are not his to end.
 """
@@ -22,6 +26,8 @@ _SCAN: Final = 0.02
 _SLOW_SCAN: Final = 1.0
 _FAR: Final = 10.0
 _MAX_EVENTS: Final = 256
+_TOGETHER: Final = 16
+"""Outputs that wait for each other at most: more would let the first wait for long, and save little."""
 log = logging.getLogger("mesh_proxy.worker")
 
 
@@ -67,6 +73,8 @@ class Loop:
         self._scanned = 0.0
         self._ticked = 0.0
         self._running = False
+        self.much = False
+        """Whether so much waits to be sent that it is not to wait for the handlers of other events."""
         self.pipes = 0
         """Pipes between connections (:mod:`mesh_proxy.worker.splicing`)."""
         self.now = clock()
@@ -113,7 +121,8 @@ class Loop:
         self._slow.pop(timed, None)
 
     def flush_after(self, output: Waiter) -> None:
-        """Flush it when the handler that runs now has returned: what one event brings about leaves in one piece."""
+        """Flush it when the handler that runs now has returned, or some more that run after it: what one event brings about
+        leaves in one piece."""
         self._unflushed.append(output)
 
     def every_second(self, call: Callable[[float], None]) -> None:
@@ -134,17 +143,17 @@ class Loop:
         """One turn: wait for events (at most ``longest`` seconds), handle them, then look at the clock."""
         events = self._epoll.poll(longest, _MAX_EVENTS)
         self.now = now = self._clock()
-        watched, unflushed = self._watched, self._unflushed
+        watched = self._watched
         for descriptor, event in events:
             waiter = watched.get(descriptor)  # one handled before in this turn may have closed it
             if waiter is not None:
                 try:
                     waiter.on_event(event)
-                    while unflushed:
-                        waiter = unflushed.pop()
-                        waiter.flush()
                 except Exception as failure:
                     _give_up(waiter, failure)
+                if self.much or len(self._unflushed) >= _TOGETHER:
+                    self._flush_all()
+        self._flush_all()
         if self._timed and now - self._scanned >= _SCAN:
             self._scan(now)
         if now - self._ticked >= _SLOW_SCAN:
@@ -154,8 +163,7 @@ class Loop:
                 self._tell(timed, now)
             for call in self._every:
                 call(now)
-        while unflushed:
-            self._flush(unflushed.pop())
+        self._flush_all()
 
     def _scan(self, now: float) -> None:
         self._scanned = now
@@ -173,11 +181,17 @@ class Loop:
             timed.break_down()  # where it can: it waits for no time any more, so nothing tells of it again
             log.error("a handler failed at its time: %r", timed, exc_info=failure)
 
-    def _flush(self, output: Waiter) -> None:
-        try:
-            output.flush()
-        except Exception as failure:
-            _give_up(output, failure)
+    def _flush_all(self) -> None:
+        self.much = False
+        unflushed = self._unflushed
+        while unflushed:
+            self._unflushed = []  # flushing brings about more
+            for output in unflushed:
+                try:
+                    output.flush()
+                except Exception as failure:
+                    _give_up(output, failure)
+            unflushed = self._unflushed
 
     def close(self) -> None:
         """Give the descriptor back."""

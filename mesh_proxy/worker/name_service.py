@@ -2,10 +2,11 @@
 
 import ipaddress
 import os
-from pathlib import Path
 from typing import Final
 
 Server = tuple[str, int]
+Name = str | os.PathLike[str]
+"""Of a file."""
 _PORT: Final = 53
 _MOST_SERVERS: Final = 3
 _MOST_DOTS: Final = 15
@@ -66,7 +67,7 @@ class NameService:
 class Files:
     """The two files, read again when they are others."""
 
-    def __init__(self, resolv_conf: Path = Path("/etc/resolv.conf"), hosts: Path = Path("/etc/hosts")) -> None:
+    def __init__(self, resolv_conf: Name = "/etc/resolv.conf", hosts: Name = "/etc/hosts") -> None:
         self._paths = (resolv_conf, hosts)
         self._seen: tuple[tuple[int, int], ...] = ()
         self._made = NameService("", "")
@@ -80,7 +81,7 @@ class Files:
         return self._made
 
 
-def _state(path: Path) -> tuple[int, int]:
+def _state(path: Name) -> tuple[int, int]:
     try:
         found = os.stat(path)
     except OSError:
@@ -88,9 +89,10 @@ def _state(path: Path) -> tuple[int, int]:
     return found.st_mtime_ns, found.st_size
 
 
-def _text(path: Path) -> str:
+def _text(path: Name) -> str:
     try:
-        return path.read_text(encoding="utf-8", errors="replace")
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
     except OSError:
         return ""
 

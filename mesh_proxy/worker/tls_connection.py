@@ -31,7 +31,9 @@ class TlsConnection(Connection):
     It stands, as its owner is told then, when the handshake is over and the other end is accepted.
     """
 
-    __slots__ = ("_chunk", "_counters", "_header", "_name", "_place", "_secured", "_subject", "_tls", "_unkept", "peer")
+    __slots__ = (
+        "_chunk", "_counters", "_gathers", "_header", "_name", "_place", "_secured", "_subject", "_tls", "_unkept", "peer",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -61,6 +63,7 @@ class TlsConnection(Connection):
         self._secured: Any = None
         self._chunk: bytes | memoryview = b""
         """What OpenSSL is writing: it must be given the same again until it has taken it."""
+        self._gathers: bool = True
         self.peer: Peer = NOBODY
         if not connecting:
             self._connecting = True  # the handshake is a part of it
@@ -197,6 +200,20 @@ class TlsConnection(Connection):
         """Send what the kernel takes of the queue."""
         if self.descriptor < 0 or self._connecting:
             return
+        gathered = self.queued > _RECORD and self._gather(1)
+        error = self._write()
+        if gathered:
+            self._gather(0)
+        if error is not None:
+            self._fail(error)
+        elif self.queued:
+            self._full = True
+            self._watch()
+        else:
+            self._emptied()  # also where OpenSSL itself was the one that waited
+
+    def _write(self) -> OSError | None:
+        """Hands OpenSSL what it takes now; what it failed with."""
         out = self._out
         while self.queued:
             if not self._chunk:
@@ -204,15 +221,22 @@ class TlsConnection(Connection):
             try:
                 sent = self._secured.write(self._chunk)
             except _WANTS:
-                self._full = True
-                self._watch()
-                return
+                break
             except OSError as error:
-                self._fail(error)
-                return
+                return error
             self.queued -= sent
             self._chunk = b"" if sent == len(self._chunk) else memoryview(self._chunk)[sent:]
-        self._emptied()  # also where OpenSSL itself was the one that waited
+        return None
+
+    def _gather(self, begun: int) -> bool:
+        """Have the kernel gather records, each of which OpenSSL writes by itself, until they are all written: sent one by one
+        they cost a tenth more, and the other end is woken by each. Whether it does."""
+        if self._gathers:
+            try:
+                self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, begun)
+            except OSError:
+                self._gathers = False  # no TCP
+        return self._gathers
 
     def _shutdown(self) -> None:
         """Says that nothing more comes (RFC 8446 6.1), and ends the stream below; the other end may go on."""

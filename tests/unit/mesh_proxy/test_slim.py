@@ -7,11 +7,14 @@ import pytest
 
 NEVER = ("pydantic", "pulumi", "ansible", "typer", "rich", "jinja2", "watchfiles", "mesh_policy", "mesh_control")
 WIRE = ("grpc", "google.protobuf", "envoy", "aiohttp", "asyncio", "yaml")
+HEAVY = ("argparse", "calendar", "ctypes", "datetime", "email", "pathlib", "platform", "subprocess", "unittest", "uuid")
+"""Of the standard library: each costs every worker a quarter of a megabyte or more, and does what a few lines do."""
 
 MODULES = [
     ("mesh_proxy.supervisor.app", NEVER),
     ("mesh_proxy.__main__", (*NEVER, "grpc", "aiohttp")),
     ("mesh_proxy.ipc", (*NEVER, *WIRE)),
+    ("mesh_proxy.worker.__main__", (*NEVER, *WIRE, *HEAVY)),
 ]
 
 

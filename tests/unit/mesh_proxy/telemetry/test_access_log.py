@@ -1,6 +1,7 @@
 """Lines of the access log, in Envoy's formats."""
 
 import json
+import uuid
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from mesh_api.config import AccessLog
 from mesh_proxy.telemetry.access_log import FormatError, compile_text
 from mesh_proxy.telemetry.logs import compile_log, pieces_of
+from mesh_proxy.telemetry.operators import unique_id
 from mesh_proxy.telemetry.pieces import Pieces
 from mesh_proxy.telemetry.record import Record
 from tests.unit.mesh_proxy.making import answer, head
@@ -240,3 +242,11 @@ def test_flags_of_a_record_stand_once_each(flags: list[str], expected: str) -> N
     for flag in flags:
         record.flag(flag)
     assert record.flags == expected
+
+
+def test_ids_of_entries_are_random_uuids() -> None:
+    ids = {unique_id().decode() for _ in range(64)}
+    assert len(ids) == 64
+    for text in ids:
+        made = uuid.UUID(text)
+        assert (str(made), made.version, made.variant) == (text, 4, uuid.RFC_4122)

@@ -2,6 +2,7 @@
 
 import os
 import socket
+from collections.abc import Sequence
 
 import pytest
 
@@ -134,6 +135,66 @@ def test_a_peer_that_is_gone_is_told_after_the_handler_that_wrote_to_it() -> Non
     loop.turn(0)
     assert connection.closed
     assert owner.said[-1] in ("lost Broken pipe", "data b''")
+    loop.close()
+
+
+class Speaking(Waiter):
+    """Has something to send whenever its descriptor is ready."""
+
+    def __init__(self, loop: Loop, order: list[str], much: bool) -> None:
+        super().__init__()
+        self._loop = loop
+        self._order = order
+        self._much = much
+
+    def on_event(self, event: int) -> None:
+        self._order.append("handled")
+        self._loop.flush_after(self)
+        self._loop.much |= self._much
+
+    def flush(self) -> None:
+        self._order.append("sent")
+
+
+def in_one_turn(much: Sequence[bool]) -> list[str]:
+    """What happens with so many events, some of which bring about much."""
+    loop, order = Loop(), list[str]()
+    triggers = [os.eventfd(1) for _ in much]
+    for trigger, each in zip(triggers, much, strict=True):
+        loop.add(trigger, READ, Speaking(loop, order, each))
+    loop.turn(0)
+    for trigger in triggers:
+        loop.remove(trigger)
+        os.close(trigger)
+    loop.close()
+    return order
+
+
+@pytest.mark.parametrize(
+    ("much", "order"),
+    [
+        ([False] * 3, ["handled"] * 3 + ["sent"] * 3),
+        ([False] * 20, ["handled"] * 16 + ["sent"] * 16 + ["handled"] * 4 + ["sent"] * 4),
+        ([False, True, False], ["handled"] * 2 + ["sent"] * 2 + ["handled", "sent"]),
+    ],
+    ids=["several wait for each other", "but not too many", "nor much for little"],
+)
+def test_what_several_events_bring_about_is_sent_together(much: list[bool], order: list[str]) -> None:
+    assert in_one_turn(much) == order
+
+
+@pytest.mark.parametrize(("amount", "much"), [(16384, False), (16385, True)])
+def test_a_connection_says_when_it_has_much_to_send(amount: int, much: bool) -> None:
+    loop = Loop()
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    connection = Connection(loop, ours, Told())
+    connection.send(b"x" * amount)
+    assert loop.much is much
+    loop.turn(0)
+    assert (loop.much, len(theirs.recv(1 << 16))) == (False, amount)
+    connection.close()
+    theirs.close()
     loop.close()
 
 
