@@ -76,7 +76,8 @@ def beginning(pattern: str) -> bytes:
     if found is None or "|" in pattern:
         return b""
     literal = found[0]
-    if pattern[len(literal) : len(literal) + 1] in _REPEATED:
+    # What stands behind flags, as in `/(?i)?`, repeats what stands before them.
+    if pattern[len(literal) : len(literal) + 1] in _REPEATED or pattern.startswith("(?", len(literal)):
         literal = literal[:-1]
     return literal.encode()
 

@@ -70,6 +70,7 @@ def test_a_path_is_not_asked_of_an_expression_only_where_it_would_not_match(patt
         ("/v[0-9]+/x", b"/v"),
         ("/ab?c", b"/a"),
         ("/a{0}", b"/"),
+        ("/ab(?i)?", b"/a"),
         ("/a|b", b""),
         ("(?i)/a", b""),
         ("/a.b", b"/a"),
