@@ -6,6 +6,7 @@ import socket
 import pytest
 
 from mesh_api.config import CertificateValidation, CommonTls, DownstreamTls, SecretSource, UpstreamTls
+from mesh_proxy.telemetry.stats import Counters
 from mesh_proxy.tls.contexts import Tls
 from mesh_proxy.worker.connection import Connection, Owner
 from mesh_proxy.worker.loop import Loop
@@ -49,7 +50,7 @@ def test_what_is_sent_arrives_whole(family: int, sizes: tuple[int, ...]) -> None
     ends = []
     for sock, owner, tls in zip(pair(family), owners, contexts, strict=True):
         sock.setblocking(False)
-        ends.append(TlsConnection(loop, sock, owner, tls, connecting=not tls.server))
+        ends.append(TlsConnection(loop, sock, owner, tls, Counters("test"), connecting=not tls.server))
     content = [os.urandom(size) for size in sizes]
     for end in ends:
         for piece in content:
