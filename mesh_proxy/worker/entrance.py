@@ -229,10 +229,7 @@ class Entrance(Owner):
 
     def on_lost(self, connection: Connection, reason: str) -> None:
         """TLS does not come about: see :class:`~mesh_proxy.worker.connection.Owner`."""
-        self._leave()
-        if isinstance(self._chain, HttpChain):  # Envoy's manager has had it from the first byte on
-            self._chain.stats.add("downstream_cx_total")
-            self._chain.stats.add("downstream_cx_destroy")
+        self._end()
         self._info.failure = reason.encode()
         log.info("listener %s: %s: %s", self._runtime.name, self._info.remote_address.decode(), reason)
 
@@ -247,9 +244,16 @@ class Entrance(Owner):
 
     def close(self) -> None:
         """Close at once."""
-        self._leave()
+        self._end()
         if self._connection is not None:
             self._connection.close()
+
+    def _end(self) -> None:
+        """TLS never stood. Envoy's manager has had the connection from its first byte on, and counts it."""
+        self._leave()
+        if isinstance(self._chain, HttpChain):
+            self._chain.stats.add("downstream_cx_total")
+            self._chain.stats.add("downstream_cx_destroy")
 
     def _leave(self) -> None:
         self._context.connections.pop(self, None)
