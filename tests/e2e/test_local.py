@@ -98,6 +98,8 @@ def test_a_purchase_a_list_a_warranty_and_a_refund_pass_through_the_sidecars(loc
 def test_a_scenario_is_seen_through_the_gateway(local: Environment, scenario: str) -> None:
     shown = local.stack.demo(scenario)
     assert shown.returncode == 0, shown.stdout + shown.stderr
+    if scenario == "authentication":  # which looks at sidecars' counters only where it is told of them
+        assert "all others by TLS" in shown.stdout
 
 
 def test_the_timeout_is_seen_under_the_load_of_yandex_tank(local: Environment, tmp_path: Path) -> None:

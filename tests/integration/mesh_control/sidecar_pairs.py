@@ -10,6 +10,7 @@ from aiohttp import web
 
 from tests.integration.mesh_control.harness import LIMIT, ControlPlane
 from tests.integration.mesh_control.joined_proxies import joined, served
+from tests.support.applications import answering
 from tests.support.ports import free_port
 
 NODES = {
@@ -103,12 +104,7 @@ async def meshed(folder: Path, programs_: dict[str, str], envoy: Path, **authori
     async with contextlib.AsyncExitStack() as stack:
         plane = stack.enter_context(served(folder / "control", inventory(ports), **authority))
         mesh = Mesh(plane, ports)
-        application = web.Application()
-        application.router.add_get("/", mesh.answer)
-        runner = web.AppRunner(application)
-        await runner.setup()
-        stack.push_async_callback(runner.cleanup)
-        await web.TCPSite(runner, "127.0.0.1", ports["APPLICATION"]).start()
+        await stack.enter_async_context(answering(mesh.answer, ports["APPLICATION"]))
         sidecars = SIDECARS
         for name, port in ports.items():
             sidecars = sidecars.replace(name, str(port))

@@ -6,7 +6,6 @@ import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -18,8 +17,10 @@ from tests.integration.mesh_control.harness import LIMIT, ControlPlane
 from tests.integration.mesh_control.joined_proxies import joined, planned
 from tests.integration.mesh_control.sidecar_pairs import NODES, SIDECARS, inventory
 from tests.integration.mesh_control.test_secure_xds import workload
+from tests.support.applications import answering
 from tests.support.authority import Authority
 from tests.support.certificate_client import Workload
+from tests.support.key_files import lay
 from tests.support.ports import free_port
 
 pytestmark = pytest.mark.integration
@@ -105,9 +106,8 @@ class Edge:
     def put(self, name: str, made: TlsCertificate, roots: bytes = b"") -> None:
         """As a credential for the gateway."""
         folder = self.folder / "credentials" / "istio-system" / name
-        folder.mkdir(parents=True, exist_ok=True)
         for key, content in (("tls.crt", made.chain), ("tls.key", made.key), *((("ca.crt", roots),) if roots else ())):
-            write(folder / key, content)
+            lay(folder / key, content)
 
     async def ask(
         self, name: str, context: ssl.SSLContext, port: str = "SECURE", host: str | None = None
@@ -118,14 +118,6 @@ class Edge:
                 return await ask(self.ports[port], name, host or name, context)
         except OSError:  # of which errors of TLS are some
             return None
-
-
-def write(file: Path, content: bytes) -> None:
-    """In one step, as whoever renews certificates does it."""
-    new = file.with_name(f".new-{file.name}")
-    new.touch(mode=0o600)
-    new.write_bytes(content)
-    new.rename(file)
 
 
 async def ask(port: int, name: str, host: str, context: ssl.SSLContext) -> Answer:
@@ -147,20 +139,6 @@ async def ask(port: int, name: str, host: str, context: ssl.SSLContext) -> Answe
         )
     finally:
         writer.close()
-
-
-@contextlib.asynccontextmanager
-async def served(answer: Any, port: int, context: ssl.SSLContext | None = None) -> AsyncIterator[None]:
-    """An application."""
-    application = web.Application()
-    application.router.add_get("/", answer)
-    runner = web.AppRunner(application)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", port, ssl_context=context).start()
-        yield
-    finally:
-        await runner.cleanup()
 
 
 async def order(request: web.Request) -> web.Response:
@@ -188,15 +166,15 @@ async def edge_of(program: str, envoy: Path, folder: Path) -> AsyncIterator[Edge
     if program == "envoy":  # a listener of which waits for the certificates of all servers
         edge.put("late", made("late.example"))
     files = made("files.example")
-    write(folder / "files.crt", files.chain)
-    write(folder / "files.key", files.key)
+    lay(folder / "files.crt", files.chain)
+    lay(folder / "files.key", files.key)
     config = (SIDECARS + "---" + SERVERS).replace("FOLDER", str(folder))
     for name, port in ports.items():
         config = config.replace(name, str(port))
     async with contextlib.AsyncExitStack() as stack:
-        await stack.enter_async_context(served(order, ports["APPLICATION"]))
+        await stack.enter_async_context(answering(order, ports["APPLICATION"]))
         its_own = edge.authority.server(made("passed.example"))
-        await stack.enter_async_context(served(passed, ports["PASSED"], its_own))
+        await stack.enter_async_context(answering(passed, ports["PASSED"], its_own))
         plane.start()
         stack.callback(lambda: plane.process is not None and plane.kill())
         await plane.client.apply("edge", config, 0.0)
@@ -320,8 +298,8 @@ async def certificates_come_and_change(edge: Edge) -> None:
     assert answer is not None
     if edge.program == "ours":  # beside Envoy an agent reads files
         renewed = made("files.example", "renewed.example")
-        write(edge.folder / "files.crt", renewed.chain)
-        write(edge.folder / "files.key", renewed.key)
+        lay(edge.folder / "files.crt", renewed.chain)
+        lay(edge.folder / "files.key", renewed.key)
         assert (await shown(edge, "files.example", "renewed.example")).status == 200
 
 

@@ -25,6 +25,7 @@ from tests.integration.mesh_control.joined_proxies import Proxy
 from tests.integration.mesh_control.test_secure_xds import IDENTITY, NODE, joined, secure_bootstrap, workload
 from tests.support import secret_server
 from tests.support.certificate_client import Workload
+from tests.support.key_files import lay
 from tests.support.ports import free_port
 from tests.support.secret_server import Identity
 
@@ -36,12 +37,8 @@ NAME = "kubernetes://web"
 def put(plane: ControlPlane, made: Identity) -> None:
     """Each file in one step, as whoever renews certificates does it."""
     folder = plane.folder / "credentials" / "default" / "web"
-    folder.mkdir(parents=True, exist_ok=True)
-    for key, content in (("tls.crt", made.chain), ("tls.key", made.key)):
-        temporary = folder.parent / f"new-{key}"
-        temporary.touch(mode=0o600)
-        temporary.write_bytes(content)
-        temporary.rename(folder / key)
+    lay(folder / "tls.crt", made.chain)
+    lay(folder / "tls.key", made.key)
 
 
 @pytest.fixture

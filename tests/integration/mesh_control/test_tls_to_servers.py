@@ -17,7 +17,9 @@ from mesh_proxy.protocol.proxy_protocol import SIGNATURE
 from tests.integration.mesh_control import programs
 from tests.integration.mesh_control.harness import LIMIT, ControlPlane
 from tests.integration.mesh_control.joined_proxies import STORE, Proxy, served
+from tests.support.applications import answering
 from tests.support.authority import Authority
+from tests.support.key_files import lay
 from tests.support.ports import free_port
 from tests.support.raw_http import ScriptedServer, Wire
 
@@ -61,19 +63,19 @@ class Mesh:
 
     async def ask(self, host: str) -> int:
         """The status of an answer."""
-        async with (
-            aiohttp.ClientSession() as session,
-            session.get(f"http://127.0.0.1:{self._port}/", headers={"host": f"{host}:{self._port}"}) as response,
-        ):
-            return response.status
+        return (await self._answer(host))[0]
 
     async def known_as(self, host: str) -> str | None:
         """What a server knows whoever asks as; ``None``: it did not answer."""
+        status, text = await self._answer(host)
+        return text if status == 200 else None
+
+    async def _answer(self, host: str) -> tuple[int, str]:
         async with (
             aiohttp.ClientSession() as session,
             session.get(f"http://127.0.0.1:{self._port}/", headers={"host": f"{host}:{self._port}"}) as response,
         ):
-            return await response.text() if response.status == 200 else None
+            return response.status, await response.text()
 
 
 @contextlib.asynccontextmanager
@@ -105,15 +107,9 @@ async def shop(authority: Authority, asked: list[str | None], *, mutual: bool = 
 
     context = authority.server(authority.certificate("shop.example"), mutual=mutual)
     context.sni_callback = note
-    application, port = web.Application(), free_port()
-    application.router.add_get("/", answer)
-    runner = web.AppRunner(application)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", port, ssl_context=context).start()
+    port = free_port()
+    async with answering(answer, port, context):
         yield port
-    finally:
-        await runner.cleanup()
 
 
 async def test_whom_a_request_asks_for_is_asked_for_and_checked(tmp_path: Path) -> None:
@@ -160,12 +156,9 @@ async def test_a_server_is_shown_the_certificate_that_the_rule_names(tmp_path: P
 
 
 def write_pair(folder: Path, pair: TlsCertificate) -> str:
-    """Lay a certificate and its key, each in one step; how a rule names them."""
-    folder.mkdir(exist_ok=True)
-    for name, content in (("chain.pem", pair.chain), ("key.pem", pair.key)):
-        (folder / "new").write_bytes(content)
-        (folder / "new").chmod(0o600)
-        (folder / "new").rename(folder / name)
+    """Lay a certificate and its key; how a rule names them."""
+    lay(folder / "chain.pem", pair.chain)
+    lay(folder / "key.pem", pair.key)
     return f"clientCertificate: {folder}/chain.pem, privateKey: {folder}/key.pem"
 
 

@@ -1,0 +1,23 @@
+"""Applications that answer requests for a while."""
+
+import contextlib
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from aiohttp import web
+
+Answer = Callable[[web.Request], Awaitable[web.Response]]
+
+
+@contextlib.asynccontextmanager
+async def answering(answer: Answer, port: int, context: ssl.SSLContext | None = None) -> AsyncIterator[None]:
+    """Answers ``GET /`` on a port of loopback; by TLS where there is a ``context``."""
+    application = web.Application()
+    application.router.add_get("/", answer)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", port, ssl_context=context).start()
+        yield
+    finally:
+        await runner.cleanup()
