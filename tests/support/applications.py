@@ -11,9 +11,9 @@ Answer = Callable[[web.Request], Awaitable[web.Response]]
 
 @contextlib.asynccontextmanager
 async def answering(answer: Answer, port: int, context: ssl.SSLContext | None = None) -> AsyncIterator[None]:
-    """Answers ``GET /`` on a port of loopback; by TLS where there is a ``context``."""
+    """Answers every request on a port of loopback; by TLS where there is a ``context``."""
     application = web.Application()
-    application.router.add_get("/", answer)
+    application.router.add_route("*", "/{path:.*}", answer)
     runner = web.AppRunner(application)
     await runner.setup()
     try:

@@ -10,8 +10,10 @@ from aiohttp import web
 from tests.integration.mesh_control import programs
 from tests.integration.mesh_control.harness import LIMIT
 from tests.integration.mesh_control.joined_proxies import Proxy, planned
-from tests.integration.mesh_control.test_mutual_tls import ALLOW, NODES, SIDECARS, STRICT
+from tests.integration.mesh_control.sidecar_pairs import NODES, SIDECARS
+from tests.integration.mesh_control.test_mutual_tls import ALLOW, STRICT
 from tests.integration.mesh_control.test_proxies import new_connections
+from tests.support.applications import answering
 from tests.support.ports import free_port
 
 pytestmark = pytest.mark.integration
@@ -67,12 +69,7 @@ async def test_a_request_crosses_two_networks(tmp_path: Path) -> None:
             seen.append(request.headers.get("x-forwarded-client-cert", ""))
             return web.Response(text="order")
 
-        application = web.Application()
-        application.router.add_get("/", answer)
-        runner = web.AppRunner(application)
-        await runner.setup()
-        stack.push_async_callback(runner.cleanup)
-        await web.TCPSite(runner, "127.0.0.1", ports["APPLICATION"]).start()
+        await stack.enter_async_context(answering(answer, ports["APPLICATION"]))
 
         text = f"{SERVICE}---{SIDECARS}---{STRICT}---{ALLOW % 'store'}"
         for name, port in ports.items():

@@ -10,13 +10,14 @@ import pytest
 import yaml
 from aiohttp import web
 
-from tests.integration.mesh_control import programs
 from tests.integration.mesh_control.harness import LIMIT
-from tests.integration.mesh_control.joined_proxies import Proxy, planned
+from tests.integration.mesh_control.joined_proxies import joined, planned
 from tests.integration.mesh_control.programs import OURS
-from tests.integration.mesh_control.test_mutual_tls import ALLOW, NODES, SIDECARS, STRICT, an_envoy, inventory
+from tests.integration.mesh_control.sidecar_pairs import NODES, SIDECARS, inventory
+from tests.integration.mesh_control.test_mutual_tls import ALLOW, STRICT
 from tests.integration.mesh_control.test_proxies import application, get, new_connections, running
 from tests.integration.mesh_control.test_telemetry import NODE, TOLD, Mesh, collecting
+from tests.support.applications import answering
 from tests.support.authority import Authority
 from tests.support.ports import free_port
 
@@ -52,16 +53,6 @@ class Collecting:
         return web.Response(text="order")
 
 
-async def serving(stack: contextlib.AsyncExitStack, port: int) -> Collecting:
-    made, server = Collecting(), web.Application()
-    server.router.add_route("*", "/{path:.*}", made.answer)
-    runner = web.AppRunner(server)
-    await runner.setup()
-    stack.push_async_callback(runner.cleanup)
-    await web.TCPSite(runner, "127.0.0.1", port).start()
-    return made
-
-
 @pytest.mark.parametrize("server", ["ours", "envoy"])
 async def test_by_the_mesh_s_own(tmp_path: Path, envoy: Path, server: str) -> None:
     ports = {name: free_port() for name in ("CLIENT", "SERVER", "APPLICATION")}
@@ -77,20 +68,16 @@ async def test_by_the_mesh_s_own(tmp_path: Path, envoy: Path, server: str) -> No
         plane.config.write_text(yaml.safe_dump({**known, "mesh_config": str(settings)}))
         plane.start()
         stack.callback(plane.kill)
-        collected = await serving(stack, ports["APPLICATION"])
+        collected = Collecting()
+        await stack.enter_async_context(answering(collected.answer, ports["APPLICATION"]))
         sidecars = SIDECARS
         for name, port in ports.items():
             sidecars = sidecars.replace(name, str(port))
         await plane.client.apply("mesh", f"{sidecars}---{STRICT}---{ALLOW % 'store'}---{TRACED}", 0.0)
         for name, node in NODES.items():
-            if name == "order" and server == "envoy":
-                await stack.enter_async_context(an_envoy(envoy, plane, name, tmp_path))
-                continue
-            proxy = Proxy(plane, tmp_path / name, node, INTERCEPTION_MODE="NONE")
-            await proxy.invite(plane)
-            stack.enter_context(proxy.running())
-        for node in NODES.values():
-            await programs.connected(plane, node)
+            program = server if name == "order" else "ours"
+            made = joined(program, envoy, plane, tmp_path / name, node, INTERCEPTION_MODE="NONE")
+            await stack.enter_async_context(made)
         assert (await plane.client.wait(LIMIT))["waiting"] == []
         session = await stack.enter_async_context(new_connections())
         host = {"host": f"order:{ports['CLIENT']}"}

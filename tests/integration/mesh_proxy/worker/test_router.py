@@ -50,10 +50,11 @@ def test_the_same_key_comes_to_the_same_host(proxy: Proxy, servers: Servers, pol
     action = RouteAction("backend", hash_policies=(HashPolicy(header="x-user"),), timeout=0.0)
     proxy.routes(route("/", action), clusters=(cluster("backend", *ports.values(), lb_policy=policy),))
     client = proxy.client()
-    first = {user: client.get(x_user=str(user)).body for user in range(30)}
+    users = [str(number) for number in range(150)]  # so many that no host is left out by chance
+    first = {user: client.get(x_user=user).body for user in users}
     assert len(set(first.values())) == 5
     again = proxy.client()
-    assert {user: again.get(x_user=str(user)).body for user in range(30)} == first
+    assert {user: again.get(x_user=user).body for user in users} == first
 
 
 def test_a_cookie_that_the_proxy_sets_keeps_its_client_at_its_host(proxy: Proxy, servers: Servers) -> None:
