@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from stacks import plan, ports
-from stacks.environment import Environment, Machine, Workload
+from stacks import cluster, plan, ports
+from stacks.environment import Environment, Kubernetes, Machine, Workload
 
 Variables = dict[str, Any]
 PROXY_USER = "mesh-proxy"
@@ -29,6 +29,8 @@ def inventory(environment: Environment, connections: Mapping[str, Variables] | N
         "control": [environment.mesh.control_machine],
         "database": [] if environment.postgresql is None else [environment.postgresql.machine],
         "workloads": [name for name in names if hosts[name]["workload_instances"]],
+        "kubernetes_control": cluster.control_machines(environment),
+        "kubernetes_workers": cluster.workers(environment),
     }
     groups: Variables = {group: {"hosts": {member: {} for member in members}} for group, members in children.items()}
     return {"all": {"vars": variables(environment), "hosts": hosts, "children": groups}}
@@ -75,9 +77,25 @@ def variables(environment: Environment) -> Variables:
         "mesh_control_inventory": plan.mesh_inventory(environment),
         "mesh_proxy_drain_seconds": mesh.proxy.drain_seconds,
     }
+    if environment.kubernetes is not None:
+        shared |= _cluster_variables(environment, environment.kubernetes)
     if environment.postgresql is not None:
         shared |= _database_variables(environment)
     return shared
+
+
+def _cluster_variables(environment: Environment, settings: Kubernetes) -> Variables:
+    entrance = environment.machines.entrance_port
+    return {
+        "kubernetes_version": settings.version,
+        "kubernetes_source": environment.sources.kubernetes,
+        "kubernetes_name": environment.name,
+        "kubernetes_endpoint": cluster.endpoint(environment),
+        "kubernetes_pod_network": str(settings.pod_network),
+        "kubernetes_service_network": str(settings.service_network),
+        "kubernetes_pod_traffic": settings.pod_traffic,
+        "kubernetes_proxy_url": "" if entrance is None else f"http://127.0.0.1:{entrance}",
+    }
 
 
 def _database_variables(environment: Environment) -> Variables:
@@ -108,6 +126,18 @@ def host(environment: Environment, machine: Machine) -> Variables:
         "mesh_proxy_instances": [_proxy(environment, proxy) for proxy in proxies.values()],
         "redirect_workloads": [_redirect(environment, w, proxies[w.name]) for w in workloads],
         "workload_instances": [_workload(environment, w) for w in workloads],
+        **({} if environment.kubernetes is None else _node(environment, machine)),
+    }
+
+
+def _node(environment: Environment, machine: Machine) -> Variables:
+    """The machine as a part of the cluster."""
+    control = machine.name in cluster.control_machines(environment)
+    return {
+        "kubernetes_address": machine.address,
+        "kubernetes_ports": [asdict(found) for found in cluster.listeners(environment, machine.name)],
+        "kubernetes_memory_mib": cluster.CONTROL_MEMORY_MIB if control else cluster.WORKER_MEMORY_MIB,
+        "kubernetes_cores": cluster.CONTROL_CORES if control else 1,
     }
 
 

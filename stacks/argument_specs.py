@@ -5,7 +5,7 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from stacks.environment import Mesh, Postgresql, Proxy
+from stacks.environment import Kubernetes, Mesh, Postgresql, Proxy, Sources
 
 Option = dict[str, Any]
 
@@ -72,11 +72,14 @@ ROLES: dict[str, tuple[str, dict[str, Option]]] = {
                 "TCP ports that must be free, or held by the unit that is to hold them.",
                 {
                     "port": number("The port.", **REQUIRED),
-                    "unit": text("The unit; a shell pattern.", **REQUIRED),
+                    "unit": text("The unit; a shell pattern.", default=""),
+                    "program": text("The program, where it is in no unit of its own; a shell pattern.", default=""),
                     "setting": text("The setting that chooses the port.", **REQUIRED),
                 },
                 default=[],
             ),
+            "host_memory_mib": number("Memory that the host needs, in MiB.", default=0),
+            "host_cores": number("Processor cores that the host needs.", default=0),
             "host_units": items("Units of the mesh that the host keeps; others of ours are removed.", default=[]),
             "host_users": items("Further unprivileged users.", default=[]),
         },
@@ -124,6 +127,45 @@ ROLES: dict[str, tuple[str, dict[str, Option]]] = {
                 },
                 default=[],
             ),
+        },
+    ),
+    "container_runtime": (
+        "containerd, as the kubelet uses it, and images that are brought to the host",
+        {
+            "container_runtime_packages": items("Debian packages."),
+            "container_runtime_pause": text("The image that holds a pod's namespaces."),
+            "container_runtime_mtu": number("Size of the pods' packets in octets.", default=1450),
+            "container_runtime_images": records(
+                "Images that the host imports; others are fetched when they are needed.",
+                {
+                    "name": text("Whole name, as the kubelet asks for it.", **REQUIRED),
+                    "digest": text("Digest (sha256:...).", **REQUIRED),
+                    "source": text("Archive on the controller, in the OCI image layout.", **REQUIRED),
+                },
+                default=[],
+            ),
+        },
+    ),
+    "kubernetes": (
+        "A machine of a cluster: its kubelet, and what the cluster's system needs",
+        {
+            "kubernetes_version": of(Kubernetes, "version"),
+            "kubernetes_source": of(Sources, "kubernetes"),
+            "kubernetes_archive": text("The archive of the project's programs.", default="https://dl.k8s.io/release"),
+            "kubernetes_name": text("Name of the cluster.", **REQUIRED),
+            "kubernetes_endpoint": text("HOST:PORT by which every machine reaches the API.", **REQUIRED),
+            "kubernetes_address": text("Address of the machine.", **REQUIRED),
+            "kubernetes_pod_network": text("Network of the pods.", default="10.244.0.0/16"),
+            "kubernetes_service_network": text("Network of the addresses of services.", default="10.96.0.0/16"),
+            "kubernetes_pod_traffic": of(Kubernetes, "pod_traffic"),
+            "kubernetes_proxy_url": text(
+                "HTTP proxy by which the operator reaches the machines; empty: none.", default=""
+            ),
+            "kubernetes_flannel_image": text("The image of flannel."),
+            "kubernetes_packages": items("Debian packages that the kubelet and kube-proxy use."),
+            "kubernetes_dist": text("Where `make images` writes, on the controller."),
+            "kubernetes_login": text("Where the operator's kubeconfig file is kept, on the controller."),
+            "kubernetes_ready_seconds": number("How long a machine may take to be ready.", default=180),
         },
     ),
     "mesh_control": (

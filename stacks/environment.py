@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from mesh_policy.mesh_config import MeshConfig
-from stacks import ports
+from stacks import cluster, ports
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$")]
 """A lower-case DNS label of at most 40 characters."""
@@ -85,6 +85,11 @@ class Machines(_Model):
     ssh_user: UserName = Field(default="ansible", description="User that Ansible logs in as; may become root by sudo.")
     ssh_private_key_file: str = Field(
         default=".meshwright/ssh/id_ed25519", description="Private key for that user, from the project's root."
+    )
+    entrance_port: Port | None = Field(
+        default=None,
+        description="Port of this host's loopback with an HTTP proxy that leads to machines made here (`namespaces`), for "
+        "kubectl and browsers; unset: none.",
     )
     nodes: tuple[Machine, ...] = Field(default=(), description="The machines.")
 
@@ -198,8 +203,42 @@ class Postgresql(_Model):
     service: Name = Field(default="postgres", description="Name in the mesh.")
 
 
+class Kubernetes(_Model):
+    """A cluster on the machines: what `kubernetes.yml` makes of them."""
+
+    version: Annotated[str, StringConstraints(pattern=r"^1\.34\.\d+$")] = Field(
+        default="1.34.2", description="Version of Kubernetes; the roles are for its minor version."
+    )
+    control_machines: tuple[Name, ...] = Field(
+        default=(), description="Machines of the control plane, an odd number; unset: the first of machines.nodes."
+    )
+    endpoint: str | None = Field(
+        default=None,
+        description="Name or address by which every machine reaches the API; unset: that of the first control machine.",
+    )
+    api_port: Port = Field(default=6443, description="Port of the API.")
+    pod_network: ipaddress.IPv4Network = Field(
+        default=ipaddress.IPv4Network("10.244.0.0/16"),
+        description="Network of the pods, of which every machine gets a part of 24 bits.",
+    )
+    service_network: ipaddress.IPv4Network = Field(
+        default=ipaddress.IPv4Network("10.96.0.0/16"), description="Network of the addresses of services."
+    )
+    pod_traffic: Literal["vxlan", "host-gw"] = Field(
+        default="vxlan",
+        description="How pods reach those of other machines: `vxlan` wraps their packets and works on any network; "
+        "`host-gw` routes them, between machines of one network.",
+    )
+
+
 class Sources(_Model):
     """Where software comes from."""
+
+    kubernetes: Literal["official", "built"] = Field(
+        default="official",
+        description="Kubernetes, its images and programs: `official`: its project's registry and archive; `built`: what "
+        "`make images` made on this machine.",
+    )
 
     python_index: str | None = Field(
         default=None, description="Python package index for the wheelhouse; unset: pip's own setting."
@@ -213,6 +252,9 @@ class Environment(_Model):
     name: Name = Field(description="Name; also the stack's.")
     machines: Machines = Field(default=Machines(), description="Where it runs.")
     mesh: Mesh = Field(default=Mesh(), description="Control plane and proxies.")
+    kubernetes: Kubernetes | None = Field(
+        default=None, description="The cluster that `kubernetes.yml` makes of the machines; unset: none."
+    )
     postgresql: Postgresql | None = Field(default=None, description="The database; unset: none.")
     scenario: Literal["steady", "timeout", "routing", "canary", "circuit-breaker", "authentication"] = Field(
         default="steady", description="Which of the demo's traffic policies is in force."
@@ -224,7 +266,7 @@ class Environment(_Model):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         problems = [*self._duplicate_names(), *self._unknown_machines(), *self._unknown_services(), *self._outside()]
-        problems += self._uncertified()
+        problems += [*self._uncertified(), *cluster.problems(self)]
         problems = problems or self._taken_ports()
         if problems:
             raise ValueError("\n".join(problems))

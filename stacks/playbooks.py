@@ -24,6 +24,8 @@ from stacks.machines.system import locked
 ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / ".meshwright"
 PREFIX = "playbook-"
+MESH, KUBERNETES = "mesh.yml", "kubernetes.yml"
+"""The playbooks."""
 Say = Callable[[str], None]
 
 
@@ -56,8 +58,12 @@ def run(
     *,
     check: bool = False,
     say: Say = lambda line: None,
+    playbook: str = MESH,
 ) -> Outcome:
-    """Run ``mesh.yml`` for the plays with these tags on an inventory given as JSON. Raises :class:`PlaybookError`."""
+    """Run a playbook of the project for the plays with these tags on an inventory given as JSON.
+
+    Raises :class:`PlaybookError`.
+    """
     WORK.mkdir(mode=0o700, exist_ok=True)
     directory, lock = _directory(WORK)
     try:
@@ -67,7 +73,7 @@ def run(
         (directory / "events").touch()
         # Connections of its own: machines of two environments may have the same address. The name of a socket must be short.
         (directory / "ssh").symlink_to(tempfile.mkdtemp(prefix="meshwright-ssh-"))
-        return _execute(directory, tags, check, say)
+        return _execute(directory, playbook, tags, check, say)
     finally:
         _remove(directory)
         os.close(lock)
@@ -109,9 +115,9 @@ def _end_connections(directory: Path) -> None:
     shutil.rmtree((directory / "ssh").resolve(), ignore_errors=True)
 
 
-def _execute(directory: Path, tags: tuple[str, ...], check: bool, say: Say) -> Outcome:
+def _execute(directory: Path, playbook: str, tags: tuple[str, ...], check: bool, say: Say) -> Outcome:
     command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(directory / "inventory.json")]
-    command += ["-e", f"@{directory / 'secrets.json'}", "--tags", ",".join(tags), str(ROOT / "mesh.yml")]
+    command += ["-e", f"@{directory / 'secrets.json'}", "--tags", ",".join(tags), str(ROOT / playbook)]
     command += ["--check"] if check else []
     environment = os.environ | {
         "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),

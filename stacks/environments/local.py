@@ -4,13 +4,14 @@ from collections.abc import Sequence
 
 from mesh_policy import Policy
 from mesh_policy.releases.machine import Rollout
-from stacks.environment import Environment, Machine, Machines, Mesh, Postgresql
+from stacks.environment import Environment, Kubernetes, Machine, Machines, Mesh, Postgresql
 from stacks.environments import book_store, demo
 
 ENVIRONMENT = Environment(
     name="local",
     machines=Machines(
         driver="namespaces",
+        entrance_port=16443,
         nodes=(
             Machine(name="node1", address="10.77.0.11"),
             Machine(name="node2", address="10.77.0.12"),
@@ -18,6 +19,7 @@ ENVIRONMENT = Environment(
         ),
     ),
     mesh=Mesh(control_machine="node1"),
+    kubernetes=Kubernetes(),
     postgresql=Postgresql(machine="node1"),
     services=demo.SERVICES,
     workloads=demo.workloads("node2", "node3"),

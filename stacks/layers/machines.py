@@ -39,6 +39,7 @@ def specifications(environment: Environment, public_key: str) -> list[MachineSpe
             suite=machines.suite,
             mirror=machines.mirror,
             host_key=node.host_key,
+            entrance_port=machines.entrance_port or 0,
         )
         for node in machines.nodes
     ]

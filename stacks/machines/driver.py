@@ -24,7 +24,10 @@ class NetworkSpec:
 
 @dataclass(frozen=True, slots=True)
 class MachineSpec:
-    """What a machine is to be. ``public_key`` may log in as ``user``, who may become root."""
+    """What a machine is to be. ``public_key`` may log in as ``user``, who may become root.
+
+    ``entrance_port``, the same for all of an environment: where this host has a way to the machines (0: nowhere).
+    """
 
     environment: str
     name: str
@@ -38,14 +41,16 @@ class MachineSpec:
     suite: str = "bookworm"
     mirror: str | None = None
     host_key: str | None = None
+    entrance_port: int = 0
 
     def digest(self) -> str:
         """Changes when anything about the machine does."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
 
     def keeps_disk(self, made: "MachineSpec") -> bool:
-        """Whether the machine made as ``made`` becomes this one by another start: nothing but its limits differs."""
-        return replace(made, cores=self.cores, memory_mib=self.memory_mib) == self
+        """Whether the machine made as ``made`` becomes this one by another start: its disk would be no other."""
+        same = replace(made, cores=self.cores, memory_mib=self.memory_mib, entrance_port=self.entrance_port)
+        return same == self
 
 
 @dataclass(frozen=True, slots=True)

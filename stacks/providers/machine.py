@@ -11,13 +11,13 @@ from stacks.machines.driver import check
 from stacks.providers import progress
 
 Values = dict[str, Any]
-NUMBERS = ("ssh_port", "cores", "memory_mib")
+NUMBERS = ("ssh_port", "cores", "memory_mib", "entrance_port")
 
 
 def specification(props: Values) -> MachineSpec:
     """The specification in a resource's values (the engine hands whole numbers over as floats)."""
     spec = dict(props["spec"])
-    return MachineSpec(**spec | {key: int(spec[key]) for key in NUMBERS})
+    return MachineSpec(**spec | {key: int(spec[key]) for key in NUMBERS if key in spec})
 
 
 class NetworkProvider(ResourceProvider):

@@ -1,6 +1,7 @@
 """Ansible modules of the roles, as Python sees them."""
 
 import importlib.util
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -9,7 +10,14 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def ansible_module(role: str, name: str) -> ModuleType:
     """The module of that name in a role's library."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / "roles" / role / "library" / f"{name}.py")
+    for shared in sorted((ROOT / "roles" / role / "module_utils").glob("*.py")):
+        # Ansible puts what the modules of a role share there.
+        sys.modules[f"ansible.module_utils.{shared.stem}"] = _loaded(shared)
+    return _loaded(ROOT / "roles" / role / "library" / f"{name}.py")
+
+
+def _loaded(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

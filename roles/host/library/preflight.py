@@ -25,11 +25,23 @@ options:
       unit:
         description: The unit that is to hold it; a shell pattern.
         type: str
-        required: true
+        default: ""
+      program:
+        description: The program that is to hold it, where it is in no unit of its own; a shell pattern over 15 letters.
+        type: str
+        default: ""
       setting:
         description: Where to choose another one.
         type: str
         required: true
+  memory_mib:
+    description: Memory that the host needs.
+    type: int
+    default: 0
+  cores:
+    description: Processor cores that the host needs.
+    type: int
+    default: 0
 attributes:
   check_mode:
     support: full
@@ -88,6 +100,24 @@ def platform_problems(release, systemd, python):
     return found
 
 
+def size_problems(memory_kib, cores, need_mib, need_cores):
+    """What the host has too little of."""
+    found = []
+    if memory_kib < need_mib * 1024:
+        what = f"has {memory_kib // 1024} MiB of memory"
+        found.append({"what": what, "mend": f"give it {need_mib} MiB or more, or another part of the environment"})
+    if cores < need_cores:
+        what = f"has {cores} processor core{'' if cores == 1 else 's'}"
+        found.append({"what": what, "mend": f"give it {need_cores} or more, or another part of the environment"})
+    return found
+
+
+def memory_kib(path="/proc/meminfo"):
+    """The memory of the host."""
+    with open(path) as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("MemTotal:"))
+
+
 def listeners():
     """Port to the inodes of the sockets that listen on it."""
     found = {}
@@ -124,9 +154,10 @@ def port_problems(wanted, listening, owners):
     for need in wanted:
         for inode in sorted(listening.get(need["port"], ())):
             pid, name, unit = owners.get(inode, (0, "an unknown process", ""))
-            if not any(fnmatch.fnmatchcase(unit, pattern) for pattern in (need["unit"], *OURS)):
+            ours = unit and any(fnmatch.fnmatchcase(unit, pattern) for pattern in (need["unit"], *OURS))
+            if not ours and not fnmatch.fnmatchcase(name, need["program"]):
                 held = f"port {need['port']} is held by {name} (process {pid}{', ' + unit if unit else ''})"
-                mend = f"stop it, or set {need['setting']}; {need['unit']} needs the port"
+                mend = f"stop it, or set {need['setting']}; {need['unit'] or need['program']} needs the port"
                 found.append({"what": held, "mend": mend})
                 break
     return found
@@ -134,14 +165,19 @@ def port_problems(wanted, listening, owners):
 
 def main():
     """Entry point."""
-    port = {
-        name: {"type": kind, "required": True} for name, kind in (("port", "int"), ("unit", "str"), ("setting", "str"))
-    }
+    port = {name: {"type": kind, "required": True} for name, kind in (("port", "int"), ("setting", "str"))}
+    port |= {name: {"type": "str", "default": ""} for name in ("unit", "program")}
     module = AnsibleModule(
-        argument_spec={"ports": {"type": "list", "elements": "dict", "default": [], "options": port}},
+        argument_spec={
+            "ports": {"type": "list", "elements": "dict", "default": [], "options": port},
+            "memory_mib": {"type": "int", "default": 0},
+            "cores": {"type": "int", "default": 0},
+        },
         supports_check_mode=True,
     )
     problems = platform_problems(os_release(), os.path.isdir("/run/systemd/system"), tuple(sys.version_info[:2]))
+    cores = len(os.sched_getaffinity(0))
+    problems += size_problems(memory_kib(), cores, module.params["memory_mib"], module.params["cores"])
     listening = listeners()
     wanted = module.params["ports"]
     inodes = {inode for need in wanted for inode in listening.get(need["port"], ())}

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from stacks.machines import addresses, identity
 from stacks.machines.driver import MachineSpec
-from stacks.machines.namespaces.apt_proxy import PORT
+from stacks.machines.namespaces.http_proxy import PORT
 
 
 def prepare(spec: MachineSpec, directory: Path, image: Path) -> str:

@@ -7,6 +7,12 @@ dir=$1 image=$2 name=$3 memory=$4 root=$1/root
 mount --make-rprivate /
 hostname "$name"
 mount -t overlay overlay -o "lowerdir=$image,upperdir=$dir/upper,workdir=$dir/work" "$root"
+# Containers have overlays of their own, and a kernel takes none as the upper part of another.
+for name in containerd kubelet etcd; do
+    mkdir -p "$dir/volumes/$name" "$root/var/lib/$name"
+    chmod --reference="$root/var/lib/$name" "$dir/volumes/$name"
+    mount --bind "$dir/volumes/$name" "$root/var/lib/$name"
+done
 mount -t proc proc "$root/proc"
 mount -t sysfs sysfs "$root/sys"
 mount -t tmpfs -o mode=755,nosuid dev "$root/dev"
@@ -50,6 +56,12 @@ awk -v limit="$memory" '
     /^(MemFree|MemAvailable):/ { printf "%-15s %d kB\n", $1, ($2 < limit * 0.8) ? $2 : limit * 0.8; next }
     { print }' /proc/meminfo > "$root/run/machine/meminfo"
 mount --bind "$root/run/machine/meminfo" "$root/proc/meminfo"
+# A kubelet sets these, and they are the whole host's: it gets a picture of its own.
+for setting in vm/overcommit_memory:1 kernel/panic:10 kernel/panic_on_oops:1; do
+    path=${setting%:*} picture=$root/run/machine/$(basename "${setting%:*}")
+    echo "${setting#*:}" > "$picture"
+    mount --bind "$picture" "$root/proc/sys/$path"
+done
 mount -t tmpfs -o ro,mode=000 none "$root/sys/firmware" 2>/dev/null || true
 mkdir -p "$root/.old"
 cd "$root"

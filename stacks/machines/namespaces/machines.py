@@ -5,6 +5,7 @@ import json
 import os
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from stacks.machines import addresses, daemon, identity
 from stacks.machines.driver import DriverError, MachineSpec, MachineState, NetworkSpec, Problem, Problems, pinned
-from stacks.machines.namespaces import apt_proxy, cgroups, disk, image, names, network
+from stacks.machines.namespaces import cgroups, disk, http_proxy, image, names, network
 from stacks.machines.namespaces.sockets import socket_in
 from stacks.machines.system import end, read_pid, run
 
@@ -55,7 +56,24 @@ class NamespaceDriver:
         problems.need_memory(machines)
         for machine in machines:
             self._need_ours(machine, problems)
+        for port in {machine.entrance_port for machine in machines} - {0}:
+            self._need_entrance(machines[0].environment, port, problems)
         return problems.found
+
+    def _need_entrance(self, environment: str, port: int, problems: Problems) -> None:
+        """The port of the way to the machines is free, or has it already."""
+        if read_pid(self._proxy(environment, "entrance")) is not None:
+            return
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                trial.bind(("127.0.0.1", port))
+            except OSError as error:
+                problems.need(
+                    False,
+                    f"port {port} of loopback: {error.strerror}",
+                    "stop what has it, or set machines.entrance_port",
+                )
 
     def _need_ours(self, machine: MachineSpec, problems: Problems) -> None:
         """A machine of that name that runs for somebody else is not ours to replace."""
@@ -85,7 +103,7 @@ class NamespaceDriver:
             if not machine.keeps_disk(made):
                 self.delete(machine.environment, machine.name)
         tree = image.ensure(machine)
-        self._ensure_apt_proxy(machine, tree)
+        self._ensure_proxies(machine, tree)
         if read_pid(directory / "launcher.pid") is None:
             disk.prepare(machine, directory, tree)
             (directory / "image").write_text(f"{tree}\n")
@@ -101,11 +119,27 @@ class NamespaceDriver:
         command = [sys.executable, "-m", "stacks.machines.namespaces.launcher", str(directory)]
         daemon.start(directory / "launcher.pid", command, log=directory / "launcher.log")
 
-    def _ensure_apt_proxy(self, machine: MachineSpec, tree: Path) -> None:
-        pid_file = self._state / machine.environment / "apt-proxy.pid"
-        place = [names.bridge_namespace(machine.environment), addresses.gateway(machine.cidr), str(apt_proxy.PORT)]
-        command = [sys.executable, "-m", "stacks.machines.namespaces.apt_proxy", *place, *sorted(image.apt_hosts(tree))]
+    def _ensure_proxies(self, machine: MachineSpec, tree: Path) -> None:
+        namespace = names.bridge_namespace(machine.environment)
+        hosts = sorted(image.apt_hosts(tree))
+        self._ensure_proxy(
+            machine, "packages", namespace, addresses.gateway(machine.cidr), str(http_proxy.PORT), *hosts
+        )
+        if machine.entrance_port:
+            pid_file = self._proxy(machine.environment, "entrance")
+            known, wanted = pid_file.with_suffix(".port"), str(machine.entrance_port)
+            if known.exists() and known.read_text() != wanted:
+                end(pid_file)
+            self._ensure_proxy(machine, "entrance", namespace, wanted, machine.cidr)
+            known.write_text(wanted)
+
+    def _ensure_proxy(self, machine: MachineSpec, way: str, *place: str) -> None:
+        pid_file = self._proxy(machine.environment, way)
+        command = [sys.executable, "-m", "stacks.machines.namespaces.http_proxy", way, *place]
         daemon.start(pid_file, command, log=pid_file.with_suffix(".log"))
+
+    def _proxy(self, environment: str, way: str) -> Path:
+        return self._state / environment / f"{way}-proxy.pid"
 
     def _await_ssh(self, machine: MachineSpec, directory: Path) -> None:
         deadline = time.monotonic() + SSH_SECONDS
@@ -160,7 +194,8 @@ class NamespaceDriver:
         """See :class:`~stacks.machines.driver.Driver`."""
         for file in (self._state / environment).glob("*/launcher.pid"):
             self.delete(environment, file.parent.name)
-        end(self._state / environment / "apt-proxy.pid")
+        for way in http_proxy.WAYS:
+            end(self._proxy(environment, way))
         network.delete(environment)
         shutil.rmtree(self._state / environment, ignore_errors=True)
 

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a host is of a cluster made by kubeadm: which of its parts are there, read from the host and its API each time."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+
+SETTINGS = "etc/kubernetes"
+CERTIFICATES = (
+    "ca.crt", "ca.key", "apiserver.crt", "apiserver.key", "apiserver-kubelet-client.crt", "apiserver-kubelet-client.key",
+    "front-proxy-ca.crt", "front-proxy-ca.key", "front-proxy-client.crt", "front-proxy-client.key", "sa.key", "sa.pub",
+    "apiserver-etcd-client.crt", "apiserver-etcd-client.key", "etcd/ca.crt", "etcd/ca.key", "etcd/server.crt",
+    "etcd/server.key", "etcd/peer.crt", "etcd/peer.key", "etcd/healthcheck-client.crt", "etcd/healthcheck-client.key",
+)  # fmt: skip
+"""Below ``pki``."""
+LOGINS = ("admin.conf", "controller-manager.conf", "kubelet.conf", "scheduler.conf")
+MANIFESTS = ("etcd.yaml", "kube-apiserver.yaml", "kube-controller-manager.yaml", "kube-scheduler.yaml")
+"""Below ``manifests``."""
+OBJECTS = {
+    "kube-system": (
+        "configmap/kubeadm-config", "configmap/kubelet-config", "daemonset.apps/kube-proxy", "deployment.apps/coredns",
+        "service/kube-dns",
+    ),
+    "kube-public": ("configmap/cluster-info",),
+    "": (
+        "clusterrolebinding.rbac.authorization.k8s.io/kubeadm:kubelet-bootstrap",
+        "clusterrolebinding.rbac.authorization.k8s.io/kubeadm:node-autoapprove-bootstrap",
+        "clusterrolebinding.rbac.authorization.k8s.io/kubeadm:node-autoapprove-certificate-rotation",
+    ),
+}  # fmt: skip
+"""Namespace to what ``kubeadm init`` makes in the API, its last steps among it."""
+CONTROL_LABEL = "node-role.kubernetes.io/control-plane"
+LEFT = (
+    "Port-6443", "Port-10250", "Port-10257", "Port-10259", "Port-2379", "Port-2380", "DirAvailable--var-lib-etcd",
+    "FileAvailable--etc-kubernetes-kubelet.conf", "FileAvailable--etc-kubernetes-bootstrap-kubelet.conf",
+    "FileAvailable--etc-kubernetes-pki-ca.crt",
+    *(f"FileAvailable--etc-kubernetes-manifests-{name}" for name in MANIFESTS),
+)  # fmt: skip
+"""Names of kubeadm's checks that fail for what an earlier run, cut off, has left."""
+
+
+class NodeError(RuntimeError):
+    """The host cannot be a part of the cluster, and why."""
+
+
+class Host:
+    """The files of a host, and ``kubectl`` with one of its logins."""
+
+    def __init__(self, root: str = "/") -> None:
+        self.settings = os.path.join(root, SETTINGS)
+        self.etcd = os.path.join(root, "var/lib/etcd")
+
+    def path(self, name: str) -> str:
+        return os.path.join(self.settings, name)
+
+    def has(self, name: str) -> bool:
+        """Whether a file is there and not empty."""
+        return os.path.isfile(self.path(name)) and os.path.getsize(self.path(name)) > 0
+
+    def server(self, login: str) -> str:
+        """The ``HOST:PORT`` that a kubeconfig file names; empty without the file."""
+        if not self.has(login):
+            return ""
+        with open(self.path(login)) as file:
+            found = re.search(r"^\s*server:\s*https://(\S+)", file.read(), re.MULTILINE)
+        return found[1] if found else ""
+
+    def kubectl(self, login: str, *arguments: str, seconds: int = 10) -> tuple[int, str]:
+        """Exit code and output; its complaint where it fails."""
+        command = ["kubectl", f"--kubeconfig={self.path(login)}", f"--request-timeout={seconds}s", *arguments]
+        done = subprocess.run(command, capture_output=True, check=False)
+        return done.returncode, (done.stderr if done.returncode else done.stdout).decode(errors="replace").strip()
+
+
+def refuse_another(host: Host, endpoint: str) -> None:
+    """Raise :class:`NodeError` where the host belongs to a cluster at another address."""
+    for login in ("admin.conf", "kubelet.conf", "bootstrap-kubelet.conf"):
+        server = host.server(login)
+        if server and server != endpoint:
+            raise NodeError(
+                f"{host.path(login)}: the host belongs to the cluster at {server}, and the inventory says {endpoint} "
+                "(kubernetes_endpoint); correct the setting, or take the host out of that cluster first"
+            )
+
+
+def missing_files(host: Host) -> list[str]:
+    """What of a control plane's files is not there."""
+    wanted = [*(f"pki/{name}" for name in CERTIFICATES), *LOGINS, *(f"manifests/{name}" for name in MANIFESTS)]
+    return [name for name in wanted if not host.has(name)]
+
+
+def missing_objects(host: Host, name: str) -> list[str]:
+    """What the API does not have of what kubeadm makes; ``the API server`` when it does not answer."""
+    code, _answer = host.kubectl("admin.conf", "get", "--raw=/readyz")
+    if code:
+        return ["the API server"]
+    found = []
+    for namespace, wanted in OBJECTS.items():
+        scope = [f"--namespace={namespace}"] if namespace else []
+        code, answer = host.kubectl("admin.conf", *scope, "get", "--ignore-not-found", "--output=name", *wanted)
+        if code:
+            return ["the API server"]
+        found += [item for item in wanted if item not in answer.split()]
+    selected = f"--selector={CONTROL_LABEL}"
+    code, answer = host.kubectl("admin.conf", "get", "nodes", selected, "--output=name")
+    return found if f"node/{name}" in answer.split() else [*found, f"node/{name} of the control plane"]
+
+
+def nothing_of_value(host: Host) -> bool:
+    """Whether a first run was cut off before anything was kept: files of a control plane without a database."""
+    return not os.path.exists(os.path.join(host.etcd, "member")) and not host.has("manifests/kube-apiserver.yaml")
+
+
+def kubeadm(arguments: list[str], seconds: int) -> None:
+    """Run it. Raises :class:`NodeError` with what it said was wrong."""
+    environment = dict(os.environ, LC_ALL="C")
+    try:
+        done = subprocess.run(
+            ["kubeadm", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+            timeout=seconds,
+            env=environment,
+        )
+    except subprocess.TimeoutExpired as expired:
+        raise NodeError(f"kubeadm {arguments[0]} has not ended within {seconds} s: {told(expired.stdout)}") from None
+    if done.returncode:
+        raise NodeError(f"kubeadm {arguments[0]}: {told(done.stdout)}")
+
+
+def told(output: bytes | None) -> str:
+    """The end of what kubeadm said, without what nobody may read."""
+    text = re.sub(r"\b[a-z0-9]{6}\.[a-z0-9]{16}\b", "TOKEN", (output or b"").decode(errors="replace"))
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("To see the stack trace")]
+    return "\n".join(lines[-12:])
