@@ -33,7 +33,7 @@ _RECIPE = "1"
 
 
 class UnavailableError(DriverError):
-    """There is no Go here, or the modules are not to be had."""
+    """There is no Go here, or the modules are not to be had, or the machine is of another kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +45,10 @@ class Built:
 
 
 def check_architecture() -> None:
-    """Raises :class:`DriverError` where nothing can be made for a cluster."""
+    """Raises :class:`UnavailableError` where nothing can be made for a cluster."""
     if platform.machine() != "x86_64":
-        raise DriverError(
-            f"images and programs of a cluster are made for x86_64 (amd64) on such a machine; this one is"
+        raise UnavailableError(
+            "images and programs of a cluster are made for x86_64 (amd64), and on such a machine; this one is"
             f" {platform.machine()}: take the official ones"
         )
 
@@ -89,7 +89,7 @@ def ensure(program: Program) -> Built:
 
 def _build(program: Program, built: Built, lock: int) -> None:
     say = progress.speaker(f"{program.name} {program.version}")
-    say("is built; the first program of a module takes minutes, the others share most of it")
+    say("is built (minutes for the first program of a module; later ones share what was compiled)")
     packages = _packages(program)
     fresh = built.program.with_name(f".{program.name}.new")
     log = built.program.with_name(f"{program.name}.log")
