@@ -9,6 +9,7 @@ import os
 import platform
 import shutil
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,21 +45,27 @@ class Built:
     licences: Path
 
 
-def check_architecture() -> None:
+def check_architecture(machine: str = platform.machine()) -> None:
     """Raises :class:`UnavailableError` where nothing can be made for a cluster."""
-    if platform.machine() != "x86_64":
+    if machine != "x86_64":
         raise UnavailableError(
             "images and programs of a cluster are made for x86_64 (amd64), and on such a machine; this one is"
-            f" {platform.machine()}: take the official ones"
+            f" {machine}: take the official ones"
         )
+
+
+def find_go(which: Callable[[str], str | None] = shutil.which) -> str:
+    """The ``go`` command. Raises :class:`UnavailableError` with the mend."""
+    command = which("go") or which("/usr/local/go/bin/go")
+    if command is None:
+        raise UnavailableError(f"there is no Go to build the programs of a cluster with: {_MEND}")
+    return command
 
 
 @functools.cache
 def go() -> tuple[str, str]:
     """The ``go`` command and its version (``go1.26.8``). Raises :class:`UnavailableError`."""
-    command = shutil.which("go") or shutil.which("/usr/local/go/bin/go")
-    if command is None:
-        raise UnavailableError(f"there is no Go to build the programs of a cluster with: {_MEND}")
+    command = find_go()
     # Asked there, it tells the Go that it would fetch for these modules, where it is an older one itself.
     asked = [command, "env", "GOVERSION"]
     told = subprocess.run(asked, cwd=SOURCES, capture_output=True, text=True, check=False)
