@@ -75,7 +75,7 @@ istiod: setup-python ## build the istiod to compare with, into MESHWRIGHT_CACHE 
 images: setup-python ## build container images of ours and of Kubernetes, and programs of its nodes, into dist/ (as root; IMAGE_ARGS)
 	@$(BIN)/python -m stacks.images $(IMAGE_ARGS)
 
-sbom: setup-python ## list every Python package that is used, with its checksums, as CycloneDX, into dist/sbom/
+sbom: setup-python ## list every Python package and Go module that is used, with its checksums, as CycloneDX, into dist/sbom/
 	@tools/supply_chain sbom
 
 audit: setup-python ## look for known vulnerabilities in every locked package (needs an index that knows of them)

@@ -21,8 +21,8 @@ from stacks.machines.system import locked
 from stacks.providers import progress
 
 _MEND = (
-    "install a Go that is not older than 1.24 from the Go project (https://go.dev/dl; Debian 12's package is 1.19), or take"
-    " the official images and programs"
+    "install Go >= 1.21 from the Go project (https://go.dev/dl; Debian 12's package is 1.19), which fetches the version that"
+    " the modules ask for, or take the official images and programs"
 )
 _BEAT = 15.0
 """Seconds between two lines that say that a build goes on."""

@@ -1,5 +1,5 @@
-"""Images and programs of a Kubernetes cluster: built as ``make images`` builds them, run as containers by runc, and asked what
-they are. The first build takes some ten minutes; later ones come from the cache."""
+"""Images and programs of a Kubernetes cluster: built as ``make images`` builds them, run as containers by runc, and
+asked what they are. The first build takes some ten minutes; later ones come from the cache."""
 
 import json
 import os
@@ -191,7 +191,7 @@ def ask(name: str) -> str:
 
 @pytest.mark.parametrize("image", ["pause"], indirect=True)
 def test_pause_ends_when_it_is_told_to(image: Built, runtime: Runtime) -> None:
-    assert (image.tree / "pause").stat().st_size < 8192
+    assert (image.tree / "pause").stat().st_size < 4096
     name = runtime.prepared(image)
     with (runtime.place / "log").open("wb") as log:
         process = subprocess.Popen(runtime.command(name), stdout=log, stderr=log)

@@ -38,7 +38,7 @@ def test_what_there_is_not_is_told_with_what_there_is() -> None:
 
 
 def test_without_go_it_says_what_mends_that() -> None:
-    with pytest.raises(UnavailableError, match=r"there is no Go .*: install a Go .* or take the official images"):
+    with pytest.raises(UnavailableError, match=r"there is no Go .*: install Go .* or take the official images"):
         find_go(lambda _name: None)
     assert find_go({"/usr/local/go/bin/go": "/usr/local/go/bin/go"}.get) == "/usr/local/go/bin/go"
 
