@@ -72,11 +72,10 @@ istioctl: setup-python ## build the istioctl to compare with, into MESHWRIGHT_CA
 istiod: setup-python ## build the istiod to compare with, into MESHWRIGHT_CACHE (needs Go; ten minutes)
 	@tools/bench istiod
 
-images: setup-python ## build the container images of the control plane and the sidecar into dist/images/ (as root; IMAGE_ARGS)
-	@tools/wheelhouse > /dev/null
+images: setup-python ## build container images of ours and of Kubernetes, and programs of its nodes, into dist/ (as root; IMAGE_ARGS)
 	@$(BIN)/python -m stacks.images $(IMAGE_ARGS)
 
-sbom: setup-python ## list every Python package that is used, with its checksums, as CycloneDX, into dist/sbom/
+sbom: setup-python ## list every Python package and Go module that is used, with its checksums, as CycloneDX, into dist/sbom/
 	@tools/supply_chain sbom
 
 audit: setup-python ## look for known vulnerabilities in every locked package (needs an index that knows of them)

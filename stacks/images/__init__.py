@@ -1,10 +1,12 @@
-"""Container images of our own programs: Debian's Python and our wheels, nobody's shell, one archive each (OCI image layout).
+"""Container images, one archive each (OCI image layout), and the programs of a cluster's nodes.
 
-The same packages and wheels make the same bytes.
+Those of our own programs are Debian's Python and our wheels; those of a Kubernetes cluster are programs built from Go
+modules, with packages of Debian where they need some. Nobody's shell is in any. The same packages, wheels and modules make
+the same bytes.
 """
 
 from stacks.images.archive import Layer, Settings, write
 from stacks.images.build import build
-from stacks.images.table import IMAGES, ImagePlan
+from stacks.images.table import KUBERNETES, MESH, ClusterImage, ImagePlan
 
-__all__ = ["IMAGES", "ImagePlan", "Layer", "Settings", "build", "write"]
+__all__ = ["KUBERNETES", "MESH", "ClusterImage", "ImagePlan", "Layer", "Settings", "build", "write"]

@@ -9,8 +9,9 @@ import io
 import json
 import os
 import stat
+import struct
 import tarfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -19,15 +20,21 @@ EPOCH = "1970-01-01T00:00:00Z"
 """When everything in an image was made."""
 _MEDIA = "application/vnd.oci.image"
 _BLOCK = 1 << 20
+_CAPABILITY = "SCHILY.xattr.security.capability"
+"""How layers name extended attributes (layer.md), and the kernel the one with a file's capabilities."""
+_NET_BIND_SERVICE = struct.pack("<5I", 0x02000001, 1 << 10, 0, 0, 0).decode("ascii")
+"""That capability, permitted and effective (``struct vfs_cap_data``, revision 2, of ``linux/capability.h``)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
     """A tree of files of the host, all of root in the image but what ``owned`` names: path to its owner's id, who then has
-    it alone (0700)."""
+    it alone (0700). ``low_ports`` are the paths of programs that may serve on ports below 1024 whoever runs them, where the
+    container has that capability (CAP_NET_BIND_SERVICE); without it they may not even be run."""
 
     tree: Path
     owned: Mapping[str, int] = field(default_factory=dict)
+    low_ports: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +185,8 @@ def _of(layer: Layer, path: Path) -> tarfile.TarInfo:
         )
     else:
         member.size, member.mode = found.st_size, 0o755 if found.st_mode & stat.S_IXUSR else 0o644
+    if name in layer.low_ports:
+        member.pax_headers = {_CAPABILITY: _NET_BIND_SERVICE}
     if name in layer.owned:
         member.uid = member.gid = layer.owned[name]
         member.mode = 0o700

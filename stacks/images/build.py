@@ -19,20 +19,24 @@ _NOT_SAME = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")
 """What pip notes about the installation, which names places of this machine."""
 
 
+def reference(plan: ImagePlan, repository: str) -> str:
+    """The image's name, with our version for its tag."""
+    return f"{repository}/{plan.name}:{_version()}"
+
+
 def build(plan: ImagePlan, wheels: Path, target: Path, repository: str, mirror: str = "") -> str:
     """Writes the archive of an image; returns its digest.
 
     ``wheels`` is the archive that ``tools/wheelhouse`` makes, ``repository`` the beginning of the image's name
     (``REPOSITORY/NAME:VERSION``). Raises :class:`DriverError` with the words of what failed.
     """
-    version = importlib.metadata.version("meshwright")
     settings = Settings(
         # Isolated: no variable and no file of a mounted directory adds to what it imports.
         entrypoint=(f"/usr/bin/python{base.PYTHON}", "-I", "-m", plan.module),
         user=f"{USER}:{USER}",
         environment={"SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt"},
         ports=plan.ports,
-        labels={"org.opencontainers.image.version": version, "org.opencontainers.image.title": plan.name},
+        labels={"org.opencontainers.image.version": _version(), "org.opencontainers.image.title": plan.name},
     )
     tree = base.ensure(mirror)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -42,7 +46,11 @@ def build(plan: ImagePlan, wheels: Path, target: Path, repository: str, mirror: 
         base.compile_modules(tree, ours, PACKAGES)
         (ours / plan.state).mkdir(parents=True)
         layers = [Layer(tree), Layer(ours, {plan.state: USER})]
-        return write(target, f"{repository}/{plan.name}:{version}", layers, settings)
+        return write(target, reference(plan, repository), layers, settings)
+
+
+def _version() -> str:
+    return importlib.metadata.version("meshwright")
 
 
 def _install(plan: ImagePlan, wheels: Path, scratch: Path, target: Path) -> None:

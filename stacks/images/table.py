@@ -2,8 +2,15 @@
 
 from dataclasses import dataclass
 
+from stacks.images import versions
+
 USER = 65532
 """Nobody's id but theirs, which other images without root have taken as well."""
+_WITHOUT_ROOT = f"{USER}:{USER}"
+_ROOT = "0:0"
+"""As kubeadm makes a cluster: the keys in /etc/kubernetes, which its pods mount, are root's alone (0600), and kube-proxy sets
+the node's rules. Its feature RootlessControlPlane sets users of its own, whatever stands in an image."""
+_REGISTRY = "registry.k8s.io"
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +25,52 @@ class ImagePlan:
     state: str
 
 
-IMAGES: tuple[ImagePlan, ...] = (
+@dataclass(frozen=True, slots=True)
+class ClusterImage:
+    """An image of what others wrote: programs of :mod:`stacks.images.programs` (or ``pause``), the first of which is run.
+
+    ``reference`` is its whole name, as whoever runs it asks for it; ``user`` is ``UID:GID``; ``directory`` is where the
+    programs are; ``packages`` names the tree of Debian's packages below them, of :mod:`stacks.images.trees`; ``low_ports``
+    says that it serves on ports below 1024 without being root.
+    """
+
+    name: str
+    reference: str
+    programs: tuple[str, ...]
+    user: str
+    ports: tuple[int, ...] = ()
+    directory: str = "usr/local/bin"
+    packages: str = ""
+    low_ports: bool = False
+
+
+def _of_kubernetes(name: str, *ports: int, packages: str = "") -> ClusterImage:
+    return ClusterImage(name, f"{_REGISTRY}/{name}:{versions.KUBERNETES}", (name,), _ROOT, ports, packages=packages)
+
+
+MESH: tuple[ImagePlan, ...] = (
     ImagePlan("control", ("meshwright[control]",), "mesh_control", (15010, 15012, 15014, 15017), "var/lib/meshwright"),
     ImagePlan("proxy", ("meshwright",), "mesh_proxy", (15001, 15006, 15020, 15021, 15090), "var/lib/meshwright"),
 )
+"""Of our own programs."""
+KUBERNETES: tuple[ClusterImage, ...] = (
+    ClusterImage("pause", f"{_REGISTRY}/pause:{versions.PAUSE}", ("pause",), "65535:65535", directory=""),
+    _of_kubernetes("kube-apiserver", 6443),
+    ClusterImage(
+        "etcd", f"{_REGISTRY}/etcd:{versions.ETCD_TAG}", ("etcd", "etcdctl", "etcdutl"), _ROOT, (2379, 2380, 2381)
+    ),
+    _of_kubernetes("kube-controller-manager", 10257),
+    _of_kubernetes("kube-scheduler", 10259),
+    _of_kubernetes("kube-proxy", 10249, 10256, packages="netfilter"),
+    ClusterImage(
+        "coredns",
+        f"{_REGISTRY}/coredns/coredns:{versions.COREDNS}",
+        ("coredns",),
+        _WITHOUT_ROOT,
+        (53, 8080, 8181, 9153),
+        directory="",
+        packages="authorities",
+        low_ports=True,
+    ),
+)
+"""What kubeadm asks for, under the names by which it asks (``kubeadm config images list``)."""

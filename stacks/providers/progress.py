@@ -11,9 +11,11 @@ import time
 from collections.abc import Callable
 
 PIPE = "MESHWRIGHT_PROGRESS"
+Say = Callable[[str], None]
+"""Says a line."""
 
 
-def speaker(part: str) -> Callable[[str], None]:
+def speaker(part: str) -> Say:
     """A function that says a line for ``part``, with the seconds since the speaker was made."""
     began = time.monotonic()
 

@@ -1,4 +1,5 @@
-"""Small Go programs over Istio's own code, against which ours is held: built once, kept in the cache by version and source.
+"""Go programs against which ours is held: small ones over Istio's own code, built once and kept in the cache by version and
+source, and those of a Kubernetes cluster, which :mod:`stacks.images` builds.
 
 Run as a program it builds them all, as the gate does beside its first tests; a test that needs one waits for it, or builds it
 itself. Modules come from where Go is set to take them.
@@ -14,6 +15,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from stacks.images import go_build, programs
+
 HERE = Path(__file__).parent
 PROGRAMS = ("istio_verdicts", "istio_analyzers", "istio_compiler", "istio_ca_client")
 """Folders beside this module."""
@@ -21,9 +24,8 @@ H2SPEC = "github.com/summerwind/h2spec/cmd/h2spec"
 """Package whose version stands in ``h2spec/go.mod``."""
 GATEWAY_API = "sigs.k8s.io/gateway-api@v1.6.3"
 """Module whose files the tests read; the programs need another version of it."""
-KUBERNETES = "v1.34.2"
-KUBERNETES_PROGRAMS = {"etcd": "go.etcd.io/etcd/server/v3", "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver"}
-"""Program to the package that it is; the modules' versions stand in ``kube_apiserver/go.mod``."""
+KUBERNETES_PROGRAMS = ("kube-apiserver", "etcd")
+"""Those that most tests with a cluster's objects run."""
 BUILD_SECONDS = 2400
 """A first build compiles for some three minutes on two cores; later ones take seconds."""
 
@@ -90,18 +92,16 @@ def build_kubernetes() -> Path:
 
     Raises :class:`NotBuiltError` without Go or without the modules.
     """
-    source = HERE / "kube_apiserver"
-    folder = cache() / f"kube-apiserver-{KUBERNETES}-{_digest(source)}"
-    folder.mkdir(parents=True, exist_ok=True)
-    _, minor, _ = KUBERNETES.split(".")
-    stamps = {"gitVersion": KUBERNETES, "gitMajor": "1", "gitMinor": minor}
-    stamped = " ".join(f"-X k8s.io/component-base/version.{name}={value}" for name, value in stamps.items())
-    with (folder / ".lock").open("w") as guard:
-        fcntl.flock(guard, fcntl.LOCK_EX)
-        for name, package in KUBERNETES_PROGRAMS.items():
-            if not (folder / name).exists():
-                _build(source, folder / name, package, stamped)
-    return folder
+    apiserver, _etcd = map(kubernetes_program, KUBERNETES_PROGRAMS)
+    return apiserver.parent
+
+
+def kubernetes_program(name: str) -> Path:
+    """A program of a cluster, as its images and nodes have it. Raises :class:`NotBuiltError` as the others do."""
+    try:
+        return go_build.ensure(programs.BY_NAME[name]).program
+    except go_build.UnavailableError as error:
+        raise NotBuiltError(str(error)) from error
 
 
 def build_h2spec() -> Path:
@@ -132,7 +132,7 @@ def _digest(source: Path) -> str:
     return hashlib.sha256(content).hexdigest()[:16]
 
 
-def _build(source: Path, program: Path, package: str = ".", stamped: str = "") -> None:
+def _build(source: Path, program: Path, package: str = ".") -> None:
     what = f"tests/support/{source.name} cannot be built"
     command = go()
     if command is None:
@@ -154,7 +154,7 @@ def _build(source: Path, program: Path, package: str = ".", stamped: str = "") -
     if modules.returncode:
         raise NotBuiltError(f"{what}: its modules are not to be had: {modules.stderr.strip()[-300:]}")
     fresh = program.with_name(f".{program.name}.new")
-    made = run("build", "-trimpath", "-ldflags", f"-s -w {stamped}".strip(), "-o", str(fresh))
+    made = run("build", "-trimpath", "-ldflags", "-s -w", "-o", str(fresh))
     assert made.returncode == 0, made.stderr
     fresh.replace(program)
 
@@ -164,7 +164,12 @@ def main() -> None:
     command = go()
     if command is not None:
         subprocess.run([command, "mod", "download", GATEWAY_API], cwd=HERE / PROGRAMS[0], check=False)
-    for make in (*(functools.partial(build, name) for name in PROGRAMS), build_h2spec, build_kubernetes):
+    of_clusters = [*KUBERNETES_PROGRAMS, *(name for name in programs.BY_NAME if name not in KUBERNETES_PROGRAMS)]
+    for make in (
+        *(functools.partial(build, name) for name in PROGRAMS),
+        build_h2spec,
+        *(functools.partial(kubernetes_program, name) for name in of_clusters),
+    ):
         try:
             sys.stdout.write(f"{make()}\n")
         except NotBuiltError as reason:

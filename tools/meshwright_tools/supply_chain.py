@@ -23,7 +23,23 @@ UNREACHABLE = re.compile(
 )
 FOLDER = Path("dist", "sbom")
 """Where the bills are put, below the checkout."""
-GO_MODULE = Path("tools", "pulumi-cli")
+
+
+@dataclass(frozen=True)
+class GoModule:
+    """A Go module of this checkout, from which something is built; ``name`` is that of its bill."""
+
+    name: str
+    folder: Path
+    why: str
+
+
+GO_MODULES = (
+    GoModule("pulumi-cli", Path("tools", "pulumi-cli"), "what Pulumi is built from, where it is no release"),
+    GoModule("kubernetes", Path("tools", "kubernetes"), "what Kubernetes and etcd are built from (make images)"),
+    GoModule("cni-plugins", Path("tools", "kubernetes", "cni"), "what CNI plugins are built from (make images)"),
+    GoModule("coredns", Path("tools", "kubernetes", "coredns"), "what CoreDNS is built from (make images)"),
+)
 
 
 @dataclass(frozen=True)
@@ -73,10 +89,15 @@ def unreachable(stderr: str) -> str | None:
 
 
 def go_modules(module: str, sums: str) -> dict[str, Any]:
-    """The bill of what a ``go.mod`` requires (from Go 1.17 on it names all of it), with the checksums of its ``go.sum``.
+    """The bill of what a ``go.mod`` requires (from Go 1.17 on it names all of it) and puts in the place of what it requires,
+    with the checksums of its ``go.sum``.
     The kind of a sum, ``h1``, is a SHA-256 over the files of a module: https://go.dev/ref/mod#go-sum-files."""
     known = dict(re.findall(r"^(\S+ \S+) (h1:\S+)$", sums, re.MULTILINE))
-    required = re.findall(r"^(?:require)?\s+(\S+) (v\S+)(?: // indirect)?$", module, re.MULTILINE)
+    required = dict(re.findall(r"^(?:require)?\s+(\S+) (v\S+)(?: // indirect)?$", module, re.MULTILINE))
+    replaced = re.findall(r"^(?:replace)?\s+(\S+)(?: v\S+)? => (\S+) (v\S+)$", module, re.MULTILINE)
+    # Go ignores what is put in the place of something that is not required.
+    taken = {name: (name, version) for name, version in required.items()}
+    taken |= {name: (other, version) for name, other, version in replaced if name in required}
     return {
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
@@ -90,13 +111,13 @@ def go_modules(module: str, sums: str) -> dict[str, Any]:
                 "purl": f"pkg:golang/{name}@{version}",
                 "properties": [{"name": "go.sum", "value": known[f"{name} {version}"]}],
             }
-            for name, version in sorted(required)
+            for name, version in sorted(taken.values())
         ],
     }
 
 
 def bills(checkout: Checkout, progress: Progress) -> list[Path]:
-    """Write one for each lock, and one for the Go module that Pulumi is built from; the same locks give the same bytes."""
+    """Write one for each lock, and one for each Go module; the same locks give the same bytes."""
     program = separate_environments.ensure("audit", checkout, progress) / "bin" / "cyclonedx-py"
     folder = checkout.root / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
@@ -107,11 +128,13 @@ def bills(checkout: Checkout, progress: Progress) -> list[Path]:
         command += ["--pyproject", str(checkout.root / "pyproject.toml"), "--output-reproducible", "-o", str(target)]
         progress.run(f"{FOLDER / target.name}: {lock.why}", command, checkout.logs / f"sbom-{lock.name}.log")
         made.append(target)
-    target, source = folder / "pulumi-cli.cdx.json", checkout.root / GO_MODULE
-    with progress.step(f"{FOLDER / target.name}: what Pulumi is built from, where it is no release"):
-        bill = go_modules((source / "go.mod").read_text(), (source / "go.sum").read_text())
-        target.write_text(json.dumps(bill, indent=2) + "\n")
-    return [*made, target]
+    for module in GO_MODULES:
+        target, source = folder / f"{module.name}.cdx.json", checkout.root / module.folder
+        with progress.step(f"{FOLDER / target.name}: {module.why}"):
+            bill = go_modules((source / "go.mod").read_text(), (source / "go.sum").read_text())
+            target.write_text(json.dumps(bill, indent=2) + "\n")
+        made.append(target)
+    return made
 
 
 def audit(checkout: Checkout, progress: Progress) -> Report:

@@ -1,6 +1,7 @@
 """What stands in an archive of an image, whatever the file system says of the files."""
 
 import hashlib
+import io
 import json
 import os
 import tarfile
@@ -122,3 +123,18 @@ def test_what_runs_as_its_owner_is_refused(tmp_path: Path) -> None:
 def test_a_name_has_a_tag(tmp_path: Path, name: str) -> None:
     with pytest.raises(ValueError, match="has no tag"):
         write(tmp_path / "image.tar", name, [Layer(tree(tmp_path / "tree", NAMES, when=0, mask=0o022))], SETTINGS)
+
+
+def test_a_program_may_serve_on_low_ports_without_root(tmp_path: Path) -> None:
+    target = tmp_path / "image.tar"
+    place = tree(tmp_path / "tree", ("usr/bin/program", "usr/bin/more"), when=0, mask=0o022)
+    write(target, NAME, [Layer(place, low_ports=["usr/bin/program"])], SETTINGS)
+    (layer,) = (
+        content for name, content in members(target).items() if name.startswith("blobs/") and content[:1] != b"{"
+    )
+    with tarfile.open(fileobj=io.BytesIO(layer)) as opened:
+        told = {member.name: dict(member.pax_headers) for member in opened}
+    # What `setcap cap_net_bind_service=+ep` sets.
+    capability = bytes.fromhex("01000002 00040000 00000000 00000000 00000000").decode()
+    assert told["usr/bin/program"]["SCHILY.xattr.security.capability"] == capability
+    assert told["usr/bin/more"] == {}

@@ -2,8 +2,9 @@
 
 import json
 
+import pytest
 from meshwright_tools.checkout import ROOT
-from meshwright_tools.supply_chain import GO_MODULE, Finding, go_modules, read_report, unreachable
+from meshwright_tools.supply_chain import GO_MODULES, Finding, GoModule, go_modules, read_report, unreachable
 
 REPORT = {
     "dependencies": [
@@ -35,11 +36,30 @@ def test_vulnerabilities_and_what_is_not_known_are_kept_apart() -> None:
     ]
 
 
-def test_every_module_that_pulumi_is_built_from_is_told_with_its_checksum() -> None:
-    module, sums = ((ROOT / GO_MODULE / name).read_text() for name in ("go.mod", "go.sum"))
-    told = {part["purl"]: part["properties"][0]["value"] for part in go_modules(module, sums)["components"]}
-    assert len(told) == sum(" v" in line for line in module.splitlines() if not line.startswith("//"))
+@pytest.mark.parametrize("module", GO_MODULES, ids=lambda module: module.name)
+def test_every_module_that_something_is_built_from_is_told_with_its_checksum(module: GoModule) -> None:
+    text, sums = ((ROOT / module.folder / name).read_text() for name in ("go.mod", "go.sum"))
+    told = {part["purl"]: part["properties"][0]["value"] for part in go_modules(text, sums)["components"]}
+    required = [line for line in text.splitlines() if " v" in line and "=>" not in line and not line.startswith("//")]
+    assert len(told) == len(required)
     assert all(value.startswith("h1:") for value in told.values())
+
+
+def test_every_go_module_of_the_tools_has_a_bill() -> None:
+    found = {file.parent.relative_to(ROOT) for file in (ROOT / "tools").rglob("go.mod")}
+    assert {module.folder for module in GO_MODULES} == found
+
+
+def test_what_stands_in_the_place_of_a_module_is_what_is_told() -> None:
+    module = "module a\n\nrequire (\n\tb.example/c v0.0.0 // indirect\n\td.example v1.0.0\n)\n\n"
+    replaced = "replace (\n\tb.example/c => b.example/other v1.2.3\n\tnot.required => not.required v1.0.0\n)\n"
+    told = go_modules(module + replaced, "b.example/other v1.2.3 h1:AB=\nd.example v1.0.0 h1:CD=\n")["components"]
+    assert [part["purl"] for part in told] == ["pkg:golang/b.example/other@v1.2.3", "pkg:golang/d.example@v1.0.0"]
+    alone = "require b.example/c v0.0.0\n\nreplace b.example/c v0.0.0 => b.example/c v1.2.3\n"
+    assert [part["version"] for part in go_modules(alone, "b.example/c v1.2.3 h1:AB=\n")["components"]] == ["v1.2.3"]
+
+
+def test_a_module_is_told_by_its_name_version_and_checksum() -> None:
     small = go_modules(
         "module a\n\nrequire b.example/c v1.2.3\n", "b.example/c v1.2.3 h1:AB=\nb.example/c v1.2.3/go.mod h1:CD=\n"
     )

@@ -1,0 +1,111 @@
+"""Which Go programs a cluster is made of: those of its images, and those of its nodes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from stacks.images import versions
+
+SOURCES = Path(__file__).resolve().parents[2] / "tools" / "kubernetes"
+"""Where the Go modules are that pin them, and the source of pause."""
+
+
+@dataclass(frozen=True, slots=True)
+class GoModule:
+    """A module that pins programs and all that they are built from. ``folder`` is below :data:`SOURCES`; ``version`` is shown
+    in the cache; ``stamps`` are values of variables that the linker sets, by the variable's import path and name."""
+
+    name: str
+    folder: str
+    version: str
+    tags: tuple[str, ...] = ()
+    stamps: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def source(self) -> Path:
+        """The folder with its ``go.mod``."""
+        return SOURCES / self.folder
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A program: ``package`` is what is built (an import path, or ``.`` of the module itself), ``place`` whether it runs in a
+    container, on a node, or is called by the node's container runtime (CNI)."""
+
+    name: str
+    module: GoModule
+    package: str
+    version: str
+    place: Literal["image", "node", "cni"]
+
+
+def _kubernetes_stamps() -> tuple[tuple[str, str], ...]:
+    """What Kubernetes' own build stamps (``hack/lib/version.sh``). Without the version, kubeadm refuses to work with it."""
+    major, minor, _patch = versions.KUBERNETES.removeprefix("v").split(".")
+    values = {
+        "gitVersion": versions.KUBERNETES,
+        "gitMajor": major,
+        "gitMinor": minor,
+        # A module is an archive without a commit, and that is what they are to say.
+        "gitTreeState": "archive",
+        "gitCommit": "",
+        "buildDate": versions.KUBERNETES_COMMITTED,
+    }
+    packages = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
+    return tuple((f"{package}.{name}", value) for package in packages for name, value in values.items())
+
+
+KUBERNETES = GoModule(
+    "kubernetes",
+    "",
+    versions.KUBERNETES,
+    # As in Kubernetes' own build (hack/lib/golang.sh).
+    ("selinux", "notest", "grpcnotrace"),
+    (*_kubernetes_stamps(), ("go.etcd.io/etcd/api/v3/version.GitSHA", "archive")),
+)
+"""Has etcd as well: of what both are made, Kubernetes' versions suffice etcd."""
+CNI_PLUGINS = GoModule(
+    "cni-plugins",
+    "cni",
+    versions.CNI_PLUGINS,
+    stamps=(("github.com/containernetworking/plugins/pkg/utils/buildversion.BuildVersion", versions.CNI_PLUGINS),),
+)
+"""Apart, as it asks for newer versions than Kubernetes was released with."""
+COREDNS = GoModule(
+    "coredns",
+    "coredns",
+    versions.COREDNS,
+    ("grpcnotrace",),
+    (("github.com/coredns/coredns/coremain.GitCommit", "archive"),),
+)
+"""Apart, as it asks for another version of Kubernetes' client. Its plugins are those of ``main.go``."""
+
+_PLUGINS = ("ipam/host-local", "main/bridge", "main/loopback", "main/ptp", "meta/bandwidth", "meta/firewall",
+            "meta/portmap", "meta/tuning")  # fmt: skip
+
+
+def _of_kubernetes(name: str, place: Literal["image", "node"]) -> Program:
+    return Program(name, KUBERNETES, f"k8s.io/kubernetes/cmd/{name}", versions.KUBERNETES, place)
+
+
+def _plugin(path: str) -> Program:
+    package = f"github.com/containernetworking/plugins/plugins/{path}"
+    return Program(path.partition("/")[2], CNI_PLUGINS, package, versions.CNI_PLUGINS, "cni")
+
+
+PROGRAMS: tuple[Program, ...] = (
+    # A cluster's first node waits for these.
+    _of_kubernetes("kubeadm", "node"),
+    _of_kubernetes("kubelet", "node"),
+    _of_kubernetes("kubectl", "node"),
+    *(_plugin(path) for path in _PLUGINS),
+    _of_kubernetes("kube-apiserver", "image"),
+    Program("etcd", KUBERNETES, "go.etcd.io/etcd/server/v3", versions.ETCD, "image"),
+    Program("etcdctl", KUBERNETES, "go.etcd.io/etcd/etcdctl/v3", versions.ETCD, "image"),
+    Program("etcdutl", KUBERNETES, "go.etcd.io/etcd/etcdutl/v3", versions.ETCD, "image"),
+    _of_kubernetes("kube-controller-manager", "image"),
+    _of_kubernetes("kube-scheduler", "image"),
+    _of_kubernetes("kube-proxy", "image"),
+    Program("coredns", COREDNS, ".", versions.COREDNS, "image"),
+)
+BY_NAME = {program.name: program for program in PROGRAMS}

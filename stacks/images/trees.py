@@ -1,0 +1,77 @@
+"""The files of images of a cluster: Debian's packages where programs need some, the programs, their licences."""
+
+import os
+import shutil
+from pathlib import Path
+
+from stacks.images import debian, go_build, pause
+from stacks.images.debian import Tree
+from stacks.images.programs import BY_NAME
+from stacks.images.table import ClusterImage
+
+LICENCES = "usr/share/doc"
+"""Directory of an image with what authors ask to be kept: of packages ``PACKAGE/copyright``, of ours ``PROGRAM/licences``."""
+_NETFILTER = "usr/sbin/xtables-nft-multi"
+_NETFILTER_PROGRAMS = ("usr/sbin/nft", "usr/sbin/conntrack", _NETFILTER)
+_NETFILTER_NAMES = tuple(
+    f"{family}{backend}{verb}"
+    for family in ("iptables", "ip6tables")
+    for backend in ("", "-nft")
+    for verb in ("", "-save", "-restore")
+)
+"""By which kube-proxy calls it; Debian's package makes them by a script."""
+_NETFILTER_MODULES = "usr/lib/x86_64-linux-gnu/xtables"
+
+
+def _netfilter(unpacked: Path, made: Path) -> None:
+    """nft, conntrack, and iptables over nftables, with their libraries; no shell, and nothing else that can be run."""
+    for program in _NETFILTER_PROGRAMS:
+        debian.copy(unpacked, made, program)
+    for name in _NETFILTER_NAMES:
+        (made / _NETFILTER).with_name(name).symlink_to(Path(_NETFILTER).name)
+    debian.libraries(unpacked, made)
+    debian.copy(unpacked, made, _NETFILTER_MODULES)
+    debian.copy(unpacked, made, "etc/protocols")
+
+
+TREES = {
+    tree.name: tree
+    for tree in (
+        Tree("netfilter", ("nftables", "iptables", "conntrack", "netbase"), _netfilter, _NETFILTER_NAMES),
+        Tree("authorities", ("ca-certificates",), debian.authorities, ()),
+    )
+}
+
+
+def program(name: str) -> go_build.Built:
+    """A program of a cluster, built when it is missing. Raises :class:`DriverError`."""
+    return pause.ensure() if name == "pause" else go_build.ensure(BY_NAME[name])
+
+
+def place_of(name: str) -> Path:
+    """Where it is kept, built or not: another place for another program."""
+    return pause.folder() / name if name == "pause" else go_build.folder(BY_NAME[name].module) / name
+
+
+def fill(plan: ClusterImage, tree: Path) -> None:
+    """Put the programs of an image into a tree, with who there is and a directory for everybody's files."""
+    for name in plan.programs:
+        built = program(name)
+        _link(built.program, tree / plan.directory / name)
+        _link(built.licences, tree / LICENCES / name / "licences")
+    number = plan.user.partition(":")[0]
+    ours = "" if number == "0" else f"{plan.name}:x:{number}:{number}:{plan.name}:/nonexistent:/nonexistent\n"
+    debian.write(tree / "etc/passwd", f"root:x:0:0:root:/:/nonexistent\n{ours}")
+    debian.write(tree / "etc/group", "root:x:0:\n" + (f"{plan.name}:x:{number}:\n" if ours else ""))
+    debian.write(tree / "etc/nsswitch.conf", "hosts: files dns\n")
+    (tree / "tmp").mkdir()
+    (tree / "tmp").chmod(0o1777)
+
+
+def _link(source: Path, target: Path) -> None:
+    """The same file twice, where the file system can do so: programs are large."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)

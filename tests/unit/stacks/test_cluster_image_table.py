@@ -1,0 +1,71 @@
+"""What a cluster is made of stands in one place, and what pins it agrees."""
+
+import re
+
+import pytest
+
+from stacks.images import KUBERNETES, MESH, trees, versions
+from stacks.images.programs import BY_NAME, CNI_PLUGINS, COREDNS, PROGRAMS, GoModule
+from stacks.images.programs import KUBERNETES as KUBERNETES_MODULE
+
+STAGING = re.compile(r"^\t(k8s\.io/\S+) => (\S+) (v\S+)$", re.MULTILINE)
+
+
+def required(module: GoModule) -> dict[str, str]:
+    text = (module.source / "go.mod").read_text()
+    return dict(re.findall(r"^(?:require)?\s+(\S+) (v\S+?)(?: // indirect)?$", text, re.MULTILINE))
+
+
+def tools(module: GoModule) -> set[str]:
+    """The packages that the module names as its programs."""
+    text = (module.source / "go.mod").read_text()
+    listed = re.search(r"^tool \(\n(.*?)^\)", text, re.MULTILINE | re.DOTALL)
+    return set(listed[1].split()) if listed else {"."}
+
+
+def test_versions_are_those_that_the_go_modules_pin() -> None:
+    of_kubernetes = required(KUBERNETES_MODULE)
+    assert of_kubernetes["k8s.io/kubernetes"] == versions.KUBERNETES == KUBERNETES_MODULE.version
+    for part in ("server", "etcdctl", "etcdutl", "api", "client", "pkg"):
+        assert of_kubernetes[f"go.etcd.io/etcd/{part}/v3"] == versions.ETCD
+    assert (
+        required(CNI_PLUGINS)["github.com/containernetworking/plugins"] == versions.CNI_PLUGINS == CNI_PLUGINS.version
+    )
+    assert required(COREDNS)["github.com/coredns/coredns"] == versions.COREDNS == COREDNS.version
+    assert versions.ETCD_TAG.startswith(f"{versions.ETCD.removeprefix('v')}-")
+
+
+def test_parts_of_kubernetes_are_of_its_version() -> None:
+    found = STAGING.findall((KUBERNETES_MODULE.source / "go.mod").read_text())
+    assert len(found) > 25
+    assert {version for _name, _other, version in found} == {versions.KUBERNETES.replace("v1.", "v0.")}
+    assert all(name == other for name, other, _version in found)
+
+
+@pytest.mark.parametrize("module", [KUBERNETES_MODULE, CNI_PLUGINS, COREDNS], ids=lambda module: module.name)
+def test_every_program_that_a_module_pins_is_in_the_table(module: GoModule) -> None:
+    assert {program.package for program in PROGRAMS if program.module == module} == tools(module)
+
+
+def test_every_program_of_an_image_is_built_and_goes_into_one_image() -> None:
+    named = [name for plan in KUBERNETES for name in plan.programs]
+    assert len(named) == len(set(named))
+    assert set(named) == {"pause", *(program.name for program in PROGRAMS if program.place == "image")}
+    assert len(BY_NAME) == len(PROGRAMS)
+    assert {plan.packages for plan in KUBERNETES} - {""} == set(trees.TREES)
+
+
+def test_images_have_names_of_their_own() -> None:
+    names = [plan.name for plan in (*MESH, *KUBERNETES)]
+    assert len(names) == len(set(names))
+    for plan in KUBERNETES:
+        assert re.fullmatch(r"registry\.k8s\.io/[a-z/-]+:v?\d+\.\d+\.\d+(-0)?", plan.reference)
+        assert re.fullmatch(r"\d+:\d+", plan.user)
+        assert plan.low_ports == (plan.user != "0:0" and any(port < 1024 for port in plan.ports))
+
+
+def test_kubernetes_is_stamped_with_its_version() -> None:
+    stamps = dict(KUBERNETES_MODULE.stamps)
+    for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version"):
+        told = [stamps[f"{package}.{name}"] for name in ("gitVersion", "gitMajor", "gitMinor")]
+        assert told == ["v1.34.2", "1", "34"]
