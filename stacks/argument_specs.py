@@ -134,6 +134,7 @@ ROLES: dict[str, tuple[str, dict[str, Option]]] = {
         {
             "container_runtime_packages": items("Debian packages."),
             "container_runtime_pause": text("The image that holds a pod's namespaces."),
+            "container_runtime_cni": text("Directory of the programs that connect pods.", default="/usr/lib/cni"),
             "container_runtime_mtu": number("Size of the pods' packets in octets.", default=1450),
             "container_runtime_images": records(
                 "Images that the host imports; others are fetched when they are needed.",

@@ -7,6 +7,17 @@ the same bytes.
 
 from stacks.images.archive import Layer, Settings, write
 from stacks.images.build import build
-from stacks.images.table import KUBERNETES, MESH, ClusterImage, ImagePlan
+from stacks.images.table import ADDONS, CLUSTER, KUBERNETES, MESH, ClusterImage, ImagePlan
 
-__all__ = ["KUBERNETES", "MESH", "ClusterImage", "ImagePlan", "Layer", "Settings", "build", "write"]
+__all__ = [
+    "ADDONS",
+    "CLUSTER",
+    "KUBERNETES",
+    "MESH",
+    "ClusterImage",
+    "ImagePlan",
+    "Layer",
+    "Settings",
+    "build",
+    "write",
+]

@@ -12,7 +12,7 @@ from stacks.images import cluster
 from stacks.images.build import build, reference
 from stacks.images.index import Image, Index, digest_of
 from stacks.images.selection import GROUPS, NAMES, NODES, UnknownNameError, select
-from stacks.images.table import KUBERNETES, MESH
+from stacks.images.table import CLUSTER, MESH
 from stacks.machines.driver import DriverError
 from stacks.machines.system import locked
 from stacks.providers import progress
@@ -20,7 +20,7 @@ from stacks.providers import progress
 REPOSITORY = "meshwright"
 _WHEELHOUSE = Path(__file__).resolve().parents[2] / "tools" / "wheelhouse"
 _OURS = {plan.name: plan for plan in MESH}
-_CLUSTER = {plan.name: plan for plan in KUBERNETES}
+_CLUSTER = {plan.name: plan for plan in CLUSTER}
 
 
 def main() -> int:

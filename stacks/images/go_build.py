@@ -29,6 +29,8 @@ _BEAT = 15.0
 _OURS = {"CGO_ENABLED": "0", "GOOS": "linux", "GOARCH": "amd64", "GOAMD64": "v1", "GOFLAGS": "-mod=readonly", "GOWORK": "off",
          "GOEXPERIMENT": "", "GODEBUG": ""}  # fmt: skip
 """Settings that decide what is made, whatever they are set to here."""
+_WHOLE = "-linkmode=external '-extldflags=-static -Wl,--build-id=none'"
+"""How the linker makes one file of Go's and C's parts, the C library's among them."""
 _RECIPE = "1"
 """Another one when something else about a build changes."""
 
@@ -77,7 +79,8 @@ def go() -> tuple[str, str]:
 def folder(module: GoModule) -> Path:
     """Where the programs of a module are kept: another place for another content of it, Go, or way to build."""
     recipe = hashlib.sha256("\n".join((_RECIPE, go()[1], *_flags(module), *map("=".join, _OURS.items()))).encode())
-    for file in (module.source / "go.mod", module.source / "go.sum", *sorted(module.source.glob("*.go"))):
+    nested = module.source.glob("without/**/*.go")
+    for file in (module.source / "go.mod", module.source / "go.sum", *sorted((*module.source.glob("*.go"), *nested))):
         recipe.update(file.read_bytes())
     return image.cache() / "programs" / f"{module.name}-{module.version}-{recipe.hexdigest()[:12]}"
 
@@ -105,7 +108,7 @@ def _build(program: Program, built: Built, lock: int) -> None:
         process = subprocess.Popen(
             command,
             cwd=program.module.source,
-            env=_environment(),
+            env=_environment(program.module),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -145,7 +148,12 @@ def _packages(program: Program) -> list[licences.Package]:
         program.package,
     ]
     done = subprocess.run(
-        command, cwd=program.module.source, env=_environment(), capture_output=True, text=True, check=False
+        command,
+        cwd=program.module.source,
+        env=_environment(program.module),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         raise UnavailableError(
@@ -156,8 +164,9 @@ def _packages(program: Program) -> list[licences.Package]:
 
 def _flags(module: GoModule) -> list[str]:
     stamped = " ".join(f"-X {name}={value}" for name, value in module.stamps)
-    return ["-trimpath", "-buildvcs=false", f"-tags={','.join(module.tags)}", "-ldflags", f"-s -w {stamped}".strip()]
+    linked = " ".join(filter(None, ("-s -w", _WHOLE if module.with_c else "", stamped)))
+    return ["-trimpath", "-buildvcs=false", f"-tags={','.join(module.tags)}", "-ldflags", linked]
 
 
-def _environment() -> dict[str, str]:
-    return os.environ | _OURS
+def _environment(module: GoModule) -> dict[str, str]:
+    return os.environ | _OURS | ({"CGO_ENABLED": "1"} if module.with_c else {})

@@ -13,13 +13,15 @@ SOURCES = Path(__file__).resolve().parents[2] / "tools" / "kubernetes"
 @dataclass(frozen=True, slots=True)
 class GoModule:
     """A module that pins programs and all that they are built from. ``folder`` is below :data:`SOURCES`; ``version`` is shown
-    in the cache; ``stamps`` are values of variables that the linker sets, by the variable's import path and name."""
+    in the cache; ``stamps`` are values of variables that the linker sets, by the variable's import path and name; ``with_c``
+    says that a part of it is written in C, which is linked into the program as well."""
 
     name: str
     folder: str
     version: str
     tags: tuple[str, ...] = ()
     stamps: tuple[tuple[str, str], ...] = ()
+    with_c: bool = False
 
     @property
     def source(self) -> Path:
@@ -80,6 +82,15 @@ COREDNS = GoModule(
 )
 """Apart, as it asks for another version of Kubernetes' client. Its plugins are those of ``main.go``."""
 
+FLANNEL = GoModule(
+    "flannel",
+    "flannel",
+    versions.FLANNEL,
+    # Names are looked up by Go's own code: a program that has the C library in itself cannot load what that would ask.
+    ("netgo", "osusergo"),
+    (("github.com/flannel-io/flannel/pkg/version.Version", versions.FLANNEL),),
+    with_c=True,
+)
 _PLUGINS = ("ipam/host-local", "main/bridge", "main/loopback", "main/ptp", "meta/bandwidth", "meta/firewall",
             "meta/portmap", "meta/tuning")  # fmt: skip
 
@@ -107,5 +118,6 @@ PROGRAMS: tuple[Program, ...] = (
     _of_kubernetes("kube-scheduler", "image"),
     _of_kubernetes("kube-proxy", "image"),
     Program("coredns", COREDNS, ".", versions.COREDNS, "image"),
+    Program("flanneld", FLANNEL, "github.com/flannel-io/flannel", versions.FLANNEL, "image"),
 )
 BY_NAME = {program.name: program for program in PROGRAMS}

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from stacks.images.table import KUBERNETES, MESH
+from stacks.images.table import CLUSTER, MESH
 
 NODES = "nodes"
 """Stands for the programs of nodes, as an image's name does for an image."""
 GROUPS: dict[str, tuple[str, ...]] = {
     "mesh": tuple(plan.name for plan in MESH),
-    "kubernetes": (NODES, *(plan.name for plan in KUBERNETES)),
+    "kubernetes": (NODES, *(plan.name for plan in CLUSTER)),
 }
 NAMES: tuple[str, ...] = (*GROUPS["kubernetes"], *GROUPS["mesh"])
 """All of them, in the order in which they are made: a cluster is brought up before there is a mesh in it."""

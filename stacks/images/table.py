@@ -74,3 +74,16 @@ KUBERNETES: tuple[ClusterImage, ...] = (
     ),
 )
 """What kubeadm asks for, under the names by which it asks (``kubeadm config images list``)."""
+ADDONS: tuple[ClusterImage, ...] = (
+    ClusterImage(
+        "flannel",
+        f"ghcr.io/flannel-io/flannel:{versions.FLANNEL}",
+        ("flanneld",),
+        _ROOT,
+        directory="opt/bin",
+        packages="netfilter",
+    ),
+)
+"""What else a cluster's system needs, under the names by which its manifests (``templates/``) ask."""
+CLUSTER = (*KUBERNETES, *ADDONS)
+"""All that a cluster is made of."""

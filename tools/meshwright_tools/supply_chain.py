@@ -38,6 +38,7 @@ GO_MODULES = (
     GoModule("pulumi-cli", Path("tools", "pulumi-cli"), "what Pulumi is built from, where it is no release"),
     GoModule("kubernetes", Path("tools", "kubernetes"), "what Kubernetes and etcd are built from (make images)"),
     GoModule("cni-plugins", Path("tools", "kubernetes", "cni"), "what CNI plugins are built from (make images)"),
+    GoModule("flannel", Path("tools", "kubernetes", "flannel"), "what flannel is built from (make images)"),
     GoModule("coredns", Path("tools", "kubernetes", "coredns"), "what CoreDNS is built from (make images)"),
 )
 

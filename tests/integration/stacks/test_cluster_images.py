@@ -18,7 +18,7 @@ import pytest
 from support.containers import Built, Runtime, missing, unpacked
 from support.stacks import ROOT
 
-from stacks.images import KUBERNETES, ClusterImage, cluster, go_build, trees, versions
+from stacks.images import CLUSTER, KUBERNETES, ClusterImage, cluster, go_build, trees, versions
 from stacks.images.index import Index, digest_of
 from stacks.images.programs import PROGRAMS
 
@@ -39,11 +39,12 @@ pytestmark = [
     pytest.mark.timeout(3600),  # the programs' first build
     pytest.mark.skipif(REASON is not None, reason=REASON or ""),
 ]
-PLANS = {plan.name: plan for plan in KUBERNETES}
+PLANS = {plan.name: plan for plan in CLUSTER}
 OF_KUBERNETES = (("--version",), f"Kubernetes {versions.KUBERNETES}\n")
 TOLD = {
     "pause": (("-v",), f"pause {versions.PAUSE}\n"),
     "etcd": (("--version",), f"etcd Version: {versions.ETCD.removeprefix('v')}\n"),
+    "flannel": (("--version",), f"{versions.FLANNEL}\n"),
     "coredns": (("-version",), f"CoreDNS-{versions.COREDNS.removeprefix('v')}\n"),
     **dict.fromkeys(("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy"), OF_KUBERNETES),
 }
@@ -261,7 +262,7 @@ def version_of(file: Path) -> str:
 
 def test_what_is_there_is_not_made_again(output: Path) -> None:
     before = {file: (file.stat().st_ino, file.stat().st_mtime_ns) for file in output.glob("*.tar")}
-    assert len(before) == len(KUBERNETES)
+    assert len(before) == len(CLUSTER)
     assert make(output, "kubernetes").returncode == 0
     assert {file: (file.stat().st_ino, file.stat().st_mtime_ns) for file in before} == before
 
@@ -276,7 +277,7 @@ def test_an_archive_that_somebody_has_changed_is_made_again(output: Path, told: 
 
 def test_the_same_is_made_twice(told: dict[str, Any], tmp_path: Path) -> None:
     known = {one["name"]: one for one in told["images"]}
-    for plan in KUBERNETES:
+    for plan in CLUSTER:
         file = tmp_path / f"{plan.name}.tar"
         made = cluster.make_image(plan, file, Index(tmp_path / "index.json"))
         assert (made.digest, made.sha256) == (known[plan.name]["digest"], known[plan.name]["sha256"])

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from stacks.images import KUBERNETES, MESH, trees, versions
-from stacks.images.programs import BY_NAME, CNI_PLUGINS, COREDNS, PROGRAMS, GoModule
+from stacks.images import CLUSTER, MESH, trees, versions
+from stacks.images.programs import BY_NAME, CNI_PLUGINS, COREDNS, FLANNEL, PROGRAMS, GoModule
 from stacks.images.programs import KUBERNETES as KUBERNETES_MODULE
 
 STAGING = re.compile(r"^\t(k8s\.io/\S+) => (\S+) (v\S+)$", re.MULTILINE)
@@ -19,6 +19,8 @@ def required(module: GoModule) -> dict[str, str]:
 def tools(module: GoModule) -> set[str]:
     """The packages that the module names as its programs."""
     text = (module.source / "go.mod").read_text()
+    if single := re.search(r"^tool (\S+/\S+)$", text, re.MULTILINE):
+        return {single[1]}
     listed = re.search(r"^tool \(\n(.*?)^\)", text, re.MULTILINE | re.DOTALL)
     return set(listed[1].split()) if listed else {"."}
 
@@ -32,6 +34,7 @@ def test_versions_are_those_that_the_go_modules_pin() -> None:
         required(CNI_PLUGINS)["github.com/containernetworking/plugins"] == versions.CNI_PLUGINS == CNI_PLUGINS.version
     )
     assert required(COREDNS)["github.com/coredns/coredns"] == versions.COREDNS == COREDNS.version
+    assert required(FLANNEL)["github.com/flannel-io/flannel"] == versions.FLANNEL == FLANNEL.version
     assert versions.ETCD_TAG.startswith(f"{versions.ETCD.removeprefix('v')}-")
 
 
@@ -42,24 +45,24 @@ def test_parts_of_kubernetes_are_of_its_version() -> None:
     assert all(name == other for name, other, _version in found)
 
 
-@pytest.mark.parametrize("module", [KUBERNETES_MODULE, CNI_PLUGINS, COREDNS], ids=lambda module: module.name)
+@pytest.mark.parametrize("module", [KUBERNETES_MODULE, CNI_PLUGINS, COREDNS, FLANNEL], ids=lambda module: module.name)
 def test_every_program_that_a_module_pins_is_in_the_table(module: GoModule) -> None:
     assert {program.package for program in PROGRAMS if program.module == module} == tools(module)
 
 
 def test_every_program_of_an_image_is_built_and_goes_into_one_image() -> None:
-    named = [name for plan in KUBERNETES for name in plan.programs]
+    named = [name for plan in CLUSTER for name in plan.programs]
     assert len(named) == len(set(named))
     assert set(named) == {"pause", *(program.name for program in PROGRAMS if program.place == "image")}
     assert len(BY_NAME) == len(PROGRAMS)
-    assert {plan.packages for plan in KUBERNETES} - {""} == set(trees.TREES)
+    assert {plan.packages for plan in CLUSTER} - {""} == set(trees.TREES)
 
 
 def test_images_have_names_of_their_own() -> None:
-    names = [plan.name for plan in (*MESH, *KUBERNETES)]
+    names = [plan.name for plan in (*MESH, *CLUSTER)]
     assert len(names) == len(set(names))
-    for plan in KUBERNETES:
-        assert re.fullmatch(r"registry\.k8s\.io/[a-z/-]+:v?\d+\.\d+\.\d+(-0)?", plan.reference)
+    for plan in CLUSTER:
+        assert re.fullmatch(r"(registry\.k8s|ghcr)\.io/[a-z/-]+:v?\d+\.\d+\.\d+(-0)?", plan.reference)
         assert re.fullmatch(r"\d+:\d+", plan.user)
         assert plan.low_ports == (plan.user != "0:0" and any(port < 1024 for port in plan.ports))
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stacks.images import KUBERNETES, MESH
+from stacks.images import CLUSTER, MESH
 from stacks.images.go_build import UnavailableError, check_architecture, find_go
 from stacks.images.selection import GROUPS, NAMES, NODES, UnknownNameError, select
 
@@ -14,7 +14,7 @@ from stacks.images.selection import GROUPS, NAMES, NODES, UnknownNameError, sele
         (("proxy",), ("proxy",)),
         (("proxy", "control", "proxy"), ("control", "proxy")),
         (("mesh",), ("control", "proxy")),
-        (("kubernetes",), (NODES, *(plan.name for plan in KUBERNETES))),
+        (("kubernetes",), (NODES, *(plan.name for plan in CLUSTER))),
         (("mesh", "pause", "nodes", "control"), ("nodes", "pause", "control", "proxy")),
         (("mesh", "kubernetes"), NAMES),
     ],
@@ -26,7 +26,7 @@ def test_names_and_groups_are_taken_once_and_in_the_order_of_the_list(
 
 
 def test_every_image_can_be_asked_for() -> None:
-    assert set(NAMES) == {NODES, *(plan.name for plan in (*MESH, *KUBERNETES))}
+    assert set(NAMES) == {NODES, *(plan.name for plan in (*MESH, *CLUSTER))}
     assert not set(NAMES) & set(GROUPS)
 
 
