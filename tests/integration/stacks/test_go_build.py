@@ -48,7 +48,7 @@ def test_several_who_ask_at_once_have_it_built_once(program: Program, capsys: py
     assert len(found) == 3
     assert len(set(found)) == 1
     told = capsys.readouterr().err.splitlines()
-    assert [line.partition("] ")[2][:10] for line in told] == ["is built (", "is built ("], told
+    assert [line.partition("] ")[2][:10] for line in told] == ["is being b", "is built ("], told
     assert "Redistribution" in found[0].licences.read_text()
 
 
