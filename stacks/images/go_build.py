@@ -99,9 +99,11 @@ def ensure(program: Program) -> Built:
 
 def _build(program: Program, built: Built, lock: int) -> None:
     say = progress.speaker(f"{program.name} {program.version}")
-    say("is built (minutes for the first program of a module; later ones share what was compiled)")
+    say("is being built (minutes for the first program of a module; later ones share what was compiled)")
     packages = _packages(program)
     fresh = built.program.with_name(f".{program.name}.new")
+    # Go writes over programs alone, and what a build that was killed has left may be none.
+    fresh.unlink(missing_ok=True)
     log = built.program.with_name(f"{program.name}.log")
     command = [go()[0], "build", *_flags(program.module), "-o", str(fresh), program.package]
     with log.open("wb") as output:

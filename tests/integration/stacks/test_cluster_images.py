@@ -4,8 +4,6 @@ asked what they are. The first build takes some ten minutes; later ones come fro
 import json
 import os
 import shutil
-import socket
-import struct
 import subprocess
 import sys
 import tarfile
@@ -51,7 +49,15 @@ TOLD = {
 """What each is asked, and how its answer begins."""
 BINDS = ("CAP_NET_BIND_SERVICE",)
 COREFILE = ".:53 {\n  hosts {\n    192.0.2.7 name.example\n  }\n}\n"
-ASK = "import sys; sys.path.insert(0, sys.argv[1]); from test_cluster_images import ask; print(ask('name.example'))"
+ASK = """
+import socket, struct, sys
+question = b"".join(bytes([len(label)]) + label.encode() for label in (*sys.argv[1].split("."), ""))
+asking = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+asking.settimeout(30)
+asking.sendto(struct.pack(">6H", 1, 0x100, 1, 0, 0, 0) + question + struct.pack(">2H", 1, 1), ("127.0.0.1", 53))
+print(socket.inet_ntoa(asking.recv(512)[-4:]))
+"""
+"""Prints the first address that the name server on loopback has for a name (RFC 1035, 4.1)."""
 PATIENCE = 60.0
 """Seconds for whatever is waited for: a machine may be busy."""
 
@@ -173,21 +179,12 @@ def test_coredns_serves_on_its_port_without_root(image: Built, runtime: Runtime)
             runtime.until_it_runs(name, process)
             pid = json.loads(runtime.runc("state", name).stdout)["pid"]
             until(lambda: b"CoreDNS-" in (runtime.place / "log").read_bytes() or process.poll() is not None)
-            command = ["nsenter", f"--net=/proc/{pid}/ns/net", sys.executable, "-c", ASK, str(Path(__file__).parent)]
+            command = ["nsenter", f"--net=/proc/{pid}/ns/net", sys.executable, "-c", ASK, "name.example"]
             asked = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
             assert asked.stdout == "192.0.2.7\n", asked.stderr + (runtime.place / "log").read_text()
         finally:
             process.kill()
             process.wait()
-
-
-def ask(name: str) -> str:
-    """The first address that the name server on loopback has for a name (RFC 1035, 4.1)."""
-    question = b"".join(bytes([len(label)]) + label.encode() for label in (*name.split("."), ""))
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
-        asking.settimeout(30)
-        asking.sendto(struct.pack(">6H", 1, 0x100, 1, 0, 0, 0) + question + struct.pack(">2H", 1, 1), ("127.0.0.1", 53))
-        return socket.inet_ntoa(asking.recv(512)[-4:])
 
 
 @pytest.mark.parametrize("image", ["pause"], indirect=True)
@@ -213,9 +210,9 @@ def test_pause_waits_for_what_dies_in_its_namespace() -> None:
         (pause,) = children(outside.pid)
         until(lambda: Path(f"/proc/{pause}/comm").read_text() == "pause\n")
         # A process whose parent ends at once; it ends itself when its standard input does.
-        command = ["nsenter", "--target", str(pause), "--pid", "sh", "-c", "cat <&3 & exit 0"]
         read, write = os.pipe()
-        subprocess.run(["sh", "-c", f'exec 3<&{read}; exec "$@"', "sh", *command], check=True, pass_fds=(read,))
+        command = ["nsenter", "--target", str(pause), "--pid", "sh", "-c", "exec 3<&0; cat <&3 & exit 0"]
+        subprocess.run(command, check=True, stdin=read)
         os.close(read)
         until(lambda: len(children(pause)) == 1)
         os.close(write)
