@@ -74,7 +74,7 @@ ROLES: dict[str, tuple[str, dict[str, Option]]] = {
                     "port": number("The port.", **REQUIRED),
                     "unit": text("The unit; a shell pattern.", default=""),
                     "program": text("The program, where it is in no unit of its own; a shell pattern.", default=""),
-                    "setting": text("The setting that chooses the port.", **REQUIRED),
+                    "setting": text("The setting that chooses the port; empty: none does.", default=""),
                 },
                 default=[],
             ),

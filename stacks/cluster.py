@@ -21,11 +21,12 @@ CONTROL_CORES = 2
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """A port of a machine, and the program (a shell pattern over the kernel's 15 letters of its name) that listens there."""
+    """A port of a machine, the program (a shell pattern over the kernel's 15 letters of its name) that listens there, and the
+    setting that chooses it; most are Kubernetes' own, and no setting does."""
 
     port: int
     program: str
-    setting: str
+    setting: str = ""
 
 
 def settings(environment: Environment) -> Kubernetes:
@@ -59,14 +60,13 @@ def endpoint(environment: Environment) -> str:
 
 def listeners(environment: Environment, machine: str) -> Iterator[Listener]:
     """What the cluster's parts on a machine listen on (https://kubernetes.io/docs/reference/networking/ports-and-protocols/)."""
-    fixed = "no setting: Kubernetes' own"
-    yield Listener(10250, "kubelet", fixed)
-    yield Listener(10256, "kube-proxy", fixed)
+    yield Listener(10250, "kubelet")
+    yield Listener(10256, "kube-proxy")
     if machine in control_machines(environment):
         yield Listener(settings(environment).api_port, "kube-apiserver", "kubernetes.api_port")
-        yield Listener(10257, "kube-controller*", fixed)
-        yield Listener(10259, "kube-scheduler", fixed)
-        yield from (Listener(port, "etcd", fixed) for port in (2379, 2380))
+        yield Listener(10257, "kube-controller*")
+        yield Listener(10259, "kube-scheduler")
+        yield from (Listener(port, "etcd") for port in (2379, 2380))
 
 
 def problems(environment: Environment) -> list[str]:

@@ -31,9 +31,9 @@ options:
         type: str
         default: ""
       setting:
-        description: Where to choose another one.
+        description: Where to choose another one; empty where there is no choice.
         type: str
-        required: true
+        default: ""
   memory_mib:
     description: Memory that the host needs.
     type: int
@@ -141,8 +141,8 @@ def holders(inodes):
             held = {link[8:-1] for link in links if link.startswith("socket:[")} & inodes
             if held:
                 with open(f"/proc/{pid}/comm") as comm, open(f"/proc/{pid}/cgroup") as cgroup:
-                    unit = cgroup.read().splitlines()[-1].rsplit("/", 1)[-1]
-                    found.update({inode: (int(pid), comm.read().strip(), unit) for inode in held})
+                    name, unit = comm.read().strip(), cgroup.read().splitlines()[-1].rsplit("/", 1)[-1]
+                    found.update(dict.fromkeys(held, (int(pid), name, unit)))
         except OSError:  # the process has ended meanwhile
             continue
     return found
@@ -157,7 +157,8 @@ def port_problems(wanted, listening, owners):
             ours = unit and any(fnmatch.fnmatchcase(unit, pattern) for pattern in (need["unit"], *OURS))
             if not ours and not fnmatch.fnmatchcase(name, need["program"]):
                 held = f"port {need['port']} is held by {name} (process {pid}{', ' + unit if unit else ''})"
-                mend = f"stop it, or set {need['setting']}; {need['unit'] or need['program']} needs the port"
+                other = f", or set {need['setting']}" if need["setting"] else ""
+                mend = f"stop it{other}; {need['unit'] or need['program']} needs the port"
                 found.append({"what": held, "mend": mend})
                 break
     return found
@@ -165,8 +166,8 @@ def port_problems(wanted, listening, owners):
 
 def main():
     """Entry point."""
-    port = {name: {"type": kind, "required": True} for name, kind in (("port", "int"), ("setting", "str"))}
-    port |= {name: {"type": "str", "default": ""} for name in ("unit", "program")}
+    port = {"port": {"type": "int", "required": True}}
+    port |= {name: {"type": "str", "default": ""} for name in ("unit", "program", "setting")}
     module = AnsibleModule(
         argument_spec={
             "ports": {"type": "list", "elements": "dict", "default": [], "options": port},

@@ -52,6 +52,8 @@ import subprocess
 from ansible.module_utils.basic import AnsibleModule
 
 OPTIONS = ("--server-side", "--force-conflicts", "--field-manager=meshwright", "--filename=-")
+NEW = re.compile(r'namespaces "[^"]+" not found|no matches for kind')
+"""What the server says of an object whose namespace or kind comes with the same manifests."""
 OBJECT = re.compile(r"^diff .*/([^/\s]+)$", re.MULTILINE)
 
 
@@ -76,14 +78,16 @@ def main():
     if module.check_mode and (shutil.which("kubectl") is None or not os.path.exists(kubeconfig)):  # a clean host
         module.exit_json(changed=True, changed_objects=[], diff={"before": "", "after": manifests})
     code, difference, complaint = kubectl(kubeconfig, "diff", manifests)
-    if code > 1:
+    new = code > 0 and NEW.search(complaint) is not None
+    if code > 1 and not new:
         module.fail_json(msg=f"kubectl diff: {complaint[-1500:]}")
     changed = sorted(set(OBJECT.findall(difference)))
-    if changed and not module.check_mode:
+    if (changed or new) and not module.check_mode:
         code, _output, complaint = kubectl(kubeconfig, "apply", manifests)
         if code:
             module.fail_json(msg=f"kubectl apply: {complaint[-1500:]}", changed_objects=changed)
-    module.exit_json(changed=bool(changed), changed_objects=changed, diff={"prepared": difference})
+    told = {"before": "", "after": manifests} if new else {"prepared": difference}
+    module.exit_json(changed=bool(changed) or new, changed_objects=changed, diff=told)
 
 
 if __name__ == "__main__":
