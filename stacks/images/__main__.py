@@ -17,7 +17,8 @@ from stacks.machines.driver import DriverError
 from stacks.machines.system import locked
 from stacks.providers import progress
 
-REPOSITORY = "meshwright"
+REPOSITORY = "docker.io/meshwright"
+"""With the registry, which the kubelet adds to names without one."""
 _WHEELHOUSE = Path(__file__).resolve().parents[2] / "tools" / "wheelhouse"
 _OURS = {plan.name: plan for plan in MESH}
 _CLUSTER = {plan.name: plan for plan in CLUSTER}

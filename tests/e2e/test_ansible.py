@@ -2,14 +2,13 @@
 
 import shlex
 import subprocess
-from collections import Counter
 from collections.abc import Iterator
 
 import pytest
-from support.bare_machines import BareMachines, bare_machines
+from support.bare_machines import BareMachines, bare_machines, difference
 from support.stacks import ROOT, Stack, leftovers, missing, missing_machines
 
-from stacks.playbooks import Outcome, PlaybookError
+from stacks.playbooks import PlaybookError
 
 REASON = missing() or missing_machines()
 pytestmark = [
@@ -26,31 +25,9 @@ def bare() -> Iterator[BareMachines]:
     assert leftovers("bare") == []
 
 
-def on(bare: BareMachines, machine: str, *command: str) -> str:
-    """Run a command as root on a machine."""
-    connection = bare.connections[machine]
-    ssh = (
-        f"ssh -o BatchMode=yes {connection['ansible_ssh_common_args']} -i {connection['ansible_ssh_private_key_file']}"
-    )
-    done = subprocess.run(
-        [*shlex.split(ssh), f"{connection['ansible_user']}@{connection['ansible_host']}", "sudo", *command],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def difference(foreseen: Outcome, done: Outcome) -> tuple[list[str], list[str]]:
-    """What was foreseen and not done, and what was done and not foreseen."""
-    before, after = Counter(foreseen.changes), Counter(done.changes)
-    return sorted((before - after).elements()), sorted((after - before).elements())
-
-
 def test_a_taken_port_and_a_machine_that_is_away_are_told_before_anything_is_changed(bare: BareMachines) -> None:
     holder = ["systemd-run", "--unit=holder", "python3", "-m", "http.server", "80"]
-    on(bare, "node1", *holder)
+    bare.on("node1", *holder)
     nodes = [
         node.model_copy(update={"address": "10.77.0.99"}) if node.name == "node3" else node
         for node in bare.environment.machines.nodes
@@ -60,23 +37,23 @@ def test_a_taken_port_and_a_machine_that_is_away_are_told_before_anything_is_cha
     )
     bare.connections["node3"]["ansible_host"] = "10.77.0.99"
     try:
-        on(bare, "node1", "sh", "-c", "'until ss -ltn | grep -q :80; do sleep 0.1; done'")
+        bare.on("node1", "sh", "-c", "'until ss -ltn | grep -q :80; do sleep 0.1; done'")
         with pytest.raises(PlaybookError) as refused:
             bare.play(environment=moved)
     finally:
         bare.connections["node3"]["ansible_host"] = "10.77.0.13"
-        on(bare, "node1", "systemctl", "stop", "holder")
+        bare.on("node1", "systemctl", "stop", "holder")
     message = str(refused.value)
     assert "node1 | port 80 is held by python3" in message
     assert "stop it, or set mesh.gateway.http_port" in message
     assert "node3 | does not answer:" in message
     assert "start it, or correct its address" in message
-    assert on(bare, "node2", "sh", "-c", "'ls -d /etc/meshwright 2>/dev/null || true'") == ""
+    assert bare.on("node2", "sh", "-c", "'ls -d /etc/meshwright 2>/dev/null || true'") == ""
 
 
 def test_what_check_mode_foresees_on_clean_hosts_comes_true(bare: BareMachines) -> None:
     foreseen = bare.play(check=True)
-    assert on(bare, "node2", "sh", "-c", "'ls -d /etc/meshwright 2>/dev/null || true'") == ""
+    assert bare.on("node2", "sh", "-c", "'ls -d /etc/meshwright 2>/dev/null || true'") == ""
     done = bare.play()
     assert difference(foreseen, done) == ([], [])
 
@@ -123,7 +100,7 @@ MENDED = [
 def test_drifted_hosts_are_told_as_they_are_and_mended(bare: BareMachines) -> None:
     for machine, commands in DRIFT.items():
         for command in commands:
-            on(bare, machine, "sh", "-c", shlex.quote(command))
+            bare.on(machine, "sh", "-c", shlex.quote(command))
     foreseen = bare.play(check=True)
     assert sorted(foreseen.changes) == MENDED
     assert difference(foreseen, bare.play()) == ([], [])
@@ -136,16 +113,14 @@ def test_what_moved_away_leaves_nothing(bare: BareMachines) -> None:
     moved = bare.environment.model_copy(update={"workloads": tuple(w for w in workloads if w.name != "store")})
     removed = "host : Remove what proxies and workloads left that are here no longer"
     assert {f"node2: {removed}", f"node3: {removed}"} <= set(bare.play(environment=moved).changes)
-    units = on(
-        bare, "node2", "systemctl", "list-units", "--all", "--plain", "--no-legend", "mesh-proxy@*", "workload-*"
-    )
+    units = bare.on("node2", "systemctl", "list-units", "--all", "--plain", "--no-legend", "mesh-proxy@*", "workload-*")
     kept = ["book-store-v2", "order", "warranty"]
     assert sorted(line.split()[0] for line in units.splitlines()) == [
         *(f"mesh-proxy@{name}.service" for name in kept),
         *(f"workload-{name}.service" for name in kept),
     ]
-    assert on(bare, "node2", "systemctl", "is-active", *(f"workload-{name}" for name in kept)).split() == ["active"] * 3
-    left = on(bare, "node2", "sh", "-c", "'ls /etc/meshwright/* /var/lib/meshwright/proxy; cut -d: -f1 /etc/passwd'")
+    assert bare.on("node2", "systemctl", "is-active", *(f"workload-{name}" for name in kept)).split() == ["active"] * 3
+    left = bare.on("node2", "sh", "-c", "'ls /etc/meshwright/* /var/lib/meshwright/proxy; cut -d: -f1 /etc/passwd'")
     assert not {"store.yml", "store.env", "store.database", "store", "demo-store"} & set(left.split())
     assert bare.play(check=True, environment=moved).changes == []  # the stack below moves them back
 
@@ -159,7 +134,7 @@ def test_the_stack_static_takes_the_same_machines_over(bare: BareMachines) -> No
     finally:
         stack.down()
     assert leftovers("static") == []
-    assert on(bare, "node1", "systemctl", "is-active", "mesh-control").strip() == "active"
+    assert bare.on("node1", "systemctl", "is-active", "mesh-control").strip() == "active"
 
 
 def test_the_vault_password_is_named_where_it_is_missing(bare: BareMachines) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,8 +16,10 @@ from stacks.environment import Environment
 from stacks.environments import local
 from stacks.layers.machines import ansible_connection, specifications, state_directory
 from stacks.machines import NetworkSpec, driver
+from tests.support.ports import free_port
 
-PARTS = ("hosts", "mesh", "workloads")
+PARTS = {playbooks.MESH: ("hosts", "mesh", "workloads"), playbooks.KUBERNETES: ("hosts", "cluster")}
+"""Playbook to its plays."""
 
 
 class BareMachines:
@@ -25,20 +29,49 @@ class BareMachines:
         self.environment = environment
         self.connections = connections
         self.secrets = vault.load(vault.ROOT, local.ENVIRONMENT.name)
+        self.variables: dict[str, Any] = {}
+        """Added to those of all hosts."""
 
     def inventory(self, environment: Environment | None = None) -> str:
         """The inventory as JSON."""
-        return json.dumps(ansible_inventory.inventory(environment or self.environment, self.connections))
+        made = ansible_inventory.inventory(environment or self.environment, self.connections)
+        made["all"]["vars"] |= self.variables
+        return json.dumps(made)
 
-    def play(self, *, check: bool = False, environment: Environment | None = None) -> playbooks.Outcome:
-        """Run the whole playbook."""
-        return playbooks.run(self.inventory(environment), self.secrets, PARTS, check=check)
+    def play(
+        self, *, check: bool = False, environment: Environment | None = None, playbook: str = playbooks.MESH
+    ) -> playbooks.Outcome:
+        """Run a whole playbook."""
+        inventory = self.inventory(environment)
+        return playbooks.run(inventory, self.secrets, PARTS[playbook], check=check, playbook=playbook)
+
+    def on(self, machine: str, *command: str) -> str:
+        """What a command, run as root on a machine, prints."""
+        connection = self.connections[machine]
+        key = connection["ansible_ssh_private_key_file"]
+        ssh = f"ssh -o BatchMode=yes {connection['ansible_ssh_common_args']} -i {key}"
+        done = subprocess.run(
+            [*shlex.split(ssh), f"{connection['ansible_user']}@{connection['ansible_host']}", "sudo", *command],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+
+def difference(foreseen: playbooks.Outcome, done: playbooks.Outcome) -> tuple[list[str], list[str]]:
+    """What was foreseen and not done, and what was done and not foreseen."""
+    before, after = Counter(foreseen.changes), Counter(done.changes)
+    return sorted((before - after).elements()), sorted((after - before).elements())
 
 
 @contextmanager
-def bare_machines(name: str) -> Iterator[BareMachines]:
-    """The three machines of the environment ``local`` under another name, in networks of their own."""
-    environment = local.ENVIRONMENT.model_copy(update={"name": name})
+def bare_machines(name: str, environment: Environment = local.ENVIRONMENT) -> Iterator[BareMachines]:
+    """The machines of an environment under another name, in networks of their own."""
+    # Two environments cannot have the same way in.
+    machines = environment.machines.model_copy(update={"entrance_port": free_port()})
+    environment = environment.model_copy(update={"name": name, "machines": machines})
     key = vault.ROOT / environment.machines.ssh_private_key_file
     vault.ensure(vault.ROOT, local.ENVIRONMENT.name, key)
     subprocess.run([str(vault.ROOT / "tools" / "wheelhouse")], stdout=subprocess.DEVNULL, check=True)

@@ -61,6 +61,7 @@ missing:
 import os
 import re
 import shutil
+import subprocess
 import time
 
 from ansible.module_utils.basic import AnsibleModule
@@ -79,12 +80,13 @@ BOOT_SECONDS = 60
 """How long a control plane whose files are whole may take to answer: the machine may have just booted."""
 
 
-def missing(host, name, patience):
-    """What is not there; asked again while the API server does not answer."""
+def missing(host, name):
+    """What is not there; asked again while the API server does not answer and a kubelet runs that may bring it up."""
     found = missing_files(host)
     if found:
         return found
-    deadline = time.monotonic() + patience
+    kubelet = subprocess.run(["systemctl", "is-active", "--quiet", "kubelet.service"], check=False)
+    deadline = time.monotonic() + (0 if kubelet.returncode else BOOT_SECONDS)
     while True:
         found = missing_objects(host, name)
         if found != ["the API server"] or time.monotonic() > deadline:
@@ -133,10 +135,8 @@ def main():
     host, name = Host(), module.params["name"]
     try:
         refuse_another(host, module.params["endpoint"])
-        if module.check_mode and shutil.which("kubectl") is None:  # a clean host
-            found = missing_files(host)
-        else:
-            found = missing(host, name, BOOT_SECONDS)
+        clean = module.check_mode and shutil.which("kubectl") is None
+        found = missing_files(host) if clean else missing(host, name)
         if not found:
             refuse_changes(host, module.params["fixed"])
         if found and not module.check_mode:
@@ -144,7 +144,7 @@ def main():
                 clear(host)
             command = ["init", f"--config={module.params['config']}", "--skip-token-print"]
             kubeadm([*command, f"--ignore-preflight-errors={','.join(LEFT)}"], module.params["seconds"])
-            left = missing(host, name, BOOT_SECONDS)
+            left = missing(host, name)
             if left:
                 module.fail_json(msg=f"kubeadm init has ended, and these are still missing: {', '.join(left)}")
     except NodeError as error:

@@ -1,0 +1,252 @@
+"""Three machines become a cluster: check mode is true, what was cut off is gone on with, and pods reach each other."""
+
+import contextlib
+import importlib.metadata
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from support.bare_machines import BareMachines, bare_machines, difference
+from support.stacks import ROOT, leftovers, missing, missing_machines
+
+from stacks.environment import parse
+from stacks.environments import local
+from stacks.images.go_build import UnavailableError, find_go
+from stacks.playbooks import KUBERNETES, Outcome, PlaybookError
+
+
+def missing_builders() -> str | None:
+    """Why no cluster can be made here."""
+    try:
+        find_go()
+    except UnavailableError as error:
+        return str(error)
+    return None
+
+
+REASON = missing() or missing_machines() or missing_builders()
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.timeout(1500),
+    pytest.mark.skipif(REASON is not None, reason=REASON or ""),
+]
+SETTINGS = {"sources": {"kubernetes": "built"}, "workloads": [], "services": [], "postgresql": None}
+DIST = ROOT / "dist"
+PATIENCE = 180
+"""Seconds for whatever is waited for: a machine may be busy."""
+
+
+@pytest.fixture(scope="module")
+def bare() -> Iterator[BareMachines]:
+    """Machines, and beside the checkout what is brought to them."""
+    made = subprocess.run(
+        [sys.executable, "-m", "stacks.images", "kubernetes", "proxy"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert made.returncode == 0, made.stderr
+    with bare_machines("cluster", parse(local.ENVIRONMENT, SETTINGS)) as machines:
+        machines.variables["kubernetes_further_images"] = ["proxy"]
+        yield machines
+    shutil.rmtree(ROOT / ".meshwright/cluster", ignore_errors=True)  # the operator's login
+    assert leftovers("cluster") == []
+
+
+def play(bare: BareMachines, *, check: bool = False, **variables: object) -> Outcome:
+    kept = dict(bare.variables)
+    bare.variables |= variables
+    try:
+        return bare.play(check=check, playbook=KUBERNETES)
+    finally:
+        bare.variables = kept
+
+
+def kubectl(*arguments: str, manifests: str = "") -> str:
+    """The operator's own, with the login that the playbook has left."""
+    login = ROOT / ".meshwright/cluster/kubeconfig"
+    assert login.stat().st_mode & 0o777 == 0o600
+    done = subprocess.run(
+        [DIST / "kubernetes/bin/kubectl", *arguments],
+        env=os.environ | {"KUBECONFIG": str(login)},
+        input=manifests,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_what_stands_in_the_way_is_told_before_anything_is_changed(bare: BareMachines) -> None:
+    bare.on("node1", "systemd-run", "--unit=holder", "python3", "-m", "http.server", "6443")
+    try:
+        bare.on("node1", "sh", "-c", "'until ss -ltn | grep -q :6443; do sleep 0.1; done'")
+        with pytest.raises(PlaybookError) as refused:
+            play(bare, kubernetes_memory_mib=4096)
+    finally:
+        bare.on("node1", "systemctl", "stop", "holder")
+    message = str(refused.value)
+    assert "node1 | port 6443 is held by python3" in message
+    assert "stop it, or set kubernetes.api_port; kube-apiserver needs the port" in message
+    assert bare.on("node1", "sh", "-c", "'ls -d /etc/kubernetes /etc/containerd 2>/dev/null || true'") == ""
+
+
+def test_images_that_were_not_built_are_named(bare: BareMachines, tmp_path: Path) -> None:
+    with pytest.raises(PlaybookError, match=r"index.json is missing on the controller; run `make images`"):
+        play(bare, check=True, kubernetes_dist=str(tmp_path))
+
+
+def test_a_run_that_is_cut_off_is_foreseen_and_gone_on_with(bare: BareMachines) -> None:
+    assert "node1: kubernetes : Begin the control plane" in play(bare, check=True).changes
+    # While kubeadm waits for the API server: keys, files and a database are there, and nothing in it yet.
+    cut = "'until test -e /etc/kubernetes/manifests/etcd.yaml; do sleep 0.05; done; pkill -9 -x kubeadm'"
+    cutting = threading.Thread(target=bare.on, args=("node1", "sh", "-c", cut))
+    cutting.start()
+    with pytest.raises(PlaybookError, match="node1: kubernetes : Begin the control plane"):
+        play(bare)
+    cutting.join()
+    foreseen = play(bare, check=True)
+    assert {f"{node}: kubernetes : Join" for node in ("node2", "node3")} <= set(foreseen.changes)
+    assert difference(foreseen, play(bare)) == (
+        [],
+        ["node1: kubernetes : Have a directory that nobody else reads", "node1: kubernetes : Write the login"],
+    )
+
+
+def test_every_machine_is_ready_for_the_operator_s_own_kubectl(bare: BareMachines) -> None:
+    nodes = yaml.safe_load(kubectl("get", "nodes", "--output=yaml"))["items"]
+    ready = {
+        node["metadata"]["name"]: next(c["status"] for c in node["status"]["conditions"] if c["type"] == "Ready")
+        for node in nodes
+    }
+    assert ready == dict.fromkeys(("node1", "node2", "node3"), "True")
+    assert {node["status"]["nodeInfo"]["kubeletVersion"] for node in nodes} == {"v1.34.2"}
+    # Tokens to join with are gone, but kubeadm's own, which nobody has seen and which ends by itself.
+    secrets = yaml.safe_load(kubectl("get", "secrets", "--namespace=kube-system", "--output=yaml"))["items"]
+    assert sum(secret["type"] == "bootstrap.kubernetes.io/token" for secret in secrets) <= 1
+
+
+def test_a_second_run_changes_nothing(bare: BareMachines) -> None:
+    assert play(bare, check=True).changes == []
+    assert play(bare).changes == []
+
+
+WEB = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      topologySpreadConstraints:
+      - maxSkew: 1
+        topologyKey: kubernetes.io/hostname
+        whenUnsatisfiable: DoNotSchedule
+        labelSelector: {matchLabels: {app: web}}
+      containers:
+      - name: web
+        image: IMAGE
+        command: [/usr/bin/python3.11, -m, http.server, "8000", --directory, /usr/share]
+        readinessProbe: {httpGet: {path: /, port: 8000}, periodSeconds: 1}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {selector: {app: web}, ports: [{port: 80, targetPort: 8000}]}
+"""
+ASK = """
+import json, sys, urllib.request
+print(json.dumps([urllib.request.urlopen(url, timeout=20).status for url in sys.argv[1:]]))
+"""
+
+
+def asked(urls: list[str]) -> None:
+    """Each pod asks all of these, as soon as every machine knows of the pods behind them."""
+    for pod in kubectl("get", "pods", "--selector=app=web", "--output=name").split():
+        command = ["exec", pod, "--", "/usr/bin/python3.11", "-c", ASK]
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            with contextlib.suppress(AssertionError):
+                kubectl(*command, *urls)
+                break
+        answers = kubectl(*command, *urls)
+        assert answers.strip() == str([200] * len(urls)), f"{pod}: {answers}"
+
+
+def test_pods_of_two_machines_reach_each_other_by_address_and_by_name(bare: BareMachines) -> None:
+    image = f"docker.io/meshwright/proxy:{importlib.metadata.version('meshwright')}"
+    kubectl("apply", "--server-side", "--filename=-", manifests=WEB.replace("IMAGE", image))
+    kubectl("rollout", "status", "deployment/web", f"--timeout={PATIENCE}s")
+    pods = yaml.safe_load(kubectl("get", "pods", "--selector=app=web", "--output=yaml"))["items"]
+    assert sorted(pod["spec"]["nodeName"] for pod in pods) == ["node2", "node3"]
+    addresses = [f"http://{pod['status']['podIP']}:8000/" for pod in pods]
+    asked([*addresses, *["http://web.default.svc.cluster.local/"] * 6, "http://web/"])
+
+
+DRIFT = {
+    "node1": [
+        "rm /etc/kubernetes/manifests/kube-scheduler.yaml",
+        "kubectl --kubeconfig=/etc/kubernetes/admin.conf -n kube-flannel delete configmap flannel",
+    ],
+    "node2": ["systemctl disable --now kubelet", "ctr -n k8s.io images rm registry.k8s.io/pause:3.10.1"],
+    "node3": ["sysctl -qw net.ipv4.ip_forward=0", "rm /opt/cni/bin/portmap", "echo >> /etc/containerd/config.toml"],
+}
+"""What somebody did by hand, in the shell of each machine."""
+UNITS = "service : Run the units, restarted where their files are newer"
+MENDED = [
+    "node1: kubernetes : Begin the control plane",
+    "node1: kubernetes : Connect the pods of all machines",
+    "node2: container_runtime : Import them",
+    f"node2: {UNITS}",
+    "node3: container_runtime : Write its settings",
+    "node3: kubernetes : Copy the programs that were built",
+    "node3: kubernetes : Have the kernel forward what pods send",
+    f"node3: {UNITS}",
+]
+
+
+def test_drifted_machines_are_told_as_they_are_and_mended(bare: BareMachines) -> None:
+    for machine, commands in DRIFT.items():
+        for command in commands:
+            bare.on(machine, "sh", "-c", shlex.quote(command))
+    foreseen = play(bare, check=True)
+    assert sorted(foreseen.changes) == MENDED
+    assert difference(foreseen, play(bare)) == ([], [])
+    kubectl("rollout", "status", "deployment/web", f"--timeout={PATIENCE}s")
+    asked(["http://web/"] * 4)
+
+
+def test_settings_that_a_cluster_cannot_take_any_more_are_refused(bare: BareMachines) -> None:
+    with pytest.raises(PlaybookError, match=r"the cluster has podSubnet 10.244.0.0/16 and not 10.99.0.0/16"):
+        play(bare, kubernetes_pod_network="10.99.0.0/16")
+    with pytest.raises(PlaybookError, match=r"belongs to the cluster at 10.77.0.11:6443, and the inventory says api"):
+        play(bare, kubernetes_endpoint="api.example:6443")
+
+
+def test_a_machine_that_boots_again_takes_its_pods_back(bare: BareMachines) -> None:
+    began = bare.on("node3", "systemctl", "show", "--property=UserspaceTimestampMonotonic", "--value").strip()
+    bare.on("node3", "systemd-run", "--on-active=1", "systemctl", "reboot")
+    booted = (
+        f"'until test $(systemctl show --property=UserspaceTimestampMonotonic --value) != {began}; do sleep 0.2; done'"
+    )
+    for _ in range(PATIENCE):
+        with contextlib.suppress(AssertionError):  # it is on its way down
+            bare.on("node3", "timeout", "5", "sh", "-c", booted)
+            break
+    kubectl("wait", "--for=condition=Ready", "node/node3", f"--timeout={PATIENCE}s")
+    kubectl("rollout", "status", "deployment/web", f"--timeout={PATIENCE}s")
+    asked(["http://web/"] * 4)
+    assert play(bare).changes == []
