@@ -1,16 +1,18 @@
-# `make` alone prints the targets. Settings: STACK, SCENARIO, PYTHON, TARGET_PYTHON, HOST_WHEEL, MESHWRIGHT_CACHE, ISTIOCTL, DEBIAN_MIRROR.
+# `make` alone prints the targets. Settings: STACK (or ENV), SCENARIO, PYTHON, TARGET_PYTHON, HOST_WHEEL, MESHWRIGHT_CACHE, ISTIOCTL, DEBIAN_MIRROR.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 VENV := .venv
 BIN := $(VENV)/bin
 SCENARIO ?= timeout
 
+# By the command line alone: a shell's own variable ENV names a file.
+STACK ?= $(if $(findstring command,$(origin ENV)),$(ENV))
 .PHONY: help up down demo test parity test-compiled lint doctor secrets setup setup-python setup-tests lock wheel bench bench-growth bench-policy bench-control istioctl istiod images sbom audit clean
 
 help: ## print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-up: setup ## install what is missing and bring the stack up (STACK=local|laptop|static|...)
+up: setup ## install what is missing and bring the stack up (STACK=local|local-kubernetes|laptop|static|...)
 	@tools/stack up $(STACK)
 
 down: ## destroy the stack

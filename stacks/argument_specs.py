@@ -163,7 +163,9 @@ ROLES: dict[str, tuple[str, dict[str, Option]]] = {
                 "HTTP proxy by which the operator reaches the machines; empty: none.", default=""
             ),
             "kubernetes_flannel_image": text("The image of flannel."),
-            "kubernetes_further_images": items("Images of `make images` that the host imports for workloads.", default=[]),
+            "kubernetes_further_images": items(
+                "Images of `make images` that the host imports for workloads.", default=[]
+            ),
             "kubernetes_packages": items("Debian packages that the kubelet and kube-proxy use."),
             "kubernetes_dist": text("Where `make images` writes, on the controller."),
             "kubernetes_login": text("Where the operator's kubeconfig file is kept, on the controller."),

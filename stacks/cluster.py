@@ -72,7 +72,16 @@ def listeners(environment: Environment, machine: str) -> Iterator[Listener]:
 def problems(environment: Environment) -> list[str]:
     """What is wrong with the settings of the cluster, as ``SETTING: what, and what is allowed``."""
     cluster = environment.kubernetes
-    return [] if cluster is None else [*_of_machines(environment, cluster), *_of_networks(environment, cluster)]
+    if cluster is None:
+        needed = environment.platform == "kubernetes"
+        return ["platform: kubernetes needs the settings of a cluster (kubernetes)"] if needed else []
+    return [*_of_machines(environment, cluster), *_of_networks(environment, cluster), *_of_sources(environment)]
+
+
+def _of_sources(environment: Environment) -> list[str]:
+    if environment.machines.driver != "namespaces" or environment.sources.kubernetes == "built":
+        return []
+    return ["sources.kubernetes: machines made of namespaces reach package mirrors and no registry (allowed: built)"]
 
 
 def _of_machines(environment: Environment, cluster: Kubernetes) -> list[str]:

@@ -252,6 +252,10 @@ class Environment(_Model):
     name: Name = Field(description="Name; also the stack's.")
     machines: Machines = Field(default=Machines(), description="Where it runs.")
     mesh: Mesh = Field(default=Mesh(), description="Control plane and proxies.")
+    platform: Literal["machines", "kubernetes"] = Field(
+        default="machines",
+        description="What a stack makes: `machines`: the mesh on the machines themselves; `kubernetes`: a cluster of them.",
+    )
     kubernetes: Kubernetes | None = Field(
         default=None, description="The cluster that `kubernetes.yml` makes of the machines; unset: none."
     )

@@ -5,14 +5,14 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pulumi
 
 from mesh_policy import Policy
 from mesh_policy.analysis.finding import subject
 from mesh_policy.releases.machine import Rollout, State
-from stacks import ansible_inventory, digest, laptop, laptop_database, plan, vault
+from stacks import ansible_inventory, cluster, digest, laptop, laptop_database, plan, vault
 from stacks.environment import Environment, InvalidEnvironmentError, parse
 from stacks.environments import declaration
 from stacks.environments.book_store import BOOKS
@@ -22,8 +22,12 @@ from stacks.layers.policies import Policies
 from stacks.layers.releases import Releases
 from stacks.machines.driver import DriverError
 from stacks.machines.namespaces import names
+from stacks.playbooks import KUBERNETES, MESH
 
-PLAYBOOK_FILES = ("roles", "templates", "mesh.yml", "ansible.cfg")
+if TYPE_CHECKING:
+    from stacks.layers.machines import Machines
+
+PLAYBOOK_FILES = ("roles", "templates", "ansible.cfg")
 PACKAGES = (
     "mesh_api", "mesh_cli", "mesh_control", "mesh_policy", "mesh_proxy", "mesh_simulation",
     "examples/demo/meshwright_demo",
@@ -43,10 +47,13 @@ def run(root: Path) -> None:
 
 
 def build(root: Path) -> None:
-    """Settings, then either machines with the playbook on them, or processes, then policies."""
+    """Settings, then either machines with a playbook on them, or processes, then policies."""
     stack = pulumi.get_stack()
     environment = declared(stack, pulumi.Config().get_object("environment") or {})
     secrets = vault.load(root, stack)
+    if environment.platform == "kubernetes":
+        _cluster(root, environment, secrets)
+        return
     if environment.machines.driver == "processes":
         environment = _with_what_is_there(environment)
         control, last = _processes(root, environment, secrets)
@@ -143,28 +150,55 @@ def _processes(
     return {"place": {"kind": "here"}, "command": command, "socket": str(state / "control.sock")}, layer
 
 
-def _machines(
-    root: Path, environment: Environment, secrets: Mapping[str, str]
-) -> tuple[pulumi.Input[dict[str, Any]], pulumi.Resource]:
+def _played(
+    root: Path,
+    environment: Environment,
+    secrets: Mapping[str, str],
+    playbook: str,
+    content: str,
+    leaves: Sequence[str] = (),
+) -> tuple["Machines", pulumi.Resource]:
+    """Machines, and the parts of a playbook on them, one after the other; the last is what all else waits for. ``content`` is
+    the digest of what the playbook brings to them, ``leaves`` what its last part leaves beside the project."""
     # Not above: the stack without machines must not need what makes them.
     from stacks.layers.machines import Machines
 
     machines = Machines(environment, root=root)
     inventory = machines.connections.apply(lambda found: json.dumps(ansible_inventory.inventory(environment, found)))
-    content = digest.of_files(root, (*PLAYBOOK_FILES, *PACKAGES))
     pulumi.export("inventory", pulumi.Output.secret(inventory))  # long, and for programs
-    archive = wheels(root)
-    content = f"{content}-{digest.of_files(archive.parent, [archive.name])}"
+    content = f"{digest.of_files(root, (*PLAYBOOK_FILES, playbook))}-{content}"
     last: pulumi.Resource = machines
-    for part in PARTS:
+    for part in PARTS[playbook]:
         last = Installed(
             part,
             environment=environment.name,
             inventory=inventory,
             secrets=secrets,
             digest=machines.identity.apply(lambda found: f"{content}-{found}"),
+            playbook=playbook,
+            leaves=leaves if part == PARTS[playbook][-1] else (),
             opts=pulumi.ResourceOptions(depends_on=[last]),
         )
+    return machines, last
+
+
+def _cluster(root: Path, environment: Environment, secrets: Mapping[str, str]) -> None:
+    """Machines that become a cluster, and how its operator reaches it."""
+    index = images(root) if environment.sources.kubernetes == "built" else None
+    content = "" if index is None else digest.of_files(index.parent, [index.name])
+    login = f".meshwright/{environment.name}/kubeconfig"
+    _played(root, environment, secrets, KUBERNETES, content, [login])
+    pulumi.export("kubeconfig", login)
+    pulumi.export("api", f"https://{cluster.endpoint(environment)}")
+    pulumi.export("enter", entrance(environment))
+
+
+def _machines(
+    root: Path, environment: Environment, secrets: Mapping[str, str]
+) -> tuple[pulumi.Input[dict[str, Any]], pulumi.Resource]:
+    archive = wheels(root)
+    content = f"{digest.of_files(root, PACKAGES)}-{digest.of_files(archive.parent, [archive.name])}"
+    machines, last = _played(root, environment, secrets, MESH, content)
     name = environment.mesh.control_machine
     place = machines.places.apply(lambda found: found[name])
     control = pulumi.Output.all(place=place).apply(
@@ -184,3 +218,10 @@ def wheels(root: Path) -> Path:
     """The archive of wheels, made when it is missing or older than its sources."""
     made = subprocess.run([str(root / "tools" / "wheelhouse")], cwd=root, stdout=subprocess.PIPE, text=True, check=True)
     return Path(made.stdout.strip().splitlines()[-1])
+
+
+def images(root: Path) -> Path:
+    """The index of a cluster's images and programs, which are made where they are missing."""
+    command = [sys.executable, "-m", "stacks.images", "kubernetes"]
+    subprocess.run(command, cwd=root, stdout=subprocess.DEVNULL, check=True)
+    return root / "dist" / "images" / "index.json"

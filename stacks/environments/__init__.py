@@ -11,7 +11,7 @@ from typing import Protocol
 from mesh_policy import Policy
 from mesh_policy.releases.machine import Rollout
 from stacks.environment import Environment, InvalidEnvironmentError
-from stacks.environments import laptop, local, static
+from stacks.environments import laptop, local, local_kubernetes, static
 
 
 class Declaration(Protocol):
@@ -31,7 +31,12 @@ class Declaration(Protocol):
         ...
 
 
-ENVIRONMENTS: dict[str, Declaration] = {"laptop": laptop, "local": local, "static": static}
+ENVIRONMENTS: dict[str, Declaration] = {
+    "laptop": laptop,
+    "local": local,
+    "local-kubernetes": local_kubernetes,
+    "static": static,
+}
 """Stack name to its declaration."""
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from mesh_policy import Policy
 from mesh_policy.releases.machine import Rollout
-from stacks.environment import Environment, Kubernetes, Machine, Machines, Mesh, Postgresql
+from stacks.environment import Environment, Kubernetes, Machine, Machines, Mesh, Postgresql, Sources
 from stacks.environments import book_store, demo
 
 ENVIRONMENT = Environment(
@@ -20,6 +20,7 @@ ENVIRONMENT = Environment(
     ),
     mesh=Mesh(control_machine="node1"),
     kubernetes=Kubernetes(),
+    sources=Sources(kubernetes="built"),
     postgresql=Postgresql(machine="node1"),
     services=demo.SERVICES,
     workloads=demo.workloads("node2", "node3"),

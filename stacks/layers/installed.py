@@ -1,17 +1,18 @@
-"""Hosts, mesh and workloads: the parts of the playbook, each a component that depends on the one before."""
+"""Hosts, mesh and workloads, or hosts and cluster: the parts of a playbook, each a component after the one before."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pulumi
 
+from stacks.playbooks import KUBERNETES, MESH
 from stacks.providers.playbook import Playbook
 
-PARTS = ("hosts", "mesh", "workloads")
-"""Tags of ``mesh.yml`` in their order; each is a component."""
+PARTS = {MESH: ("hosts", "mesh", "workloads"), KUBERNETES: ("hosts", "cluster")}
+"""The tags of each playbook in their order; each is a component."""
 
 
 class Installed(pulumi.ComponentResource):
-    """What a part of the playbook installs on the machines."""
+    """What a part of a playbook installs on the machines. ``leaves``: see :class:`~stacks.providers.playbook.Playbook`."""
 
     def __init__(
         self,
@@ -21,6 +22,8 @@ class Installed(pulumi.ComponentResource):
         inventory: pulumi.Input[str],
         secrets: Mapping[str, str],
         digest: pulumi.Input[str],
+        playbook: str = MESH,
+        leaves: Sequence[str] = (),
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__(f"meshwright:index:{part.capitalize()}", part, None, opts)
@@ -32,6 +35,8 @@ class Installed(pulumi.ComponentResource):
             inventory=inventory,
             secrets=dict(secrets),
             digest=digest,
+            playbook=playbook,
+            leaves=leaves,
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.register_outputs({"hosts": self.playbook.hosts})

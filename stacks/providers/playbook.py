@@ -1,5 +1,7 @@
 """A part of the playbook that has run on the machines: the resource behind hosts, mesh and workloads."""
 
+import contextlib
+from collections.abc import Sequence
 from typing import Any
 
 import pulumi
@@ -10,6 +12,12 @@ from stacks.providers import progress
 
 Values = dict[str, Any]
 DRIFT = "drift"
+INPUTS = ("inventory", "digest", "secrets", "tags", "playbook")
+
+
+def _play(props: Values, **how: Any) -> playbooks.Outcome:
+    playbook = props.get("playbook", playbooks.MESH)  # a state of an earlier version says none
+    return playbooks.run(props["inventory"], props["secrets"], tuple(props["tags"]), playbook=playbook, **how)
 
 
 class PlaybookProvider(ResourceProvider):
@@ -23,9 +31,17 @@ class PlaybookProvider(ResourceProvider):
         """Run the plays again."""
         return UpdateResult(outs=self._run(news))
 
+    def delete(self, _id: str, props: Values) -> None:
+        """What the plays have left beside the project goes; machines go by themselves."""
+        for name in props.get("leaves", ()):
+            file = playbooks.ROOT / name
+            file.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # others have files there as well
+                file.parent.rmdir()
+
     def diff(self, _id: str, olds: Values, news: Values) -> DiffResult:
         """Changed when an input changed, or when the last look found the machines to differ."""
-        changed = [key for key in ("inventory", "digest", "secrets", "tags") if olds.get(key) != news.get(key)]
+        changed = [key for key in INPUTS if olds.get(key) != news.get(key)]
         if olds.get(DRIFT):
             changed.append(DRIFT)
         return DiffResult(changes=bool(changed), replaces=[], stables=["environment", "part"])
@@ -33,7 +49,7 @@ class PlaybookProvider(ResourceProvider):
     def read(self, id_: str, props: Values) -> ReadResult:
         """Ask the machines by check mode what would change; a machine that does not answer counts as changed."""
         try:
-            outcome = playbooks.run(props["inventory"], props["secrets"], tuple(props["tags"]), check=True)
+            outcome = _play(props, check=True)
             drift = outcome.changes
         except playbooks.PlaybookError as error:
             drift = str(error).splitlines()
@@ -41,12 +57,14 @@ class PlaybookProvider(ResourceProvider):
 
     def _run(self, props: Values) -> Values:
         say = progress.speaker(f"{props['part']}")
-        outcome = playbooks.run(props["inventory"], props["secrets"], tuple(props["tags"]), say=say)
+        outcome = _play(props, say=say)
         return {**props, DRIFT: [], "hosts": sorted(outcome.hosts)}
 
 
 class Playbook(Resource):
-    """The plays with ``tags`` of ``mesh.yml``, run for the ``part`` of an environment.
+    """The plays with ``tags`` of a playbook, run for the ``part`` of an environment.
+
+    ``leaves`` are files below the project's root that the plays write, for the operator, and that go with the resource.
 
     ``inventory`` is JSON, as the engine knows no whole numbers. ``digest`` stands for everything that the run depends on and
     the inventory does not tell: roles, templates, wheels, and which machines stand at the addresses.
@@ -64,6 +82,8 @@ class Playbook(Resource):
         inventory: pulumi.Input[str],
         secrets: pulumi.Input[dict[str, str]],
         digest: pulumi.Input[str],
+        playbook: str = playbooks.MESH,
+        leaves: Sequence[str] = (),
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         values = {
@@ -73,6 +93,8 @@ class Playbook(Resource):
             "inventory": inventory,
             "secrets": pulumi.Output.secret(secrets),
             "digest": digest,
+            "playbook": playbook,
+            "leaves": list(leaves),
             "hosts": None,
             DRIFT: [],
         }

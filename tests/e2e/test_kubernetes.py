@@ -38,7 +38,7 @@ pytestmark = [
     pytest.mark.timeout(1500),
     pytest.mark.skipif(REASON is not None, reason=REASON or ""),
 ]
-SETTINGS = {"sources": {"kubernetes": "built"}, "workloads": [], "services": [], "postgresql": None}
+SETTINGS: dict[str, object] = {"workloads": [], "services": [], "postgresql": None}
 DIST = ROOT / "dist"
 PATIENCE = 180
 """Seconds for whatever is waited for: a machine may be busy."""

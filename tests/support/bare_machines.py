@@ -14,12 +14,10 @@ from typing import Any
 from stacks import ansible_inventory, playbooks, vault
 from stacks.environment import Environment
 from stacks.environments import local
+from stacks.layers.installed import PARTS
 from stacks.layers.machines import ansible_connection, specifications, state_directory
 from stacks.machines import NetworkSpec, driver
 from tests.support.ports import free_port
-
-PARTS = {playbooks.MESH: ("hosts", "mesh", "workloads"), playbooks.KUBERNETES: ("hosts", "cluster")}
-"""Playbook to its plays."""
 
 
 class BareMachines:

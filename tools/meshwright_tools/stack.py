@@ -198,6 +198,8 @@ def up(checkout: Checkout, name: str, progress: Progress) -> None:
     outputs = json.loads(pulumi.read("stack", "output", "--json").stdout or "{}")
     if "gateway" in outputs:
         progress.say(outlook(outputs, name))
+    elif "kubeconfig" in outputs:
+        progress.say(f"==> The cluster {name} stands:\n    kubectl --kubeconfig {outputs['kubeconfig']} get nodes")
 
 
 def outlook(outputs: Mapping[str, Any], name: str) -> str:

@@ -91,13 +91,14 @@ def unreachable(stderr: str) -> str | None:
 
 def go_modules(module: str, sums: str) -> dict[str, Any]:
     """The bill of what a ``go.mod`` requires (from Go 1.17 on it names all of it) and puts in the place of what it requires,
-    with the checksums of its ``go.sum``.
+    with the checksums of its ``go.sum``; what is a folder of this checkout is left out.
     The kind of a sum, ``h1``, is a SHA-256 over the files of a module: https://go.dev/ref/mod#go-sum-files."""
     known = dict(re.findall(r"^(\S+ \S+) (h1:\S+)$", sums, re.MULTILINE))
     required = dict(re.findall(r"^(?:require)?\s+(\S+) (v\S+)(?: // indirect)?$", module, re.MULTILINE))
     replaced = re.findall(r"^(?:replace)?\s+(\S+)(?: v\S+)? => (\S+) (v\S+)$", module, re.MULTILINE)
+    ours = re.findall(r"^(?:replace)?\s+(\S+)(?: v\S+)? => \.\S*$", module, re.MULTILINE)
     # Go ignores what is put in the place of something that is not required.
-    taken = {name: (name, version) for name, version in required.items()}
+    taken = {name: (name, version) for name, version in required.items() if name not in ours}
     taken |= {name: (other, version) for name, other, version in replaced if name in required}
     return {
         "bomFormat": "CycloneDX",

@@ -7,7 +7,7 @@ import pytest
 
 from stacks import ansible_inventory, cluster
 from stacks.environment import Environment, InvalidEnvironmentError, parse
-from stacks.environments import laptop, local
+from stacks.environments import laptop, local, static
 
 
 def of(**kubernetes: Any) -> Environment:
@@ -31,6 +31,23 @@ def test_machines_and_an_address_of_the_api_can_be_chosen() -> None:
 
 def test_a_worker_needs_no_port_of_the_control_plane() -> None:
     assert {found.port for found in cluster.listeners(of(), "node2")} == {10250, 10256}
+
+
+def test_a_stack_of_a_cluster_needs_its_settings() -> None:
+    values = local.ENVIRONMENT.model_dump(mode="json", exclude_unset=True) | {"platform": "kubernetes"}
+    assert parse(values).platform == "kubernetes"
+    with pytest.raises(
+        InvalidEnvironmentError, match=r"environment.platform: kubernetes needs the settings of a cluster"
+    ):
+        parse(values | {"kubernetes": None})
+
+
+def test_machines_that_reach_no_registry_take_what_was_built() -> None:
+    with pytest.raises(
+        InvalidEnvironmentError, match=r"environment.sources.kubernetes: machines made of namespaces reach"
+    ):
+        parse(local.ENVIRONMENT, {"sources": {"kubernetes": "official"}})
+    assert parse(static.ENVIRONMENT, {}).sources.kubernetes == "official"
 
 
 def test_an_environment_without_a_cluster_has_no_machine_of_one() -> None:

@@ -1,0 +1,34 @@
+"""Three machines made on this host that become a Kubernetes cluster: one is the control plane, two are workers."""
+
+from collections.abc import Sequence
+
+from mesh_policy import Policy
+from mesh_policy.releases.machine import Rollout
+from stacks.environment import Environment, Kubernetes, Machine, Machines, Sources
+
+ENVIRONMENT = Environment(
+    name="local-kubernetes",
+    platform="kubernetes",
+    machines=Machines(
+        driver="namespaces",
+        entrance_port=16444,
+        nodes=(
+            Machine(name="node1", address="10.77.0.11"),
+            Machine(name="node2", address="10.77.0.12"),
+            Machine(name="node3", address="10.77.0.13"),
+        ),
+    ),
+    # They are on one network, which needs no wrapping.
+    kubernetes=Kubernetes(pod_traffic="host-gw"),
+    sources=Sources(kubernetes="built"),
+)
+
+
+def policies(environment: Environment) -> Sequence[Policy]:
+    """None: no mesh is in the cluster yet."""
+    return ()
+
+
+def releases(environment: Environment) -> Sequence[Rollout]:
+    """None, for the same reason."""
+    return ()
