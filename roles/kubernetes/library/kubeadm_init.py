@@ -76,6 +76,12 @@ from ansible.module_utils.node_state import (
     refuse_another,
 )
 
+MANIFESTS = {
+    "podSubnet": ("kube-controller-manager.yaml", r"--cluster-cidr=(\S+)"),
+    "serviceSubnet": ("kube-apiserver.yaml", r"--service-cluster-ip-range=(\S+)"),
+    "kubernetesVersion": ("kube-apiserver.yaml", r"image: \S+/kube-apiserver:(\S+)"),
+}
+"""Where the manifests have a setting."""
 BOOT_SECONDS = 60
 """How long a control plane whose files are whole may take to answer: the machine may have just booted."""
 
@@ -94,16 +100,29 @@ def missing(host, name):
         time.sleep(1)
 
 
-def refuse_changes(host, wanted):
-    """Raise :class:`NodeError` where the cluster has other settings than those wanted."""
+def settings(host):
+    """Names of kubeadm's fields to values, as the cluster has them: by its own word, or by its manifests while it says none."""
     code, answer = host.kubectl(
         "admin.conf", "--namespace=kube-system", "get", "configmap/kubeadm-config",
         "--output=jsonpath={.data.ClusterConfiguration}",
     )  # fmt: skip
-    if code:
-        raise NodeError(f"the cluster's own settings cannot be read: {answer}")
-    found = dict(re.findall(r"^\s*(\w+):\s*[\"']?([^\s\"']+)[\"']?\s*$", answer, re.MULTILINE))
-    wrong = [f"{name} {found.get(name)} and not {value}" for name, value in wanted.items() if found.get(name) != value]
+    if not code:
+        return dict(re.findall(r"^\s*(\w+):\s*[\"']?([^\s\"']+)[\"']?\s*$", answer, re.MULTILINE))
+    found = {}
+    for name, (manifest, pattern) in MANIFESTS.items():
+        if host.has(f"manifests/{manifest}"):
+            with open(host.path(f"manifests/{manifest}")) as file:
+                said = re.search(pattern, file.read())
+            found |= {name: said[1]} if said else {}
+    return found
+
+
+def refuse_changes(host, wanted):
+    """Raise :class:`NodeError` where the cluster has other settings than those wanted."""
+    found = settings(host)
+    wrong = [
+        f"{name} {found[name]} and not {value}" for name, value in wanted.items() if found.get(name, value) != value
+    ]
     if wrong:
         raise NodeError(
             f"the cluster has {', '.join(wrong)}; these settings are for its whole life: set them as they are, or make "
@@ -137,7 +156,7 @@ def main():
         refuse_another(host, module.params["endpoint"])
         clean = module.check_mode and shutil.which("kubectl") is None
         found = missing_files(host) if clean else missing(host, name)
-        if not found:
+        if not nothing_of_value(host):
             refuse_changes(host, module.params["fixed"])
         if found and not module.check_mode:
             if nothing_of_value(host):

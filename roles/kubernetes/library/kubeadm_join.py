@@ -60,6 +60,7 @@ missing:
 import os
 import shutil
 import tempfile
+import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.node_state import (
@@ -73,6 +74,9 @@ from ansible.module_utils.node_state import (
 )
 
 
+REGISTER_SECONDS = 90
+
+
 def missing(host, name, control):
     """What is not there of a machine that belongs to the cluster."""
     if not host.has("kubelet.conf"):
@@ -83,6 +87,16 @@ def missing(host, name, control):
     if code and "not found" not in answer and "Unauthorized" not in answer:
         raise NodeError(f"the API server at {host.server('kubelet.conf')} does not answer the node: {answer}")
     return [f"node/{name}"] if code else []
+
+
+def registered(host, name, control):
+    """What is not there a while after joining: a kubelet that has just got its login says who it is a moment later."""
+    deadline = time.monotonic() + REGISTER_SECONDS
+    while True:
+        found = missing(host, name, control)
+        if not found or time.monotonic() > deadline:
+            return found
+        time.sleep(1)
 
 
 def join(settings, seconds):
@@ -117,7 +131,7 @@ def main():
             if not module.params["settings"]:
                 module.fail_json(msg="settings: a machine that has not joined needs them")
             join(module.params["settings"], module.params["seconds"])
-            left = missing(host, name, control)
+            left = registered(host, name, control)
             if left:
                 module.fail_json(msg=f"kubeadm join has ended, and these are still missing: {', '.join(left)}")
     except NodeError as error:
