@@ -101,7 +101,7 @@ def missing(host, name):
 
 
 def settings(host):
-    """Names of kubeadm's fields to values, as the cluster has them: by its own word, or by its manifests while it says none."""
+    """Names of kubeadm's fields to values, as the cluster has them: by its own word, or by manifests while it says none."""
     code, answer = host.kubectl(
         "admin.conf", "--namespace=kube-system", "get", "configmap/kubeadm-config",
         "--output=jsonpath={.data.ClusterConfiguration}",

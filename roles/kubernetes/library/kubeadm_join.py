@@ -73,7 +73,6 @@ from ansible.module_utils.node_state import (
     refuse_another,
 )
 
-
 REGISTER_SECONDS = 90
 
 
