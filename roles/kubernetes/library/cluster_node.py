@@ -1,0 +1,130 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: Apache-2.0
+"""Ansible module: a node of a cluster that carries no pods, or is a part of it no longer."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: cluster_node
+short_description: Have a node drained, or have it no longer
+description:
+  - Runs where the cluster's login is. A node that is C(drained) takes no new pods, and those that a controller will begin
+    elsewhere have left it, as their disruption budgets allow; pods of daemon sets stay. Of a node that does not answer, pods
+    are not waited for.
+options:
+  name:
+    description: Name of the node.
+    type: str
+    required: true
+  state:
+    description: What is to be.
+    type: str
+    choices: [drained, absent]
+    required: true
+  seconds:
+    description: How long pods may take to leave.
+    type: int
+    default: 300
+  kubeconfig:
+    description: The login.
+    type: path
+    default: /etc/kubernetes/admin.conf
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+author: Meshwright
+"""
+
+EXAMPLES = r"""
+- name: Have no pods on the machine
+  cluster_node:
+    name: node3
+    state: drained
+"""
+
+RETURN = r"""
+found:
+  description: What the node was (absent, schedulable, drained).
+  type: str
+  returned: always
+"""
+
+import json
+
+from ansible.module_utils.basic import AnsibleModule
+
+
+class Cluster:
+    """``kubectl`` on one node."""
+
+    def __init__(self, module):
+        self._run = module.run_command
+        self._login = f"--kubeconfig={module.params['kubeconfig']}"
+        self.name = module.params["name"]
+
+    def kubectl(self, *arguments):
+        """Standard output. Raises :class:`RuntimeError` with its complaint."""
+        code, output, complaint = self._run(["kubectl", self._login, *arguments])
+        if code:
+            raise RuntimeError(f"kubectl {arguments[0]} {self.name}: {complaint.strip()[-1500:]}")
+        return output
+
+    def found(self):
+        """What the node is."""
+        told = self.kubectl("get", f"node/{self.name}", "--ignore-not-found", "--output=json").strip()
+        if not told:
+            return "absent"
+        if not json.loads(told)["spec"].get("unschedulable"):
+            return "schedulable"
+        selected = f"--field-selector=spec.nodeName={self.name}"
+        pods = json.loads(self.kubectl("get", "pods", "--all-namespaces", selected, "--output=json"))["items"]
+        return "unschedulable" if any(map(leaves, pods)) else "drained"
+
+    def answers(self):
+        """Whether its kubelet does."""
+        told = self.kubectl("get", f"node/{self.name}", "--output=json")
+        conditions = json.loads(told)["status"].get("conditions", ())
+        return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+
+
+def leaves(pod):
+    """Whether a pod is one that a drain makes leave: not those of daemon sets, of files on the node, or at their end."""
+    owners = {owner["kind"] for owner in pod["metadata"].get("ownerReferences", ())}
+    ended = pod["status"].get("phase") in ("Succeeded", "Failed")
+    return not ended and not owners & {"DaemonSet", "Node"}
+
+
+def main():
+    """Entry point."""
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "str", "required": True},
+            "state": {"type": "str", "choices": ["drained", "absent"], "required": True},
+            "seconds": {"type": "int", "default": 300},
+            "kubeconfig": {"type": "path", "default": "/etc/kubernetes/admin.conf"},
+        },
+        supports_check_mode=True,
+    )
+    cluster, state = Cluster(module), module.params["state"]
+    try:
+        found = cluster.found()
+        changed = found not in ("absent", state)
+        if changed and not module.check_mode:
+            if state == "absent":
+                cluster.kubectl("delete", f"node/{cluster.name}", "--wait=true")
+            else:
+                options = ["--ignore-daemonsets", "--delete-emptydir-data", f"--timeout={module.params['seconds']}s"]
+                options += (
+                    [] if cluster.answers() else ["--force", "--grace-period=0", "--skip-wait-for-delete-timeout=1"]
+                )
+                cluster.kubectl("drain", cluster.name, *options)
+    except RuntimeError as error:
+        module.fail_json(msg=str(error))
+    diff = {"before": f"{cluster.name}: {found}\n", "after": f"{cluster.name}: {state if changed else found}\n"}
+    module.exit_json(changed=changed, found=found, diff=diff)
+
+
+if __name__ == "__main__":
+    main()
