@@ -60,7 +60,7 @@ def run(
     say: Say = lambda line: None,
     playbook: str = MESH,
 ) -> Outcome:
-    """Run a playbook of the project for the plays with these tags on an inventory given as JSON.
+    """Run a playbook of the project, or of it the plays with these ``tags``, on an inventory given as JSON.
 
     Raises :class:`PlaybookError`.
     """
@@ -117,7 +117,8 @@ def _end_connections(directory: Path) -> None:
 
 def _execute(directory: Path, playbook: str, tags: tuple[str, ...], check: bool, say: Say) -> Outcome:
     command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(directory / "inventory.json")]
-    command += ["-e", f"@{directory / 'secrets.json'}", "--tags", ",".join(tags), str(ROOT / playbook)]
+    command += ["-e", f"@{directory / 'secrets.json'}", str(ROOT / playbook)]
+    command += ["--tags", ",".join(tags)] if tags else []
     command += ["--check"] if check else []
     environment = os.environ | {
         "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),

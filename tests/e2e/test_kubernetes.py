@@ -62,11 +62,11 @@ def bare() -> Iterator[BareMachines]:
     assert leftovers("cluster") == []
 
 
-def play(bare: BareMachines, *, check: bool = False, **variables: object) -> Outcome:
+def play(bare: BareMachines, playbook: str = KUBERNETES, *, check: bool = False, **variables: object) -> Outcome:
     kept = dict(bare.variables)
     bare.variables |= variables
     try:
-        return bare.play(check=check, playbook=KUBERNETES)
+        return bare.play(check=check, playbook=playbook)
     finally:
         bare.variables = kept
 
@@ -250,3 +250,48 @@ def test_a_machine_that_boots_again_takes_its_pods_back(bare: BareMachines) -> N
     kubectl("rollout", "status", "deployment/web", f"--timeout={PATIENCE}s")
     asked(["http://web/"] * 4)
     assert play(bare).changes == []
+
+
+REMOVE, RESET = "cluster/remove.yml", "cluster/reset.yml"
+LEFT = """
+ls -d /etc/kubernetes/* /var/lib/kubelet/* /var/lib/etcd/* /usr/local/bin/kube* /opt/cni/bin 2>/dev/null
+ip -br link | grep -E 'cni0|flannel|veth'; ip route | grep 10.244; nft list ruleset | grep -iE 'kube|flannel|cni-'
+ctr -n k8s.io tasks list -q; systemctl is-active kubelet | grep -x active
+true
+"""
+"""Prints what of a cluster is on a machine."""
+
+
+def test_a_machine_leaves_with_nothing_left_on_it_and_comes_back(bare: BareMachines) -> None:
+    with pytest.raises(PlaybookError, match="say which machines: -e machines=NAME"):
+        play(bare, REMOVE)
+    with pytest.raises(
+        PlaybookError, match="node1 has the only control plane that answers; a cluster does not outlive it"
+    ):
+        play(bare, REMOVE, machines="node1")
+    foreseen = play(bare, REMOVE, check=True, machines="node3")
+    assert difference(foreseen, play(bare, REMOVE, machines="node3")) == ([], [])
+    assert foreseen.changes == [
+        "node3: kubernetes : Have its pods elsewhere",
+        "node3: kubernetes : Have nothing of a cluster on the machine",
+        "node3: kubernetes : Have the cluster without it",
+    ]
+    assert kubectl("get", "nodes", "--output=name").split() == ["node/node1", "node/node2"]
+    assert bare.on("node3", "sh", "-c", shlex.quote(LEFT)) == ""
+    assert play(bare, REMOVE, machines="node3").changes == []
+    assert "node3: kubernetes : Join" in play(bare).changes
+    kubectl("wait", "--for=condition=Ready", "node/node3", f"--timeout={PATIENCE}s")
+    asked(["http://web/"] * 4)
+
+
+def test_a_cluster_that_ends_leaves_nothing(bare: BareMachines) -> None:
+    with pytest.raises(
+        PlaybookError, match="this ends the cluster cluster with all that is in it; say so: -e cluster=cluster"
+    ):
+        play(bare, RESET)
+    foreseen = play(bare, RESET, check=True, cluster="cluster")
+    assert difference(foreseen, play(bare, RESET, cluster="cluster")) == ([], [])
+    for machine in ("node1", "node2", "node3"):
+        assert bare.on(machine, "sh", "-c", shlex.quote(LEFT)) == ""
+    assert not (ROOT / ".meshwright/cluster/kubeconfig").exists()
+    assert play(bare, RESET, cluster="cluster").changes == []

@@ -41,7 +41,7 @@ class BareMachines:
     ) -> playbooks.Outcome:
         """Run a whole playbook."""
         inventory = self.inventory(environment)
-        return playbooks.run(inventory, self.secrets, PARTS[playbook], check=check, playbook=playbook)
+        return playbooks.run(inventory, self.secrets, PARTS.get(playbook, ()), check=check, playbook=playbook)
 
     def on(self, machine: str, *command: str) -> str:
         """What a command, run as root on a machine, prints."""

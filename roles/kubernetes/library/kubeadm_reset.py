@@ -142,7 +142,7 @@ def without_chains(text):
 
 
 def below(mountinfo, path):
-    """The places below a path where something is mounted, the deepest first (proc(5): the fifth field, with octal escapes)."""
+    """The places below a path where something is mounted, the deepest first (proc(5): the fifth field, escaped)."""
     fields = (line.split()[4] for line in mountinfo.splitlines())
     places = (re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), field) for field in fields)
     return sorted({place for place in places if place.startswith(f"{path}/")}, key=len, reverse=True)
