@@ -10,13 +10,8 @@ short_description: Have the first machine of a control plane
 description:
   - Looks at the host's files and into the API for every part that C(kubeadm init) makes, and runs it when one is missing. A
     run that was cut off is gone on with, whatever it has left.
-  - A host that belongs to a cluster at another address is refused, and so are settings that a cluster cannot take any more:
-    they would be written and never be in force.
+  - A host that belongs to a cluster at another address is refused.
 options:
-  fixed:
-    description: Settings of the cluster (names of kubeadm's fields to values) that it keeps from its beginning.
-    type: dict
-    default: {}
   config:
     description: File with the settings of kubeadm.
     type: path
@@ -47,7 +42,6 @@ EXAMPLES = r"""
     config: /etc/kubernetes/meshwright-init.yml
     endpoint: 10.0.0.11:6443
     name: node1
-    fixed: {podSubnet: 10.244.0.0/16}
 """
 
 RETURN = r"""
@@ -59,7 +53,6 @@ missing:
 """
 
 import os
-import re
 import shutil
 import subprocess
 import time
@@ -76,12 +69,6 @@ from ansible.module_utils.node_state import (
     refuse_another,
 )
 
-MANIFESTS = {
-    "podSubnet": ("kube-controller-manager.yaml", r"--cluster-cidr=(\S+)"),
-    "serviceSubnet": ("kube-apiserver.yaml", r"--service-cluster-ip-range=(\S+)"),
-    "kubernetesVersion": ("kube-apiserver.yaml", r"image: \S+/kube-apiserver:(\S+)"),
-}
-"""Where the manifests have a setting."""
 BOOT_SECONDS = 60
 """How long a control plane whose files are whole may take to answer: the machine may have just booted."""
 
@@ -100,36 +87,6 @@ def missing(host, name):
         time.sleep(1)
 
 
-def settings(host):
-    """Names of kubeadm's fields to values, as the cluster has them: by its own word, or by manifests while it says none."""
-    code, answer = host.kubectl(
-        "admin.conf", "--namespace=kube-system", "get", "configmap/kubeadm-config",
-        "--output=jsonpath={.data.ClusterConfiguration}",
-    )  # fmt: skip
-    if not code:
-        return dict(re.findall(r"^\s*(\w+):\s*[\"']?([^\s\"']+)[\"']?\s*$", answer, re.MULTILINE))
-    found = {}
-    for name, (manifest, pattern) in MANIFESTS.items():
-        if host.has(f"manifests/{manifest}"):
-            with open(host.path(f"manifests/{manifest}")) as file:
-                said = re.search(pattern, file.read())
-            found |= {name: said[1]} if said else {}
-    return found
-
-
-def refuse_changes(host, wanted):
-    """Raise :class:`NodeError` where the cluster has other settings than those wanted."""
-    found = settings(host)
-    wrong = [
-        f"{name} {found[name]} and not {value}" for name, value in wanted.items() if found.get(name, value) != value
-    ]
-    if wrong:
-        raise NodeError(
-            f"the cluster has {', '.join(wrong)}; these settings are for its whole life: set them as they are, or make "
-            "another cluster"
-        )
-
-
 def clear(host):
     """Remove what a run has left that had not come to a database: half a certificate would stop the next."""
     for name in ("pki", "manifests"):
@@ -144,7 +101,6 @@ def main():
     module = AnsibleModule(
         argument_spec={
             "config": {"type": "path", "required": True},
-            "fixed": {"type": "dict", "default": {}},
             "endpoint": {"type": "str", "required": True},
             "name": {"type": "str", "required": True},
             "seconds": {"type": "int", "default": 600},
@@ -156,8 +112,6 @@ def main():
         refuse_another(host, module.params["endpoint"])
         clean = module.check_mode and shutil.which("kubectl") is None
         found = missing_files(host) if clean else missing(host, name)
-        if not nothing_of_value(host):
-            refuse_changes(host, module.params["fixed"])
         if found and not module.check_mode:
             if nothing_of_value(host):
                 clear(host)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 
 SETTINGS = "etc/kubernetes"
@@ -32,6 +33,12 @@ OBJECTS = {
 }  # fmt: skip
 """Namespace to what ``kubeadm init`` makes in the API, its last steps among it."""
 CONTROL_LABEL = "node-role.kubernetes.io/control-plane"
+SETTINGS_OF_MANIFESTS = {
+    "podSubnet": ("kube-controller-manager.yaml", r"--cluster-cidr=(\S+)"),
+    "serviceSubnet": ("kube-apiserver.yaml", r"--service-cluster-ip-range=(\S+)"),
+    "kubernetesVersion": ("kube-apiserver.yaml", r"image: \S+/kube-apiserver:(\S+)"),
+}
+"""Where the manifests have a setting."""
 LEFT = (
     "Port-6443", "Port-10250", "Port-10257", "Port-10259", "Port-2379", "Port-2380", "DirAvailable--var-lib-etcd",
     "FileAvailable--etc-kubernetes-kubelet.conf", "FileAvailable--etc-kubernetes-bootstrap-kubelet.conf",
@@ -70,6 +77,8 @@ class Host:
     def kubectl(self, login: str, *arguments: str, seconds: int = 10) -> tuple[int, str]:
         """Exit code and output; its complaint where it fails."""
         command = ["kubectl", f"--kubeconfig={self.path(login)}", f"--request-timeout={seconds}s", *arguments]
+        if shutil.which("kubectl") is None:
+            return 127, "there is no kubectl"
         done = subprocess.run(command, capture_output=True, check=False)
         return done.returncode, (done.stderr if done.returncode else done.stdout).decode(errors="replace").strip()
 
@@ -83,6 +92,36 @@ def refuse_another(host: Host, endpoint: str) -> None:
                 f"{host.path(login)}: the host belongs to the cluster at {server}, and the inventory says {endpoint} "
                 "(kubernetes_endpoint); correct the setting, or take the host out of that cluster first"
             )
+
+
+def settings(host: Host) -> dict[str, str]:
+    """Names of kubeadm's fields to values, as the cluster has them: by its own word, or by manifests while it says none."""
+    code, answer = host.kubectl(
+        "admin.conf", "--namespace=kube-system", "get", "configmap/kubeadm-config",
+        "--output=jsonpath={.data.ClusterConfiguration}",
+    )  # fmt: skip
+    if not code:
+        return dict(re.findall(r"^\s*(\w+):\s*[\"']?([^\s\"']+)[\"']?\s*$", answer, re.MULTILINE))
+    found = {}
+    for name, (manifest, pattern) in SETTINGS_OF_MANIFESTS.items():
+        if host.has(f"manifests/{manifest}"):
+            with open(host.path(f"manifests/{manifest}")) as file:
+                said = re.search(pattern, file.read())
+            found |= {name: said[1]} if said else {}
+    return found
+
+
+def refuse_changes(host: Host, wanted: dict[str, str]) -> None:
+    """Raise :class:`NodeError` where the cluster has other settings than those wanted."""
+    found = settings(host)
+    wrong = [
+        f"{name} {found[name]} and not {value}" for name, value in wanted.items() if found.get(name, value) != value
+    ]
+    if wrong:
+        raise NodeError(
+            f"the cluster has {', '.join(wrong)}; these settings are for its whole life: set them as they are, or make "
+            "another cluster"
+        )
 
 
 def missing_files(host: Host) -> list[str]:

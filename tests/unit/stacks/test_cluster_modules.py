@@ -99,9 +99,11 @@ def test_settings_that_a_cluster_keeps_are_compared_with_its_own(
 ) -> None:
     host = state().Host(str(tmp_path))
     kubectl(tmp_path, 'printf "networking:\\n  podSubnet: 10.1.0.0/16\\nkubernetesVersion: v1.34.2\\n"', monkeypatch)
-    init.refuse_changes(host, {"podSubnet": "10.1.0.0/16", "kubernetesVersion": "v1.34.2"})
-    with pytest.raises(init.NodeError, match=r"has podSubnet 10.1.0.0/16 and not 10.2.0.0/16; these settings are for"):
-        init.refuse_changes(host, {"podSubnet": "10.2.0.0/16", "kubernetesVersion": "v1.34.2"})
+    state().refuse_changes(host, {"podSubnet": "10.1.0.0/16", "kubernetesVersion": "v1.34.2"})
+    with pytest.raises(
+        state().NodeError, match=r"has podSubnet 10.1.0.0/16 and not 10.2.0.0/16; these settings are for"
+    ):
+        state().refuse_changes(host, {"podSubnet": "10.2.0.0/16", "kubernetesVersion": "v1.34.2"})
 
 
 def test_settings_are_read_from_manifests_while_the_api_is_away(
@@ -109,14 +111,14 @@ def test_settings_are_read_from_manifests_while_the_api_is_away(
 ) -> None:
     host = state().Host(str(tmp_path))
     kubectl(tmp_path, "exit 1", monkeypatch)
-    assert init.settings(host) == {}
+    assert state().settings(host) == {}
     file(tmp_path, "etc/kubernetes/manifests/kube-controller-manager.yaml", "    - --cluster-cidr=10.1.0.0/16\n")
     apiserver = "    - --service-cluster-ip-range=10.2.0.0/16\n    image: registry.k8s.io/kube-apiserver:v1.34.1\n"
     file(tmp_path, "etc/kubernetes/manifests/kube-apiserver.yaml", apiserver)
     found = {"podSubnet": "10.1.0.0/16", "serviceSubnet": "10.2.0.0/16", "kubernetesVersion": "v1.34.1"}
-    assert init.settings(host) == found
-    with pytest.raises(init.NodeError, match=r"the cluster has kubernetesVersion v1.34.1 and not v1.34.2"):
-        init.refuse_changes(host, found | {"kubernetesVersion": "v1.34.2", "controlPlaneEndpoint": "a:1"})
+    assert state().settings(host) == found
+    with pytest.raises(state().NodeError, match=r"the cluster has kubernetesVersion v1.34.1 and not v1.34.2"):
+        state().refuse_changes(host, found | {"kubernetesVersion": "v1.34.2", "controlPlaneEndpoint": "a:1"})
 
 
 def test_what_was_begun_without_a_database_is_begun_anew(init: ModuleType, tmp_path: Path) -> None:
