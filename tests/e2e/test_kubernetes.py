@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 from support.bare_machines import BareMachines, bare_machines, difference
-from support.stacks import ROOT, leftovers, missing, missing_machines
+from support.stacks import ROOT, Stack, leftovers, missing, missing_machines
 
 from stacks.environment import parse
 from stacks.environments import local
@@ -62,18 +62,28 @@ def bare() -> Iterator[BareMachines]:
     assert leftovers("cluster") == []
 
 
-def play(bare: BareMachines, playbook: str = KUBERNETES, *, check: bool = False, **variables: object) -> Outcome:
+def play(bare: BareMachines, *, check: bool = False, **variables: object) -> Outcome:
+    """``kubernetes.yml`` with other variables of the inventory."""
     kept = dict(bare.variables)
     bare.variables |= variables
     try:
-        return bare.play(check=check, playbook=playbook)
+        return bare.play(check=check, playbook=KUBERNETES)
     finally:
         bare.variables = kept
 
 
-def kubectl(*arguments: str, manifests: str = "") -> str:
+def run(bare: BareMachines, playbook: str, *, check: bool = False, **given: str) -> Outcome:
+    """A playbook with variables of the command line."""
+    bare.extra = given
+    try:
+        return bare.play(check=check, playbook=playbook)
+    finally:
+        bare.extra = {}
+
+
+def kubectl(*arguments: str, manifests: str = "", environment: str = "cluster") -> str:
     """The operator's own, with the login that the playbook has left."""
-    login = ROOT / ".meshwright/cluster/kubeconfig"
+    login = ROOT / ".meshwright" / environment / "kubeconfig"
     assert login.stat().st_mode & 0o777 == 0o600
     done = subprocess.run(
         [DIST / "kubernetes/bin/kubectl", *arguments],
@@ -85,6 +95,31 @@ def kubectl(*arguments: str, manifests: str = "") -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def ready(environment: str) -> dict[str, str]:
+    """Node to whether it is ready."""
+    nodes = yaml.safe_load(kubectl("get", "nodes", "--output=yaml", environment=environment))["items"]
+    assert {node["status"]["nodeInfo"]["kubeletVersion"] for node in nodes} == {"v1.34.2"}
+    return {
+        node["metadata"]["name"]: next(c["status"] for c in node["status"]["conditions"] if c["type"] == "Ready")
+        for node in nodes
+    }
+
+
+READY = dict.fromkeys(("node1", "node2", "node3"), "True")
+
+
+def test_the_stack_makes_machines_and_their_cluster_and_takes_them_away() -> None:
+    stack = Stack("local-kubernetes")
+    try:
+        stack.up()
+        assert ready("local-kubernetes") == READY
+        assert stack.outputs()["api"] == "https://10.77.0.11:6443"
+        stack.pulumi("preview", "--expect-no-changes")
+    finally:
+        stack.down()
+    assert leftovers("local-kubernetes") == []
 
 
 def test_what_stands_in_the_way_is_told_before_anything_is_changed(bare: BareMachines) -> None:
@@ -124,13 +159,7 @@ def test_a_run_that_is_cut_off_is_foreseen_and_gone_on_with(bare: BareMachines) 
 
 
 def test_every_machine_is_ready_for_the_operator_s_own_kubectl(bare: BareMachines) -> None:
-    nodes = yaml.safe_load(kubectl("get", "nodes", "--output=yaml"))["items"]
-    ready = {
-        node["metadata"]["name"]: next(c["status"] for c in node["status"]["conditions"] if c["type"] == "Ready")
-        for node in nodes
-    }
-    assert ready == dict.fromkeys(("node1", "node2", "node3"), "True")
-    assert {node["status"]["nodeInfo"]["kubeletVersion"] for node in nodes} == {"v1.34.2"}
+    assert ready("cluster") == READY
     # Tokens to join with are gone, but kubeadm's own, which nobody has seen and which ends by itself.
     secrets = yaml.safe_load(kubectl("get", "secrets", "--namespace=kube-system", "--output=yaml"))["items"]
     assert sum(secret["type"] == "bootstrap.kubernetes.io/token" for secret in secrets) <= 1
@@ -265,14 +294,16 @@ true
 
 
 def test_a_machine_leaves_with_nothing_left_on_it_and_comes_back(bare: BareMachines) -> None:
-    with pytest.raises(PlaybookError, match="say which machines: -e machines=NAME"):
-        play(bare, REMOVE)
+    with pytest.raises(PlaybookError, match="say which of the inventory's machines: -e machines=NAME"):
+        run(bare, REMOVE)
+    with pytest.raises(PlaybookError, match="there are node1, node2, node3"):
+        run(bare, REMOVE, machines="node3,node9")
     with pytest.raises(
         PlaybookError, match="node1 has the only control plane that answers; a cluster does not outlive it"
     ):
-        play(bare, REMOVE, machines="node1")
-    foreseen = play(bare, REMOVE, check=True, machines="node3")
-    assert difference(foreseen, play(bare, REMOVE, machines="node3")) == ([], [])
+        run(bare, REMOVE, machines="node1")
+    foreseen = run(bare, REMOVE, check=True, machines="node3")
+    assert difference(foreseen, run(bare, REMOVE, machines="node3")) == ([], [])
     assert foreseen.changes == [
         "node3: kubernetes : Have its pods elsewhere",
         "node3: kubernetes : Have nothing of a cluster on the machine",
@@ -280,7 +311,7 @@ def test_a_machine_leaves_with_nothing_left_on_it_and_comes_back(bare: BareMachi
     ]
     assert kubectl("get", "nodes", "--output=name").split() == ["node/node1", "node/node2"]
     assert bare.on("node3", "sh", "-c", shlex.quote(LEFT)) == ""
-    assert play(bare, REMOVE, machines="node3").changes == []
+    assert run(bare, REMOVE, machines="node3").changes == []
     assert "node3: kubernetes : Join" in play(bare).changes
     kubectl("wait", "--for=condition=Ready", "node/node3", f"--timeout={PATIENCE}s")
     asked(["http://web/"] * 4)
@@ -290,10 +321,10 @@ def test_a_cluster_that_ends_leaves_nothing(bare: BareMachines) -> None:
     with pytest.raises(
         PlaybookError, match="this ends the cluster cluster with all that is in it; say so: -e cluster=cluster"
     ):
-        play(bare, RESET)
-    foreseen = play(bare, RESET, check=True, cluster="cluster")
-    assert difference(foreseen, play(bare, RESET, cluster="cluster")) == ([], [])
+        run(bare, RESET)
+    foreseen = run(bare, RESET, check=True, cluster="cluster")
+    assert difference(foreseen, run(bare, RESET, cluster="cluster")) == ([], [])
     for machine in ("node1", "node2", "node3"):
         assert bare.on(machine, "sh", "-c", shlex.quote(LEFT)) == ""
     assert not (ROOT / ".meshwright/cluster/kubeconfig").exists()
-    assert play(bare, RESET, cluster="cluster").changes == []
+    assert run(bare, RESET, cluster="cluster").changes == []

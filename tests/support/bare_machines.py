@@ -29,6 +29,8 @@ class BareMachines:
         self.secrets = vault.load(vault.ROOT, local.ENVIRONMENT.name)
         self.variables: dict[str, Any] = {}
         """Added to those of all hosts."""
+        self.extra: dict[str, str] = {}
+        """Given on the command line (``-e``)."""
 
     def inventory(self, environment: Environment | None = None) -> str:
         """The inventory as JSON."""
@@ -40,8 +42,8 @@ class BareMachines:
         self, *, check: bool = False, environment: Environment | None = None, playbook: str = playbooks.MESH
     ) -> playbooks.Outcome:
         """Run a whole playbook."""
-        inventory = self.inventory(environment)
-        return playbooks.run(inventory, self.secrets, PARTS.get(playbook, ()), check=check, playbook=playbook)
+        tags, given = PARTS.get(playbook, ()), {**self.secrets, **self.extra}
+        return playbooks.run(self.inventory(environment), given, tags, check=check, playbook=playbook)
 
     def on(self, machine: str, *command: str) -> str:
         """What a command, run as root on a machine, prints."""
