@@ -51,6 +51,7 @@ async def test_only_what_changed_is_sent_and_nothing_again(tmp_path: Path) -> No
             assert [response.resources for response in peer.received if response.resources] == []
             await plane.client.delete("demo", LIMIT)
             await peer.until(lambda: any(response.resources for response in peer.received))
+            assert (await plane.client.wait(LIMIT))["waiting"] == []
             dump = await plane.client.proxy_config("store.default")
             assert {config["state"] for config in dump["configs"]} == {"SYNCED"}
 
