@@ -16,7 +16,7 @@ from tests.integration.mesh_control.harness import LIMIT, ControlPlane, Peer, co
 
 pytestmark = pytest.mark.integration
 
-ROUNDS, CRASHES_OF_MACHINES = 30, 8
+ROUNDS, CRASHES_OF_MACHINES = 16, 5
 MACHINE = {"AUTO_REGISTER_GROUP": "machines"}
 OWNERS = ("one", "two", "three")
 SIZE = 6
