@@ -75,7 +75,7 @@ def problems(environment: Environment) -> list[str]:
     if cluster is None:
         needed = environment.platform == "kubernetes"
         return ["platform: kubernetes needs the settings of a cluster (kubernetes)"] if needed else []
-    return [*_of_machines(environment, cluster), *_of_networks(environment, cluster), *_of_sources(environment)]
+    return [*_of_majority(cluster), *_of_networks(environment, cluster), *_of_sources(environment)]
 
 
 def _of_sources(environment: Environment) -> list[str]:
@@ -84,25 +84,14 @@ def _of_sources(environment: Environment) -> list[str]:
     return ["sources.kubernetes: machines made of namespaces reach package mirrors and no registry (allowed: built)"]
 
 
-def _of_machines(environment: Environment, cluster: Kubernetes) -> list[str]:
-    declared = cluster.control_machines
-    known = [node.name for node in environment.machines.nodes]
-    found = [
-        f"kubernetes.control_machines: no machine {name!r} (allowed: {', '.join(known) or 'none is declared'})"
-        for name in declared
-        if name not in known
+def _of_majority(cluster: Kubernetes) -> list[str]:
+    count = len(cluster.control_machines)
+    if count == 0 or count % 2:
+        return []
+    return [
+        f"kubernetes.control_machines: {count} machines lose their majority with one of them as {count - 1} do "
+        "(allowed: an odd number)"
     ]
-    found += [f"kubernetes.control_machines: {name!r} stands twice" for name in _twice(declared)]
-    if declared and len(declared) % 2 == 0:
-        found.append(
-            f"kubernetes.control_machines: {len(declared)} machines lose their majority with one of them as "
-            f"{len(declared) - 1} do (allowed: an odd number)"
-        )
-    return found
-
-
-def _twice(names: tuple[str, ...]) -> list[str]:
-    return sorted({name for name in names if names.count(name) > 1})
 
 
 def _of_networks(environment: Environment, cluster: Kubernetes) -> list[str]:

@@ -281,6 +281,7 @@ class Environment(_Model):
         for key, names in (
             ("machines.nodes", [node.name for node in self.machines.nodes]),
             ("machines.nodes address", [node.address for node in self.machines.nodes]),
+            ("kubernetes.control_machines", [] if self.kubernetes is None else [*self.kubernetes.control_machines]),
             ("services (and postgresql.service)", self._service_names()),
             (
                 "workloads (and mesh.gateway.name)",
@@ -296,14 +297,16 @@ class Environment(_Model):
 
     def _unknown_machines(self) -> list[str]:
         known = [node.name for node in self.machines.nodes]
-        users = {f"workloads.{w.name}.machine": w.machine for w in self.workloads}
-        users["mesh.control_machine"] = self.mesh.control_machine
-        users["mesh.gateway.machine"] = self.mesh.gateway.machine
+        users = [(f"workloads.{w.name}.machine", w.machine) for w in self.workloads]
+        users.append(("mesh.control_machine", self.mesh.control_machine))
+        users.append(("mesh.gateway.machine", self.mesh.gateway.machine))
         if self.postgresql is not None:
-            users["postgresql.machine"] = self.postgresql.machine
+            users.append(("postgresql.machine", self.postgresql.machine))
+        if self.kubernetes is not None:
+            users += [("kubernetes.control_machines", name) for name in self.kubernetes.control_machines]
         return [
             f"{key}: no machine {name!r} (allowed: {', '.join(known) or 'none is declared in machines.nodes'})"
-            for key, name in users.items()
+            for key, name in users
             if name not in known
         ]
 

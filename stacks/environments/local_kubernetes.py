@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from mesh_policy import Policy
 from mesh_policy.releases.machine import Rollout
-from stacks.environment import Environment, Kubernetes, Machine, Machines, Sources
+from stacks.environment import Environment, Kubernetes, Machines, Sources
+from stacks.environments import local
 
 ENVIRONMENT = Environment(
     name="local-kubernetes",
@@ -12,11 +13,7 @@ ENVIRONMENT = Environment(
     machines=Machines(
         driver="namespaces",
         entrance_port=16444,
-        nodes=(
-            Machine(name="node1", address="10.77.0.11"),
-            Machine(name="node2", address="10.77.0.12"),
-            Machine(name="node3", address="10.77.0.13"),
-        ),
+        nodes=local.ENVIRONMENT.machines.nodes,
     ),
     # They are on one network, which needs no wrapping.
     kubernetes=Kubernetes(pod_traffic="host-gw"),
