@@ -59,7 +59,6 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.node_state import (
-    LEFT,
     Host,
     NodeError,
     kubeadm,
@@ -116,7 +115,7 @@ def main():
             if nothing_of_value(host):
                 clear(host)
             command = ["init", f"--config={module.params['config']}", "--skip-token-print"]
-            kubeadm([*command, f"--ignore-preflight-errors={','.join(LEFT)}"], module.params["seconds"])
+            kubeadm(command, module.params["endpoint"], module.params["seconds"])
             left = missing(host, name)
             if left:
                 module.fail_json(msg=f"kubeadm init has ended, and these are still missing: {', '.join(left)}")

@@ -64,7 +64,6 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.node_state import (
-    LEFT,
     Host,
     NodeError,
     kubeadm,
@@ -98,14 +97,14 @@ def registered(host, name, control):
         time.sleep(1)
 
 
-def join(settings, seconds):
+def join(settings, endpoint, seconds):
     """Run kubeadm with settings that are nobody else's to read."""
     directory = tempfile.mkdtemp(prefix="meshwright-join-")  # 0700
     try:
         file = os.path.join(directory, "join.yml")
         with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600), "w") as opened:
             opened.write(settings)
-        kubeadm(["join", f"--config={file}", f"--ignore-preflight-errors={','.join(LEFT)}"], seconds)
+        kubeadm(["join", f"--config={file}"], endpoint, seconds)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
@@ -129,7 +128,7 @@ def main():
         if found and not module.check_mode:
             if not module.params["settings"]:
                 module.fail_json(msg="settings: a machine that has not joined needs them")
-            join(module.params["settings"], module.params["seconds"])
+            join(module.params["settings"], module.params["endpoint"], module.params["seconds"])
             left = registered(host, name, control)
             if left:
                 module.fail_json(msg=f"kubeadm join has ended, and these are still missing: {', '.join(left)}")

@@ -40,12 +40,12 @@ SETTINGS_OF_MANIFESTS = {
 }
 """Where the manifests have a setting."""
 LEFT = (
-    "Port-6443", "Port-10250", "Port-10257", "Port-10259", "Port-2379", "Port-2380", "DirAvailable--var-lib-etcd",
+    "Port-10250", "Port-10257", "Port-10259", "Port-2379", "Port-2380", "DirAvailable--var-lib-etcd",
     "FileAvailable--etc-kubernetes-kubelet.conf", "FileAvailable--etc-kubernetes-bootstrap-kubelet.conf",
     "FileAvailable--etc-kubernetes-pki-ca.crt",
     *(f"FileAvailable--etc-kubernetes-manifests-{name}" for name in MANIFESTS),
 )  # fmt: skip
-"""Names of kubeadm's checks that fail for what an earlier run, cut off, has left."""
+"""Names of kubeadm's checks that fail for what an earlier run, cut off, has left; that of the API's port is one as well."""
 
 
 class NodeError(RuntimeError):
@@ -152,12 +152,13 @@ def nothing_of_value(host: Host) -> bool:
     return not os.path.exists(os.path.join(host.etcd, "member")) and not host.has("manifests/kube-apiserver.yaml")
 
 
-def kubeadm(arguments: list[str], seconds: int) -> None:
-    """Run it. Raises :class:`NodeError` with what it said was wrong."""
+def kubeadm(arguments: list[str], endpoint: str, seconds: int) -> None:
+    """Run it, whatever an earlier run has left. Raises :class:`NodeError` with what it said was wrong."""
     environment = dict(os.environ, LC_ALL="C")
+    left = ",".join((*LEFT, f"Port-{endpoint.rpartition(':')[2]}"))
     try:
         done = subprocess.run(
-            ["kubeadm", *arguments],
+            ["kubeadm", *arguments, f"--ignore-preflight-errors={left}"],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             check=False,
