@@ -10,10 +10,12 @@ Answer = Callable[[web.Request], Awaitable[web.Response]]
 
 
 @contextlib.asynccontextmanager
-async def answering(answer: Answer, port: int, context: ssl.SSLContext | None = None) -> AsyncIterator[None]:
-    """Answers every request on a port of loopback; by TLS where there is a ``context``."""
+async def answering(
+    answer: Answer, port: int, context: ssl.SSLContext | None = None, route: tuple[str, str] = ("GET", "/")
+) -> AsyncIterator[None]:
+    """Answers ``GET /``, or another method and path, on a port of loopback; by TLS where there is a ``context``."""
     application = web.Application()
-    application.router.add_route("*", "/{path:.*}", answer)
+    application.router.add_route(*route, answer)
     runner = web.AppRunner(application)
     await runner.setup()
     try:

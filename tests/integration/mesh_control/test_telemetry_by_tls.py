@@ -69,7 +69,7 @@ async def test_by_the_mesh_s_own(tmp_path: Path, envoy: Path, server: str) -> No
         plane.start()
         stack.callback(plane.kill)
         collected = Collecting()
-        await stack.enter_async_context(answering(collected.answer, ports["APPLICATION"]))
+        await stack.enter_async_context(answering(collected.answer, ports["APPLICATION"], route=("*", "/{path:.*}")))
         sidecars = SIDECARS
         for name, port in ports.items():
             sidecars = sidecars.replace(name, str(port))
