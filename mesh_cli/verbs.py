@@ -32,6 +32,8 @@ VERBS: dict[str, Verb] = {
     "canary": Verb("mesh_cli.canary", "app", "Releases that the control plane moves step by step."),
     "tokens": Verb("mesh_cli.tokens", "app", "Join tokens, for workloads that have no certificate yet."),
     "ca": Verb("mesh_cli.ca", "app", "The certificate authority: its roots, their expiry and rotation."),
+    "manifests": Verb("mesh_cli.manifests", "manifests", "Everything that a cluster needs for the mesh, as objects."),
+    "inject": Verb("mesh_cli.manifests", "inject", "Put proxies into the pods of manifests."),
     "webhook": Verb("mesh_cli.webhook", "webhook", "What makes a Kubernetes API server ask about policies."),
     "status": Verb("mesh_cli.status", "status", "What each proxy was sent and has taken."),
     "proxy-config": Verb(

@@ -99,9 +99,10 @@ async def run(settings: Settings, token: str | None) -> None:
             tasks.append(asyncio.create_task(reporter.run(), name="reports"))
         if keeper is not None:
             tasks.append(asyncio.create_task(keeper.run(), name="webhook"))
-            bundle = webhook.bundle_of(settings, keeper, reporter)
-            if bundle is not None:
-                tasks.append(asyncio.create_task(bundle.run(), name="webhook's roots"))
+            tasks += [
+                asyncio.create_task(bundle.run(), name=f"roots of {bundle.target.name}")
+                for bundle in webhook.bundles_of(settings, keeper, reporter)
+            ]
         try:
             await _until(stop, tasks)
         finally:

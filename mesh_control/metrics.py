@@ -74,6 +74,10 @@ METRICS: Mapping[str, Metric] = {
         "gauge", "When the given intermediate expires, in seconds since 1970."
     ),
     "citadel_server_cert_chain_expiry_seconds": Metric("gauge", "Seconds until the given intermediate expires."),
+    "sidecar_injection_requests_total": Metric("counter", "Questions of an API server about new pods."),
+    "sidecar_injection_success_total": Metric("counter", "Pods that got a proxy."),
+    "sidecar_injection_failure_total": Metric("counter", "Pods that were refused, as they cannot have a proxy."),
+    "sidecar_injection_skip_total": Metric("counter", "Pods that stay without a proxy."),
     "galley_validation_passed": Metric("counter", "Objects that the webhook took, by group, version and resource."),
     "galley_validation_failed": Metric("counter", "Objects that it refused, by these and the reason."),
     "galley_validation_http_error": Metric("counter", "Questions that it could not answer, by HTTP status."),

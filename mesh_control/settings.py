@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from mesh_api.identity import trust_domain
 from mesh_control.ca.certificates import CLOCK_SKEW
 from mesh_control.gateway_api.converted import OWN as OWN_CONTROLLER
+from mesh_control.injection.template import Template
 from mesh_policy import json_text
 from mesh_policy.durations import OffOrPositive, PositiveDuration
 
@@ -168,6 +169,7 @@ class Settings(BaseModel):
     ca: CertificateAuthority | None = None
     kubernetes: Kubernetes | None = None
     webhook: ValidatingWebhook | None = None
+    injection: Template | None = None
     prometheus_url: Annotated[str, Field(pattern=r"^https?://[^/\s]+")] | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -189,6 +191,10 @@ def read(path: Path) -> Settings:
     _check_ways_in(path, settings)
     if settings.webhook is not None and settings.ca is None:
         raise SettingsError(f"{path}: webhook: its certificate is the own authority's; write a section ca, too")
+    if settings.injection is not None and settings.webhook is None:
+        raise SettingsError(
+            f"{path}: injection: API servers ask at the webhook's address; write a section webhook, too"
+        )
     return settings
 
 

@@ -105,6 +105,9 @@ class Identity:
     token_file: Path
     join_roots: Path
     server_name: str
+    token_is_replaced: bool = False
+    """Whether the token is replaced in its time by whoever gives it, as Kubernetes does: else a new one means to join
+    anew."""
 
     @property
     def pair(self) -> Path:
@@ -146,6 +149,8 @@ class ProxySettings:
     identity: Identity | None = None
     log_level: str = "info"
     log_path: Path | None = None
+    probes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """The application's own probe by the path of the merged port below which a kubelet asks for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +186,11 @@ def load_bootstrap(file: Path, cores: int | None = None) -> Bootstrap:
 
     Raises :class:`~mesh_proxy.document.DocumentError`, which names the file, the field and the reason.
     """
-    root = load_document(file)
+    return bootstrap_of(load_document(file), cores)
+
+
+def bootstrap_of(root: Section, cores: int | None = None) -> Bootstrap:
+    """As :func:`load_bootstrap`, of a document that was read."""
     root.ignore(IGNORED[""])
     limits, local_cluster = connection_limits(root), _local_cluster(root.section("cluster_manager"))
     node, settings = _node(root.section("node"), cores or len(os.sched_getaffinity(0)))
@@ -249,6 +258,7 @@ def _settings(section: Section, cores: int) -> ProxySettings:
         identity=identity,
         log_level=section.text("log_level", "info", among=LOG_LEVELS),
         log_path=log_path,
+        probes=_probes(section.section("probes")),
     )
     if _ip(settings.monitoring_address) is None:
         raise section.error(f"{settings.monitoring_address!r} is no IP address", "monitoring_address")
@@ -282,7 +292,13 @@ def _identity(section: Section, tls: ControlTls | None, token_file: Path | None)
         )
     if token_file is None:
         raise section.error("is missing: with the token in it the proxy gets its first certificate", "token_file")
-    return Identity(folder, token_file, tls.roots, tls.server_name)
+    return Identity(folder, token_file, tls.roots, tls.server_name, section.flag("token_is_replaced", default=False))
+
+
+def _probes(section: Section | None) -> Mapping[str, Mapping[str, Any]]:
+    if section is None:
+        return {}
+    return {path: section.required(path).as_dict() for path in section.names}
 
 
 def _path(section: Section, name: str) -> Path | None:
@@ -446,6 +462,7 @@ __all__ = [
     "DocumentError",
     "Identity",
     "ProxySettings",
+    "bootstrap_of",
     "grpc_target",
     "load_bootstrap",
 ]

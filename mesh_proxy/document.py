@@ -62,6 +62,11 @@ class Section:
     def __contains__(self, name: str) -> bool:
         return self._value.get(name) is not None
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of all fields."""
+        return tuple(self._value)
+
     def as_dict(self) -> dict[str, Any]:
         """The whole section as it stands; every field counts as taken."""
         self._taken.update(self._value)
@@ -121,6 +126,15 @@ class Section:
         if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
             raise self.error(f"expected a number from {low:g} to {high:g}, found {_describe(value)}", name)
         return float(value)
+
+    def flag(self, name: str, *, default: bool) -> bool:
+        """True or false."""
+        value = self._take(name)
+        if value is None:
+            return default
+        if not isinstance(value, bool):
+            raise self.error(f"expected true or false, found {_describe(value)}", name)
+        return value
 
     def only(self, name: str, *allowed: Any) -> None:
         """Takes a field that may be absent or have one of the ``allowed`` values: we can do nothing else."""

@@ -1,10 +1,10 @@
-"""The ``caBundle`` of the ValidatingWebhookConfiguration, kept right while the authority's roots come and go.
+"""The ``caBundle`` of a webhook configuration, kept right while the authority's roots come and go.
 
 An API server that does not know the root of the webhook's certificate keeps no policy at all. So the order is: first the
 bundle has the former and the next root, then the certificate changes (:class:`~mesh_control.webhook.certificate.Keeper` asks
 :meth:`Bundle.covers`), then the former root goes. Of several replicas each adds its own roots, and the one that leads takes
 away those that nobody claims (:mod:`~mesh_control.webhook.claims`). The object itself is made by whoever installs (``mesh
-webhook``): without it nobody asks, and nothing is written.
+manifests``, ``mesh webhook``): without it nobody asks, and nothing is written.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mesh_control.ca import pem
+from mesh_control.injection import manifest as injection
 from mesh_control.sources.kubernetes.access import Access
 from mesh_control.sources.kubernetes.api import Api, ApiError
 from mesh_control.sources.kubernetes.rbac import CONFIGURATION
@@ -25,7 +26,23 @@ from mesh_control.webhook.manifest import NAME
 
 log = logging.getLogger("mesh_control.webhook")
 
-PATH = f"/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/{CONFIGURATION}"
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An object by which API servers ask: its collection and name, and the names of those of its webhooks that are ours."""
+
+    plural: str
+    name: str
+    webhooks: tuple[str, ...]
+
+    @property
+    def path(self) -> str:
+        """Where the API server has it."""
+        return f"/apis/admissionregistration.k8s.io/v1/{self.plural}/{self.name}"
+
+
+VALIDATION = Target("validatingwebhookconfigurations", CONFIGURATION, (NAME,))
+INJECTION = Target("mutatingwebhookconfigurations", injection.CONFIGURATION, injection.NAMES)
 STRATEGIC = "application/strategic-merge-patch+json"
 """By which one webhook of the list, and of it one field, is changed."""
 TURN_SECONDS = 5.0
@@ -41,24 +58,34 @@ def united(*bundles: str) -> str:
     )
 
 
-def bundle_of(configuration: Mapping[str, Any]) -> str | None:
-    """The bundle (PEM) of our webhook in a ValidatingWebhookConfiguration; ``None``: that has no such webhook."""
-    found = next((hook for hook in configuration.get("webhooks") or () if hook.get("name") == NAME), None)
-    if found is None:
+def bundle_of(configuration: Mapping[str, Any], target: Target = VALIDATION) -> str | None:
+    """The bundle (PEM) that all of our webhooks in a configuration have; empty where theirs differ, ``None`` where it has
+    none of ours."""
+    ours = [hook for hook in configuration.get("webhooks") or () if hook.get("name") in target.webhooks]
+    if not ours:
         return None
+    found = {_decoded((hook.get("clientConfig") or {}).get("caBundle") or "") for hook in ours}
+    return found.pop() if len(found) == 1 else ""
+
+
+def _decoded(text: str) -> str:
     try:
-        return base64.b64decode((found.get("clientConfig") or {}).get("caBundle") or "").decode()
+        return base64.b64decode(text).decode()
     except (binascii.Error, UnicodeDecodeError):
         return ""
 
 
 def patch_of(
-    configuration: Mapping[str, Any], own: str, replica: str, now: float, *, leads: bool
+    configuration: Mapping[str, Any], own: str, replica: str, now: float, *, leads: bool, target: Target = VALIDATION
 ) -> dict[str, Any] | None:
     """What is to be changed in an object that has our webhook, for a replica whose answers need the roots ``own`` (PEM);
     ``None``: nothing. Roots that other replicas claim stay, and such as nobody claims until one that ``leads`` takes them
     away. ``now`` is in seconds since 1970."""
-    found, known, mine = _roots(bundle_of(configuration) or ""), claims.read(configuration), claims.place_of(replica)
+    found, known, mine = (
+        _roots(bundle_of(configuration, target) or ""),
+        claims.read(configuration),
+        claims.place_of(replica),
+    )
     good = {place: claim for place, claim in known.items() if claim is not None and claims.is_good(claim, now)}
     taken = frozenset(root for place, claim in good.items() if place != mine for root in claim.roots)
     kept = [root for root in sorted(found) if not leads or claims.fingerprint(root) in taken]
@@ -73,9 +100,12 @@ def patch_of(
     encoded = base64.b64encode(wanted.encode()).decode()
     # The version makes what another replica has just written count: then it is looked at again.
     version = (configuration.get("metadata") or {}).get("resourceVersion")
+    there = {hook.get("name") for hook in configuration.get("webhooks") or ()}
     return {
         "metadata": {"resourceVersion": version, **({"annotations": annotations} if annotations else {})},
-        "webhooks": [{"name": NAME, "clientConfig": {"caBundle": encoded}}],
+        "webhooks": [
+            {"name": name, "clientConfig": {"caBundle": encoded}} for name in target.webhooks if name in there
+        ],
     }
 
 
@@ -88,6 +118,7 @@ class Bundle:
     wanted: Callable[[], str]
     leads: Callable[[], bool] = lambda: True
     replica: str = ""
+    target: Target = VALIDATION
     turn_seconds: float = TURN_SECONDS
     settle_seconds: float = SETTLE_SECONDS
     clock: Callable[[], float] = time.monotonic
@@ -116,14 +147,16 @@ class Bundle:
     async def turn(self, api: Api) -> None:
         """Look once, and write what is to be written."""
         try:
-            present = await api.request("GET", PATH)
-            found = bundle_of(present)
+            present = await api.request("GET", self.target.path)
+            found = bundle_of(present, self.target)
             if found is not None:
-                patch = patch_of(present, self.wanted(), self.replica, self.today(), leads=self.leads())
+                wanted, leads = self.wanted(), self.leads()
+                patch = patch_of(present, wanted, self.replica, self.today(), leads=leads, target=self.target)
                 if patch is not None:
-                    before, found = found, bundle_of(await api.request("PATCH", PATH, patch, content=STRATEGIC))
+                    written = await api.request("PATCH", self.target.path, patch, content=STRATEGIC)
+                    before, found = found, bundle_of(written, self.target)
                     if _roots(before) != _roots(found or ""):
-                        log.info("the webhook's caBundle has %d roots", len(_roots(found or "")))
+                        log.info("the caBundle of %s has %d roots", self.target.name, len(_roots(found or "")))
             self._see(found)
             self.problem = ""
         except ApiError as error:
@@ -131,7 +164,7 @@ class Bundle:
                 self._see(None)
             elif error.status != CONFLICT:
                 told = "the webhook's certificate changes as late as it can"
-                self.problem = f"kubernetes: {CONFIGURATION}: the caBundle cannot be kept: {error.message}; {told}"
+                self.problem = f"kubernetes: {self.target.name}: the caBundle cannot be kept: {error.message}; {told}"
 
     def _see(self, found: str | None) -> None:
         now = self.clock()

@@ -26,9 +26,9 @@ class ServiceReference:
     namespace: str = "istio-system"
     port: int = 443
 
-    def to_client(self) -> dict[str, Any]:
+    def to_client(self, path: str = PATH) -> dict[str, Any]:
         """For ``clientConfig``."""
-        return {"service": {"name": self.name, "namespace": self.namespace, "port": self.port, "path": PATH}}
+        return {"service": {"name": self.name, "namespace": self.namespace, "port": self.port, "path": path}}
 
 
 def client_of(url: str) -> dict[str, Any]:

@@ -1,14 +1,20 @@
-"""HTTPS of the validating webhook: a body of at most some megabytes in, a verdict out, everything within a time."""
+"""HTTPS of the webhooks: a body of at most some megabytes in, a verdict or a pod with its proxy out, everything within a
+time."""
 
 import asyncio
 import contextlib
 import logging
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
 
 from aiohttp import web
 
+from mesh_control.injection import manifest as injection
+from mesh_control.injection.review import Outcome
+from mesh_control.injection.review import answer as answer_with_pod
 from mesh_control.metrics import Metrics
 from mesh_control.webhook.manifest import PATH, known_resource
 from mesh_control.webhook.review import Judge, Review, ReviewError, Verdict, answer, parse, verdict
@@ -23,14 +29,20 @@ JUDGE_SECONDS = 8.0
 AT_ONCE = 4
 """Verdicts that are found at the same time; others wait, as long as a verdict may take."""
 HANDSHAKE_SECONDS = 10.0
+Found = TypeVar("Found")
+
+
+Injector = Callable[[Review], Outcome]
+"""What becomes of a pod that is asked about."""
 
 
 @dataclass(slots=True)
 class Webhook:
-    """Answers with what ``judge`` finds, which runs in a thread."""
+    """Answers with what ``judge`` finds, and ``inject`` makes, which run in threads; ``None``: nobody may ask about that."""
 
-    judge: Judge
+    judge: Judge | None
     metrics: Metrics
+    inject: Injector | None = None
     judge_seconds: float = JUDGE_SECONDS
     read_seconds: float = READ_SECONDS
     _places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
@@ -38,9 +50,13 @@ class Webhook:
     def application(self) -> web.Application:
         """The paths, which are istiod's."""
         application = web.Application(client_max_size=MAX_BODY, middlewares=[self._counted])
-        application.add_routes(
-            [web.post(PATH, self._validate), web.post(PATH + "/{rest:.*}", self._validate), web.get("/ready", _ready)]
-        )
+        rows: list[web.AbstractRouteDef] = [web.get("/ready", _ready)]
+        for path, served, handler in (
+            (PATH, self.judge is not None, self._validate),
+            (injection.PATH, self.inject is not None, self._inject),
+        ):
+            rows += [web.post(path + rest, handler) for rest in ("", "/{rest:.*}") if served]
+        application.add_routes(rows)
         return application
 
     @web.middleware
@@ -48,18 +64,34 @@ class Webhook:
         try:
             return await handler(request)  # type: ignore[no-any-return]
         except web.HTTPException as error:
-            self.metrics.count("galley_validation_http_error", status=str(error.status))
+            if request.path.startswith(PATH):
+                self.metrics.count("galley_validation_http_error", status=str(error.status))
             raise
 
     async def _validate(self, request: web.Request) -> web.Response:
         review = await self._question(request)
-        try:
-            async with asyncio.timeout(self.judge_seconds), self._places:
-                found = await asyncio.to_thread(verdict, review, self.judge)
-        except TimeoutError:
-            raise web.HTTPServiceUnavailable(text="no verdict in time; try again\n") from None
+        assert self.judge is not None  # noqa: S101 - else there is no such path
+        found = await self._in_time(partial(verdict, review, self.judge))
         self._count(review, found)
         return web.json_response(answer(review, found))
+
+    async def _inject(self, request: web.Request) -> web.Response:
+        self.metrics.count("sidecar_injection_requests_total")
+        review = await self._question(request)
+        assert self.inject is not None  # noqa: S101 - else there is no such path
+        found = await self._in_time(partial(self.inject, review))
+        if found.problem:
+            log.info("no proxy for %s: %s", review.subject, found.problem)
+        ended = "failure" if found.problem else "skip" if found.pod is None else "success"
+        self.metrics.count(f"sidecar_injection_{ended}_total")
+        return web.json_response(answer_with_pod(review, found))
+
+    async def _in_time(self, work: Callable[[], Found]) -> Found:
+        try:
+            async with asyncio.timeout(self.judge_seconds), self._places:
+                return await asyncio.to_thread(work)
+        except TimeoutError:
+            raise web.HTTPServiceUnavailable(text="no verdict in time; try again\n") from None
 
     async def _question(self, request: web.Request) -> Review:
         if request.content_type != "application/json":

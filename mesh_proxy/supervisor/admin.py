@@ -8,6 +8,7 @@ from typing import Final, Protocol
 from aiohttp import web
 
 from mesh_api.config import ProxyConfig, Secret
+from mesh_api.pod import PROBES
 from mesh_api.xds.grpc import node_to_proto
 from mesh_api.xds.json import message_to_json
 from mesh_proxy.bootstrap import Bootstrap
@@ -28,6 +29,7 @@ from mesh_proxy.supervisor.application import Application
 from mesh_proxy.supervisor.certs import certs_json
 from mesh_proxy.supervisor.cluster_status import clusters_json, clusters_text
 from mesh_proxy.supervisor.masks import MaskError
+from mesh_proxy.supervisor.probes import Probes
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
@@ -107,8 +109,8 @@ def stats_app(proxy: Proxy) -> web.Application:
     return app
 
 
-def merged_app(proxy: Proxy, application: Application) -> web.Application:
-    """What Istio's agent has on port 15020: the application's metrics with ours, and whether we are ready."""
+def merged_app(proxy: Proxy, application: Application, probes: Probes) -> web.Application:
+    """What Istio's agent has on port 15020: the application's metrics with ours, its health, and whether we are ready."""
     admin = Admin(proxy)
 
     async def merged(request: web.Request) -> web.Response:
@@ -121,6 +123,7 @@ def merged_app(proxy: Proxy, application: Application) -> web.Application:
     app.router.add_get("/healthz/ready", admin.ready)
     app.router.add_post("/quitquitquit", local(admin.quit))
     app.router.add_post("/drain", local(admin.drain_listeners))
+    app.router.add_get(PROBES + "/{rest:.+}", probes.answer)
     return app
 
 

@@ -23,6 +23,7 @@ from mesh_proxy.supervisor.delivery import Delivery
 from mesh_proxy.supervisor.export import Exporter
 from mesh_proxy.supervisor.footprint import used_by, version_number
 from mesh_proxy.supervisor.logs import Log
+from mesh_proxy.supervisor.probes import Probes
 from mesh_proxy.supervisor.stats import merge
 from mesh_proxy.supervisor.status import Standing, Status
 from mesh_proxy.supervisor.worker_process import COMMAND
@@ -267,7 +268,10 @@ class Supervisor:
     def _merged(self, proxy: "Supervisor") -> web.Application:
         settings = self.bootstrap.settings
         own = frozenset(filter(None, (settings.merged_port, settings.stats_port, settings.ready_port)))
-        return merged_app(proxy, Application(scrape_of(self.bootstrap.node.metadata, os.environ, own)))
+        application = Application(scrape_of(self.bootstrap.node.metadata, os.environ, own))
+        # A node that has probes is a pod's, and has an address.
+        address = self.bootstrap.node.parsed_id().address if settings.probes else ""
+        return merged_app(proxy, application, Probes(settings.probes, address))
 
     def _on_change(self) -> None:
         """Tells the log and the service manager what is new."""

@@ -162,7 +162,7 @@ def held(identity: Identity) -> Held | None:
     except (OSError, ValueError):
         return None
     with contextlib.suppress(OSError):  # a token that is gone is no order
-        if identity.token_file.stat().st_mtime > since:
+        if not identity.token_is_replaced and identity.token_file.stat().st_mtime > since:
             return None
     return Held(leaf.not_valid_after_utc.timestamp(), since)
 

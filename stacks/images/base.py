@@ -30,7 +30,7 @@ def ensure(mirror: str = "") -> Path:
 
     ``mirror``: where Debian's packages come from; else this host's own source, else Debian's.
     """
-    return debian.ensure(debian.Tree("python", PACKAGES, _select, (*_UNUSED, *_FILES.values()), "2"), mirror)
+    return debian.ensure(debian.Tree("python", PACKAGES, _select, (*_UNUSED, *_FILES.values()), "3"), mirror)
 
 
 def _select(unpacked: Path, made: Path) -> None:

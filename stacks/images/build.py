@@ -8,9 +8,10 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from stacks.images import base
+from stacks.images import base, debian
 from stacks.images.archive import Layer, Settings, write
 from stacks.images.table import USER, ImagePlan
+from stacks.images.trees import TREES
 from stacks.machines.driver import DriverError
 
 PACKAGES = f"usr/local/lib/python{base.PYTHON}/dist-packages"
@@ -45,7 +46,8 @@ def build(plan: ImagePlan, wheels: Path, target: Path, repository: str, mirror: 
         _install(plan, wheels, Path(scratch), ours / PACKAGES)
         base.compile_modules(tree, ours, PACKAGES)
         (ours / plan.state).mkdir(parents=True)
-        layers = [Layer(tree), Layer(ours, {plan.state: USER})]
+        beside = [Layer(debian.ensure(TREES[plan.packages], mirror))] if plan.packages else []
+        layers = [Layer(tree), *beside, Layer(ours, {plan.state: USER})]
         return write(target, reference(plan, repository), layers, settings)
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from stacks.machines import image
 
 SUITE = "bookworm"
-BILL = "usr/share/meshwright/debian-packages"
-"""Where an image says which packages it is made of: the checksum and the name of each."""
+BILLS = "usr/share/meshwright/debian-packages"
+"""Folder in which an image says which packages it is made of: a file of each tree, with the checksum and the name of each."""
 LIBRARIES = ("lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu")
 _AUTHORITIES = "usr/share/ca-certificates"
 
@@ -24,7 +24,12 @@ class Tree:
     packages: tuple[str, ...]
     select: Callable[[Path, Path], None]
     recipe: tuple[str, ...]
-    version: str = "1"
+    version: str = "2"
+
+    @property
+    def bill(self) -> str:
+        """Where its file of packages is."""
+        return f"{BILLS}/{self.name}"
 
 
 def kept(tree: Tree, mirror: str = "") -> Path:
@@ -51,10 +56,10 @@ def _make(tree: Tree, source: str, made: Path, lock: int) -> None:
     shutil.rmtree(unpacked, ignore_errors=True)
     try:
         # As they are: no script of theirs runs, and apt has checked their signatures.
-        bill = f'mkdir -p "$1/{Path(BILL).parent}" && cd "$1/var/cache/apt/archives" && sha256sum *.deb > "$1/{BILL}"'
+        bill = f'mkdir -p "$1/{BILLS}" && cd "$1/var/cache/apt/archives" && sha256sum *.deb > "$1/{tree.bill}"'
         image.unpack(SUITE, source, tree.packages, unpacked, lock, "extract", f"--extract-hook={bill}")
         tree.select(unpacked, made)
-        copy(unpacked, made, BILL)
+        copy(unpacked, made, tree.bill)
         for licence in sorted((unpacked / "usr/share/doc").glob("*/copyright")):
             copy(unpacked, made, str(licence.relative_to(unpacked)))
     finally:

@@ -15,14 +15,16 @@ _REGISTRY = "registry.k8s.io"
 
 @dataclass(frozen=True, slots=True)
 class ImagePlan:
-    """An image of one of our programs. ``requirements`` are in pip's notation and come from the archive of wheels; ``module``
-    is run; ``ports`` are those that it serves; ``state`` is a directory of its own, which a volume is mounted on."""
+    """An image of one of our programs. ``requirements`` are in pip's notation and come from the archive of wheels;
+    ``module`` is run; ``ports`` are those that it serves; ``state`` is a directory of its own, which a volume is mounted
+    on; ``packages`` names a tree of Debian's packages beside Python, of :mod:`stacks.images.trees`."""
 
     name: str
     requirements: tuple[str, ...]
     module: str
     ports: tuple[int, ...]
     state: str
+    packages: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,9 @@ def _of_kubernetes(name: str, *ports: int, packages: str = "") -> ClusterImage:
 
 MESH: tuple[ImagePlan, ...] = (
     ImagePlan("control", ("meshwright[control]",), "mesh_control", (15010, 15012, 15014, 15017), "var/lib/meshwright"),
-    ImagePlan("proxy", ("meshwright",), "mesh_proxy", (15001, 15006, 15020, 15021, 15090), "var/lib/meshwright"),
+    ImagePlan(
+        "proxy", ("meshwright",), "mesh_proxy", (15001, 15006, 15020, 15021, 15090), "var/lib/meshwright", "nftables"
+    ),
 )
 """Of our own programs."""
 KUBERNETES: tuple[ClusterImage, ...] = (

@@ -34,9 +34,16 @@ def _netfilter(unpacked: Path, made: Path) -> None:
     debian.copy(unpacked, made, "etc/protocols")
 
 
+def _nftables(unpacked: Path, made: Path) -> None:
+    """nft with its libraries."""
+    debian.copy(unpacked, made, "usr/sbin/nft")
+    debian.libraries(unpacked, made)
+
+
 TREES = {
     tree.name: tree
     for tree in (
+        Tree("nftables", ("nftables",), _nftables, ()),
         Tree("netfilter", ("nftables", "iptables", "conntrack", "netbase"), _netfilter, _NETFILTER_NAMES),
         Tree("authorities", ("ca-certificates",), debian.authorities, ()),
     )

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from mesh_control.injection.manifest import CONFIGURATION as INJECTION
 from mesh_control.sources.kubernetes.last_good import NAME as LAST_GOOD
 from mesh_control.sources.kubernetes.resources import CORE, DEFINITIONS, plural_of
 from mesh_policy import KINDS
@@ -62,7 +63,13 @@ def cluster_rules() -> list[Value]:
             for group, plurals in sorted(told.items())
         ),
         _rule(GATEWAY_API, ["gatewayclasses"], ["create"]),
-        {**_rule(WEBHOOKS, ["validatingwebhookconfigurations"], ["get", "patch"]), "resourceNames": [CONFIGURATION]},
+        *(
+            {**_rule(WEBHOOKS, [plural], ["get", "patch"]), "resourceNames": [name]}
+            for plural, name in (
+                ("validatingwebhookconfigurations", CONFIGURATION),
+                ("mutatingwebhookconfigurations", INJECTION),
+            )
+        ),
         _rule("", ["events"], ["create"]),
         _rule("authentication.k8s.io", ["tokenreviews"], ["create"]),
         _rule("authorization.k8s.io", ["subjectaccessreviews"], ["create"]),
