@@ -11,9 +11,7 @@ if TYPE_CHECKING:
     from mesh_control.installation.values import Installation
 
 UNREADABLE = 2
-Values = Annotated[
-    Path | None, typer.Option("--values", help="A YAML file with what is to be otherwise (docs/kubernetes-mesh.md).")
-]
+Values = Annotated[Path | None, typer.Option("--values", help="A YAML file with what is to be otherwise, or -.")]
 Form = Annotated[output.Form, typer.Option("--output", "-o", help="text is YAML; json is a list.")]
 
 
@@ -66,11 +64,15 @@ def inject(
 
 
 def _values(path: Path | None) -> "Installation":
-    from mesh_control.installation.values import ValuesError, read
+    from mesh_control.installation.values import Installation, ValuesError, read
+    from mesh_policy.errors import PolicyError
 
+    if path is None:
+        return Installation()
     try:
-        return read(path)
-    except ValuesError as error:
+        named = reading.STANDARD_INPUT if str(path) == "-" else str(path)
+        return read(reading.text(path), named)
+    except (ValuesError, PolicyError) as error:
         output.fail(str(error), UNREADABLE)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from stacks import cluster, plan, ports
+from stacks import cluster, cluster_mesh, plan, ports
 from stacks.environment import Environment, Kubernetes, Machine, Workload
 
 Variables = dict[str, Any]
@@ -95,6 +95,7 @@ def _cluster_variables(environment: Environment, settings: Kubernetes) -> Variab
         "kubernetes_service_network": str(settings.service_network),
         "kubernetes_pod_traffic": settings.pod_traffic,
         "kubernetes_proxy_url": "" if entrance is None else f"http://127.0.0.1:{entrance}",
+        "kubernetes_mesh_values": cluster_mesh.values(environment),
     }
 
 

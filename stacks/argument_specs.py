@@ -172,6 +172,15 @@ ROLES: dict[str, tuple[str, dict[str, Option]]] = {
             "kubernetes_ready_seconds": number("How long a machine may take to be ready.", default=180),
         },
     ),
+    "kubernetes_mesh": (
+        "The mesh in a cluster",
+        {
+            "kubernetes_mesh_values": mapping("What of `mesh manifests` is to be otherwise."),
+            "kubernetes_mesh_command": text("The command `mesh`, on the controller."),
+            "kubernetes_mesh_images": items("Which of our images the machines are brought, where they are built."),
+            "kubernetes_mesh_ready_seconds": number("How long each of its parts may take to be ready.", default=180),
+        },
+    ),
     "mesh_control": (
         "The control plane as a service",
         {

@@ -203,6 +203,30 @@ class Postgresql(_Model):
     service: Name = Field(default="postgres", description="Name in the mesh.")
 
 
+class ClusterMesh(_Model):
+    """The mesh in a cluster: what `cluster/mesh.yml` puts there. What `mesh` says of proxies and of the whole mesh counts here
+    as well."""
+
+    repository: Annotated[str, Field(pattern=r"^[a-z0-9.:/_-]+$")] = Field(
+        default="docker.io/meshwright",
+        description="Beginning of the names of its images, `REPOSITORY/control` for instance.",
+    )
+    tag: str = Field(default="", description="Tag of its images; empty: this version's.")
+    replicas: Annotated[int, Field(ge=1)] = Field(default=2, description="Copies of the control plane.")
+    gateway_type: Literal["LoadBalancer", "NodePort"] = Field(
+        default="LoadBalancer", description="How the ingress gateway is reached from outside."
+    )
+    gateway_replicas: Annotated[int, Field(ge=1)] = Field(default=1, description="Copies of the ingress gateway.")
+    gateway_address: IPvAnyAddress | None = Field(
+        default=None, description="External address of the ingress gateway; unset: any of those that there are."
+    )
+    egress_gateway: bool = Field(default=True, description="Whether there is an egress gateway.")
+    native_sidecars: Literal["auto", "always", "never"] = Field(
+        default="auto",
+        description="Whether proxies are sidecar containers of Kubernetes' own; `auto`: where the cluster has them.",
+    )
+
+
 class Kubernetes(_Model):
     """A cluster on the machines: what `kubernetes.yml` makes of them."""
 
@@ -229,6 +253,7 @@ class Kubernetes(_Model):
         description="How pods reach those of other machines: `vxlan` wraps their packets and works on any network; "
         "`host-gw` routes them, between machines of one network.",
     )
+    mesh: ClusterMesh = Field(default=ClusterMesh(), description="The mesh in the cluster.")
 
 
 class Sources(_Model):

@@ -35,8 +35,13 @@ def proxy(
         "resources": {name: dict(values) for name, values in limits.items()},
         "securityContext": confined(),
         "startupProbe": {**_ready(), "periodSeconds": 1, "failureThreshold": 600, "timeoutSeconds": 3},
-        "readinessProbe": {**_ready(), "periodSeconds": 15, "failureThreshold": 4, "timeoutSeconds": 3}
-        | wishes.readiness,
+        "readinessProbe": {
+            **_ready(),
+            "periodSeconds": 15,
+            "failureThreshold": 4,
+            "timeoutSeconds": 3,
+            **wishes.readiness,
+        },
         "volumeMounts": mounts(),
     }
     if native:

@@ -1,7 +1,6 @@
 """What may be chosen of a mesh in a cluster; everything has a default."""
 
 from importlib import metadata
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
@@ -154,13 +153,11 @@ class Installation(_Model):
         return f"{self.repository.rstrip('/')}/{name}:{self.tag or _image(name).rpartition(':')[2]}"
 
 
-def read(path: Path | None) -> Installation:
-    """The values of a YAML file; without one the defaults. Raises :class:`ValuesError`, which names file and field."""
-    if path is None:
-        return Installation()
+def read(text: str, path: str) -> Installation:
+    """The values of YAML, which came from ``path``. Raises :class:`ValuesError`, which names it and the field."""
     try:
-        return Installation.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        return Installation.model_validate(yaml.safe_load(text) or {})
+    except yaml.YAMLError as error:
         raise ValuesError(f"{path}: {' '.join(str(error).split())}") from None
     except RecursionError:
         raise ValuesError(f"{path}: {json_text.TOO_DEEP}; values have a few") from None
@@ -170,6 +167,6 @@ def read(path: Path | None) -> Installation:
         ) from None
 
 
-def _told(path: Path, place: tuple[int | str, ...], kind: str, message: str) -> str:
+def _told(path: str, place: tuple[int | str, ...], kind: str, message: str) -> str:
     said = "there is no such value" if kind == "extra_forbidden" else message.removeprefix("Value error, ")
-    return ": ".join((str(path), *([".".join(map(str, place))] if place else ()), said))
+    return ": ".join((path, *([".".join(map(str, place))] if place else ()), said))

@@ -23,7 +23,7 @@ PROGRAM: Final = "/usr/sbin/nft"
 IPV6: Final = Path("/proc/net/if_inet6")
 
 
-class RedirectError(RuntimeError):
+class RedirectError(Exception):
     """The rules could not be made; the message says why, and what to do."""
 
 

@@ -200,7 +200,16 @@ PLURALS = {
     "AuthorizationPolicy": "authorizationpolicies",
     "GatewayClass": "gatewayclasses",
 }
-CLUSTER_WIDE = ("Namespace", "Node", "CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding", "GatewayClass")
+CLUSTER_WIDE = (
+    "Namespace",
+    "Node",
+    "CustomResourceDefinition",
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "GatewayClass",
+    "MutatingWebhookConfiguration",
+    "ValidatingWebhookConfiguration",
+)
 
 
 def path_of(value: Mapping[str, Any], sub: str = "") -> str:

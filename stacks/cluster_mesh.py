@@ -1,0 +1,45 @@
+"""What follows from an environment's settings for the mesh in its cluster: the values of ``mesh manifests``. Pure."""
+
+from typing import Any
+
+from stacks import cluster
+from stacks.environment import ClusterMesh, Environment
+
+INGRESS, EGRESS = "istio-ingressgateway", "istio-egressgateway"
+"""Names of the gateways' Services, as Istio has them."""
+ACCESS_LOG = {"accessLogFile": "/dev/stdout"}
+"""What a mesh has where nothing is said of it, as on machines."""
+
+
+def values(environment: Environment) -> dict[str, Any]:
+    """For ``mesh manifests --values``. Raises :class:`ValueError` where there is no cluster."""
+    chosen = cluster.settings(environment).mesh
+    mesh, proxy = environment.mesh, environment.mesh.proxy
+    said: dict[str, Any] = dict(ACCESS_LOG) if mesh.config is None else mesh.config.to_yaml_value()
+    drain = f"{proxy.drain_seconds:g}s"
+    config = {"concurrency": proxy.concurrency, "terminationDrainDuration": drain}
+    config |= said.get("defaultConfig", {})
+    return {
+        "namespace": mesh.gateway.namespace,
+        "repository": chosen.repository,
+        "tag": chosen.tag,
+        "replicas": chosen.replicas,
+        "native": chosen.native_sidecars,
+        "trust_domain": said.get("trustDomain", "cluster.local"),
+        "log_level": proxy.log_level,
+        "mesh_config": {**said, "defaultConfig": config},
+        "gateways": _gateways(chosen, mesh.gateway.name),
+    }
+
+
+def _gateways(chosen: ClusterMesh, label: str) -> list[dict[str, Any]]:
+    ingress: dict[str, Any] = {
+        "name": INGRESS,
+        "label": label,
+        "type": chosen.gateway_type,
+        "replicas": chosen.gateway_replicas,
+    }
+    if chosen.gateway_address is not None:
+        ingress["address"] = str(chosen.gateway_address)
+    egress = [{"name": EGRESS, "label": "egressgateway", "type": "ClusterIP"}] if chosen.egress_gateway else []
+    return [ingress, *egress]
