@@ -94,7 +94,7 @@ async def run(settings: Settings, token: str | None) -> None:
             server.believe, server.withdrawn = believing(office.authority), withdrawing(office.authority)
             office.on_withdrawal = server.look_again
             tasks.append(asyncio.create_task(office.run(), name="certificates"))
-        reporter = reporter_of(control, settings.kubernetes)
+        reporter = reporter_of(control, settings.kubernetes, injects=settings.injection is not None)
         if reporter is not None:
             tasks.append(asyncio.create_task(reporter.run(), name="reports"))
         if keeper is not None:

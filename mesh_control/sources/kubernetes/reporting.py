@@ -9,6 +9,8 @@ from itertools import chain
 from typing import Any
 
 from mesh_control.conditions import Condition
+from mesh_control.injection.uninjected import REASON as NOT_INJECTED
+from mesh_control.injection.uninjected import uninjected
 from mesh_control.sources.kubernetes import allotting, gateway_objects, last_good, status
 from mesh_control.sources.kubernetes.api import APPLY, MERGE, Api, ApiError
 from mesh_control.sources.kubernetes.leader import Leader
@@ -64,11 +66,15 @@ class Reporter:
     clock: Callable[[], float] = time.monotonic
     today: Callable[[], float] = time.time
     problem: str = ""
+    injects: str = ""
+    """The namespace of the control plane, where API servers ask it for proxies; empty: they do not."""
     budget: Budget = field(default_factory=lambda: Budget(WRITES_PER_SECOND, BURST))
     _asked: dict[tuple[Collection, Key], tuple[str, float]] = field(default_factory=dict)
     """By the object, the version of which a status was written, and when: nothing more is written of that version."""
     _memo: gateway_objects.Memo = field(default_factory=gateway_objects.Memo)
     _allotter: allotting.Allotter = field(default_factory=allotting.Allotter)
+    _uninjected: set[str] = field(default_factory=set)
+    """Ids of pods without their proxy of which that was told."""
     _unkept: str = ""
     """Why what broken policies said before is not kept."""
     _settled: tuple[object, ...] = ()
@@ -115,7 +121,35 @@ class Reporter:
             except ApiError as error:
                 if error.status not in (NOT_FOUND, CONFLICT):  # just deleted, or written by another: then once more
                     problem = f"kubernetes: {due.collection.title}: status cannot be written: {error.message}"
+        problem = await self._tell_of_pods(api) or problem
         self.problem = await self._make_class(api) or problem
+
+    async def _tell_of_pods(self, api: Api) -> str:
+        """Tell once of each pod that runs without the proxy that it should have; returns what is wrong."""
+        if not self.injects:
+            return ""
+        namespaces = {name: item.meta.labels for (_, name), item in self.cluster.typed("Namespace").items()}
+        found = {
+            str((value.get("metadata") or {}).get("uid")): (value, message)
+            for pod, message in uninjected(namespaces, self.cluster.typed("Pod").values(), self.injects)
+            if (value := self.cluster.raw("Pod", (pod.meta.namespace, pod.meta.name))) is not None
+        }
+        self._uninjected &= found.keys()
+        for uid, (value, message) in found.items():
+            if uid in self._uninjected:
+                continue
+            self._settled = ()
+            if not self.leader.leads or not self.budget.take(self.clock()):
+                break
+            told = Event(True, NOT_INJECTED, message)
+            body = status.event_object(value, "v1", "Pod", told, self._now(), self.leader.election.identity)
+            try:
+                await api.request("POST", f"/api/v1/namespaces/{body['metadata']['namespace']}/events", body)
+            except ApiError as error:
+                if error.status != NOT_FOUND:
+                    return f"kubernetes: events of pods without a proxy cannot be written: {error.message}"
+            self._uninjected.add(uid)
+        return ""
 
     async def _keep(self, api: Api) -> None:
         """Keep what broken policies said before, first of all: then they are told whether it outlives this process."""

@@ -87,11 +87,11 @@ class Cluster:
         """See :class:`~mesh_control.sources.source.Source`."""
         last_good.restore(self.mirrors, self.kept)
         known = Objects(
-            self._of("Service"),
-            self._of("EndpointSlice"),
-            self._of("Pod"),
-            {name: node for (_, name), node in self._of("Node").items()},
-            {name: namespace for (_, name), namespace in self._of("Namespace").items()},
+            self.typed("Service"),
+            self.typed("EndpointSlice"),
+            self.typed("Pod"),
+            {name: node for (_, name), node in self.typed("Node").items()},
+            {name: namespace for (_, name), namespace in self.typed("Namespace").items()},
         )
         services, workloads = self._registry.parts(known)
         policies = tuple(policy for _, policy in self.policies())
@@ -99,7 +99,7 @@ class Cluster:
         if (named, maps) != (self._secrets, self._maps):
             self._secrets, self._maps = named, maps
             self._adjusted.set()
-        settings: MeshOfConfigMap | None = next(iter(self._of(MESH_CONFIG).values()), None)
+        settings: MeshOfConfigMap | None = next(iter(self.typed(MESH_CONFIG).values()), None)
         return Parts(
             services,
             workloads,
@@ -114,7 +114,7 @@ class Cluster:
     @property
     def kept(self) -> last_good.Entries:
         """What was kept of broken policies."""
-        return next((last_good.read(value) for value in self._of(LAST_GOOD).values()), {})
+        return next((last_good.read(value) for value in self.typed(LAST_GOOD).values()), {})
 
     def _surroundings(self) -> Surroundings:
         shown = {"apiVersion": "v1"}
@@ -146,7 +146,15 @@ class Cluster:
                 in_force = (*mirror.typed.values(), *mirror.standing.values())
                 yield from ((collection, policy) for policy in in_force)
 
-    def _of(self, kind: str) -> Mapping[Key, Any]:
+    def raw(self, kind: str, key: Key) -> Mapping[str, Any] | None:
+        """An object as the server has it, by its namespace and name; ``None``: there is none."""
+        return next(
+            (m.reflector.items[key] for c, m in self.mirrors.items() if c.kind == kind and key in m.reflector.items),
+            None,
+        )
+
+    def typed(self, kind: str) -> Mapping[Key, Any]:
+        """Every object of a kind that is no policy, as it was read."""
         found = [m.typed for c, m in self.mirrors.items() if c.kind == kind and not is_policy(c)]
         return found[0] if len(found) == 1 else {key: item for typed in found for key, item in typed.items()}
 
@@ -161,7 +169,7 @@ class Cluster:
         for mirror in self.mirrors.values():
             for told in mirror.broken.values():
                 yield from told.splitlines()
-        if self.mesh is not None and self.synced and not self._of(MESH_CONFIG):
+        if self.mesh is not None and self.synced and not self.typed(MESH_CONFIG):
             yield f"kubernetes: ConfigMap {'/'.join(self.mesh)}: is not there; the mesh has the settings of one without any"
         yield from self.beside()
 

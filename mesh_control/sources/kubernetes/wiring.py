@@ -39,14 +39,15 @@ def _refuse(policy: Policy) -> list[str]:
     return [str(finding) for finding in validate.unsupported(policy)]
 
 
-def reporter_of(control: Control, settings: Kubernetes | None) -> Reporter | None:
-    """Whoever tells; ``None``: there is no cluster, or nobody is to."""
+def reporter_of(control: Control, settings: Kubernetes | None, *, injects: bool = False) -> Reporter | None:
+    """Whoever tells; ``None``: there is no cluster, or nobody is to. ``injects``: pods get their proxies of this control
+    plane."""
     cluster = next((source for source in control.state.others if isinstance(source, Cluster)), None)
     if cluster is None or settings is None or not settings.status:
         return None
     namespace = settings.lease_namespace or cluster.access.namespace
     leader = Leader(namespace, LEASE, Election(settings.identity or socket.gethostname()))
-    return Reporter(cluster, leader, lambda: view_of(control), control.touch)
+    return Reporter(cluster, leader, lambda: view_of(control), control.touch, injects=namespace if injects else "")
 
 
 def view_of(control: Control) -> View:
