@@ -137,8 +137,10 @@ def test_the_rights_cover_what_is_mirrored_and_no_secrets() -> None:
     assert verbs == {"get", "list", "watch", "patch", "create"}
     for rule in rules:
         if "patch" in rule["verbs"]:
-            named = rule.get("resourceNames") == [rbac.CONFIGURATION]  # the webhook's own object
-            assert named or all(resource.endswith("/status") for resource in rule["resources"])
+            webhooks = ([rbac.CONFIGURATION], [rbac.INJECTION])
+            assert rule.get("resourceNames") in webhooks or all(
+                resource.endswith("/status") for resource in rule["resources"]
+            )
     subject = rbac.service_account("meshwright", "mesh")
     made = list(rbac.manifests(subject, "mesh"))
     assert [found["kind"] for found in made] == ["ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"]
