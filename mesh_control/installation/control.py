@@ -119,6 +119,11 @@ def webhooks(values: Installation) -> Iterator[Value]:
         yield made
 
 
+def revision(values: Installation) -> dict[str, str]:
+    """As an annotation of pods."""
+    return {"meshwright.io/revision": values.revision} if values.revision else {}
+
+
 def spread(name: str) -> list[Value]:
     """Copies of a component on different machines, where there are several."""
     return [
@@ -150,6 +155,7 @@ def _deployment(values: Installation, text: str) -> Value:
                     "meshwright.io/settings": digest,
                     "prometheus.io/scrape": "true",
                     "prometheus.io/port": str(MONITORING),
+                    **revision(values),
                 },
             },
             "spec": _pod(values),

@@ -95,6 +95,7 @@ def _template(values: Installation, gateway: Gateway, labels: dict[str, str]) ->
         "prometheus.io/scrape": "true",
         "prometheus.io/port": str(contract.MERGED),
         "prometheus.io/path": "/stats/prometheus",
+        **control.revision(values),
     }
     grace = int(DRAIN_SECONDS + values.mesh.default_config.termination_drain_duration.total_seconds() + 10)
     return {

@@ -90,14 +90,16 @@ def _image(name: str) -> str:
 class Installation(_Model):
     """The mesh of a cluster.
 
-    ``repository`` is where its images are (``REPOSITORY/control:TAG``); ``mesh_config`` has fields of Istio's MeshConfig.
-    ``native``: whether proxies are Kubernetes' sidecar containers (``auto``: where the cluster has them). ``definitions``:
-    whether the CustomResourceDefinitions are among the objects; not where another Istio has brought them.
+    ``repository`` is where its images are (``REPOSITORY/control:TAG``); another ``revision`` has the pods of the control
+    plane and of gateways made anew, as after images of the same names were replaced. ``mesh_config`` has fields of Istio's
+    MeshConfig. ``native``: whether proxies are Kubernetes' sidecar containers (``auto``: where the cluster has them).
+    ``definitions``: whether the CustomResourceDefinitions are among the objects; not where another Istio has brought them.
     """
 
     namespace: Name = "istio-system"
     repository: str = "docker.io/meshwright"
     tag: str = ""
+    revision: str = ""
     pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     pull_secrets: tuple[Name, ...] = ()
     replicas: Annotated[int, Field(ge=1)] = 2
