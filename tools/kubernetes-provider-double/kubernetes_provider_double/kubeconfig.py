@@ -50,7 +50,7 @@ def read(given: str | None, context: str | None = None, cluster: str | None = No
 
 def _text(given: str | None) -> tuple[str, Path, str]:
     """What to call it, where its relative paths begin, and the text."""
-    if given and "\n" in given.strip():
+    if given and ("\n" in given.strip() or given.lstrip().startswith("{")):
         return "kubeconfig", Path.cwd(), given
     path = Path(given or os.environ.get("KUBECONFIG") or "~/.kube/config").expanduser()
     try:
