@@ -118,6 +118,8 @@ class Stack:
     directory: Path
     environment: dict[str, str]
     server: kube_apiserver.Server
+    stands: bool = False
+    """Whether something may be left to destroy."""
 
     def run(self, *arguments: str, status: int | None = 0) -> str:
         done = subprocess.run(
@@ -130,6 +132,8 @@ class Stack:
             check=False,
         )
         said = done.stdout + done.stderr
+        if arguments[0] in ("up", "destroy"):
+            self.stands = arguments[0] == "up" or done.returncode != 0
         assert status is None or done.returncode == status, said
         return said
 
@@ -200,7 +204,8 @@ def stack(tmp_path: Path, server: kube_apiserver.Server) -> Iterator[Stack]:
     made.run("config", "set-all", "--plaintext", f"kubeconfig={server.kubeconfig()}", "--plaintext",
              f"manifests={made.directory / 'manifests.json'}")  # fmt: skip
     yield made
-    made.run("destroy", "--yes", "--skip-preview", status=None)
+    if made.stands:
+        made.run("destroy", "--yes", "--skip-preview", status=None)
 
 
 def changed(manifest: dict[str, Any], place: str, value: Any) -> dict[str, Any]:
@@ -270,6 +275,13 @@ def test_what_the_server_refuses_is_told_by_a_preview(stack: Stack) -> None:
     assert "spec.replicas: Invalid value: -1" in said
     stack.declare(changed(placed, "spec.replica", 1))
     assert ".spec.replica: field not declared in schema" in stack.run("preview", status=1)
+
+
+def test_a_cluster_that_is_yet_to_come_is_no_obstacle_for_a_preview(stack: Stack) -> None:
+    stack.run("config", "set", "kubeconfig", "/none")
+    stack.declare(NAMESPACE)
+    assert "+ 4 to create" in stack.run("preview")
+    assert "the cluster cannot be reached: kubeconfig /none: No such file" in stack.up(NAMESPACE, status=1)
 
 
 def test_others_fields_are_a_conflict_unless_they_are_taken_over(stack: Stack) -> None:

@@ -120,6 +120,7 @@ def test_options_come_as_texts() -> None:
     )
     assert (found.patch_force, found.mutable, found.namespace) == (True, ("ConfigMap",), "a")
     assert settings.parse({"kubeconfig": UNKNOWN}).unknown
+    assert settings.parse({}, {"PULUMI_K8S_DELETE_UNREACHABLE": "true"}).delete_unreachable
 
 
 @pytest.mark.parametrize(

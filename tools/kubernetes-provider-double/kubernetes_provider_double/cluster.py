@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,6 +37,11 @@ class Cluster:
         self.namespace = namespace
         """Where objects go that name no namespace."""
         self._discovery = discovery.Discovery(api)
+        self._cancelled = asyncio.Event()
+
+    def cancel(self) -> None:
+        """The user has cancelled the update: nothing is waited for any more."""
+        self._cancelled.set()
 
     async def kind(self, value: Mapping[str, Any]) -> discovery.Resource | None:
         """How the server has the kind of an object; ``None``: it does not know it, or not yet."""
@@ -71,9 +77,11 @@ class Cluster:
         deadline = time.monotonic() + seconds
         try:
             while reason := readiness.missing(live):
+                if self._cancelled.is_set():
+                    raise NotReadyError(f"{title(live)}: not waited for any more, for the update was cancelled", live)
                 if time.monotonic() > deadline:
                     raise NotReadyError(f"{title(live)}: not ready after {seconds:.0f} s: {reason}", live)
-                await asyncio.sleep(STEP)
+                await self._step()
                 found = await self.get(live)
                 if found is None:
                     raise ProviderError(f"{title(live)}: somebody deleted it while it became ready")
@@ -104,14 +112,20 @@ class Cluster:
             if time.monotonic() > deadline:
                 held = metadata(live).get("finalizers") or (live.get("spec") or {}).get("finalizers") or "nothing"
                 raise ProviderError(f"{title(value)}: still there after {seconds:.0f} s, held by {held}")
-            await asyncio.sleep(STEP)
+            if self._cancelled.is_set():
+                raise ProviderError(f"{title(value)}: not waited for any more, for the update was cancelled")
+            await self._step()
+
+    async def _step(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._cancelled.wait(), STEP)
 
     async def _path(self, value: Mapping[str, Any], patience: float = 0) -> str | None:
         deadline = time.monotonic() + patience
         while (resource := await self.kind(value)) is None:
-            if time.monotonic() >= deadline:
+            if time.monotonic() >= deadline or self._cancelled.is_set():
                 return None
-            await asyncio.sleep(STEP)
+            await self._step()
         own = metadata(value)
         return discovery.path(value["apiVersion"], resource, own.get("namespace") or self.namespace, own["name"])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Mapping
 from typing import Any
@@ -54,7 +55,7 @@ class KubernetesDouble(protocol.Provider):
 
     async def configure(self, request: protocol.ConfigureRequest) -> protocol.ConfigureResponse:
         """A cluster that cannot be reached is told when it is needed: in a preview it may yet have to be made."""
-        self._settings = settings.parse(plain_map(request.args))
+        self._settings = settings.parse(plain_map(request.args), os.environ)
         try:
             self._cluster = await self._reach(self._settings)
         except (UnreachableError, ApiError) as error:
@@ -78,7 +79,10 @@ class KubernetesDouble(protocol.Provider):
 
     def _there(self) -> Cluster:
         if self._cluster is None:
-            raise UnreachableError(f"the cluster cannot be reached: {self._unreachable}")
+            raise UnreachableError(
+                f"the cluster cannot be reached: {self._unreachable}\n"
+                f"If it is gone for good, {settings.DELETE_UNREACHABLE}=true takes its objects out of the state."
+            )
         return self._cluster
 
     async def invoke(self, request: protocol.InvokeRequest) -> protocol.InvokeResponse:
@@ -190,6 +194,11 @@ class KubernetesDouble(protocol.Provider):
     async def construct(self, request: protocol.ConstructRequest) -> protocol.ConstructResponse:
         """The components of ``yaml/v2``."""
         return await manifests.construct(request)
+
+    async def cancel(self) -> None:
+        """What is waited for is given up; requests that are under way come to their end."""
+        if self._cluster is not None:
+            self._cluster.cancel()
 
     async def _foreseeable(self, value: objects.Object) -> bool:
         """Whether a preview can ask the server about an object."""

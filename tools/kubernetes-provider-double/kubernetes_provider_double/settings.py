@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from kubernetes_provider_double.errors import ProviderError
@@ -18,6 +19,8 @@ FLAGS = {
     "enableSecretMutable": "secret_mutable",
     "upsertExistingObjects": "upsert",
 }
+DELETE_UNREACHABLE = "PULUMI_K8S_DELETE_UNREACHABLE"
+"""Environment variable that means ``deleteUnreachable``, also where no program is run that could say so."""
 WITHOUT_EFFECT = (
     "clusterIdentifier",
     "suppressDeprecationWarnings",
@@ -50,9 +53,11 @@ class Settings:
         return tuple(kind for kind, mutable in kinds if mutable)
 
 
-def parse(values: Mapping[str, Any]) -> Settings:
+def parse(values: Mapping[str, Any], environment: Mapping[str, str] = MappingProxyType({})) -> Settings:
     """Raises :class:`ProviderError` naming the option that the double does not know or cannot do."""
     found: dict[str, Any] = {"unknown": any(value is UNKNOWN for value in values.values())}
+    if environment.get(DELETE_UNREACHABLE) == "true":
+        found["delete_unreachable"] = True
     for name, value in values.items():
         if name in TEXTS:
             found[name] = None if value is UNKNOWN else str(value)
