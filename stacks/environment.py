@@ -265,6 +265,11 @@ class Sources(_Model):
         "`make images` made on this machine.",
     )
 
+    pulumi_plugins: Literal["official", "double"] = Field(
+        default="official",
+        description="Provider of pulumi-kubernetes: `official`: Pulumi's own; `double`: a test double of it, where Pulumi's "
+        "server is not reached (docs/pulumi-kubernetes.md).",
+    )
     python_index: str | None = Field(
         default=None, description="Python package index for the wheelhouse; unset: pip's own setting."
     )

@@ -10,6 +10,7 @@ from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from mesh_policy import Level, Policy, check
 from mesh_policy.analysis.finding import subject
+from stacks.layers.cluster_objects import FIELD_MANAGER, MANAGER_ANNOTATION
 
 
 class CustomResources(pulumi.ComponentResource):
@@ -60,7 +61,10 @@ ROUTES = ("VirtualService", "HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute")
 def _metadata(policy: Policy) -> ObjectMetaArgs:
     own = policy.metadata
     return ObjectMetaArgs(
-        name=own.name, namespace=own.namespace, labels=_plain(own.labels), annotations=_plain(own.annotations)
+        name=own.name,
+        namespace=own.namespace,
+        labels=_plain(own.labels),
+        annotations={**(own.annotations or {}), MANAGER_ANNOTATION: FIELD_MANAGER},
     )
 
 

@@ -68,7 +68,7 @@ def pin_checksums(checkout: Checkout, progress: Progress, environment: Mapping[s
     base = _releases(checkout, environment)
     with progress.step(f"{CHECKSUMS}: Pulumi {version}, from {base}"):
         try:
-            if not base or not _answers(base):
+            if not base or not answers(base):
                 raise OSError("no way there")
             text = _fetch(f"{base}/pulumi-{version}-checksums.txt").decode()
         except OSError as error:
@@ -205,7 +205,7 @@ def _download(checkout: Checkout, own: Path, progress: Progress, environment: Ma
     if not pinned and not trusted and _suits(_go(environment)):
         progress.say(f"==> Pulumi {version}: no checksum of its release is pinned here; building the module, which is")
         return False
-    if not _answers(base):
+    if not answers(base):
         progress.say(f"==> Pulumi {version}: no way to {urllib.parse.urlsplit(base).hostname}; building it instead")
         return False
     with progress.step(f"Pulumi {version}: official release"):
@@ -226,7 +226,7 @@ def _download(checkout: Checkout, own: Path, progress: Progress, environment: Ma
     return True
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
     """Whether the server's name is known soon: a resolver without a network takes its time, and no timeout is kept there."""
     parts = urllib.parse.urlsplit(url)
     if not parts.hostname or urllib.request.getproxies().get(parts.scheme):

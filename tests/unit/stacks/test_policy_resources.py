@@ -19,6 +19,7 @@ from stacks.layers.releases import Releases
 from stacks.program import refuse_shared
 
 CANARY = Traffic(CanaryRelease(service="books", stable="v1", candidate="v2", weight=10)).expand()
+MANAGED = {"pulumi.com/patchFieldManager": "meshwright"}
 CONTROL = {"place": {"kind": "here"}, "command": "mesh", "socket": "control.sock"}
 
 
@@ -98,7 +99,7 @@ def test_a_cluster_gets_one_object_for_each_policy(run: Run) -> None:
     for args, policy in zip(made, CANARY, strict=True):
         document = policy.to_document()
         assert args.inputs["spec"] == document["spec"]
-        assert args.inputs["metadata"] == document["metadata"]
+        assert args.inputs["metadata"] == document["metadata"] | {"annotations": MANAGED}
 
 
 def test_routes_come_after_what_they_name(run: Run) -> None:
@@ -116,8 +117,15 @@ def test_contradictions_are_told_before_the_cluster_is_asked(run: Run) -> None:
 
 
 def test_labels_and_annotations_are_kept(run: Run) -> None:
-    text = yaml.safe_dump(CANARY[0].to_document() | {"metadata": {"name": "b", "labels": {"a": "b"}}})
+    text = yaml.safe_dump(
+        CANARY[0].to_document() | {"metadata": {"name": "b", "labels": {"a": "b"}, "annotations": {"c": "d"}}}
+    )
     policies: list[Policy] = load_documents(text)
     engine = run(lambda: CustomResources("policies", policies=policies))
     (made,) = engine.of_type("istio.io")
-    assert made.inputs["metadata"] == {"name": "b", "namespace": "default", "labels": {"a": "b"}}
+    assert made.inputs["metadata"] == {
+        "name": "b",
+        "namespace": "default",
+        "labels": {"a": "b"},
+        "annotations": {"c": "d", **MANAGED},
+    }
