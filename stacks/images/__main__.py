@@ -12,7 +12,7 @@ from stacks.images import cluster
 from stacks.images.build import build, reference
 from stacks.images.index import Image, Index, digest_of
 from stacks.images.selection import GROUPS, NAMES, NODES, UnknownNameError, select
-from stacks.images.table import CLUSTER, MESH
+from stacks.images.table import CLUSTER, MESH, WORKLOADS
 from stacks.machines.driver import DriverError
 from stacks.machines.system import locked
 from stacks.providers import progress
@@ -20,7 +20,7 @@ from stacks.providers import progress
 REPOSITORY = "docker.io/meshwright"
 """With the registry, which the kubelet adds to names without one."""
 _WHEELHOUSE = Path(__file__).resolve().parents[2] / "tools" / "wheelhouse"
-_OURS = {plan.name: plan for plan in MESH}
+_OURS = {plan.name: plan for plan in (*MESH, *WORKLOADS)}
 _CLUSTER = {plan.name: plan for plan in CLUSTER}
 
 

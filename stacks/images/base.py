@@ -52,7 +52,7 @@ def compile_modules(base: Path, tree: Path, directory: str) -> None:
     would compile at each start. Python does not look whether it is older than the module, as nobody changes these."""
     libraries = ":".join(str(base / directory) for directory in debian.LIBRARIES)
     python = [
-        str(base / debian.LIBRARIES[0] / "ld-linux-x86-64.so.2"),
+        str(base / debian.LOADER),
         "--library-path",
         libraries,
         str(base / "usr/bin/python3"),

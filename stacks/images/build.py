@@ -45,9 +45,10 @@ def build(plan: ImagePlan, wheels: Path, target: Path, repository: str, mirror: 
         ours = Path(scratch, "ours")
         _install(plan, wheels, Path(scratch), ours / PACKAGES)
         base.compile_modules(tree, ours, PACKAGES)
-        (ours / plan.state).mkdir(parents=True)
+        if plan.state:
+            (ours / plan.state).mkdir(parents=True)
         beside = [Layer(debian.ensure(TREES[plan.packages], mirror))] if plan.packages else []
-        layers = [Layer(tree), *beside, Layer(ours, {plan.state: USER})]
+        layers = [Layer(tree), *beside, Layer(ours, {plan.state: USER} if plan.state else {})]
         return write(target, reference(plan, repository), layers, settings)
 
 
