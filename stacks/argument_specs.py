@@ -45,7 +45,7 @@ def number(description: str, **more: Any) -> Option:
 
 def items(description: str, **more: Any) -> Option:
     """A list of strings."""
-    return {"type": "list", "elements": "str", "description": [description], **more}
+    return {"type": "list", "elements": "str", "description": [description]} | more
 
 
 def records(description: str, options: dict[str, Option], **more: Any) -> Option:
@@ -179,6 +179,18 @@ ROLES: dict[str, tuple[str, dict[str, Option]]] = {
             "kubernetes_mesh_command": text("The command `mesh`, on the controller."),
             "kubernetes_mesh_images": items("Which of our images the machines are brought, where they are built."),
             "kubernetes_mesh_ready_seconds": number("How long each of its parts may take to be ready.", default=180),
+        },
+    ),
+    "cluster_workloads": (
+        "Workloads in a cluster, with their database",
+        {
+            "cluster_workloads_manifests": items("The objects.", elements="dict", default=[]),
+            "cluster_workloads_secret": mapping("The Secret with the database's password.", no_log=True),
+            "cluster_workloads_database_url": text("URL of the database with its password.", no_log=True),
+            "cluster_workloads_rollouts": items("NAMESPACE/KIND/NAME of what is waited for.", default=[]),
+            "cluster_workloads_index": text("Index of the images that were built, on the controller."),
+            "cluster_workloads_admin": text("The login.", default="/etc/kubernetes/admin.conf"),
+            "cluster_workloads_ready_seconds": number("How long each of them may take to be ready.", default=300),
         },
     ),
     "mesh_control": (

@@ -12,7 +12,7 @@ import pulumi
 from mesh_policy import Policy
 from mesh_policy.analysis.finding import subject
 from mesh_policy.releases.machine import Rollout, State
-from stacks import ansible_inventory, cluster, digest, laptop, laptop_database, plan, vault
+from stacks import ansible_inventory, cluster, cluster_workloads, digest, laptop, laptop_database, plan, vault
 from stacks.environment import Environment, InvalidEnvironmentError, parse
 from stacks.environments import declaration
 from stacks.environments.book_store import BOOKS
@@ -90,7 +90,7 @@ def direct(environment: Environment) -> str:
     if behind is None:
         return ""
     port = environment.service(BOOKS).ports[0].port
-    return f"http://{environment.machine(behind.machine).address}:{port}"
+    return f"http://{environment.place(behind).address}:{port}"
 
 
 def statistics(environment: Environment) -> dict[str, str]:
@@ -184,7 +184,8 @@ def _played(
 
 def _cluster(root: Path, environment: Environment, secrets: Mapping[str, str]) -> None:
     """Machines that become a cluster, and how its operator reaches it."""
-    index = images(root) if environment.sources.kubernetes == "built" else None
+    further = cluster_workloads.images(environment)
+    index = images(root, further) if environment.sources.kubernetes == "built" else None
     content = "" if index is None else digest.of_files(index.parent, [index.name])
     login = f".meshwright/{environment.name}/kubeconfig"
     _played(root, environment, secrets, KUBERNETES, content, [login])
@@ -220,8 +221,8 @@ def wheels(root: Path) -> Path:
     return Path(made.stdout.strip().splitlines()[-1])
 
 
-def images(root: Path) -> Path:
-    """The index of a cluster's images and programs, which are made where they are missing."""
-    command = [sys.executable, "-m", "stacks.images", "kubernetes"]
+def images(root: Path, further: Sequence[str] = ()) -> Path:
+    """The index of a cluster's images and programs, and of further images, which are made where they are missing."""
+    command = [sys.executable, "-m", "stacks.images", "kubernetes", *further]
     subprocess.run(command, cwd=root, stdout=subprocess.DEVNULL, check=True)
     return root / "dist" / "images" / "index.json"

@@ -1,11 +1,11 @@
-"""Three machines made on this host that become a Kubernetes cluster: one is the control plane, two are workers."""
+"""Three machines made on this host that become a Kubernetes cluster with the demo in it: a control plane and two workers."""
 
 from collections.abc import Sequence
 
 from mesh_policy import Policy
 from mesh_policy.releases.machine import Rollout
-from stacks.environment import Environment, Kubernetes, Machines, Sources
-from stacks.environments import local
+from stacks.environment import Environment, Kubernetes, Machines, Postgresql, Sources
+from stacks.environments import demo, local
 
 ENVIRONMENT = Environment(
     name="local-kubernetes",
@@ -18,6 +18,9 @@ ENVIRONMENT = Environment(
     # They are on one network, which needs no wrapping.
     kubernetes=Kubernetes(pod_traffic="host-gw"),
     sources=Sources(kubernetes="built"),
+    postgresql=Postgresql(),
+    services=demo.SERVICES,
+    workloads=demo.workloads(),
 )
 
 

@@ -27,7 +27,7 @@ def test_names_and_groups_are_taken_once_and_in_the_order_of_the_list(
 
 
 def test_every_image_can_be_asked_for() -> None:
-    assert set(NAMES) == {NODES, *(plan.name for plan in (*MESH, *CLUSTER))}
+    assert set(NAMES) == {NODES, *(plan.name for plan in (*MESH, *WORKLOADS, *CLUSTER))}
     assert not set(NAMES) & set(GROUPS)
 
 
