@@ -117,24 +117,26 @@ def _cluster_workloads(environment: Environment) -> Variables:
     """The workloads of a cluster. What only a run knows stands there as an expression of the role's."""
     wanted = cluster_workloads.images(environment)
     built = environment.sources.kubernetes == "built"
-    digests = {name: f"{{{{ cluster_workloads_digests['{name}'] }}}}" for name in wanted} if built else {}
+    names = {name: cluster_workloads.image(environment, name) for name in wanted}
+    digests = {
+        name: f"{{{{ kubernetes_workloads_digests['{names[name]}'] | default('') }}}}" for name in wanted if built
+    }
     found: Variables = {
-        "cluster_workloads_manifests": cluster_workloads.manifests(
+        "kubernetes_workloads_manifests": cluster_workloads.manifests(
             environment,
             digests=digests,
-            password_version="{{ cluster_workloads_password_version }}",  # noqa: S106
+            password_version="{{ kubernetes_workloads_password_version }}",  # noqa: S106
         ),
-        "cluster_workloads_rollouts": cluster_workloads.rollouts(environment),
+        "kubernetes_workloads_images": list(wanted),
+        "kubernetes_workloads_rollouts": cluster_workloads.rollouts(environment),
     }
-    if built:
-        found["kubernetes_further_images"] = list(wanted)
     if environment.postgresql is not None:
         url = cluster_workloads.database_url(environment, "{{ vault_postgresql_password | urlencode }}")
-        found["cluster_workloads_database_url"] = url
-        found["cluster_workloads_secret"] = cluster_workloads.sealed(
+        found["kubernetes_workloads_database_url"] = url
+        found["kubernetes_workloads_secret"] = cluster_workloads.sealed(
             environment,
             "{{ vault_postgresql_password | b64encode }}",
-            "{{ cluster_workloads_database_url | b64encode }}",
+            "{{ kubernetes_workloads_database_url | b64encode }}",
         )
     return found
 

@@ -181,16 +181,17 @@ ROLES: dict[str, tuple[str, dict[str, Option]]] = {
             "kubernetes_mesh_ready_seconds": number("How long each of its parts may take to be ready.", default=180),
         },
     ),
-    "cluster_workloads": (
+    "kubernetes_workloads": (
         "Workloads in a cluster, with their database",
         {
-            "cluster_workloads_manifests": items("The objects.", elements="dict", default=[]),
-            "cluster_workloads_secret": mapping("The Secret with the database's password.", no_log=True),
-            "cluster_workloads_database_url": text("URL of the database with its password.", no_log=True),
-            "cluster_workloads_rollouts": items("NAMESPACE/KIND/NAME of what is waited for.", default=[]),
-            "cluster_workloads_index": text("Index of the images that were built, on the controller."),
-            "cluster_workloads_admin": text("The login.", default="/etc/kubernetes/admin.conf"),
-            "cluster_workloads_ready_seconds": number("How long each of them may take to be ready.", default=300),
+            "kubernetes_workloads_manifests": items("The objects.", elements="dict", default=[]),
+            "kubernetes_workloads_secret": mapping("The Secret with the database's password.", no_log=True),
+            "kubernetes_workloads_database_url": text("URL of the database with its password.", no_log=True),
+            "kubernetes_workloads_rollouts": items("NAMESPACE/KIND/NAME of what is waited for.", default=[]),
+            "kubernetes_workloads_images": items(
+                "Which of our images the machines are brought, where they are built.", default=[]
+            ),
+            "kubernetes_workloads_ready_seconds": number("How long each of them may take to be ready.", default=300),
         },
     ),
     "mesh_control": (

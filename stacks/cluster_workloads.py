@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
-from stacks import plan
+from stacks import cluster, plan
 from stacks.environment import Environment, Postgresql, Service, Workload
 from stacks.images.build import reference
 from stacks.images.table import USER, WORKLOADS
@@ -165,7 +165,7 @@ def _program(environment: Environment, workload: Workload) -> Object:
         variables["DATABASE_URL_FILE"] = f"{_SECRETS}/url"
     return {
         "name": "application",
-        "image": _image(environment, "demo"),
+        "image": image(environment, "demo"),
         "imagePullPolicy": "IfNotPresent",
         "args": [workload.program],
         "env": [{"name": name, "value": value} for name, value in variables.items()],
@@ -235,7 +235,7 @@ def _server(environment: Environment, database: Postgresql) -> Object:
     listens = {"tcpSocket": {"port": database.port}, "timeoutSeconds": 5}
     return {
         "name": "postgresql",
-        "image": _image(environment, "database"),
+        "image": image(environment, "database"),
         "imagePullPolicy": "IfNotPresent",
         "args": [f"--password-file={_SECRETS}/password", *(f"--{name}={value}" for name, value in words.items())],
         "ports": [{"name": "tcp-postgres", "containerPort": database.port, "protocol": "TCP"}],
@@ -282,6 +282,9 @@ def _password_mounts() -> list[Object]:
     return [{"name": "database", "mountPath": _SECRETS, "readOnly": True}]
 
 
-def _image(environment: Environment, name: str) -> str:
-    found = next(image for image in WORKLOADS if image.name == name)
-    return reference(found, environment.sources.image_repository)
+def image(environment: Environment, name: str) -> str:
+    """The whole name of one of :func:`images`, of the repository and with the tag that the mesh's have. Raises
+    :class:`ValueError` where there is no cluster."""
+    chosen = cluster.settings(environment).mesh
+    found = reference(next(plan for plan in WORKLOADS if plan.name == name), chosen.repository)
+    return f"{found.rpartition(':')[0]}:{chosen.tag}" if chosen.tag else found

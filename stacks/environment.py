@@ -220,7 +220,7 @@ class ClusterMesh(_Model):
 
     repository: Annotated[str, Field(pattern=r"^[a-z0-9.:/_-]+$")] = Field(
         default="docker.io/meshwright",
-        description="Beginning of the names of its images, `REPOSITORY/control` for instance.",
+        description="Beginning of the names of its images and of the demo's, `REPOSITORY/control` for instance.",
     )
     tag: str = Field(default="", description="Tag of its images; empty: this version's.")
     replicas: Annotated[int, Field(ge=1)] = Field(default=2, description="Copies of the control plane.")
@@ -274,10 +274,6 @@ class Sources(_Model):
         default="official",
         description="Kubernetes, its images and programs: `official`: its project's registry and archive; `built`: what "
         "`make images` made on this machine.",
-    )
-    image_repository: Annotated[str, Field(pattern=r"^[a-z0-9.-]+(:\d+)?(/[a-z0-9._-]+)*$")] = Field(
-        default="docker.io/meshwright",
-        description="Beginning of the names of our own images in a cluster, as `make images` was told by `--repository`.",
     )
     python_index: str | None = Field(
         default=None, description="Python package index for the wheelhouse; unset: pip's own setting."

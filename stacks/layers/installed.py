@@ -1,13 +1,13 @@
-"""Hosts, mesh and workloads, or hosts, cluster and workloads: parts of a playbook, each a component after the one before."""
+"""Hosts, mesh and workloads, or hosts and cluster: the parts of a playbook, each a component after the one before."""
 
 from collections.abc import Mapping, Sequence
 
 import pulumi
 
-from stacks.playbooks import KUBERNETES, MESH
+from stacks.playbooks import KUBERNETES, MESH, WORKLOADS
 from stacks.providers.playbook import Playbook
 
-PARTS = {MESH: ("hosts", "mesh", "workloads"), KUBERNETES: ("hosts", "cluster", "workloads")}
+PARTS = {MESH: ("hosts", "mesh", "workloads"), KUBERNETES: ("hosts", "cluster"), WORKLOADS: ("workloads",)}
 """The tags of each playbook in their order; each is a component."""
 
 

@@ -152,12 +152,9 @@ def test_data_is_kept_on_a_volume_where_there_is_a_class_of_them() -> None:
 
 
 def test_images_are_of_the_repository_that_is_set() -> None:
-    chosen = made(of(sources={"image_repository": "registry.example:5000/mesh"}))
+    chosen = made(of(kubernetes={"mesh": {"repository": "registry.example:5000/mesh", "tag": "next"}}))
     found = {template["spec"]["containers"][0]["image"] for _name, template in pods(chosen)}
-    assert {image.rpartition(":")[0] for image in found} == {
-        "registry.example:5000/mesh/demo",
-        "registry.example:5000/mesh/database",
-    }
+    assert found == {"registry.example:5000/mesh/demo:next", "registry.example:5000/mesh/database:next"}
 
 
 def test_without_a_database_there_is_nothing_of_one() -> None:
@@ -188,23 +185,24 @@ def test_ansible_gets_the_objects_with_expressions_for_what_only_a_run_knows() -
     assert set(inventory["children"]) == {"kubernetes_control", "kubernetes_workers"}
     assert all("mesh_proxy_instances" not in host for host in inventory["hosts"].values())
     shared = inventory["vars"]
-    assert shared["kubernetes_further_images"] == ["demo", "database"]
-    assert shared["cluster_workloads_rollouts"][0] == "default/statefulset/postgres"
-    assert shared["cluster_workloads_secret"]["data"]["password"] == "{{ vault_postgresql_password | b64encode }}"
-    text = json.dumps(shared["cluster_workloads_manifests"])
-    assert "{{ cluster_workloads_password_version }}" in text
-    assert "{{ cluster_workloads_digests['demo'] }}" in text
+    assert shared["kubernetes_workloads_images"] == ["demo", "database"]
+    assert shared["kubernetes_workloads_rollouts"][0] == "default/statefulset/postgres"
+    assert shared["kubernetes_workloads_secret"]["data"]["password"] == "{{ vault_postgresql_password | b64encode }}"
+    text = json.dumps(shared["kubernetes_workloads_manifests"])
+    assert "{{ kubernetes_workloads_password_version }}" in text
+    assert "{{ kubernetes_workloads_digests['docker.io/meshwright/demo:" in text
     assert "vault" not in text
     of_registry = ansible_inventory.variables(
         parse(ENVIRONMENT, {"machines": {"driver": "existing"}, "sources": {"kubernetes": "official"}})
     )
-    assert "kubernetes_further_images" not in of_registry
-    assert "digests" not in json.dumps(of_registry["cluster_workloads_manifests"])
+    assert "digests" not in json.dumps(of_registry["kubernetes_workloads_manifests"])
 
 
 def test_an_inventory_of_machines_knows_nothing_of_workloads_in_a_cluster() -> None:
     for environment in (local.ENVIRONMENT, laptop.ENVIRONMENT):
-        assert not [name for name in ansible_inventory.variables(environment) if name.startswith("cluster_workloads")]
+        assert not [
+            name for name in ansible_inventory.variables(environment) if name.startswith("kubernetes_workloads")
+        ]
 
 
 @pytest.mark.parametrize("scenario", sorted(book_store.SCENARIOS))
