@@ -22,7 +22,7 @@ from stacks.layers.policies import Policies
 from stacks.layers.releases import Releases
 from stacks.machines.driver import DriverError
 from stacks.machines.namespaces import names
-from stacks.playbooks import KUBERNETES, MESH
+from stacks.playbooks import KUBERNETES, MESH, WORKLOADS
 
 if TYPE_CHECKING:
     from stacks.layers.machines import Machines
@@ -154,41 +154,45 @@ def _played(
     root: Path,
     environment: Environment,
     secrets: Mapping[str, str],
-    playbook: str,
     content: str,
-    leaves: Sequence[str] = (),
+    plays: Mapping[str, Sequence[str]],
 ) -> tuple["Machines", pulumi.Resource]:
-    """Machines, and the parts of a playbook on them, one after the other; the last is what all else waits for. ``content`` is
-    the digest of what the playbook brings to them, ``leaves`` what its last part leaves beside the project."""
+    """Machines, and the parts of playbooks on them, one after the other; the last is what all else waits for. ``content`` is
+    the digest of what the playbooks bring to them, ``plays`` is each to what its last part leaves beside the project."""
     # Not above: the stack without machines must not need what makes them.
     from stacks.layers.machines import Machines
 
     machines = Machines(environment, root=root)
     inventory = machines.connections.apply(lambda found: json.dumps(ansible_inventory.inventory(environment, found)))
     pulumi.export("inventory", pulumi.Output.secret(inventory))  # long, and for programs
-    content = f"{digest.of_files(root, (*PLAYBOOK_FILES, playbook))}-{content}"
     last: pulumi.Resource = machines
-    for part in PARTS[playbook]:
-        last = Installed(
-            part,
-            environment=environment.name,
-            inventory=inventory,
-            secrets=secrets,
-            digest=machines.identity.apply(lambda found: f"{content}-{found}"),
-            playbook=playbook,
-            leaves=leaves if part == PARTS[playbook][-1] else (),
-            opts=pulumi.ResourceOptions(depends_on=[last]),
-        )
+    for playbook, leaves in plays.items():
+        brought = f"{digest.of_files(root, (*PLAYBOOK_FILES, playbook))}-{content}"
+        identity = pulumi.Output.concat(brought, "-", machines.identity)
+        for part in PARTS[playbook]:
+            last = Installed(
+                part,
+                environment=environment.name,
+                inventory=inventory,
+                secrets=secrets,
+                digest=identity,
+                playbook=playbook,
+                leaves=leaves if part == PARTS[playbook][-1] else (),
+                opts=pulumi.ResourceOptions(depends_on=[last]),
+            )
     return machines, last
 
 
 def _cluster(root: Path, environment: Environment, secrets: Mapping[str, str]) -> None:
-    """Machines that become a cluster, and how its operator reaches it."""
+    """Machines that become a cluster, with its workloads, and how its operator reaches it."""
     further = cluster_workloads.images(environment)
     index = images(root, further) if environment.sources.kubernetes == "built" else None
     content = "" if index is None else digest.of_files(index.parent, [index.name])
     login = f".meshwright/{environment.name}/kubeconfig"
-    _played(root, environment, secrets, KUBERNETES, content, [login])
+    plays: dict[str, Sequence[str]] = {KUBERNETES: [login]}
+    if environment.workloads:
+        plays[WORKLOADS] = ()
+    _played(root, environment, secrets, content, plays)
     pulumi.export("kubeconfig", login)
     pulumi.export("api", f"https://{cluster.endpoint(environment)}")
     pulumi.export("enter", entrance(environment))
@@ -199,7 +203,7 @@ def _machines(
 ) -> tuple[pulumi.Input[dict[str, Any]], pulumi.Resource]:
     archive = wheels(root)
     content = f"{digest.of_files(root, PACKAGES)}-{digest.of_files(archive.parent, [archive.name])}"
-    machines, last = _played(root, environment, secrets, MESH, content)
+    machines, last = _played(root, environment, secrets, content, {MESH: ()})
     name = environment.mesh.control_machine
     place = machines.places.apply(lambda found: found[name])
     control = pulumi.Output.all(place=place).apply(

@@ -30,7 +30,12 @@ def ensure(mirror: str = "") -> Path:
 
     ``mirror``: where Debian's packages come from; else this host's own source, else Debian's.
     """
-    return debian.ensure(debian.Tree("python", PACKAGES, _select, (*_UNUSED, *_FILES.values()), "3"), mirror)
+    return debian.ensure(tree(), mirror)
+
+
+def tree() -> debian.Tree:
+    """What it is made of."""
+    return debian.Tree("python", PACKAGES, _select, (*_UNUSED, *_FILES.values()), "3")
 
 
 def _select(unpacked: Path, made: Path) -> None:
