@@ -128,6 +128,7 @@ def _cluster_workloads(environment: Environment) -> Variables:
             password_version="{{ kubernetes_workloads_password_version }}",  # noqa: S106
         ),
         "kubernetes_workloads_images": list(wanted),
+        "kubernetes_workloads_selector": ",".join(f"{name}={value}" for name, value in cluster_workloads.OURS.items()),
         "kubernetes_workloads_rollouts": cluster_workloads.rollouts(environment),
     }
     if environment.postgresql is not None:

@@ -187,6 +187,9 @@ ROLES: dict[str, tuple[str, dict[str, Option]]] = {
             "kubernetes_workloads_manifests": items("The objects.", elements="dict", default=[]),
             "kubernetes_workloads_secret": mapping("The Secret with the database's password.", no_log=True),
             "kubernetes_workloads_database_url": text("URL of the database with its password.", no_log=True),
+            "kubernetes_workloads_selector": text(
+                "Labels of these objects; others that have them are removed. Empty: none are.", default=""
+            ),
             "kubernetes_workloads_rollouts": items("NAMESPACE/KIND/NAME of what is waited for.", default=[]),
             "kubernetes_workloads_images": items(
                 "Which of our images the machines are brought, where they are built.", default=[]

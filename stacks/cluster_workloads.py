@@ -20,11 +20,12 @@ Object = dict[str, Any]
 NAMESPACE = "default"
 """Of the database."""
 INJECTED = {"istio-injection": "enabled"}
+OURS = {"app.kubernetes.io/managed-by": "meshwright", "app.kubernetes.io/part-of": "demo"}
+"""Labels of every object but namespaces, which may have been there before."""
 IMAGE_MARK, PASSWORD_MARK = "meshwright.io/image", "meshwright.io/password-version"
 """Annotations of pods, of which another value makes other pods: the digest of an image whose name stays the same, and the
 version of the Secret, which programs read when they start."""
 _HEALTH, _ALIVE = "/manage/health", "/manage/alive"
-_MANAGED = {"app.kubernetes.io/managed-by": "meshwright", "app.kubernetes.io/part-of": "demo"}
 _INSTANCE = "app.kubernetes.io/instance"
 _SECRETS = "/run/secrets/meshwright"
 _CONFINED = {
@@ -109,7 +110,7 @@ def _encoded(text: str) -> str:
 def _object(
     version: str, kind: str, name: str, namespace: str, labels: Mapping[str, str] | None = None, **more: Any
 ) -> Object:
-    metadata = {"name": name, "namespace": namespace, "labels": {**_MANAGED, **(labels or {})}}
+    metadata = {"name": name, "namespace": namespace, "labels": {**OURS, **(labels or {})}}
     return {"apiVersion": version, "kind": kind, "metadata": metadata, **more}
 
 
@@ -151,7 +152,7 @@ def _deployment(environment: Environment, workload: Workload, marks: _Marks) -> 
         "selector": {"matchLabels": chosen},
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
         "template": {
-            "metadata": {"labels": {**_MANAGED, **chosen}, **marks.of("demo", password=password)},
+            "metadata": {"labels": {**OURS, **chosen}, **marks.of("demo", password=password)},
             "spec": pod,
         },
     }
@@ -199,7 +200,7 @@ def _database(environment: Environment, database: Postgresql, marks: _Marks) -> 
     # Without a sidecar, as on machines.
     template = {
         "metadata": {
-            "labels": {**_MANAGED, **labels, "sidecar.istio.io/inject": "false"},
+            "labels": {**OURS, **labels, "sidecar.istio.io/inject": "false"},
             **marks.of("database", password=True),
         },
         "spec": {"serviceAccountName": name, **_pod([_server(environment, database)]), "volumes": volumes},

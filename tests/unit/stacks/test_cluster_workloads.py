@@ -12,6 +12,7 @@ import yaml
 from stacks import ansible_inventory, cluster_workloads, policy_objects
 from stacks.environment import Environment, InvalidEnvironmentError, parse
 from stacks.environments import ENVIRONMENTS, book_store, laptop, local, local_kubernetes
+from tests.support.modules import ansible_module
 
 ENVIRONMENT = local_kubernetes.ENVIRONMENT
 Objects = dict[tuple[str, str], dict[str, Any]]
@@ -230,3 +231,15 @@ def test_policies_are_written_for_kubectl(monkeypatch: pytest.MonkeyPatch, capsy
 
 def test_the_table_of_environments_has_a_cluster_with_the_demo() -> None:
     assert ENVIRONMENTS["local-kubernetes"].ENVIRONMENT.workloads
+
+
+def test_what_is_no_longer_wanted_is_left_over() -> None:
+    leftovers = ansible_module("kubernetes_workloads", "cluster_leftovers")
+    listed = "Deployment/default/store\nDeployment/default/order\n\nService/shop/store\n"
+    assert leftovers.left(listed, ["Deployment/default/store"]) == ["Deployment/default/order", "Service/shop/store"]
+    # Every object of ours can be found again, but namespaces.
+    for kind, name in made():
+        labels = made()[kind, name]["metadata"]["labels"]
+        assert kind == "Namespace" or cluster_workloads.OURS.items() <= labels.items(), (kind, name)
+    listed_kinds = {kind.partition(".")[0] for kind in leftovers.KINDS}
+    assert {f"{kind.lower()}s" for kind, _name in made() if kind != "Namespace"} | {"secrets"} == listed_kinds
