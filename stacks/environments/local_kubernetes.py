@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from mesh_policy import Policy
 from mesh_policy.releases.machine import Rollout
 from stacks.environment import Environment, Kubernetes, Machines, Postgresql, Sources
-from stacks.environments import demo, local
+from stacks.environments import book_store, demo, local
 
 ENVIRONMENT = Environment(
     name="local-kubernetes",
@@ -25,10 +25,10 @@ ENVIRONMENT = Environment(
 
 
 def policies(environment: Environment) -> Sequence[Policy]:
-    """None: no mesh is in the cluster yet."""
-    return ()
+    """The traffic policies of the environment."""
+    return book_store.policies(environment)
 
 
 def releases(environment: Environment) -> Sequence[Rollout]:
-    """None, for the same reason."""
+    """The releases of the environment: none; its scenarios show each state of one."""
     return ()
