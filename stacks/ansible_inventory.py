@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from stacks import cluster, cluster_mesh, plan, ports
+from stacks import cluster, cluster_mesh, cluster_workloads, plan, ports
 from stacks.environment import Environment, Kubernetes, Machine, Workload
 
 Variables = dict[str, Any]
@@ -18,7 +18,6 @@ PROXY_USER = "mesh-proxy"
 
 def inventory(environment: Environment, connections: Mapping[str, Variables] | None = None) -> dict[str, Any]:
     """The inventory; ``connections`` adds connection variables to a machine's own (its driver's SSH arguments)."""
-    names = [node.name for node in environment.machines.nodes]
     hosts = {
         node.name: _connection(environment, node)
         | dict((connections or {}).get(node.name, {}))
@@ -26,14 +25,24 @@ def inventory(environment: Environment, connections: Mapping[str, Variables] | N
         for node in environment.machines.nodes
     }
     children = {
-        "control": [environment.mesh.control_machine],
-        "database": [] if environment.postgresql is None else [environment.postgresql.machine],
-        "workloads": [name for name in names if hosts[name]["workload_instances"]],
+        **_groups(environment),
         "kubernetes_control": cluster.control_machines(environment),
         "kubernetes_workers": cluster.workers(environment),
     }
     groups: Variables = {group: {"hosts": {member: {} for member in members}} for group, members in children.items()}
     return {"all": {"vars": variables(environment), "hosts": hosts, "children": groups}}
+
+
+def _groups(environment: Environment) -> dict[str, list[str]]:
+    """The machines on which parts of the mesh stand; none where they are in a cluster."""
+    if environment.platform == "kubernetes":
+        return {}
+    standing = {workload.machine for workload in environment.workloads}
+    return {
+        "control": [environment.mesh.control_machine],
+        "database": [] if environment.postgresql is None else [environment.postgresql.machine],
+        "workloads": [node.name for node in environment.machines.nodes if node.name in standing],
+    }
 
 
 def static_connections(environment: Environment) -> dict[str, Variables]:
@@ -65,10 +74,17 @@ def _connection(environment: Environment, machine: Machine) -> Variables:
 
 def variables(environment: Environment) -> Variables:
     """Variables that every host shares."""
+    shared: Variables = {"ansible_user": environment.machines.ssh_user, "ansible_become": True}
+    if environment.kubernetes is not None:
+        shared |= _cluster_variables(environment, environment.kubernetes)
+    if environment.platform == "kubernetes":
+        return shared | _cluster_workloads(environment)
+    return shared | _mesh_variables(environment)
+
+
+def _mesh_variables(environment: Environment) -> Variables:
     mesh = environment.mesh
     shared: Variables = {
-        "ansible_user": environment.machines.ssh_user,
-        "ansible_become": True,
         "host_service_names": {address: list(names) for address, names in plan.service_names(environment).items()},
         "mesh_control_xds_port": mesh.xds_port,
         "mesh_control_monitoring_port": mesh.monitoring_port,
@@ -77,8 +93,6 @@ def variables(environment: Environment) -> Variables:
         "mesh_control_inventory": plan.mesh_inventory(environment),
         "mesh_proxy_drain_seconds": mesh.proxy.drain_seconds,
     }
-    if environment.kubernetes is not None:
-        shared |= _cluster_variables(environment, environment.kubernetes)
     if environment.postgresql is not None:
         shared |= _database_variables(environment)
     return shared
@@ -99,6 +113,35 @@ def _cluster_variables(environment: Environment, settings: Kubernetes) -> Variab
     }
 
 
+def _cluster_workloads(environment: Environment) -> Variables:
+    """The workloads of a cluster. What only a run knows stands there as an expression of the role's."""
+    wanted = cluster_workloads.images(environment)
+    built = environment.sources.kubernetes == "built"
+    names = {name: cluster_workloads.image(environment, name) for name in wanted}
+    digests = {
+        name: f"{{{{ kubernetes_workloads_digests['{names[name]}'] | default('') }}}}" for name in wanted if built
+    }
+    found: Variables = {
+        "kubernetes_workloads_manifests": cluster_workloads.manifests(
+            environment,
+            digests=digests,
+            password_version="{{ kubernetes_workloads_password_version }}",  # noqa: S106
+        ),
+        "kubernetes_workloads_images": list(wanted),
+        "kubernetes_workloads_selector": ",".join(f"{name}={value}" for name, value in cluster_workloads.OURS.items()),
+        "kubernetes_workloads_rollouts": cluster_workloads.rollouts(environment),
+    }
+    if environment.postgresql is not None:
+        url = cluster_workloads.database_url(environment, "{{ vault_postgresql_password | urlencode }}")
+        found["kubernetes_workloads_database_url"] = url
+        found["kubernetes_workloads_secret"] = cluster_workloads.sealed(
+            environment,
+            "{{ vault_postgresql_password | b64encode }}",
+            "{{ kubernetes_workloads_database_url | b64encode }}",
+        )
+    return found
+
+
 def _database_variables(environment: Environment) -> Variables:
     database = environment.postgresql
     assert database is not None  # noqa: S101 (the caller asked)
@@ -116,7 +159,13 @@ def _database_variables(environment: Environment) -> Variables:
 
 
 def host(environment: Environment, machine: Machine) -> Variables:
-    """Variables of one machine: the proxies, the redirect rules and the workloads that stand there."""
+    """Variables of one machine: what stands there."""
+    node = {} if environment.kubernetes is None else _node(environment, machine)
+    return node if environment.platform == "kubernetes" else _of_mesh(environment, machine) | node
+
+
+def _of_mesh(environment: Environment, machine: Machine) -> Variables:
+    """The proxies, the redirect rules and the workloads on a machine."""
     proxies = {proxy.name: proxy for proxy in plan.proxies(environment) if proxy.machine == machine}
     workloads = [workload for workload in environment.workloads if workload.machine == machine.name]
     return {
@@ -127,7 +176,6 @@ def host(environment: Environment, machine: Machine) -> Variables:
         "mesh_proxy_instances": [_proxy(environment, proxy) for proxy in proxies.values()],
         "redirect_workloads": [_redirect(environment, w, proxies[w.name]) for w in workloads],
         "workload_instances": [_workload(environment, w) for w in workloads],
-        **({} if environment.kubernetes is None else _node(environment, machine)),
     }
 
 

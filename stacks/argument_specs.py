@@ -45,7 +45,7 @@ def number(description: str, **more: Any) -> Option:
 
 def items(description: str, **more: Any) -> Option:
     """A list of strings."""
-    return {"type": "list", "elements": "str", "description": [description], **more}
+    return {"type": "list", "elements": "str", "description": [description]} | more
 
 
 def records(description: str, options: dict[str, Option], **more: Any) -> Option:
@@ -179,6 +179,22 @@ ROLES: dict[str, tuple[str, dict[str, Option]]] = {
             "kubernetes_mesh_command": text("The command `mesh`, on the controller."),
             "kubernetes_mesh_images": items("Which of our images the machines are brought, where they are built."),
             "kubernetes_mesh_ready_seconds": number("How long each of its parts may take to be ready.", default=180),
+        },
+    ),
+    "kubernetes_workloads": (
+        "Workloads in a cluster, with their database",
+        {
+            "kubernetes_workloads_manifests": items("The objects.", elements="dict", default=[]),
+            "kubernetes_workloads_secret": mapping("The Secret with the database's password.", no_log=True),
+            "kubernetes_workloads_database_url": text("URL of the database with its password.", no_log=True),
+            "kubernetes_workloads_selector": text(
+                "Labels of these objects; others that have them are removed. Empty: none are.", default=""
+            ),
+            "kubernetes_workloads_rollouts": items("NAMESPACE/KIND/NAME of what is waited for.", default=[]),
+            "kubernetes_workloads_images": items(
+                "Which of our images the machines are brought, where they are built.", default=[]
+            ),
+            "kubernetes_workloads_ready_seconds": number("How long each of them may take to be ready.", default=300),
         },
     ),
     "mesh_control": (

@@ -122,12 +122,15 @@ class Service(_Model):
 
 
 class Workload(_Model):
-    """One running copy of a service on a machine, with a sidecar beside it."""
+    """One running copy of a service on a machine or in a cluster, with a sidecar beside it."""
 
     name: WorkloadName = Field(description="Unique name; at most 27 characters.")
     service: Name = Field(description="Service that it belongs to.")
     version: Label = Field(default="v1", description="Label `version`.")
-    machine: Name = Field(description="Machine that it runs on.")
+    machine: Name | None = Field(
+        default=None,
+        description="Machine that it runs on; in a cluster its scheduler chooses, and this is not looked at.",
+    )
     program: Literal["store", "order", "warehouse", "warranty", "book-store"] = Field(
         description="Which demo program it runs."
     )
@@ -194,13 +197,21 @@ class Mesh(_Model):
 class Postgresql(_Model):
     """The database of the demo workloads."""
 
-    machine: Name = Field(default="node1", description="Machine that it runs on.")
+    machine: Name = Field(
+        default="node1",
+        description="Machine that it runs on; in a cluster its scheduler chooses, and this is not looked at.",
+    )
     port: Port = Field(default=5432, description="Port.")
     database: Name = Field(default="services", description="Database name.")
     user: Name = Field(
         default="program", description="Role that the workloads log in as; its password is in the vault."
     )
     service: Name = Field(default="postgres", description="Name in the mesh.")
+    storage_class: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")] | None = Field(
+        default=None,
+        description="In a cluster: class of the volume that its data is kept on; unset: data lives as long as its pod.",
+    )
+    storage_mib: Annotated[int, Field(ge=128)] = Field(default=1024, description="In a cluster: size of that volume.")
 
 
 class ClusterMesh(_Model):
@@ -209,7 +220,7 @@ class ClusterMesh(_Model):
 
     repository: Annotated[str, Field(pattern=r"^[a-z0-9.:/_-]+$")] = Field(
         default="docker.io/meshwright",
-        description="Beginning of the names of its images, `REPOSITORY/control` for instance.",
+        description="Beginning of the names of its images and of the demo's, `REPOSITORY/control` for instance.",
     )
     tag: str = Field(default="", description="Tag of its images; empty: this version's.")
     replicas: Annotated[int, Field(ge=1)] = Field(default=2, description="Copies of the control plane.")
@@ -327,15 +338,18 @@ class Environment(_Model):
 
     def _unknown_machines(self) -> list[str]:
         known = [node.name for node in self.machines.nodes]
-        users = [(f"workloads.{w.name}.machine", w.machine) for w in self.workloads]
-        users.append(("mesh.control_machine", self.mesh.control_machine))
-        users.append(("mesh.gateway.machine", self.mesh.gateway.machine))
-        if self.postgresql is not None:
-            users.append(("postgresql.machine", self.postgresql.machine))
+        users: list[tuple[str, str | None]] = []
+        if self.platform == "machines":
+            users += [(f"workloads.{w.name}.machine", w.machine) for w in self.workloads]
+            users.append(("mesh.control_machine", self.mesh.control_machine))
+            users.append(("mesh.gateway.machine", self.mesh.gateway.machine))
+            if self.postgresql is not None:
+                users.append(("postgresql.machine", self.postgresql.machine))
         if self.kubernetes is not None:
             users += [("kubernetes.control_machines", name) for name in self.kubernetes.control_machines]
         return [
-            f"{key}: no machine {name!r} (allowed: {', '.join(known) or 'none is declared in machines.nodes'})"
+            f"{key}: {'is required' if name is None else f'no machine {name!r}'} "
+            f"(allowed: {', '.join(known) or 'none is declared in machines.nodes'})"
             for key, name in users
             if name not in known
         ]
@@ -380,12 +394,17 @@ class Environment(_Model):
         return found
 
     def _taken_ports(self) -> list[str]:
-        # Of processes every one has a port of its own.
-        return [] if self.machines.driver == "processes" else ports.clashes(self)
+        # Of processes and of pods every one has ports of its own.
+        apart = self.machines.driver == "processes" or self.platform == "kubernetes"
+        return [] if apart else ports.clashes(self)
 
     def machine(self, name: str) -> Machine:
         """The machine of that name (:class:`KeyError` when there is none)."""
         return {node.name: node for node in self.machines.nodes}[name]
+
+    def place(self, workload: Workload) -> Machine:
+        """The machine of a workload (:class:`KeyError` where it has none, as in a cluster)."""
+        return self.machine(workload.machine or "")
 
     def service(self, name: str) -> Service:
         """The service of that name (:class:`KeyError` when there is none)."""

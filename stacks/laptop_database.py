@@ -10,27 +10,15 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
+from meshwright_demo.postgresql import START_SECONDS, Login, ServerError, have_database, make_cluster
 
 UNPRIVILEGED = "postgres"
 """Whom the server runs as when we are root, which it refuses to run as."""
-START_SECONDS = 60.0
-
-# psql quotes the values; by standard input, so that the password never stands in a process list.
-ROLE_AND_DATABASE = r"""
-\set user '{user}'
-\set password '{password}'
-\set database '{database}'
-SELECT format('CREATE ROLE %I', :'user') WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = :'user') \gexec
-ALTER ROLE :"user" LOGIN PASSWORD :'password';
-SELECT format('CREATE DATABASE %I OWNER %I', :'database', :'user')
-    WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = :'database') \gexec
-"""
 
 
 def binaries() -> Path | None:
@@ -61,6 +49,7 @@ class Server:
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self._settings = settings
+        self._binaries = Path(settings["binaries"])
         self._data = Path(settings["data"]) / "data"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -72,8 +61,13 @@ class Server:
             *("-D", str(self._data), "-p", str(self._settings["port"]), "-c", "listen_addresses=127.0.0.1"),
             *("-c", f"unix_socket_directories={self._data}"),
         ]
-        self._process = subprocess.Popen([self._program("postgres"), *options], cwd="/", **account())
-        self._have_database()
+        self._process = subprocess.Popen([str(self._binaries / "postgres"), *options], cwd="/", **account())
+        settings = self._settings
+        login = Login(settings["database"], settings["user"], settings["password"])
+        try:
+            have_database(self._process, self._data, settings["port"], login, START_SECONDS)
+        except ServerError as error:
+            raise SystemExit(str(error)) from None
         return self._process.wait()
 
     def _end(self) -> None:
@@ -81,33 +75,12 @@ class Server:
             raise SystemExit(0)
         self._process.send_signal(signal.SIGINT)  # its fast shutdown: clients are cut off, nothing is lost
 
-    def _program(self, name: str) -> str:
-        return str(Path(self._settings["binaries"]) / name)
-
     def _initialize(self) -> None:
-        """Make the cluster beside its place and move it there, so that one cut off halfway is made anew."""
         directory = self._data.parent
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         if user := account():
             os.chown(directory, user["user"], user["group"])
-        if self._data.exists():
-            return
-        new = directory / "new"
-        shutil.rmtree(new, ignore_errors=True)
-        arguments = ["--pgdata", str(new), "--username", "postgres", "--encoding", "UTF8", "--locale", "C.UTF-8"]
-        ways_in = ["--auth-local", "trust", "--auth-host", "scram-sha-256"]
-        subprocess.run([self._program("initdb"), *arguments, *ways_in], cwd="/", check=True, **account())
-        new.rename(self._data)
-
-    def _have_database(self) -> None:
-        deadline = time.monotonic() + START_SECONDS
-        command = [self._program("psql"), "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--username=postgres"]
-        command += ["--host", str(self._data), "--port", str(self._settings["port"]), "--dbname=postgres"]
-        script = ROLE_AND_DATABASE.format(**self._settings).encode()
-        while subprocess.run(command, input=script, cwd="/", check=False, **account()).returncode:
-            if time.monotonic() > deadline:
-                raise SystemExit(f"PostgreSQL is not ready after {START_SECONDS:.0f} s")
-            time.sleep(0.2)
+        make_cluster(self._binaries, self._data, account())
 
 
 if __name__ == "__main__":

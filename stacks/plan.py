@@ -67,7 +67,13 @@ def proxies(environment: Environment) -> tuple[ProxyPlan, ...]:
         (gateway.name, gateway.namespace, "router", gateway.machine, {"istio": gateway.name, "app": gateway.name})
     ]
     owners += [
-        (w.name, environment.service(w.service).namespace, "sidecar", w.machine, workload_labels(environment, w))
+        (
+            w.name,
+            environment.service(w.service).namespace,
+            "sidecar",
+            environment.place(w).name,
+            workload_labels(environment, w),
+        )
         for w in environment.workloads
     ]
     own = ports.of_proxies(environment)
@@ -115,7 +121,7 @@ def _workload_entry(environment: Environment, workload: Workload) -> dict[str, A
     return {
         "name": workload.name,
         "namespace": service.namespace,
-        "address": environment.machine(workload.machine).address,
+        "address": environment.place(workload).address,
         "labels": workload_labels(environment, workload),
         "service_account": workload.service,
         "ports": {port.name: port.port for port in service.ports},
@@ -129,7 +135,7 @@ def service_names(environment: Environment) -> dict[str, tuple[str, ...]]:
     Traffic to these names is intercepted and routed by host, so the address only has to be routable.
     """
     names: dict[str, tuple[str, ...]] = {}
-    placed = {w.service: environment.machine(w.machine).address for w in reversed(environment.workloads)}
+    placed = {w.service: environment.place(w).address for w in reversed(environment.workloads)}
     for service in environment.services:
         if service.name in placed:
             address = placed[service.name]

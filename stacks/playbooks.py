@@ -24,7 +24,7 @@ from stacks.machines.system import locked
 ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / ".meshwright"
 PREFIX = "playbook-"
-MESH, KUBERNETES = "mesh.yml", "kubernetes.yml"
+MESH, KUBERNETES, WORKLOADS = "mesh.yml", "kubernetes.yml", "cluster/workloads.yml"
 """The playbooks."""
 Say = Callable[[str], None]
 

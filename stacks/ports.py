@@ -45,7 +45,7 @@ class Listener:
 def of_proxies(environment: Environment) -> dict[str, ProxyPorts]:
     """Name of each proxy to its ports: the gateway first, then one for each workload in the declared order."""
     gateway = environment.mesh.gateway
-    placed = [(gateway.name, gateway.machine), *((w.name, w.machine) for w in environment.workloads)]
+    placed = [(gateway.name, gateway.machine), *((w.name, environment.place(w).name) for w in environment.workloads)]
     count: dict[str, int] = {}
     found = {}
     for name, machine in placed:
@@ -65,16 +65,17 @@ def listeners(environment: Environment) -> Iterator[Listener]:
     if database is not None:
         yield Listener(database.machine, database.port, "postgresql@*-main.service", "postgresql.port")
     for workload in environment.workloads:
+        machine = environment.place(workload).name
         setting = f"workloads.{workload.name}.machine or services.{workload.service}.ports"
         for served in environment.service(workload.service).ports:
-            yield Listener(workload.machine, served.port, f"workload-{workload.name}.service", setting)
+            yield Listener(machine, served.port, f"workload-{workload.name}.service", setting)
     own = of_proxies(environment)
     for name in GATEWAY_LISTENS:
         yield Listener(gateway.machine, asdict(own[gateway.name])[name], proxy, "mesh.gateway.machine")
     for workload in environment.workloads:
         for port in asdict(own[workload.name]).values():
             unit = f"mesh-proxy@{workload.name}.service"
-            yield Listener(workload.machine, port, unit, f"workloads.{workload.name}.machine")
+            yield Listener(environment.place(workload).name, port, unit, f"workloads.{workload.name}.machine")
 
 
 def clashes(environment: Environment) -> list[str]:

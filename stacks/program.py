@@ -12,7 +12,7 @@ import pulumi
 from mesh_policy import Policy
 from mesh_policy.analysis.finding import subject
 from mesh_policy.releases.machine import Rollout, State
-from stacks import ansible_inventory, cluster, digest, laptop, laptop_database, plan, vault
+from stacks import ansible_inventory, cluster, cluster_workloads, digest, laptop, laptop_database, plan, vault
 from stacks.environment import Environment, InvalidEnvironmentError, parse
 from stacks.environments import declaration
 from stacks.environments.book_store import BOOKS
@@ -22,7 +22,7 @@ from stacks.layers.policies import Policies
 from stacks.layers.releases import Releases
 from stacks.machines.driver import DriverError
 from stacks.machines.namespaces import names
-from stacks.playbooks import KUBERNETES, MESH
+from stacks.playbooks import KUBERNETES, MESH, WORKLOADS
 
 if TYPE_CHECKING:
     from stacks.layers.machines import Machines
@@ -90,7 +90,7 @@ def direct(environment: Environment) -> str:
     if behind is None:
         return ""
     port = environment.service(BOOKS).ports[0].port
-    return f"http://{environment.machine(behind.machine).address}:{port}"
+    return f"http://{environment.place(behind).address}:{port}"
 
 
 def statistics(environment: Environment) -> dict[str, str]:
@@ -154,40 +154,45 @@ def _played(
     root: Path,
     environment: Environment,
     secrets: Mapping[str, str],
-    playbook: str,
     content: str,
-    leaves: Sequence[str] = (),
+    plays: Mapping[str, Sequence[str]],
 ) -> tuple["Machines", pulumi.Resource]:
-    """Machines, and the parts of a playbook on them, one after the other; the last is what all else waits for. ``content`` is
-    the digest of what the playbook brings to them, ``leaves`` what its last part leaves beside the project."""
+    """Machines, and the parts of playbooks on them, one after the other; the last is what all else waits for. ``content`` is
+    the digest of what the playbooks bring to them, ``plays`` is each to what its last part leaves beside the project."""
     # Not above: the stack without machines must not need what makes them.
     from stacks.layers.machines import Machines
 
     machines = Machines(environment, root=root)
     inventory = machines.connections.apply(lambda found: json.dumps(ansible_inventory.inventory(environment, found)))
     pulumi.export("inventory", pulumi.Output.secret(inventory))  # long, and for programs
-    content = f"{digest.of_files(root, (*PLAYBOOK_FILES, playbook))}-{content}"
     last: pulumi.Resource = machines
-    for part in PARTS[playbook]:
-        last = Installed(
-            part,
-            environment=environment.name,
-            inventory=inventory,
-            secrets=secrets,
-            digest=machines.identity.apply(lambda found: f"{content}-{found}"),
-            playbook=playbook,
-            leaves=leaves if part == PARTS[playbook][-1] else (),
-            opts=pulumi.ResourceOptions(depends_on=[last]),
-        )
+    for playbook, leaves in plays.items():
+        brought = f"{digest.of_files(root, (*PLAYBOOK_FILES, playbook))}-{content}"
+        identity = pulumi.Output.concat(brought, "-", machines.identity)
+        for part in PARTS[playbook]:
+            last = Installed(
+                part,
+                environment=environment.name,
+                inventory=inventory,
+                secrets=secrets,
+                digest=identity,
+                playbook=playbook,
+                leaves=leaves if part == PARTS[playbook][-1] else (),
+                opts=pulumi.ResourceOptions(depends_on=[last]),
+            )
     return machines, last
 
 
 def _cluster(root: Path, environment: Environment, secrets: Mapping[str, str]) -> None:
-    """Machines that become a cluster, and how its operator reaches it."""
-    index = images(root) if environment.sources.kubernetes == "built" else None
+    """Machines that become a cluster, with its workloads, and how its operator reaches it."""
+    further = cluster_workloads.images(environment)
+    index = images(root, further) if environment.sources.kubernetes == "built" else None
     content = "" if index is None else digest.of_files(index.parent, [index.name])
     login = f".meshwright/{environment.name}/kubeconfig"
-    _played(root, environment, secrets, KUBERNETES, content, [login])
+    plays: dict[str, Sequence[str]] = {KUBERNETES: [login]}
+    if environment.workloads:
+        plays[WORKLOADS] = ()
+    _played(root, environment, secrets, content, plays)
     pulumi.export("kubeconfig", login)
     pulumi.export("api", f"https://{cluster.endpoint(environment)}")
     pulumi.export("enter", entrance(environment))
@@ -198,7 +203,7 @@ def _machines(
 ) -> tuple[pulumi.Input[dict[str, Any]], pulumi.Resource]:
     archive = wheels(root)
     content = f"{digest.of_files(root, PACKAGES)}-{digest.of_files(archive.parent, [archive.name])}"
-    machines, last = _played(root, environment, secrets, MESH, content)
+    machines, last = _played(root, environment, secrets, content, {MESH: ()})
     name = environment.mesh.control_machine
     place = machines.places.apply(lambda found: found[name])
     control = pulumi.Output.all(place=place).apply(
@@ -220,8 +225,8 @@ def wheels(root: Path) -> Path:
     return Path(made.stdout.strip().splitlines()[-1])
 
 
-def images(root: Path) -> Path:
-    """The index of a cluster's images and programs, which are made where they are missing."""
-    command = [sys.executable, "-m", "stacks.images", "kubernetes"]
+def images(root: Path, further: Sequence[str] = ()) -> Path:
+    """The index of a cluster's images and programs, and of further images, which are made where they are missing."""
+    command = [sys.executable, "-m", "stacks.images", "kubernetes", *further]
     subprocess.run(command, cwd=root, stdout=subprocess.DEVNULL, check=True)
     return root / "dist" / "images" / "index.json"

@@ -42,7 +42,7 @@ async def observe(client: Client, say: Say) -> Report:
     report.expect("with a good token 200", served.status, served.status == 200)
     if client.direct:
         say(f"the same past the gateway, in plain text, at {client.direct}")
-        plain = await client.ask("GET", PATH, good, past=True)
+        plain = await client.past_gateway(PATH, good)
         report.expect("plain text is not served", plain.body[:60] or plain.status, plain.status == 0)
     say("a purchase, for which the order service asks the warehouse, which answers the warranty service alone")
     bought = await client.ask("POST", PURCHASE, host=SHOP, body={"model": "Lego 8070", "size": "M"})

@@ -23,7 +23,8 @@ class Reply:
 
 class Client:
     """Asks ``gateway`` (``http://ADDRESS:PORT``) for ``host``. ``direct`` is a workload behind it, in the same form; empty:
-    none is known. ``statistics`` are the pages of sidecars, by workload."""
+    none is known. ``statistics`` are the pages of sidecars, by workload. ``proxy`` is the HTTP proxy that leads to all of
+    them (``http://HOST:PORT``); empty: none."""
 
     def __init__(
         self,
@@ -32,12 +33,14 @@ class Client:
         direct: str = "",
         statistics: Mapping[str, str] | None = None,
         seconds: float = 60.0,
+        proxy: str = "",
     ) -> None:
         self.direct = direct.rstrip("/")
         self.statistics: Mapping[str, str] = statistics or {}
         self._gateway = gateway.rstrip("/")
         self._host = host
         self._seconds = seconds
+        self._proxy = proxy or None
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -65,21 +68,23 @@ class Client:
         *,
         host: str = "",
         body: Mapping[str, Any] | None = None,
-        past: bool = False,
     ) -> Reply:
-        """One request, for another ``host`` if one is given, with ``body`` as JSON; ``past`` the gateway. Redirects are not
-        followed. A failed connection is a reply with status 0 and the reason as body."""
+        """One request, for another ``host`` if one is given, with ``body`` as JSON. Redirects are not followed. A failed
+        connection is a reply with status 0 and the reason as body."""
+        return await self._asked(method, self._gateway + path, {"Host": host or self._host, **(headers or {})}, body)
+
+    async def past_gateway(self, path: str, headers: Mapping[str, str]) -> Reply:
+        """One GET in plain text, as :meth:`ask`, of the workload behind the gateway."""
+        return await self._asked("GET", self.direct + path, {"Host": self._host, **headers}, None)
+
+    async def _asked(self, method: str, url: str, headers: Mapping[str, str], body: Mapping[str, Any] | None) -> Reply:
         import aiohttp
 
         assert self._session is not None  # noqa: S101 (used inside `async with`)
         began = time.monotonic()
         try:
             async with self._session.request(
-                method,
-                (self.direct if past else self._gateway) + path,
-                headers={"Host": host or self._host, **(headers or {})},
-                json=body,
-                allow_redirects=False,
+                method, url, headers=headers, json=body, allow_redirects=False, proxy=self._proxy
             ) as answer:
                 text = await answer.text(errors="replace")
                 found = {name.lower(): value for name, value in answer.headers.items()}
@@ -92,7 +97,7 @@ class Client:
         assert self._session is not None  # noqa: S101 (used inside `async with`)
         pages = []
         for url in self.statistics.values():
-            async with self._session.get(url) as answer:
+            async with self._session.get(url, proxy=self._proxy) as answer:
                 answer.raise_for_status()
                 pages.append(await answer.text())
         return pages

@@ -11,8 +11,8 @@ SERVICES = (
 )
 
 
-def workloads(second: str, third: str) -> tuple[Workload, ...]:
-    """The workloads on two machines (which may be the same one), given by name."""
+def workloads(second: str | None = None, third: str | None = None) -> tuple[Workload, ...]:
+    """The workloads on two machines (which may be the same one), given by name; in a cluster on none."""
     return (
         Workload(name="store", service="store", program="store", machine=second, database=True),
         Workload(name="order", service="order", program="order", machine=second, database=True),

@@ -1,11 +1,11 @@
-"""Three machines made on this host that become a Kubernetes cluster: one is the control plane, two are workers."""
+"""Three machines made on this host that become a Kubernetes cluster with the demo in it: a control plane and two workers."""
 
 from collections.abc import Sequence
 
 from mesh_policy import Policy
 from mesh_policy.releases.machine import Rollout
-from stacks.environment import Environment, Kubernetes, Machines, Sources
-from stacks.environments import local
+from stacks.environment import Environment, Kubernetes, Machines, Postgresql, Sources
+from stacks.environments import book_store, demo, local
 
 ENVIRONMENT = Environment(
     name="local-kubernetes",
@@ -18,14 +18,17 @@ ENVIRONMENT = Environment(
     # They are on one network, which needs no wrapping.
     kubernetes=Kubernetes(pod_traffic="host-gw"),
     sources=Sources(kubernetes="built"),
+    postgresql=Postgresql(),
+    services=demo.SERVICES,
+    workloads=demo.workloads(),
 )
 
 
 def policies(environment: Environment) -> Sequence[Policy]:
-    """None: no mesh is in the cluster yet."""
-    return ()
+    """The traffic policies of the environment."""
+    return book_store.policies(environment)
 
 
 def releases(environment: Environment) -> Sequence[Rollout]:
-    """None, for the same reason."""
+    """The releases of the environment: none; its scenarios show each state of one."""
     return ()

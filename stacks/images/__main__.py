@@ -9,10 +9,10 @@ from functools import cached_property
 from pathlib import Path
 
 from stacks.images import cluster
-from stacks.images.build import build, reference
+from stacks.images.build import build, recipe, reference
 from stacks.images.index import Image, Index, digest_of
 from stacks.images.selection import GROUPS, NAMES, NODES, UnknownNameError, select
-from stacks.images.table import CLUSTER, MESH
+from stacks.images.table import CLUSTER, MESH, WORKLOADS
 from stacks.machines.driver import DriverError
 from stacks.machines.system import locked
 from stacks.providers import progress
@@ -20,7 +20,7 @@ from stacks.providers import progress
 REPOSITORY = "docker.io/meshwright"
 """With the registry, which the kubelet adds to names without one."""
 _WHEELHOUSE = Path(__file__).resolve().parents[2] / "tools" / "wheelhouse"
-_OURS = {plan.name: plan for plan in MESH}
+_OURS = {plan.name: plan for plan in (*MESH, *WORKLOADS)}
 _CLUSTER = {plan.name: plan for plan in CLUSTER}
 
 
@@ -90,8 +90,12 @@ class _Maker:
 
     def _ours(self, name: str, target: Path) -> Image:
         plan, repository = _OURS[name], self._arguments.repository
+        wanted, called = recipe(plan, self._wheels, self._mirror), reference(plan, repository)
+        known = self._index.image(name)
+        if known is not None and (known.recipe, known.reference, known.sha256) == (wanted, called, digest_of(target)):
+            return known
         digest = build(plan, self._wheels, target, repository, self._mirror)
-        return Image(name, reference(plan, repository), digest, target, digest_of(target))
+        return Image(name, called, digest, target, digest_of(target), wanted)
 
     @cached_property
     def _wheels(self) -> Path:

@@ -30,7 +30,12 @@ def ensure(mirror: str = "") -> Path:
 
     ``mirror``: where Debian's packages come from; else this host's own source, else Debian's.
     """
-    return debian.ensure(debian.Tree("python", PACKAGES, _select, (*_UNUSED, *_FILES.values()), "3"), mirror)
+    return debian.ensure(tree(), mirror)
+
+
+def tree() -> debian.Tree:
+    """What it is made of."""
+    return debian.Tree("python", PACKAGES, _select, (*_UNUSED, *_FILES.values()), "3")
 
 
 def _select(unpacked: Path, made: Path) -> None:
@@ -52,7 +57,7 @@ def compile_modules(base: Path, tree: Path, directory: str) -> None:
     would compile at each start. Python does not look whether it is older than the module, as nobody changes these."""
     libraries = ":".join(str(base / directory) for directory in debian.LIBRARIES)
     python = [
-        str(base / debian.LIBRARIES[0] / "ld-linux-x86-64.so.2"),
+        str(base / debian.LOADER),
         "--library-path",
         libraries,
         str(base / "usr/bin/python3"),

@@ -1,5 +1,6 @@
 """From a plan to its archive: our wheels on top of the base tree."""
 
+import hashlib
 import importlib.metadata
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from stacks.images import base, debian
 from stacks.images.archive import Layer, Settings, write
+from stacks.images.index import digest_of
 from stacks.images.table import USER, ImagePlan
 from stacks.images.trees import TREES
 from stacks.machines.driver import DriverError
@@ -45,10 +47,21 @@ def build(plan: ImagePlan, wheels: Path, target: Path, repository: str, mirror: 
         ours = Path(scratch, "ours")
         _install(plan, wheels, Path(scratch), ours / PACKAGES)
         base.compile_modules(tree, ours, PACKAGES)
-        (ours / plan.state).mkdir(parents=True)
+        if plan.state:
+            (ours / plan.state).mkdir(parents=True)
         beside = [Layer(debian.ensure(TREES[plan.packages], mirror))] if plan.packages else []
-        layers = [Layer(tree), *beside, Layer(ours, {plan.state: USER})]
+        layers = [Layer(tree), *beside, Layer(ours, {plan.state: USER} if plan.state else {})]
         return write(target, reference(plan, repository), layers, settings)
+
+
+def recipe(plan: ImagePlan, wheels: Path, mirror: str = "") -> str:
+    """Changes when anything does that the archive is made of, the modules of this package among it."""
+    found = hashlib.sha256(f"{plan!r} {_version()} {digest_of(wheels)}".encode())
+    for tree in (base.tree(), *([TREES[plan.packages]] if plan.packages else [])):
+        found.update(debian.kept(tree, mirror).name.encode())
+    for module in sorted(Path(__file__).parent.glob("*.py")):
+        found.update(module.read_bytes())
+    return found.hexdigest()
 
 
 def _version() -> str:

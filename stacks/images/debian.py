@@ -1,17 +1,21 @@
 """Trees of files of Debian's packages, of which no script has run: made once, and cached by what they are made of."""
 
 import hashlib
+import re
 import shutil
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from stacks.machines import image
+from stacks.machines.driver import DriverError
 
 SUITE = "bookworm"
 BILLS = "usr/share/meshwright/debian-packages"
 """Folder in which an image says which packages it is made of: a file of each tree, with the checksum and the name of each."""
 LIBRARIES = ("lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu")
+LOADER = f"{LIBRARIES[0]}/ld-linux-x86-64.so.2"
 _AUTHORITIES = "usr/share/ca-certificates"
 
 
@@ -71,6 +75,25 @@ def libraries(unpacked: Path, made: Path) -> None:
     for directory in LIBRARIES:
         for library in sorted((unpacked / directory).glob("*.so*")):
             copy(unpacked, made, str(library.relative_to(unpacked)))
+    copy(unpacked, made, "lib64")
+
+
+def linked(unpacked: Path, made: Path, *programs: str) -> None:
+    """The libraries that programs (or modules of theirs) are linked with, the loader among them. Raises
+    :class:`DriverError` where one is missing."""
+    paths = ":".join(str(unpacked / directory) for directory in LIBRARIES)
+    found: set[Path] = set()
+    for program in programs:
+        # The loader only lists them: nothing of the program runs.
+        command = [str(unpacked / LOADER), "--library-path", paths, "--list", str(unpacked / program)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        places = [Path(place) for place in re.findall(r"=> (.*?)(?: \(0x\w+\))?$", done.stdout, re.MULTILINE)]
+        if done.returncode or not all(place.is_relative_to(unpacked) for place in places):
+            raise DriverError(f"libraries of {program} are missing: {(done.stderr or done.stdout).strip()[-1500:]}")
+        found.update(places)
+    # By all of their names: what a program asks for is a link to the file.
+    for library in sorted(found | {place.resolve() for place in found}):
+        copy(unpacked, made, str(library.relative_to(unpacked)))
     copy(unpacked, made, "lib64")
 
 

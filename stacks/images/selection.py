@@ -2,16 +2,17 @@
 
 from collections.abc import Sequence
 
-from stacks.images.table import CLUSTER, MESH
+from stacks.images.table import CLUSTER, MESH, WORKLOADS
 
 NODES = "nodes"
 """Stands for the programs of nodes, as an image's name does for an image."""
 GROUPS: dict[str, tuple[str, ...]] = {
     "mesh": tuple(plan.name for plan in MESH),
+    "workloads": tuple(plan.name for plan in WORKLOADS),
     "kubernetes": (NODES, *(plan.name for plan in CLUSTER)),
 }
-NAMES: tuple[str, ...] = (*GROUPS["kubernetes"], *GROUPS["mesh"])
-"""All of them, in the order in which they are made: a cluster is brought up before there is a mesh in it."""
+NAMES: tuple[str, ...] = (*GROUPS["kubernetes"], *GROUPS["mesh"], *GROUPS["workloads"])
+"""All of them, in the order in which they are made: a cluster is brought up before there is a mesh in it, with workloads."""
 
 
 class UnknownNameError(ValueError):

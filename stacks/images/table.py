@@ -23,7 +23,7 @@ class ImagePlan:
     requirements: tuple[str, ...]
     module: str
     ports: tuple[int, ...]
-    state: str
+    state: str = ""
     packages: str = ""
 
 
@@ -56,7 +56,14 @@ MESH: tuple[ImagePlan, ...] = (
         "proxy", ("meshwright",), "mesh_proxy", (15001, 15006, 15020, 15021, 15090), "var/lib/meshwright", "nftables"
     ),
 )
-"""Of our own programs."""
+"""Of the mesh's own programs."""
+WORKLOADS: tuple[ImagePlan, ...] = (
+    ImagePlan("demo", ("meshwright-demo",), "meshwright_demo", (8080, 8180, 8280, 8380, 8480)),
+    ImagePlan(
+        "database", ("meshwright-demo",), "meshwright_demo.postgresql", (5432,), "var/lib/meshwright", "postgresql"
+    ),
+)
+"""What runs under the mesh in the demo: its services (one image, whose argument says which), and their PostgreSQL."""
 KUBERNETES: tuple[ClusterImage, ...] = (
     ClusterImage("pause", f"{_REGISTRY}/pause:{versions.PAUSE}", ("pause",), "65535:65535", directory=""),
     _of_kubernetes("kube-apiserver", 6443),

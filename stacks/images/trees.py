@@ -4,7 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
-from stacks.images import debian, go_build, pause
+from stacks.images import debian, go_build, pause, versions
 from stacks.images.debian import Tree
 from stacks.images.programs import BY_NAME
 from stacks.images.table import ClusterImage
@@ -40,12 +40,42 @@ def _nftables(unpacked: Path, made: Path) -> None:
     debian.libraries(unpacked, made)
 
 
+_POSTGRESQL = f"postgresql/{versions.POSTGRESQL}"
+_SERVER = tuple(f"usr/lib/{_POSTGRESQL}/bin/{name}" for name in ("initdb", "postgres"))
+_MODULES = ("plpgsql", "dict_snowball", "*_and_*", "euc2004_sjis2004")
+"""What every cluster has from its beginning: a language, stemmers, and conversions of character sets."""
+_SHELL = Path(__file__).with_name("server_shell.py")
+
+
+def _postgresql(unpacked: Path, made: Path) -> None:
+    """The server, what makes its clusters, and what clusters are made of; what stands for the shell that initdb asks."""
+    debian.linked(unpacked, made, *_SERVER)
+    for program in _SERVER:
+        debian.copy(unpacked, made, program)
+    for name in _MODULES:
+        for module in sorted((unpacked / f"usr/lib/{_POSTGRESQL}/lib").glob(f"{name}.so")):
+            debian.copy(unpacked, made, str(module.relative_to(unpacked)))
+    debian.copy(unpacked, made, f"usr/share/{_POSTGRESQL}", "extension", "man", "locale")
+    for file in sorted((unpacked / f"usr/share/{_POSTGRESQL}/extension").glob("plpgsql*")):
+        debian.copy(unpacked, made, str(file.relative_to(unpacked)))
+    debian.copy(unpacked, made, "usr/share/zoneinfo", "posix", "right")
+    debian.copy(unpacked, made, "usr/lib/locale/C.utf8")
+    debian.write(made / "bin/sh", _SHELL.read_text())
+    (made / "bin/sh").chmod(0o755)
+
+
 TREES = {
     tree.name: tree
     for tree in (
         Tree("nftables", ("nftables",), _nftables, ()),
         Tree("netfilter", ("nftables", "iptables", "conntrack", "netbase"), _netfilter, _NETFILTER_NAMES),
         Tree("authorities", ("ca-certificates",), debian.authorities, ()),
+        Tree(
+            "postgresql",
+            (f"postgresql-{versions.POSTGRESQL}", "libc-bin", "tzdata"),
+            _postgresql,
+            (*_MODULES, _SHELL.read_text()),
+        ),
     )
 }
 

@@ -11,6 +11,7 @@ from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 from mesh_policy import Level, Policy, check
 from mesh_policy.analysis.finding import subject
 from stacks.layers.cluster_objects import FIELD_MANAGER, MANAGER_ANNOTATION
+from stacks.policy_objects import ROUTES
 
 
 class CustomResources(pulumi.ComponentResource):
@@ -52,10 +53,6 @@ class CustomResources(pulumi.ComponentResource):
             spec=document["spec"],
             opts=pulumi.ResourceOptions(parent=self, provider=provider, depends_on=list(after)),
         )
-
-
-ROUTES = ("VirtualService", "HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute")
-"""Kinds that refer to objects of the others: made after them, removed before them."""
 
 
 def _metadata(policy: Policy) -> ObjectMetaArgs:

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 
 import pulumi
 
-from stacks.playbooks import KUBERNETES, MESH
+from stacks.playbooks import KUBERNETES, MESH, WORKLOADS
 from stacks.providers.playbook import Playbook
 
-PARTS = {MESH: ("hosts", "mesh", "workloads"), KUBERNETES: ("hosts", "cluster")}
+PARTS = {MESH: ("hosts", "mesh", "workloads"), KUBERNETES: ("hosts", "cluster"), WORKLOADS: ("workloads",)}
 """The tags of each playbook in their order; each is a component."""
 
 

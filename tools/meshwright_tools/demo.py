@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 from meshwright_tools.checkout import Checkout
 from meshwright_tools.progress import Progress, StepError
@@ -51,9 +53,22 @@ def observe(checkout: Checkout, pulumi: Pulumi, scenario: str) -> int:
     """Make the scenario's requests from where the gateway can be reached."""
     outputs = json.loads(pulumi.read("stack", "output", "--json").stdout or "{}")
     mesh = checkout.venv / "bin" / "mesh"
-    command = [*outputs.get("enter", []), str(mesh), "observe", scenario, "--gateway", outputs["gateway"]]
-    command += ["--direct", outputs["direct"]] if outputs.get("direct") else []
-    for name, page in outputs.get("statistics", {}).items():
-        command += ["--statistics", f"{name}={page}"]
     sys.stdout.flush()
-    return subprocess.run(command, cwd=checkout.root, check=False).returncode
+    command = [str(mesh), "observe", scenario, *where(outputs)]
+    return subprocess.run([*entered(outputs), *command], cwd=checkout.root, check=False).returncode
+
+
+def entered(outputs: Mapping[str, Any]) -> list[str]:
+    """What stands before the command, to be where machines are reached; a cluster is reached from here."""
+    return [] if "kubeconfig" in outputs else list(outputs.get("enter", []))
+
+
+def where(outputs: Mapping[str, Any]) -> list[str]:
+    """Options that say what is asked: a cluster itself knows."""
+    if "kubeconfig" in outputs:
+        return ["--kubeconfig", outputs["kubeconfig"]]
+    options = ["--gateway", outputs["gateway"]]
+    options += ["--direct", outputs["direct"]] if outputs.get("direct") else []
+    for name, page in outputs.get("statistics", {}).items():
+        options += ["--statistics", f"{name}={page}"]
+    return options

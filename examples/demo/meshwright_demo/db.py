@@ -89,12 +89,14 @@ class Database:
             yield connection
 
     async def wrong(self) -> str:
-        """Empty when the database answers, else why not."""
+        """Empty when the database answers, else why not. One whose data was lost with its server gets its schema anew."""
         if not self._ready:
             return "waiting for the database"
         try:
             async with self._pool.connection(timeout=2.0) as connection:
-                await connection.execute("SELECT 1")
+                known = await connection.execute("SELECT to_regclass('schema_history')")
+                if await known.fetchone() == {"to_regclass": None}:
+                    await self._migrate()
         except (psycopg.OperationalError, PoolTimeout, PoolClosed):
             return "the database does not answer"
         return ""

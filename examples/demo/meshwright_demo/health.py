@@ -1,4 +1,4 @@
-"""``/manage/health``: whether the program can do its work now."""
+"""``/manage/health``: whether the program can do its work now; ``/manage/alive``: whether it runs at all."""
 
 from __future__ import annotations
 
@@ -14,12 +14,16 @@ class Health:
         self._wrong = wrong
 
     def routes(self) -> list[web.RouteDef]:
-        """The endpoint."""
-        return [web.get("/manage/health", self.health)]
+        """The endpoints."""
+        return [web.get("/manage/health", self.health), web.get("/manage/alive", self.alive)]
 
     async def health(self, request: web.Request) -> web.Response:
         """Ask, and say it."""
         wrong = await self._wrong() if self._wrong else ""
         if wrong:
             return web.json_response({"status": "DOWN", "message": wrong}, status=503)
+        return web.json_response({"status": "UP"})
+
+    async def alive(self, request: web.Request) -> web.Response:
+        """Whatever is wrong elsewhere: to start the program anew does not mend a database."""
         return web.json_response({"status": "UP"})

@@ -23,13 +23,15 @@ class AccessError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """An API server. ``token_file`` is read for each connection anew, since tokens are replaced while they are in use."""
+    """An API server. ``token_file`` is read for each connection anew, since tokens are replaced while they are in use;
+    ``proxy`` is the HTTP proxy by which it is reached, empty: none."""
 
     url: str
     tls: ssl.SSLContext | None = None
     token: str = field(default="", repr=False)
     token_file: Path | None = None
     namespace: str = "default"
+    proxy: str = ""
 
     def headers(self) -> Mapping[str, str]:
         """What a request must say. Raises :class:`AccessError`."""
@@ -91,9 +93,15 @@ def _access(path: Path, cluster: Fields, user: Fields, namespace: str) -> Access
             raise ObjectError((*user.path, name), "is not taken; use a token, a file of one, or a client certificate")
     url = cluster.required("server").rstrip("/")
     token_file = path.parent / user.text("tokenFile") if user.has("tokenFile") else None
-    return Access(
-        url, _tls(path, cluster, user) if url.startswith("https:") else None, user.text("token"), token_file, namespace
-    )
+    tls = _tls(path, cluster, user) if url.startswith("https:") else None
+    return Access(url, tls, user.text("token"), token_file, namespace, _proxy(cluster))
+
+
+def _proxy(cluster: Fields) -> str:
+    proxy = cluster.text("proxy-url")
+    if proxy and not proxy.startswith("http://"):
+        raise ObjectError((*cluster.path, "proxy-url"), "is not taken; of proxies there is http://HOST:PORT")
+    return proxy
 
 
 def _tls(path: Path, cluster: Fields, user: Fields) -> ssl.SSLContext:

@@ -90,7 +90,13 @@ class Api:
         try:
             headers = {**headers, **self.access.headers()}
             async with self._session.request(
-                method, self.access.url + path, params=query, data=data, headers=headers, timeout=timeout
+                method,
+                self.access.url + path,
+                params=query,
+                data=data,
+                headers=headers,
+                timeout=timeout,
+                proxy=self.access.proxy or None,
             ) as answer:
                 if answer.status >= 400:
                     raise ApiError(answer.status, await _said(answer))

@@ -50,6 +50,7 @@ async def test_it_waits_for_its_database_and_outlives_its_restart(own_server: Po
     waiting = warranty.event("not there yet")
     assert waiting["level"] == "warning"
     assert await status(health) == 503
+    assert await status(health.replace("health", "alive")) == 200
     assert await status(api) == 503
 
     own_server.start()
@@ -65,6 +66,19 @@ async def test_it_waits_for_its_database_and_outlives_its_restart(own_server: Po
     assert await status(api) == 404
     assert warranty.terminate() == 0
     assert own_server.password not in str(warranty.events)
+
+
+async def test_a_database_whose_data_was_lost_gets_its_schema_anew(own_server: Postgres, programs: Programs) -> None:
+    url = own_server.database("lost")
+    warranty = DemoProgram("warranty", {"DATABASE_URL": url}).listening()
+    programs.append(warranty)
+    await until(f"{warranty.url}/manage/health", 200)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA warranty CASCADE")
+    api = f"{warranty.url}/api/v1/warranty/{ITEM}"
+    assert await status(api) == 500
+    assert await status(f"{warranty.url}/manage/health") == 200
+    assert await status(api) == 404
 
 
 async def test_it_stops_while_it_waits(own_server: Postgres, programs: Programs) -> None:
@@ -143,6 +157,7 @@ async def test_a_client_that_gives_up_is_seen(programs: Programs) -> None:
         ("v1.2-break-ping", "/api/v1", 200, {"api": "v1", "version": "v1.2-break-ping"}),
         ("v1", "/nowhere", 404, {"message": "GET /nowhere: Not Found"}),
         ("v1", "/manage/health", 200, {"status": "UP"}),
+        ("v1", "/manage/alive", 200, {"status": "UP"}),
     ],
 )  # fmt: skip
 async def test_every_answer_of_the_book_store_names_its_build(

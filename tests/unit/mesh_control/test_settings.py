@@ -60,7 +60,9 @@ def test_an_authority_of_several_replicas_is_in_a_cluster(tmp_path: Path) -> Non
     assert ca.secret == "istio-system/istio-ca-secret"
     with pytest.raises(SettingsError, match=r"ca\.secret: is in a cluster; write a section kubernetes"):
         found(tmp_path, ca=shared)
-    with pytest.raises(SettingsError, match=r"ca\.given: the authority stands in the Secret istio-system/istio-ca-secret"):
+    with pytest.raises(
+        SettingsError, match=r"ca\.given: the authority stands in the Secret istio-system/istio-ca-secret"
+    ):
         found(tmp_path, ca={**shared, "given": "/etc/cacerts"}, kubernetes={})
     with pytest.raises(SettingsError, match=r"ca\.secret"):
         found(tmp_path, ca={"secret": "istio-ca-secret"}, kubernetes={})

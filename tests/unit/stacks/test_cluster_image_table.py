@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from stacks.images import CLUSTER, MESH, trees, versions
+from stacks.images import CLUSTER, MESH, WORKLOADS, trees, versions
 from stacks.images.programs import BY_NAME, CNI_PLUGINS, COREDNS, FLANNEL, PROGRAMS, GoModule
 from stacks.images.programs import KUBERNETES as KUBERNETES_MODULE
 
@@ -55,7 +55,7 @@ def test_every_program_of_an_image_is_built_and_goes_into_one_image() -> None:
     assert len(named) == len(set(named))
     assert set(named) == {"pause", *(program.name for program in PROGRAMS if program.place == "image")}
     assert len(BY_NAME) == len(PROGRAMS)
-    assert {plan.packages for plan in CLUSTER} - {""} == set(trees.TREES)
+    assert {plan.packages for plan in (*CLUSTER, *MESH, *WORKLOADS)} - {""} == set(trees.TREES)
 
 
 def test_images_have_names_of_their_own() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stacks.images import CLUSTER, MESH
+from stacks.images import CLUSTER, MESH, WORKLOADS
 from stacks.images.go_build import UnavailableError, check_architecture, find_go
 from stacks.images.selection import GROUPS, NAMES, NODES, UnknownNameError, select
 
@@ -16,7 +16,8 @@ from stacks.images.selection import GROUPS, NAMES, NODES, UnknownNameError, sele
         (("mesh",), ("control", "proxy")),
         (("kubernetes",), (NODES, *(plan.name for plan in CLUSTER))),
         (("mesh", "pause", "nodes", "control"), ("nodes", "pause", "control", "proxy")),
-        (("mesh", "kubernetes"), NAMES),
+        (("workloads", "proxy"), ("proxy", "demo", "database")),
+        (("mesh", "workloads", "kubernetes"), NAMES),
     ],
 )
 def test_names_and_groups_are_taken_once_and_in_the_order_of_the_list(
@@ -26,15 +27,17 @@ def test_names_and_groups_are_taken_once_and_in_the_order_of_the_list(
 
 
 def test_every_image_can_be_asked_for() -> None:
-    assert set(NAMES) == {NODES, *(plan.name for plan in (*MESH, *CLUSTER))}
+    assert set(NAMES) == {NODES, *(plan.name for plan in (*MESH, *WORKLOADS, *CLUSTER))}
     assert not set(NAMES) & set(GROUPS)
 
 
 def test_what_there_is_not_is_told_with_what_there_is() -> None:
     with pytest.raises(UnknownNameError) as caught:
         select(["pause", "kubelet"])
-    assert str(caught.value).startswith("there is no image 'kubelet'; there are control, coredns, etcd,")
-    assert str(caught.value).endswith("nodes, pause, proxy, and groups mesh, kubernetes")
+    assert str(caught.value).startswith(
+        "there is no image 'kubelet'; there are control, coredns, database, demo, etcd,"
+    )
+    assert str(caught.value).endswith("nodes, pause, proxy, and groups mesh, workloads, kubernetes")
 
 
 def test_without_go_it_says_what_mends_that() -> None:

@@ -42,6 +42,14 @@ def kubeconfig(folder: Path, cluster: dict[str, Any], user: dict[str, Any], **mo
     return path
 
 
+def test_the_way_to_the_server_may_be_a_proxy(tmp_path: Path) -> None:
+    cluster = {"server": "http://a", "proxy-url": "http://127.0.0.1:16443"}
+    assert from_kubeconfig(kubeconfig(tmp_path, cluster, {})).proxy == "http://127.0.0.1:16443"
+    assert from_kubeconfig(kubeconfig(tmp_path, {"server": "http://a"}, {})).proxy == ""
+    with pytest.raises(AccessError, match=r"cluster\.proxy-url: is not taken; of proxies there is http://HOST:PORT"):
+        from_kubeconfig(kubeconfig(tmp_path, cluster | {"proxy-url": "socks5://127.0.0.1:1"}, {}))
+
+
 def test_certificates_in_the_file_or_beside_it(tmp_path: Path) -> None:
     authority, key = certificate()
     (tmp_path / "ca.pem").write_bytes(authority)
