@@ -98,6 +98,12 @@ def _mesh_variables(environment: Environment) -> Variables:
     return shared
 
 
+def _further_images(environment: Environment) -> list[str]:
+    """Of ours, what the machines of a cluster are brought together with the cluster's own."""
+    built = environment.platform == "kubernetes" and environment.sources.kubernetes == "built"
+    return [*cluster_mesh.IMAGES, *cluster_workloads.images(environment)] if built else []
+
+
 def _cluster_variables(environment: Environment, settings: Kubernetes) -> Variables:
     entrance = environment.machines.entrance_port
     return {
@@ -110,6 +116,7 @@ def _cluster_variables(environment: Environment, settings: Kubernetes) -> Variab
         "kubernetes_pod_traffic": settings.pod_traffic,
         "kubernetes_proxy_url": "" if entrance is None else f"http://127.0.0.1:{entrance}",
         "kubernetes_mesh_values": cluster_mesh.values(environment),
+        "kubernetes_further_images": _further_images(environment),
     }
 
 

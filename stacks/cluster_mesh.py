@@ -1,5 +1,12 @@
-"""What follows from an environment's settings for the mesh in its cluster: the values of ``mesh manifests``. Pure."""
+"""What follows from an environment's settings for the mesh in its cluster: the values of ``mesh manifests``, and what it
+makes."""
 
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from stacks import cluster
@@ -7,6 +14,8 @@ from stacks.environment import ClusterMesh, Environment
 
 INGRESS, EGRESS = "istio-ingressgateway", "istio-egressgateway"
 """Names of the gateways' Services, as Istio has them."""
+IMAGES = ("control", "proxy")
+"""Names of its images (of ``make images``)."""
 ACCESS_LOG = {"accessLogFile": "/dev/stdout"}
 """What a mesh has where nothing is said of it, as on machines."""
 
@@ -30,6 +39,19 @@ def values(environment: Environment) -> dict[str, Any]:
         "mesh_config": {**said, "defaultConfig": config},
         "gateways": _gateways(chosen, mesh.gateway.name),
     }
+
+
+def manifests(environment: Environment, digests: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Every object of the mesh. ``digests`` is name to digest of images: with other ones pods are made anew. Raises
+    :class:`subprocess.CalledProcessError`; the reason was printed."""
+    chosen = values(environment)
+    if known := " ".join(sorted(digests[name] for name in IMAGES if name in digests)):
+        chosen["revision"] = hashlib.sha256(known.encode()).hexdigest()
+    # The control plane's own knowledge, by its command: stacks import none of it.
+    command = [str(Path(sys.executable).with_name("mesh")), "manifests", "--values=-", "--output=json"]
+    done = subprocess.run(command, input=json.dumps(chosen), stdout=subprocess.PIPE, text=True, check=True)
+    found: list[dict[str, Any]] = json.loads(done.stdout)
+    return found
 
 
 def _gateways(chosen: ClusterMesh, label: str) -> list[dict[str, Any]]:

@@ -215,8 +215,8 @@ class Postgresql(_Model):
 
 
 class ClusterMesh(_Model):
-    """The mesh in a cluster: what `cluster/mesh.yml` puts there. What `mesh` says of proxies and of the whole mesh counts here
-    as well."""
+    """The mesh in a cluster: what `cluster/mesh.yml` puts there; what `mesh` says of proxies and of the mesh counts as
+    well."""
 
     repository: Annotated[str, Field(pattern=r"^[a-z0-9.:/_-]+$")] = Field(
         default="docker.io/meshwright",

@@ -12,7 +12,17 @@ import pulumi
 from mesh_policy import Policy
 from mesh_policy.analysis.finding import subject
 from mesh_policy.releases.machine import Rollout, State
-from stacks import ansible_inventory, cluster, cluster_workloads, digest, laptop, laptop_database, plan, vault
+from stacks import (
+    ansible_inventory,
+    cluster,
+    cluster_mesh,
+    cluster_workloads,
+    digest,
+    laptop,
+    laptop_database,
+    plan,
+    vault,
+)
 from stacks.environment import Environment, InvalidEnvironmentError, parse
 from stacks.environments import declaration
 from stacks.environments.book_store import BOOKS
@@ -22,7 +32,7 @@ from stacks.layers.policies import Policies
 from stacks.layers.releases import Releases
 from stacks.machines.driver import DriverError
 from stacks.machines.namespaces import names
-from stacks.playbooks import KUBERNETES, MESH, WORKLOADS
+from stacks.playbooks import KUBERNETES, MESH
 
 if TYPE_CHECKING:
     from stacks.layers.machines import Machines
@@ -156,7 +166,7 @@ def _played(
     secrets: Mapping[str, str],
     content: str,
     plays: Mapping[str, Sequence[str]],
-) -> tuple["Machines", pulumi.Resource]:
+) -> tuple["Machines", Installed]:
     """Machines, and the parts of playbooks on them, one after the other; the last is what all else waits for. ``content`` is
     the digest of what the playbooks bring to them, ``plays`` is each to what its last part leaves beside the project."""
     # Not above: the stack without machines must not need what makes them.
@@ -165,7 +175,7 @@ def _played(
     machines = Machines(environment, root=root)
     inventory = machines.connections.apply(lambda found: json.dumps(ansible_inventory.inventory(environment, found)))
     pulumi.export("inventory", pulumi.Output.secret(inventory))  # long, and for programs
-    last: pulumi.Resource = machines
+    last: Installed | None = None
     for playbook, leaves in plays.items():
         brought = f"{digest.of_files(root, (*PLAYBOOK_FILES, playbook))}-{content}"
         identity = pulumi.Output.concat(brought, "-", machines.identity)
@@ -178,24 +188,42 @@ def _played(
                 digest=identity,
                 playbook=playbook,
                 leaves=leaves if part == PARTS[playbook][-1] else (),
-                opts=pulumi.ResourceOptions(depends_on=[last]),
+                opts=pulumi.ResourceOptions(depends_on=[machines if last is None else last]),
             )
+    assert last is not None  # noqa: S101 (every playbook has parts)
     return machines, last
 
 
 def _cluster(root: Path, environment: Environment, secrets: Mapping[str, str]) -> None:
-    """Machines that become a cluster, with its workloads, and how its operator reaches it."""
-    further = cluster_workloads.images(environment)
-    index = images(root, further) if environment.sources.kubernetes == "built" else None
+    """Machines that become a cluster, with the mesh and its workloads, and how its operator reaches them."""
+    # Not above: stacks without a cluster must not need what makes its objects.
+    from stacks.layers.cluster import Cluster
+
+    index = None
+    if environment.sources.kubernetes == "built":
+        index = images(root, (*cluster_mesh.IMAGES, *cluster_workloads.images(environment)))
     content = "" if index is None else digest.of_files(index.parent, [index.name])
     login = f".meshwright/{environment.name}/kubeconfig"
-    plays: dict[str, Sequence[str]] = {KUBERNETES: [login]}
-    if environment.workloads:
-        plays[WORKLOADS] = ()
-    _played(root, environment, secrets, content, plays)
+    _, last = _played(root, environment, secrets, content, {KUBERNETES: [login]})
+    made = Cluster(
+        environment,
+        root=root,
+        login=login,
+        digests={} if index is None else digests(index),
+        secrets=secrets,
+        policies=declaration(environment.name).policies(environment),
+        on=last,
+    )
     pulumi.export("kubeconfig", login)
     pulumi.export("api", f"https://{cluster.endpoint(environment)}")
     pulumi.export("enter", entrance(environment))
+    pulumi.export("gateway", made.gateway)
+    pulumi.export("scenario", environment.scenario)
+
+
+def digests(index: Path) -> dict[str, str]:
+    """Name to digest of the images of an index."""
+    return {image["name"]: image["digest"] for image in json.loads(index.read_text())["images"]}
 
 
 def _machines(

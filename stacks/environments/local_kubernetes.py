@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from mesh_policy import Policy
 from mesh_policy.releases.machine import Rollout
-from stacks.environment import Environment, Kubernetes, Machines, Postgresql, Sources
+from stacks.environment import ClusterMesh, Environment, Kubernetes, Machines, Postgresql, Sources
 from stacks.environments import book_store, demo, local
 
 ENVIRONMENT = Environment(
@@ -16,8 +16,8 @@ ENVIRONMENT = Environment(
         nodes=local.ENVIRONMENT.machines.nodes,
     ),
     # They are on one network, which needs no wrapping.
-    kubernetes=Kubernetes(pod_traffic="host-gw"),
-    sources=Sources(kubernetes="built"),
+    kubernetes=Kubernetes(pod_traffic="host-gw", mesh=ClusterMesh(gateway_type="NodePort")),
+    sources=Sources(kubernetes="built", pulumi_plugins="double"),
     postgresql=Postgresql(),
     services=demo.SERVICES,
     workloads=demo.workloads(),
