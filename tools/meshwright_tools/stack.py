@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from meshwright_tools import machine, pulumi_cli, pulumi_run
+from meshwright_tools import machine, pulumi_cli, pulumi_run, times
 from meshwright_tools.checkout import Checkout, here
 from meshwright_tools.progress import Progress, StepError
 
@@ -67,6 +67,8 @@ class Pulumi:
             return self._run({**self.environment, PIPE: pipe}, *arguments)
 
     def _run(self, environment: Mapping[str, str], *arguments: str) -> int:
+        # Among the options that Pulumi has for whoever looks into it is the log of its events.
+        environment = {**environment, "PULUMI_DEBUG_COMMANDS": "true"}
         # In a session of its own: a Ctrl-C that reached it from the terminal and from us would count as the second, by which
         # Pulumi gives up at once instead of finishing what is under way.
         command = [str(self.program), *arguments, "--stack", self.stack, "--non-interactive"]
@@ -194,7 +196,16 @@ def up(checkout: Checkout, name: str, progress: Progress) -> None:
     if selected.returncode:
         raise StepError(f"pulumi stack select {name}: {selected.stderr.strip()}")
     recover(pulumi, progress)
-    _must(pulumi, progress, "up", "--yes", "--skip-preview", "--suppress-outputs", "--suppress-progress")
+    with tempfile.TemporaryDirectory(prefix="events-", dir=checkout.root / ".meshwright") as directory:
+        events = Path(directory) / "events"
+        _must(
+            pulumi,
+            progress,
+            *("up", "--yes", "--skip-preview", "--suppress-outputs", "--suppress-progress"),
+            f"--event-log={events}",
+        )
+        if told := times.table(*times.read(events.read_text(errors="replace").splitlines())):
+            progress.say(told)
     outputs = json.loads(pulumi.read("stack", "output", "--json").stdout or "{}")
     if "gateway" in outputs:
         progress.say(outlook(outputs, name))
