@@ -53,7 +53,6 @@ def name_of(urn: str) -> str:
 def table(spent: Iterable[Spent], whole: int) -> str:
     """For people: the longest operations, in the order in which they began."""
     longest = sorted((item for item in spent if item.seconds >= LEAST), key=lambda item: -item.seconds)[:MOST]
-    rows = [
-        f"    {item.seconds:5d} s  at {item.began:4d} s  {item.name}" for item in sorted(longest, key=lambda i: i.began)
-    ]
+    longest.sort(key=lambda item: item.began)
+    rows = [f"    {item.seconds:5d} s  at {item.began:4d} s  {item.name}" for item in longest]
     return "\n".join((f"==> Where the {whole} s went:", *rows)) if rows else ""
