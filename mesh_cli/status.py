@@ -1,6 +1,10 @@
 """``mesh status`` and ``mesh wait``: who has taken what."""
 
-from typing import Any
+import asyncio
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
 
 from mesh_cli import output
 from mesh_cli.policies import DEFAULT_SOCKET, Form, Socket, Wait, call
@@ -49,7 +53,39 @@ def _registered(entry: dict[str, Any]) -> str:
     return f"{entry['namespace']}/{entry['name']}: registered by {entry['proxy']}: {where}, {entry['health']}{said}"
 
 
-def wait(socket: Socket = DEFAULT_SOCKET, seconds: Wait = 60.0) -> None:
+def wait(
+    subjects: Annotated[
+        list[str] | None, typer.Argument(help="Of a cluster, only these policies: 'KIND NAMESPACE/NAME' ...")
+    ] = None,
+    socket: Socket = DEFAULT_SOCKET,
+    seconds: Wait = 60.0,
+    kubeconfig: Annotated[
+        Path | None, typer.Option(help="Login of a cluster, of whose policies the conditions are looked at.")
+    ] = None,
+) -> None:
     """Wait until every connected proxy has taken the newest configuration; ends with 1 when one has not."""
+    if kubeconfig is not None:
+        _wait_in_cluster(kubeconfig, tuple(subjects or ()), seconds)
+        return
+    if subjects:
+        output.fail("policies can be named of a cluster only; give --kubeconfig, or no names", 2)
     found = call(ControlClient(socket).wait(seconds))
     output.tell(f"every proxy has taken {found['version']}")
+
+
+def _wait_in_cluster(kubeconfig: Path, subjects: tuple[str, ...], seconds: float) -> None:
+    from mesh_cli.cluster_policies import NotInForceError, until_in_force
+    from mesh_control.sources.kubernetes.access import AccessError, from_kubeconfig
+    from mesh_control.sources.kubernetes.api import Api, ApiError
+
+    async def waited() -> int:
+        async with Api(from_kubeconfig(kubeconfig)) as api:
+            return await until_in_force(api, subjects, seconds)
+
+    try:
+        count = asyncio.run(waited())
+    except AccessError as error:
+        output.fail(str(error), 2)
+    except (ApiError, NotInForceError) as error:
+        output.fail(str(error))
+    output.tell(f"{count} policies are in force at every proxy")

@@ -12,6 +12,8 @@ from stacks.environment import Environment
 from stacks.layers.cluster_objects import ClusterObjects, have_plugin, provider
 from stacks.layers.custom_resources import CustomResources
 from stacks.layers.installed import Installed
+from stacks.layers.policies import documents
+from stacks.providers.in_force import InForce
 
 
 class Cluster(pulumi.ComponentResource):
@@ -37,7 +39,14 @@ class Cluster(pulumi.ComponentResource):
         mesh = self._objects("mesh", cluster_mesh.manifests(environment, digests), way, on, [])
         workloads = self._objects("workloads", _workloads(environment, digests, secrets), way, on, [mesh])
         after = pulumi.ResourceOptions(parent=self, depends_on=[workloads])
-        CustomResources("policies", policies=policies, provider=way, opts=after)
+        objects = CustomResources("policies", policies=policies, provider=way, opts=after)
+        InForce(
+            "policies",
+            documents=documents(policies),
+            kubeconfig=kubeconfig,
+            wait_seconds=environment.mesh.policy_wait_seconds,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[objects]),
+        )
         service = mesh.objects["Service", environment.mesh.gateway.namespace, cluster_mesh.INGRESS]
         self.gateway: pulumi.Output[str] = service.status.apply(_address)  # type: ignore[attr-defined]
         """URL of the ingress gateway; empty where it has no external address."""
