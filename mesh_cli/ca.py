@@ -47,6 +47,8 @@ def distrust(
         output.result(found)
     else:
         output.tell(_broken(found))
+        if found.get("shared"):
+            output.say("certificates of other replicas are not among them: ask each of them")
     if not found["done"]:
         output.fail(f"nothing was changed; with --confirm root {found['name'][:12]} is trusted no more")
     output.say(f"root {found['name'][:12]} is trusted no more")
@@ -97,8 +99,9 @@ def _show(found: dict[str, Any], form: output.Form) -> None:
             for root in found["roots"]
         ]
         output.tell(output.table(["root", "phase", "expires", "turn"], rows))
+        here = " of this replica" if found.get("shared") else ""
         output.tell(
-            f"{found['certificates']} valid certificates in {found['trust_domain']}; "
+            f"{found['certificates']} valid certificates{here} in {found['trust_domain']}; "
             f"the control plane's own expires {output.moment(found['server_expires'])}"
         )
     if found["problem"]:

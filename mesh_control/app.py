@@ -95,6 +95,8 @@ async def run(settings: Settings, token: str | None) -> None:
             office.on_withdrawal = server.look_again
             tasks.append(asyncio.create_task(office.run(), name="certificates"))
         reporter = reporter_of(control, settings.kubernetes)
+        if office is not None and office.sharing is not None:
+            office.sharing.leads = lambda: reporter is None or reporter.leader.leads
         if reporter is not None:
             tasks.append(asyncio.create_task(reporter.run(), name="reports"))
         if keeper is not None:

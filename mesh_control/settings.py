@@ -70,7 +70,9 @@ class CertificateAuthority(BaseModel):
     ``address`` speaks mutual TLS, under ``server_names``; ``plaintext_address`` does not, and is only allowed on loopback.
     ``clock_skew`` is how far apart the clocks of machines may be: so much longer than certificates live a rotation waits.
     ``given`` is a folder with Istio's ``ca-cert.pem``, ``ca-key.pem``, ``root-cert.pem`` and ``cert-chain.pem``; without it,
-    a root is made. Where there is a section ``kubernetes``, tokens of service accounts for one of ``token_audiences`` prove
+    a root is made. With ``secret``, ``NAMESPACE/NAME``, it is one with those of all replicas of the control plane in the
+    cluster of the section ``kubernetes``: who signs stands in that Secret, which is made where it is missing.
+    Where there is a section ``kubernetes``, tokens of service accounts for one of ``token_audiences`` prove
     who shows them; without audiences, none does.
     """
 
@@ -83,6 +85,7 @@ class CertificateAuthority(BaseModel):
     lifetime: Annotated[PositiveDuration, AfterValidator(_leaf)] = timedelta(hours=24)
     clock_skew: OffOrPositive = timedelta(seconds=CLOCK_SKEW)
     given: Path | None = None
+    secret: Annotated[str, Field(pattern=r"^[a-z0-9-]+/[a-z0-9.-]+$")] | None = None
     token_audiences: tuple[str, ...] = ("istio-ca",)
 
 
@@ -187,9 +190,21 @@ def read(path: Path) -> Settings:
         ]
         raise SettingsError("\n".join(lines)) from None
     _check_ways_in(path, settings)
+    _check_authority(path, settings)
     if settings.webhook is not None and settings.ca is None:
         raise SettingsError(f"{path}: webhook: its certificate is the own authority's; write a section ca, too")
     return settings
+
+
+def _check_authority(path: Path, settings: Settings) -> None:
+    if settings.ca is None or settings.ca.secret is None:
+        return
+    if settings.kubernetes is None:
+        raise SettingsError(f"{path}: ca.secret: is in a cluster; write a section kubernetes, too, or leave it away")
+    if settings.ca.given is not None:
+        raise SettingsError(
+            f"{path}: ca.given: the authority stands in the Secret {settings.ca.secret}; name one of both"
+        )
 
 
 def _check_ways_in(path: Path, settings: Settings) -> None:

@@ -6,19 +6,20 @@ import hashlib
 import json
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from cryptography import x509
 
 from mesh_api.identity import trust_domain
-from mesh_control.ca import certificates, distrust, pem, requests, rotation, tokens
+from mesh_control.ca import certificates, distrust, pem, requests, rotation, shared, tokens, told
 from mesh_control.ca.certificates import CLOCK_SKEW, ROOT_SECONDS, Signer
 from mesh_control.ca.distrust import OWN, Distrust
 from mesh_control.ca.pem import PrivateKey
 from mesh_control.ca.rotation import Member, Phase, Trust
-from mesh_control.ca.store import Issued, Record, Store
+from mesh_control.ca.shared import LAG, Shared
+from mesh_control.ca.store import Record, Store
 from mesh_control.ca.tokens import Grant, JoinToken
 
 log = logging.getLogger("mesh_control.ca")
@@ -67,14 +68,17 @@ class Caller:
 
 class Authority:
     """See the module's docstring. ``given`` signs instead of a root of our own; when it is another than before, in its turn,
-    as in every rotation."""
+    as in every rotation. Where members are ``common`` to several replicas, they change by :meth:`share` alone."""
 
-    def __init__(self, store: Store, terms: Terms, now: float, given: Signer | None = None) -> None:
+    def __init__(
+        self, store: Store, terms: Terms, now: float, given: Signer | None = None, common: Shared | None = None
+    ) -> None:
         self.terms = terms
         trust_domain(terms.trust_domain)
         self._store = store
         self._lock = threading.RLock()
-        self._made_here = given is None
+        self._common, self._read_at = common, now
+        self._made_here = given is None and (common is None or not common.given)
         store.sweep()
         self._records: dict[str, Record] = {}
         self._bundle = ""
@@ -98,16 +102,29 @@ class Authority:
             raise AuthorityError("nobody signs")
         return found
 
+    def _signer_at(self, now: float) -> Signer:
+        """Who signs, where that is known for certain."""
+        if self._common is not None and now - self._read_at > LAG * self.terms.leaf_seconds:
+            ago = now - self._read_at
+            raise AuthorityError(f"the authority's Secret was read {ago:.0f} s ago: another one may sign by now")
+        return self.signer()
+
     def bundle(self) -> str:
         """Every root that is trusted, in PEM; the one that signs is the first."""
         return self._bundle
 
     def _reload(self) -> None:
-        self._records = self._store.records()
-        order = (Phase.CURRENT, Phase.NEXT, Phase.RETIRING)
-        records = sorted(self._records.values(), key=lambda record: order.index(record.member.phase))
-        roots = dict.fromkeys(root for record in records for root in pem.read_certificates(record.roots))
-        self._bundle = pem.write_certificates(tuple(roots))
+        self._records = self._store.records() if self._common is None else dict(self._common.records)
+        self._bundle = shared.bundle(self._records.values())
+
+    def share(self, common: Shared, read_at: float) -> bool:
+        """The members as all replicas have them, as they were read at that time; whether these are others than before."""
+        with self._lock:
+            before = self._phases(), self._bundle
+            self._common, self._read_at, self._made_here = common, read_at, not common.given
+            self._reload()
+            self._tell(before[0])
+            return before != (self._phases(), self._bundle)
 
     def adopt(self, given: Signer, now: float) -> bool:
         """Sign with what is given, at once when it is the first, else in its turn; whether anything is new.
@@ -121,7 +138,8 @@ class Authority:
                 self._introduce(given, now)
                 return True
             if known.signer is None:
-                raise AuthorityError(f"{_short(given.name)} was replaced before, and does not sign again; give another")
+                name = told.short(given.name)
+                raise AuthorityError(f"{name} was replaced before, and does not sign again; give another")
             if (known.signer.chain, known.signer.roots) == (given.chain, given.roots):
                 return False
             self._store.put_certificates(given)
@@ -131,12 +149,13 @@ class Authority:
     def rotate(self, now: float) -> Member:
         """Make a new root that will sign in its turn. Raises :class:`AuthorityError`."""
         with self._lock:
+            self._refuse_common()
             if not self._made_here:
                 raise AuthorityError(
                     "the authority was given as files: put others in their place, and they will be used"
                 )
             if self.trust.next is not None:
-                raise AuthorityError(f"{_short(self.trust.next.name)} is about to sign; one rotation after another")
+                raise AuthorityError(f"{told.short(self.trust.next.name)} is about to sign; one rotation after another")
             return self._introduce(self._new_root(now), now)
 
     def broken_without(self, name: str, now: float) -> Distrust:
@@ -155,8 +174,9 @@ class Authority:
         :class:`AuthorityError`.
         """
         with self._lock:
+            self._refuse_common()
             broken = self.broken_without(name, now)
-            self._refuse_what_stays(broken.name)
+            self.refuse_what_stays(broken.name)
             after, fresh = rotation.without(self.trust, broken.name, now), None
             if after.current is None:
                 if not self._made_here:
@@ -167,31 +187,43 @@ class Authority:
                 begins, expires = pem.begins(fresh.certificate), fresh.expires
                 after = rotation.introduce(after, fresh.name, begins, expires, now, 0.0, self.terms.margin)
             self._put(after, fresh)
-        told = {"root": broken.name, "phase": broken.phase, "broken": sorted({*broken.signed, *broken.strangers})}
-        audit.warning("%s", json.dumps({"event": "root distrusted", **told, "at": round(now, 3)}))
+        self.distrusted(broken, now)
         return broken
 
-    def _refuse_what_stays(self, name: str) -> None:
-        """A root that another member leads to as well would stay in the bundle."""
+    def distrusted(self, broken: Distrust, now: float) -> None:
+        """Write into the log that a root is trusted no more."""
+        line = {"root": broken.name, "phase": broken.phase, "broken": sorted({*broken.signed, *broken.strangers})}
+        audit.warning("%s", json.dumps({"event": "root distrusted", **line, "at": round(now, 3)}))
+
+    def _refuse_common(self) -> None:
+        if self._common is not None:
+            raise AuthorityError("the authority is that of several replicas, and changes in their Secret")
+
+    def refuse_what_stays(self, name: str) -> None:
+        """A root that another member leads to as well would stay in the bundle. Raises :class:`AuthorityError`."""
         own = set(pem.read_certificates(self._records[name].roots))
         for other, record in self._records.items():
             if other != name and own & set(pem.read_certificates(record.roots)):
                 raise AuthorityError(
-                    f"{_short(other)} leads to the same root as {_short(name)}, which is trusted as long as that one is; "
-                    f"give an authority below another root first"
+                    f"{told.short(other)} leads to the same root as {told.short(name)}, which is trusted as long as that "
+                    f"one is; give an authority below another root first"
                 )
 
     def tick(self, now: float) -> bool:
         """Do what is due; whether it has changed who signs or who is trusted."""
         with self._lock:
             before = self.trust
-            if self._made_here and rotation.due(before, now):
-                self._introduce(self._new_root(now), now)
-            after = rotation.step(self.trust, now, self._store.signed_until(), self.terms.margin)
-            if after != self.trust:
-                self._put(after)
+            if self._common is None:
+                self._rotate_what_is_due(now)
             self._store.forget(now - KEEP_SECONDS)
-            return after != before
+            return self.trust != before
+
+    def _rotate_what_is_due(self, now: float) -> None:
+        if self._made_here and rotation.due(self.trust, now):
+            self._introduce(self._new_root(now), now)
+        after = rotation.step(self.trust, now, self._store.signed_until(), self.terms.margin)
+        if after != self.trust:
+            self._put(after)
 
     def _new_root(self, now: float) -> Signer:
         return certificates.make_root(self.terms.trust_domain, pem.new_key(), now, self.terms.root_seconds)
@@ -205,14 +237,21 @@ class Authority:
         return self._records[fresh.name].member
 
     def _put(self, trust: Trust, fresh: Signer | None = None) -> None:
-        before = {member.name: member.phase for member in self.trust.members}
+        before = self._phases()
         self._store.put_trust(trust, fresh)
         self._reload()
-        for member in trust.members:
+        self._tell(before)
+
+    def _phases(self) -> dict[str, Phase]:
+        return {member.name: member.phase for member in self.trust.members}
+
+    def _tell(self, known: Mapping[str, Phase]) -> None:
+        before = dict(known)
+        for member in self.trust.members:
             if before.pop(member.name, None) is not member.phase:
-                log.info("root %s is %s", _short(member.name), member.phase)
+                log.info("root %s is %s", told.short(member.name), member.phase)
         for name in before:
-            log.info("root %s is trusted no more", _short(name))
+            log.info("root %s is trusted no more", told.short(name))
 
     # Certificates
 
@@ -227,15 +266,17 @@ class Authority:
         if seconds > self.terms.max_seconds:
             raise LifetimeError(f"the lifetime {seconds:g} s is longer than the longest, {self.terms.max_seconds:g} s")
         lifetime = seconds if seconds > 0 else self.terms.leaf_seconds
+        if self._common is not None:  # others count on it that none lives longer
+            lifetime = min(lifetime, self.terms.leaf_seconds)
         with self._lock:
-            signer = self.signer()
+            signer = self._signer_at(now)
             with self._store.transaction():
                 origin = self._claim(caller, hashlib.sha256(pem.public_bytes(checked.key)).digest(), now)
                 chain = certificates.sign_workload(signer, checked.key, identity, now, lifetime)
-                issued = _issued(chain[0], signer, str(identity), caller.proof, origin, address, now)
+                issued = told.issued(chain[0], signer, str(identity), caller.proof, origin, address, now)
                 self._store.add_issued(issued)
             bundle = self.bundle()
-        audit.info("%s", json.dumps({"event": "issued", **_line(issued)}))
+        audit.info("%s", json.dumps({"event": "issued", **told.line(issued)}))
         return (*(pem.write_certificates((link,)) for link in chain), bundle)
 
     def _claim(self, caller: Caller, key: bytes, now: float) -> str:
@@ -257,12 +298,12 @@ class Authority:
         """A key, and a certificate with its chain, by which the control plane serves under these names."""
         key = pem.new_key()
         with self._lock:
-            signer = self.signer()
+            signer = self._signer_at(now)
             chain = certificates.sign_server(signer, key.public_key(), names, now, self.terms.leaf_seconds)
-            issued = _issued(chain[0], signer, ", ".join(names), OWN, "", "", now)
+            issued = told.issued(chain[0], signer, ", ".join(names), OWN, "", "", now)
             with self._store.transaction():
                 self._store.add_issued(issued)
-        audit.info("%s", json.dumps({"event": "issued", **_line(issued)}))
+        audit.info("%s", json.dumps({"event": "issued", **told.line(issued)}))
         return key, chain
 
     def refused(self, reason: str, address: str, proof: str, now: float) -> None:
@@ -282,12 +323,12 @@ class Authority:
         grant = Grant.parse(self.terms.trust_domain, pattern)
         text, token = tokens.create(grant, now, seconds, uses, note)
         self._store.add_token(token)
-        audit.info("%s", json.dumps({"event": "token created", **_told(token, 0, now)}))
+        audit.info("%s", json.dumps({"event": "token created", **told.token(token, 0, now)}))
         return text, token
 
     def tokens(self, now: float) -> list[dict[str, Any]]:
         """Every token, as it is told."""
-        return [_told(token, used, now) for token, used in self._store.tokens()]
+        return [told.token(token, used, now) for token, used in self._store.tokens()]
 
     def token_of(self, text: str, now: float) -> JoinToken:
         """The token whose text is shown. Raises :class:`DeniedError`."""
@@ -336,6 +377,7 @@ class Authority:
         return {
             "trust_domain": self.terms.trust_domain,
             "given": not self._made_here,
+            "shared": self._common is not None,
             "roots": members,
             "certificates": count,
             "first_expiry": first,
@@ -344,7 +386,7 @@ class Authority:
 
     def valid(self, now: float) -> list[dict[str, Any]]:
         """Every certificate that has not expired, as in the audit log; the oldest is the first."""
-        return [_line(issued) for issued in self._store.valid(now)]
+        return [told.line(issued) for issued in self._store.valid(now)]
 
     def problem(self, now: float) -> str:
         """What an operator must see to; empty when there is nothing."""
@@ -367,40 +409,3 @@ class Authority:
             found["citadel_server_cert_chain_expiry_timestamp"] = signer.expires
             found["citadel_server_cert_chain_expiry_seconds"] = signer.expires - now
         return found
-
-
-def _line(issued: Issued) -> dict[str, Any]:
-    """A line of the audit log, as it is told."""
-    told = issued._asdict() | {"at": round(issued.at, 3)}
-    return {name: value for name, value in told.items() if value not in ("", None)}
-
-
-def _issued(
-    certificate: x509.Certificate, signer: Signer, identity: str, proof: str, token: str, address: str, now: float
-) -> Issued:
-    serial = f"{certificate.serial_number:x}"
-    return Issued(serial, signer.name, identity, proof, token, address, now, pem.expires(certificate))
-
-
-def _told(token: JoinToken, used: int, now: float) -> dict[str, Any]:
-    problem = token.problem(now)
-    return {
-        "id": token.id,
-        "identity": str(token.grant),
-        "uses": token.uses,
-        "used": used,
-        "created": round(token.created, 3),
-        "expires": round(token.expires, 3),
-        "state": "revoked"
-        if token.revoked is not None
-        else "expired"
-        if problem
-        else "used up"
-        if used >= token.uses
-        else "valid",
-        "note": token.note,
-    }
-
-
-def _short(name: str) -> str:
-    return name[:12]

@@ -19,6 +19,7 @@ from mesh_control.ca.certificates import SigningError
 from mesh_control.ca.front import Front, server_context
 from mesh_control.ca.given import GivenError
 from mesh_control.ca.service import CertificateService, Limits
+from mesh_control.ca.sharing import Secrets, Sharing, rules_of
 from mesh_control.ca.store import Store, StoreError, write_private
 from mesh_control.ca.token_review import AUDIENCES, ApiServer, TokenReviews
 from mesh_control.metrics import Metrics
@@ -38,6 +39,10 @@ OPTIONS = (
     ("grpc.so_reuseport", 0),
 )
 """As of the server of xDS, whose streams come here as well."""
+NO_TOKENS = (
+    "join tokens are known to one replica alone, and this authority is shared by several; workloads of the cluster, and "
+    "machines, show a token of a service account (kubectl create token ACCOUNT --audience istio-ca)"
+)
 RENEWALS = 0.5
 """Part of the control plane's own certificate's life after which it gets the next one (Istio's grace ratio)."""
 
@@ -62,7 +67,8 @@ class Plan:
 class Office:
     """An authority with its sockets open, between :meth:`start` and :meth:`stop`; :meth:`run` keeps it.
 
-    ``beside`` makes one more service of the same port: a handler for gRPC's table.
+    ``beside`` makes one more service of the same port: a handler for gRPC's table. ``sharing``, which has begun, is the part
+    in an authority of several replicas.
 
     Raises :class:`OSError` when an address cannot be bound, and what :class:`~mesh_control.ca.store.Store`,
     :func:`mesh_control.ca.given.read` and :class:`~mesh_control.ca.authority.Authority` raise.
@@ -75,8 +81,10 @@ class Office:
         clock: Callable[[], float],
         limits: Limits | None = None,
         beside: "Callable[[Office], Any] | None" = None,
+        sharing: Sharing | None = None,
     ) -> None:
         self._plan = plan
+        self.sharing = sharing
         self._metrics = metrics
         self._clock = clock
         self._expires = self._renewal = 0.0
@@ -88,7 +96,8 @@ class Office:
         signer = None if plan.given is None else given.read(plan.given, clock())
         self._store = Store(plan.folder)
         try:
-            self.authority = Authority(self._store, plan.terms, clock(), signer)
+            common = None if sharing is None else sharing.known
+            self.authority = Authority(self._store, plan.terms, clock(), signer, common)
             self._front = Front(plan.address, plan.folder / BACKEND, self._fresh_context(), refused=self._refused)
         except BaseException:
             self._store.close()
@@ -176,8 +185,12 @@ class Office:
         """Do what is due now. What cannot be done is told, and tried again in the next turn."""
         try:
             async with self._turns:
+                if self.sharing is not None:
+                    await self.sharing.turn()
                 await asyncio.to_thread(self._keep)
-            problem = self.authority.problem(self._clock())
+            problem = self.authority.problem(self._clock()) or (
+                self.sharing.problem if self.sharing is not None else ""
+            )
         except (StoreError, GivenError, AuthorityError, SigningError, OSError) as error:
             problem = str(error)
         if problem and problem != self._problem:
@@ -186,6 +199,8 @@ class Office:
 
     def _keep(self) -> None:
         now = self._clock()
+        if self.sharing is not None and self.sharing.known is not None:
+            self.authority.share(self.sharing.known, self.sharing.read_at)
         self.authority.tick(now)
         self._refresh(now)  # before what may fail: nobody's certificate waits for files that are wrong
         if self._plan.given is not None and self.authority.adopt(given.read(self._plan.given, now), now):
@@ -218,7 +233,10 @@ class Office:
     async def rotate(self) -> dict[str, Any]:
         """Begin to rotate the root. Raises :class:`~mesh_control.ca.authority.AuthorityError`."""
         async with self._turns:
-            await asyncio.to_thread(self.authority.rotate, self._clock())
+            if self.sharing is not None:
+                await self.sharing.rotate()
+            else:
+                await asyncio.to_thread(self.authority.rotate, self._clock())
         await self.turn()
         return self.status()
 
@@ -227,11 +245,14 @@ class Office:
         with its certificates end. Raises :class:`~mesh_control.ca.authority.AuthorityError`."""
         act = self.authority.distrust if confirmed else self.authority.broken_without
         async with self._turns:
-            broken = await asyncio.to_thread(act, name, self._clock())
+            if confirmed and self.sharing is not None:
+                broken = await self.sharing.distrust(self.authority, name)
+            else:
+                broken = await asyncio.to_thread(act, name, self._clock())
         if confirmed:
             await self.turn()
             await self.on_withdrawal()
-        return {**broken.to_json(), "done": confirmed}
+        return {**broken.to_json(), "done": confirmed, "shared": self.sharing is not None}
 
     def status(self) -> dict[str, Any]:
         """See :meth:`~mesh_control.ca.authority.Authority.status`; with when the control plane's own certificate expires."""
@@ -240,7 +261,10 @@ class Office:
 
     async def create_token(self, pattern: str, seconds: float, uses: int, note: str) -> dict[str, Any]:
         """A new join token; its text is in the answer and nowhere else. Raises
-        :class:`~mesh_control.ca.tokens.TokenError`."""
+        :class:`~mesh_control.ca.tokens.TokenError`, and :class:`~mesh_control.ca.authority.AuthorityError` where other
+        replicas would not know it."""
+        if self.sharing is not None:
+            raise AuthorityError(NO_TOKENS)
         now = self._clock()
         text, token = await asyncio.to_thread(self.authority.create_token, pattern, seconds, uses, note, now)
         return {"token": text, "id": token.id, "identity": str(token.grant), "expires": token.expires}
@@ -286,6 +310,17 @@ def plan_of(settings: Settings, section: CertificateAuthority) -> Plan:
     )
 
 
+async def _begun(settings: Settings, section: CertificateAuthority, terms: Terms) -> Sharing | None:
+    """The part in the authority of all replicas; ``None`` where it is not one of several. Raises :class:`OSError`."""
+    if section.secret is None or settings.kubernetes is None:
+        return None
+    namespace, _, name = section.secret.partition("/")
+    place = Secrets(access_of(settings.kubernetes), namespace)
+    sharing = Sharing(place, name, rules_of(f"Secret {section.secret}", terms), time.time)
+    await sharing.begin()
+    return sharing
+
+
 @contextlib.asynccontextmanager
 async def from_settings(
     settings: Settings, metrics: Metrics, beside: Callable[[Office], Any] | None = None
@@ -298,7 +333,9 @@ async def from_settings(
         yield None
         return
     try:
-        made = Office(plan_of(settings, settings.ca), metrics, time.time, beside=beside)
+        plan = plan_of(settings, settings.ca)
+        sharing = await _begun(settings, settings.ca, plan.terms)
+        made = Office(plan, metrics, time.time, beside=beside, sharing=sharing)
     except (SettingsError, StoreError, GivenError, AuthorityError, SigningError) as error:
         raise OSError(f"ca: {error}") from None
     await made.start()

@@ -11,6 +11,8 @@ from mesh_policy.unsupported import NEVER
 
 LEASE = "meshwright-control"
 """Name of the lease by which the replicas choose a leader."""
+CA_SECRET, GIVEN_CA = "istio-ca-secret", "cacerts"
+"""Names of Istio's for the Secret with the authority of all replicas, and for one that an operator gives."""
 WEBHOOKS, CONFIGURATION = "admissionregistration.k8s.io", "meshwright-validation"
 """The object by which the API server asks the webhook (:mod:`mesh_control.webhook.manifest`)."""
 READ = ["get", "list", "watch"]
@@ -23,15 +25,22 @@ def service_account(name: str, namespace: str) -> Value:
 
 
 def manifests(
-    subject: Mapping[str, Any], namespace: str, name: str = LEASE, mesh_config: str | None = None
+    subject: Mapping[str, Any],
+    namespace: str,
+    name: str = LEASE,
+    mesh_config: str | None = None,
+    ca_secret: str | None = CA_SECRET,
 ) -> Iterator[Value]:
     """The roles and their bindings. ``subject`` is whom they are bound to, ``namespace`` the one that the lease stands in;
-    ``mesh_config`` is ``NAMESPACE/NAME`` of the ConfigMap that the control plane's setting of that name has."""
+    ``mesh_config`` is ``NAMESPACE/NAME`` of the ConfigMap that the control plane's setting of that name has. ``ca_secret``
+    is the Secret in that namespace with the authority of all replicas; ``None``: each has its own."""
     rbac = "rbac.authorization.k8s.io"
     roles: list[tuple[str, Value, list[Value]]] = [
         ("ClusterRole", {"name": name}, cluster_rules()),
         ("Role", {"name": name, "namespace": namespace}, [*lease_rules(name), *last_good_rules()]),
     ]
+    if ca_secret is not None:
+        roles.append(("Role", {"name": f"{name}-ca", "namespace": namespace}, authority_rules(ca_secret)))
     if mesh_config is not None:
         place, _, config = mesh_config.partition("/")
         roles.append(("Role", {"name": f"{name}-mesh-config", "namespace": place}, mesh_config_rules(config)))
@@ -79,6 +88,14 @@ def last_good_rules() -> list[Value]:
     """The ConfigMap with what broken policies said before; to make one cannot be narrowed down to a name."""
     kept = {**_rule("", ["configmaps"], [*READ, "patch"]), "resourceNames": [LAST_GOOD]}
     return [_rule("", ["configmaps"], ["create"]), kept]
+
+
+def authority_rules(name: str) -> list[Value]:
+    """The Secret with the authority of all replicas, and to read the one that an operator gives; to make one cannot be
+    narrowed down to a name."""
+    kept = {**_rule("", ["secrets"], ["get", "update", "patch"]), "resourceNames": [name]}
+    read = {**_rule("", ["secrets"], ["get"]), "resourceNames": [GIVEN_CA]}
+    return [_rule("", ["secrets"], ["create"]), kept, read]
 
 
 def secret_rules(names: Sequence[str]) -> list[Value]:

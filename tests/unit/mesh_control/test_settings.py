@@ -51,3 +51,16 @@ def test_clocks_may_differ_by_a_time_that_is_none_below_zero(tmp_path: Path) -> 
     assert (usual and usual.clock_skew, own and own.clock_skew) == (timedelta(minutes=2), timedelta(seconds=5))
     with pytest.raises(SettingsError, match=r"ca\.clock_skew"):
         found(tmp_path, ca={"clock_skew": "-1s"})
+
+
+def test_an_authority_of_several_replicas_is_in_a_cluster(tmp_path: Path) -> None:
+    shared = {"secret": "istio-system/istio-ca-secret"}
+    ca = found(tmp_path, ca=shared, kubernetes={}).ca
+    assert ca is not None
+    assert ca.secret == "istio-system/istio-ca-secret"
+    with pytest.raises(SettingsError, match=r"ca\.secret: is in a cluster; write a section kubernetes"):
+        found(tmp_path, ca=shared)
+    with pytest.raises(SettingsError, match=r"ca\.given: the authority stands in the Secret istio-system/istio-ca-secret"):
+        found(tmp_path, ca={**shared, "given": "/etc/cacerts"}, kubernetes={})
+    with pytest.raises(SettingsError, match=r"ca\.secret"):
+        found(tmp_path, ca={"secret": "istio-ca-secret"}, kubernetes={})
