@@ -94,7 +94,7 @@ async def run(settings: Settings, token: str | None) -> None:
             server.believe, server.withdrawn = believing(office.authority), withdrawing(office.authority)
             office.on_withdrawal = server.look_again
             tasks.append(asyncio.create_task(office.run(), name="certificates"))
-        reporter = reporter_of(control, settings.kubernetes)
+        reporter = reporter_of(control, settings.kubernetes, str if office is None else office.authority.bundle)
         if office is not None and office.sharing is not None:
             office.sharing.leads = lambda: reporter is None or reporter.leader.leads
         if reporter is not None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from mesh_control.sources.kubernetes.last_good import NAME as LAST_GOOD
 from mesh_control.sources.kubernetes.resources import CORE, DEFINITIONS, plural_of
+from mesh_control.sources.kubernetes.root_maps import NAME as ROOT_MAP
 from mesh_policy import KINDS
 from mesh_policy.gateway_api.kind import GROUP as GATEWAY_API
 from mesh_policy.unsupported import NEVER
@@ -53,7 +54,8 @@ def manifests(
 
 def cluster_rules() -> list[Value]:
     """Reading what is mirrored; writing the status of policies, never a policy; making our GatewayClass; the roots of the
-    webhook's certificate; telling events; asking whose a token is, and who may list Secrets. No secrets."""
+    webhook's certificate; the ConfigMap with the mesh's roots in each namespace, where to make one cannot be narrowed down to
+    a name; telling events; asking whose a token is, and who may list Secrets. No secrets."""
     groups: dict[str, list[str]] = {}
     for collection in (*CORE, DEFINITIONS):
         groups.setdefault(collection.group, []).append(collection.plural)
@@ -73,6 +75,8 @@ def cluster_rules() -> list[Value]:
         _rule(GATEWAY_API, ["gatewayclasses"], ["create"]),
         {**_rule(WEBHOOKS, ["validatingwebhookconfigurations"], ["get", "patch"]), "resourceNames": [CONFIGURATION]},
         _rule("", ["events"], ["create"]),
+        _rule("", ["configmaps"], ["create"]),
+        {**_rule("", ["configmaps"], [*READ, "patch"]), "resourceNames": [ROOT_MAP]},
         _rule("authentication.k8s.io", ["tokenreviews"], ["create"]),
         _rule("authorization.k8s.io", ["subjectaccessreviews"], ["create"]),
     ]

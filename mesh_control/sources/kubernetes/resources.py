@@ -59,7 +59,8 @@ DEFINITIONS = Collection(
 
 MESH_CONFIG = "ConfigMap of the mesh"
 LAST_GOOD = "ConfigMap of the last good policies"
-UNREAD = (LAST_GOOD, "ConfigMap")
+ROOT_MAPS = "ConfigMap of the mesh's roots"
+UNREAD = (LAST_GOOD, ROOT_MAPS, "ConfigMap")
 """Kinds of which nothing typed is made."""
 
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from mesh_control.gateway_api import Surroundings
 from mesh_control.gateway_api.converted import OWN
-from mesh_control.sources.kubernetes import allotting, closed, last_good, secrets
+from mesh_control.sources.kubernetes import allotting, closed, last_good, root_maps, secrets
 from mesh_control.sources.kubernetes.access import Access
 from mesh_control.sources.kubernetes.api import Api
 from mesh_control.sources.kubernetes.mirror import Mirror
@@ -22,6 +22,7 @@ from mesh_control.sources.kubernetes.resources import (
     DEFINITIONS,
     LAST_GOOD,
     MESH_CONFIG,
+    ROOT_MAPS,
     Collection,
     MeshOfConfigMap,
     custom,
@@ -54,6 +55,8 @@ class Cluster:
     mesh: Key | None = None
     controller: str = OWN
     """As which controller of Gateways it acts (see :class:`~mesh_control.gateway_api.Surroundings`)."""
+    gives_roots: bool = False
+    """Whether the ConfigMaps with the mesh's roots are looked at, for whoever writes them."""
     home: str = ""
     """The namespace of the ConfigMap with what broken policies said before; empty: nothing is kept."""
     mirrors: dict[Collection, Mirror] = field(default_factory=dict, repr=False)
@@ -70,6 +73,7 @@ class Cluster:
         self._rights = Rights(asking(self.access))
         settings = [] if self.mesh is None else [mesh_config(*self.mesh)]
         settings += [last_good.collection(self.home)] if self.home else []
+        settings += self._narrowed(root_maps.collection()) if self.gives_roots else []
         for collection in (DEFINITIONS, *settings, *(narrow for core in CORE for narrow in self._narrowed(core))):
             self.mirrors[collection] = self._mirror(collection)
 
@@ -221,8 +225,8 @@ class Cluster:
 
 def _is_known(collection: Collection, mirror: Mirror) -> bool:
     """What may not be read is not waited for where the mesh does without: then nothing is kept over a restart, or objects
-    that come into force nowhere are not told so."""
-    spared = collection.kind == LAST_GOOD or (collection.group, collection.kind) in NEVER
+    that come into force nowhere are not told so. Of the roots in namespaces the world has nothing."""
+    spared = collection.kind in (LAST_GOOD, ROOT_MAPS) or (collection.group, collection.kind) in NEVER
     return mirror.reflector.synced or (spared and mirror.reflector.forbidden)
 
 

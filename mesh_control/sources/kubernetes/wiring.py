@@ -1,6 +1,7 @@
 """From the settings to a cluster as a source, and to whoever tells its objects what became of them."""
 
 import socket
+from collections.abc import Callable
 
 from mesh_control import validate
 from mesh_control.control import Control
@@ -26,27 +27,31 @@ def access_of(settings: Kubernetes) -> Access:
         raise SettingsError(str(error)) from None
 
 
-def cluster_of(settings: Kubernetes) -> Cluster:
-    """The source. Raises :class:`SettingsError`."""
+def cluster_of(settings: Kubernetes, *, gives_roots: bool = False) -> Cluster:
+    """The source; ``gives_roots``: see there. Raises :class:`SettingsError`."""
     namespace, _, name = (settings.mesh_config or "").partition("/")
     mesh = (namespace, name) if name else None
     access = access_of(settings)
     home = settings.lease_namespace or access.namespace if settings.status else ""
-    return Cluster(access, settings.namespaces, _refuse, mesh, controller=settings.gateway_controller, home=home)
+    return Cluster(
+        access, settings.namespaces, _refuse, mesh, settings.gateway_controller, gives_roots=gives_roots, home=home
+    )
 
 
 def _refuse(policy: Policy) -> list[str]:
     return [str(finding) for finding in validate.unsupported(policy)]
 
 
-def reporter_of(control: Control, settings: Kubernetes | None) -> Reporter | None:
-    """Whoever tells; ``None``: there is no cluster, or nobody is to."""
+def reporter_of(
+    control: Control, settings: Kubernetes | None, bundle: Callable[[], str] = lambda: ""
+) -> Reporter | None:
+    """Whoever tells; ``None``: there is no cluster, or nobody is to. ``bundle`` gives the mesh's roots."""
     cluster = next((source for source in control.state.others if isinstance(source, Cluster)), None)
     if cluster is None or settings is None or not settings.status:
         return None
     namespace = settings.lease_namespace or cluster.access.namespace
     leader = Leader(namespace, LEASE, Election(settings.identity or socket.gethostname()))
-    return Reporter(cluster, leader, lambda: view_of(control), control.touch)
+    return Reporter(cluster, leader, lambda: view_of(control), control.touch, bundle if cluster.gives_roots else str)
 
 
 def view_of(control: Control) -> View:
