@@ -178,12 +178,23 @@ class Settings(BaseModel):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @property
+    def replicated(self) -> bool:
+        """Whether this is one of several replicas in a cluster: they have one authority, and one leader, and what all of them
+        must know is in the cluster's API and not on this one's disk."""
+        return (
+            self.ca is not None
+            and self.ca.secret is not None
+            and self.kubernetes is not None
+            and self.kubernetes.status
+        )
+
+    @property
     def gives_roots(self) -> bool:
         """Whether namespaces of the cluster get the mesh's roots."""
         if self.ca is None or self.kubernetes is None or not self.kubernetes.status:
             return False
         wanted = self.kubernetes.root_config_maps
-        return self.ca.secret is not None if wanted is None else wanted
+        return self.replicated if wanted is None else wanted
 
 
 def read(path: Path) -> Settings:

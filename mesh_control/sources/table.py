@@ -36,7 +36,7 @@ def _registrations(settings: Settings) -> Source | None:
 def _kubernetes(settings: Settings) -> Source | None:
     if settings.kubernetes is None:
         return None
-    return cluster_of(settings.kubernetes, gives_roots=settings.gives_roots)
+    return cluster_of(settings.kubernetes, gives_roots=settings.gives_roots, has_releases=settings.replicated)
 
 
 def _credentials(settings: Settings) -> Source | None:

@@ -62,6 +62,8 @@ class Reporter:
     changed: Callable[[], None] = lambda: None
     bundle: Callable[[], str] = str
     """Gives the roots (PEM) that every namespace is to have; empty: none."""
+    beside: Callable[[], str] = str
+    """A problem of whoever else writes to the cluster; empty: there is none."""
     look: float = LOOK_SECONDS
     clock: Callable[[], float] = time.monotonic
     today: Callable[[], float] = time.time
@@ -81,7 +83,7 @@ class Reporter:
 
     def problems(self) -> list[str]:
         """Why nothing can be written, if so."""
-        return [problem for problem in (self.leader.problem, self.problem, self._unkept) if problem]
+        return [problem for problem in (self.leader.problem, self.problem, self._unkept, self.beside()) if problem]
 
     async def run(self) -> None:
         """Take part in the election and tell, for ever."""

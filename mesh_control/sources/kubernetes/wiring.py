@@ -27,14 +27,21 @@ def access_of(settings: Kubernetes) -> Access:
         raise SettingsError(str(error)) from None
 
 
-def cluster_of(settings: Kubernetes, *, gives_roots: bool = False) -> Cluster:
-    """The source; ``gives_roots``: see there. Raises :class:`SettingsError`."""
+def cluster_of(settings: Kubernetes, *, gives_roots: bool = False, has_releases: bool = False) -> Cluster:
+    """The source; ``gives_roots`` and ``has_releases``: see there. Raises :class:`SettingsError`."""
     namespace, _, name = (settings.mesh_config or "").partition("/")
     mesh = (namespace, name) if name else None
     access = access_of(settings)
     home = settings.lease_namespace or access.namespace if settings.status else ""
     return Cluster(
-        access, settings.namespaces, _refuse, mesh, settings.gateway_controller, gives_roots=gives_roots, home=home
+        access,
+        settings.namespaces,
+        _refuse,
+        mesh,
+        settings.gateway_controller,
+        gives_roots=gives_roots,
+        has_releases=has_releases,
+        home=home,
     )
 
 
