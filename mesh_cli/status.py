@@ -17,12 +17,17 @@ def status(socket: Socket = DEFAULT_SOCKET, form: Form = output.Form.TEXT) -> No
     if form is output.Form.JSON:
         output.result(found)
         return
+    elsewhere = "not connected"
+    if "replica" in found:
+        leads = ", which leads" if found["replica"]["leads"] else ""
+        output.say(f"replica {found['replica']['name']}{leads}: proxies of other replicas are told there")
+        elsewhere = "not here"
     kinds = ("CDS", "EDS", "LDS", "RDS")
     rows = [
         [name, "yes" if proxy["synced"] else "NO", *(proxy["types"][kind]["state"] for kind in kinds)]
         for name, proxy in found["proxies"].items()
     ]
-    rows += [[name, "not connected", *("-" for _ in kinds)] for name in found["missing"]]
+    rows += [[name, elsewhere, *("-" for _ in kinds)] for name in found["missing"]]
     output.tell(output.table(["proxy", "synced", *kinds], rows))
     for name, proxy in found["proxies"].items():
         for kind in kinds:

@@ -21,15 +21,16 @@ from mesh_control.ca.wiring import Office, from_settings
 from mesh_control.control import Control
 from mesh_control.databases import StoreError
 from mesh_control.registration.proof import believing, withdrawing
-from mesh_control.rollouts.runner import Runner
-from mesh_control.rollouts.wiring import runner
-from mesh_control.serve.admin import Api, Pages
+from mesh_control.rollouts.runner import Releases
+from mesh_control.rollouts.wiring import releases
+from mesh_control.serve.admin import Api, Pages, Replica
 from mesh_control.serve.debug import DebugPages
 from mesh_control.serve.entrance import entrance_of
 from mesh_control.serve.limits import Limits
 from mesh_control.serve.xds import XdsServer
 from mesh_control.settings import ProxyLimits, Settings
 from mesh_control.sources.directory import PolicyDirectory
+from mesh_control.sources.kubernetes.reporting import Reporter
 from mesh_control.sources.kubernetes.wiring import reporter_of
 from mesh_control.sources.table import sources
 from mesh_control.state import State
@@ -80,8 +81,10 @@ async def run(settings: Settings, token: str | None) -> None:
         )
         await stack.enter_async_context(_pages(control, office, settings, token))
         stack.callback(settings.socket.unlink, missing_ok=True)
-        rollouts = await stack.enter_async_context(runner(control, settings.state_dir, settings.prometheus_url))
-        await stack.enter_async_context(_api(control, rollouts, office, settings.socket))
+        bundle = str if office is None else office.authority.bundle
+        reporter = reporter_of(control, settings.kubernetes, bundle, injects=settings.injection is not None)
+        rollouts = await stack.enter_async_context(releases(control, settings, reporter))
+        await stack.enter_async_context(_api(control, rollouts, office, settings.socket, _replica(settings, reporter)))
         authority = office.authority if office is not None else None
         keeper = await stack.enter_async_context(webhook.from_settings(settings, control, authority))
         tasks = [
@@ -94,7 +97,6 @@ async def run(settings: Settings, token: str | None) -> None:
             server.believe, server.withdrawn = believing(office.authority), withdrawing(office.authority)
             office.on_withdrawal = server.look_again
             tasks.append(asyncio.create_task(office.run(), name="certificates"))
-        reporter = reporter_of(control, settings.kubernetes, injects=settings.injection is not None)
         if office is not None and office.sharing is not None:
             office.sharing.leads = lambda: reporter is None or reporter.leader.leads
         if reporter is not None:
@@ -102,8 +104,8 @@ async def run(settings: Settings, token: str | None) -> None:
         if keeper is not None:
             tasks.append(asyncio.create_task(keeper.run(), name="webhook"))
             tasks += [
-                asyncio.create_task(bundle.run(), name=f"roots of {bundle.target.name}")
-                for bundle in webhook.bundles_of(settings, keeper, reporter)
+                asyncio.create_task(hooked.run(), name=f"roots of {hooked.target.name}")
+                for hooked in webhook.bundles_of(settings, keeper, reporter)
             ]
         try:
             await _until(stop, tasks)
@@ -114,6 +116,13 @@ async def run(settings: Settings, token: str | None) -> None:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks, timeout=ENDING_SECONDS)
+
+
+def _replica(settings: Settings, reporter: Reporter | None) -> Replica | None:
+    """Which of several replicas this is; ``None``: there are no others."""
+    if not settings.replicated or reporter is None:
+        return None
+    return Replica(reporter.leader.election.identity, lambda: reporter.leader.leads)
 
 
 async def _until(stop: asyncio.Event, tasks: list["asyncio.Task[None]"]) -> None:
@@ -162,9 +171,11 @@ async def _pages(control: Control, office: Office | None, settings: Settings, to
 
 
 @contextlib.asynccontextmanager
-async def _api(control: Control, rollouts: Runner, office: Office | None, path: Path) -> AsyncIterator[None]:
+async def _api(
+    control: Control, rollouts: Releases, office: Office | None, path: Path, replica: Replica | None
+) -> AsyncIterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
-    served = web.AppRunner(Api(control, rollouts, office).application(), access_log=None)
+    served = web.AppRunner(Api(control, rollouts, office, replica).application(), access_log=None)
     await served.setup()
     await web.SockSite(served, _unix_socket(path)).start()
     try:

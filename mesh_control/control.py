@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from mesh_api.xds.session import DeltaRequest
@@ -246,6 +246,16 @@ class Control:
             await self._await_proxies(owner, former, affected, refused_before, seconds)
         lines = [*map(str, warnings), *map(str, self.hub.refusals())]
         return Applied(self.hub.version, self.hub.progress(), tuple(self.missing()), tuple(lines))
+
+    def refused(self, policies: Sequence[Policy], source: str) -> list[str]:
+        """Why these could not be in force as objects of a source, in the place of those of their names; empty: they could."""
+        candidate = self.state.candidate(policies, source)
+        errors = [str(finding) for finding in candidate.findings if finding.level is Level.ERROR]
+        try:
+            self.hub.prepare(candidate.world)
+        except CompileError as error:
+            errors.append(str(error))
+        return errors
 
     def _checked(self, owner: str, policies: list[Policy]) -> list[Finding]:
         candidate = self.state.check(owner, policies)

@@ -110,6 +110,8 @@ class Kubernetes(BaseModel):
     networks under ``meshNetworks``; the files of those names count before it.
     ``status``: whether the objects are told what became of them, by the one of the replicas that holds the lease in
     ``lease_namespace`` (by default its own); ``identity`` is its name there (by default the host's).
+    ``root_config_maps``: whether the roots of the section ``ca`` stand in a ConfigMap ``istio-ca-root-cert`` of every
+    namespace, by whoever tells objects; by default where that has a ``secret``.
     ``gateway_controller``: Gateways of the Gateway API are this mesh's where their class names that controller.
     """
 
@@ -120,6 +122,7 @@ class Kubernetes(BaseModel):
     namespaces: tuple[str, ...] = ()
     mesh_config: Annotated[str, Field(pattern=r"^[a-z0-9-]+/[a-z0-9.-]+$")] | None = None
     status: bool = True
+    root_config_maps: bool | None = None
     gateway_controller: Annotated[str, Field(pattern=r"^[a-z0-9.-]+/[A-Za-z0-9/._~-]+$")] = OWN_CONTROLLER
     lease_namespace: str = ""
     identity: str = ""
@@ -176,6 +179,25 @@ class Settings(BaseModel):
     prometheus_url: Annotated[str, Field(pattern=r"^https?://[^/\s]+")] | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
+    @property
+    def replicated(self) -> bool:
+        """Whether this is one of several replicas in a cluster: they have one authority, and one leader, and what all of them
+        must know is in the cluster's API and not on this one's disk."""
+        return (
+            self.ca is not None
+            and self.ca.secret is not None
+            and self.kubernetes is not None
+            and self.kubernetes.status
+        )
+
+    @property
+    def gives_roots(self) -> bool:
+        """Whether namespaces of the cluster get the mesh's roots."""
+        if self.ca is None or self.kubernetes is None or not self.kubernetes.status:
+            return False
+        wanted = self.kubernetes.root_config_maps
+        return self.replicated if wanted is None else wanted
+
 
 def read(path: Path) -> Settings:
     """The settings of a file. Raises :class:`SettingsError`, which names file, field and what is allowed."""
@@ -203,6 +225,11 @@ def read(path: Path) -> Settings:
 
 
 def _check_authority(path: Path, settings: Settings) -> None:
+    if settings.kubernetes is not None and settings.kubernetes.root_config_maps and not settings.gives_roots:
+        missing = (
+            "a section ca, whose roots they are" if settings.ca is None else "kubernetes.status, by whom they are kept"
+        )
+        raise SettingsError(f"{path}: kubernetes.root_config_maps: needs {missing}")
     if settings.ca is None or settings.ca.secret is None:
         return
     if settings.kubernetes is None:

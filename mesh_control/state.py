@@ -150,10 +150,16 @@ class State:
     def judge(self, policy: Policy, source: str) -> list[Finding]:
         """What is found about an object that ``source`` would have, in the place of one of that name: everything about it,
         and the errors that it brings to others. May be called by another thread."""
+        return self.candidate([policy], source).findings
+
+    def candidate(self, policies: Sequence[Policy], source: str) -> Candidate:
+        """The policies as objects that ``source`` would have, in the place of those of their names, and what is found."""
         parts = {name: known.policies for name, known in self._parts.items()}
-        others = [policies for name, policies in parts.items() if name != source]
-        parts[source] = (*(known for known in parts.get(source, ()) if known.key != policy.key), policy)
-        return [*self._news(self.world_with(_ranked(parts.values())), [policy]), *_of_others([policy], others)]
+        others = [theirs for name, theirs in parts.items() if name != source]
+        mine = {policy.key for policy in policies}
+        parts[source] = (*(known for known in parts.get(source, ()) if known.key not in mine), *policies)
+        world = self.world_with(_ranked(parts.values()))
+        return Candidate(list(policies), world, [*self._news(world, policies), *_of_others(policies, others)])
 
     def _news(self, world: World, policies: Sequence[Policy]) -> list[Finding]:
         """What is found in a world about these policies, and the errors of others that are not in the present one."""

@@ -76,6 +76,8 @@ class ProxyMeasurements:
 
     nodes: Callable[[], Mapping[str, Node]]
     fetch: Fetch
+    elsewhere: Callable[[], Mapping[str, str]] = dict
+    """Of proxies that may be connected to other replicas, by name where their statistics are."""
     _looks: dict[str, "deque[_Look]"] = field(default_factory=dict)
 
     async def read(self, rollout: Rollout, now: float) -> Mapping[str, Reading]:
@@ -100,16 +102,17 @@ class ProxyMeasurements:
         self._looks.pop(name, None)
 
     async def _counts(self, rollout: Rollout) -> Mapping[str, Counts] | None:
-        nodes = self.nodes()
-        places = {name: url for name, node in nodes.items() if (url := stats_url(node)) is not None}
-        if not places or len(places) < len(nodes):
+        places: dict[str, str | None] = {**self.elsewhere()}
+        places |= {name: url or places.get(name) for name, node in self.nodes().items() for url in [stats_url(node)]}
+        known = {name: url for name, url in places.items() if url is not None}
+        if not known or len(known) < len(places):
             return None
         try:
-            texts = await asyncio.gather(*(self.fetch(url) for url in places.values()))
+            texts = await asyncio.gather(*map(self.fetch, known.values()))
         except (OSError, TimeoutError):
             return None
         host, candidate = rollout.release.host, rollout.release.versions[1]
-        return {name: counts_of(text, host, candidate) for name, text in zip(places, texts, strict=True)}
+        return {name: counts_of(text, host, candidate) for name, text in zip(known, texts, strict=True)}
 
 
 def _within(looks: Sequence[_Look], start: float) -> Counts:

@@ -39,6 +39,34 @@ class Target(Protocol):
         ...
 
 
+class Releases(Protocol):
+    """Those of a control plane, for whoever asks about them and gives orders. Everything raises :class:`RolloutError`."""
+
+    def all(self) -> Mapping[str, dict[str, Any]]:
+        """Every release as JSON, by name."""
+        ...
+
+    def status(self, name: str) -> dict[str, Any]:
+        """A release as JSON."""
+        ...
+
+    async def start(self, rollout: Rollout) -> State:
+        """Begin a release."""
+        ...
+
+    async def order(self, name: str, order: Order, reason: str = "") -> State:
+        """An operator's word."""
+        ...
+
+    async def remove(self, name: str) -> None:
+        """Forget an ended release and take its policies away."""
+        ...
+
+    async def run(self) -> None:
+        """Move them for ever."""
+        ...
+
+
 class RefusedError(Exception):
     """A set of policies was not put in force, and why."""
 
@@ -61,7 +89,8 @@ def owner_of(rollout: Rollout) -> str:
     return f"{name[:54]}-{hashlib.sha256(rollout.name.encode()).hexdigest()[:8]}"
 
 
-def _same_versions(one: Rollout, other: Rollout) -> bool:
+def same_versions(one: Rollout, other: Rollout) -> bool:
+    """Whether both lead from the same version to the same one."""
     return type(one.release) is type(other.release) and one.release.versions == other.release.versions
 
 
@@ -130,7 +159,7 @@ class Runner:
         """
         async with self._lock:
             known = self._running.get(rollout.name)
-            if known is not None and known[1].phase is Phase.PROMOTED and _same_versions(known[0], rollout):
+            if known is not None and known[1].phase is Phase.PROMOTED and same_versions(known[0], rollout):
                 return await self._stay(rollout, known[1])
             if known is not None and not known[1].ended and known[1].phase is not Phase.PENDING:
                 if known[0] == rollout:
@@ -247,27 +276,31 @@ class Runner:
 
     def status(self, name: str) -> dict[str, Any]:
         """A release as JSON. Raises :class:`RolloutError`."""
-        rollout, state = self._known(name)
-        release = rollout.release
-        stage = release.stages[state.step] if 0 <= state.step < len(release.stages) else None
-        return {
-            "name": name,
-            "kind": type(release).__name__,
-            "versions": list(release.versions),
-            **state.model_dump(mode="json", exclude={"clock"}),
-            "steps": [step.model_dump(mode="json") for step in release.stages],
-            "hold_seconds": None if stage is None else _seconds(stage.hold),
-            "limits": [str(limit) for limit in rollout.limits],
-            "measured": {
-                str(limit): f"{limit.shown(reading.value)} of {reading.requests} requests"
-                for limit in rollout.limits
-                if (reading := state.readings.get(str(limit))) is not None
-            },
-        }
+        return shown(*self._known(name))
 
     def all(self) -> Mapping[str, dict[str, Any]]:
         """Every release as JSON, by name."""
         return {name: self.status(name) for name in sorted(self._running)}
+
+
+def shown(rollout: Rollout, state: State) -> dict[str, Any]:
+    """A release as JSON, for operators."""
+    release = rollout.release
+    stage = release.stages[state.step] if 0 <= state.step < len(release.stages) else None
+    return {
+        "name": rollout.name,
+        "kind": type(release).__name__,
+        "versions": list(release.versions),
+        **state.model_dump(mode="json", exclude={"clock"}),
+        "steps": [step.model_dump(mode="json") for step in release.stages],
+        "hold_seconds": None if stage is None else _seconds(stage.hold),
+        "limits": [str(limit) for limit in rollout.limits],
+        "measured": {
+            str(limit): f"{limit.shown(reading.value)} of {reading.requests} requests"
+            for limit in rollout.limits
+            if (reading := state.readings.get(str(limit))) is not None
+        },
+    }
 
 
 def _seconds(span: timedelta | str) -> float:

@@ -1,10 +1,9 @@
 """Connects releases to the rest of the control plane: policies go the way of every set, statistics come over HTTP."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import aiohttp
 
@@ -14,8 +13,14 @@ from mesh_control.push import Progress
 from mesh_control.rollouts.measurements import Measurements
 from mesh_control.rollouts.prometheus import PrometheusMeasurements
 from mesh_control.rollouts.proxies import Fetch, ProxyMeasurements
-from mesh_control.rollouts.runner import RefusedError, Runner
+from mesh_control.rollouts.runner import RefusedError, Releases, Runner
+from mesh_control.rollouts.shared import SharedRunner
 from mesh_control.rollouts.store import Store
+from mesh_control.rollouts.this_replica import ThisReplica
+from mesh_control.settings import Settings
+from mesh_control.sources.kubernetes.api import Api
+from mesh_control.sources.kubernetes.config_maps import ConfigMaps
+from mesh_control.sources.kubernetes.reporting import Reporter
 from mesh_policy import Policy, dump
 
 FETCH_SECONDS = 3.0
@@ -68,12 +73,27 @@ async def fetching(seconds: float = FETCH_SECONDS) -> AsyncIterator[Fetch]:
 
 
 @asynccontextmanager
-async def runner(control: Control, state_dir: Path, prometheus_url: str | None) -> AsyncIterator[Runner]:
-    """The releases of a control plane; measured by the Prometheus at the URL, or by the proxies where there is none."""
+async def releases(control: Control, settings: Settings, reporter: Reporter | None) -> AsyncIterator[Releases]:
+    """Those of a control plane; of one of several replicas those of all, of which the one moves them that leads."""
     async with fetching() as fetch:
-        source: Measurements = (
-            ProxyMeasurements(control.hub.nodes, fetch)
-            if prometheus_url is None
-            else PrometheusMeasurements(prometheus_url, fetch)
-        )
-        yield Runner(Store(state_dir / "rollouts.sqlite"), ControlTarget(control), source, time.time)
+        if reporter is None or not settings.replicated:
+            source = _measurements(control, settings, fetch, dict)
+            yield Runner(Store(settings.state_dir / "rollouts.sqlite"), ControlTarget(control), source, time.time)
+            return
+        cluster, leader = reporter.cluster, reporter.leader
+        here = ThisReplica(control, cluster, lambda: leader.leads)
+        source = _measurements(control, settings, fetch, here.statistics)
+        async with Api(cluster.access) as api:
+            maps = ConfigMaps(api, cluster.home)
+            shared = SharedRunner(leader.election.identity, maps, here, source, time.time, time.monotonic)
+            reporter.beside = lambda: f"kubernetes: {shared.problem}" if shared.problem else ""
+            yield shared
+
+
+def _measurements(
+    control: Control, settings: Settings, fetch: Fetch, elsewhere: Callable[[], Mapping[str, str]]
+) -> Measurements:
+    """By the Prometheus of the settings, or by the proxies where there is none."""
+    if settings.prometheus_url is None:
+        return ProxyMeasurements(control.hub.nodes, fetch, elsewhere)
+    return PrometheusMeasurements(settings.prometheus_url, fetch)

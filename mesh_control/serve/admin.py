@@ -1,12 +1,15 @@
 """HTTP of the control plane: read-only pages for everyone, and the API for whoever may open its Unix socket."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 from aiohttp import web
 
 from mesh_control import reports
 from mesh_control.ca.wiring import Office
 from mesh_control.control import Control
 from mesh_control.policy_sets import Refused
-from mesh_control.rollouts.runner import Runner
+from mesh_control.rollouts.runner import Releases
 from mesh_control.serve.answers import as_json, as_text
 from mesh_control.serve.certificates import CertificateApi
 from mesh_control.serve.debug import DebugPages, dump_of
@@ -15,6 +18,20 @@ from mesh_policy import dump
 
 MAX_BODY = 16 * 1024 * 1024
 NAME = r"{owner:[a-z0-9][a-z0-9-]{0,62}}"
+
+
+NO_SETS = (
+    "a set of policies would be in force at this replica alone, and gone with it; write them as objects of the cluster "
+    "(kubectl apply), and releases with mesh canary"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """Which of several replicas this is, and whether it is the one that leads."""
+
+    name: str
+    leads: Callable[[], bool]
 
 
 class Pages:
@@ -58,10 +75,13 @@ class Pages:
 
 
 class Api:
-    """What changes the mesh; served on the Unix socket only."""
+    """What changes the mesh; served on the Unix socket only. One of several replicas takes no sets: see :data:`NO_SETS`."""
 
-    def __init__(self, control: Control, rollouts: Runner, office: Office | None = None) -> None:
+    def __init__(
+        self, control: Control, rollouts: Releases, office: Office | None = None, replica: Replica | None = None
+    ) -> None:
         self._control = control
+        self._replica = replica
         self._rollouts = RolloutApi(rollouts)
         self._office = office
         self._certificates = CertificateApi(office)
@@ -89,7 +109,9 @@ class Api:
 
     async def _status(self, _request: web.Request) -> web.Response:
         authority = {} if self._office is None else {"authority": self._office.status()}
-        return as_json(reports.status(self._control) | authority)
+        of = self._replica
+        replica = {} if of is None else {"replica": {"name": of.name, "leads": of.leads()}}
+        return as_json(reports.status(self._control) | authority | replica)
 
     async def _wait(self, request: web.Request) -> web.Response:
         waiting = await self._control.wait(_seconds(request))
@@ -123,6 +145,8 @@ class Api:
         return await self._apply(request, "")
 
     async def _apply(self, request: web.Request, text: str) -> web.Response:
+        if self._replica is not None:
+            return as_json({"problems": [NO_SETS]}, 409)
         try:
             applied = await self._control.apply(request.match_info["owner"], text, _seconds(request))
         except Refused as refused:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 from pydantic import ValidationError
 
-from mesh_control.rollouts.runner import RolloutError, Runner
+from mesh_control.rollouts.runner import Releases, RolloutError
 from mesh_control.serve.answers import as_json
 from mesh_policy import json_text
 from mesh_policy.releases.machine import Order, Rollout, problems
@@ -16,7 +16,7 @@ Handler = Callable[[web.Request], Awaitable[web.Response]]
 class RolloutApi:
     """Begin a release, look at it, give it orders, forget it."""
 
-    def __init__(self, rollouts: Runner) -> None:
+    def __init__(self, rollouts: Releases) -> None:
         self._rollouts = rollouts
 
     def routes(self) -> list[web.RouteDef]:

@@ -34,7 +34,9 @@ def _registrations(settings: Settings) -> Source | None:
 
 
 def _kubernetes(settings: Settings) -> Source | None:
-    return cluster_of(settings.kubernetes) if settings.kubernetes is not None else None
+    if settings.kubernetes is None:
+        return None
+    return cluster_of(settings.kubernetes, gives_roots=settings.gives_roots, has_releases=settings.replicated)
 
 
 def _credentials(settings: Settings) -> Source | None:

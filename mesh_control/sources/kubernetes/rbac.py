@@ -4,8 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mesh_control.injection.manifest import CONFIGURATION as INJECTION
+from mesh_control.rollouts.entries import NAME as RELEASES
+from mesh_control.rollouts.replicas import NAME as REPLICAS
 from mesh_control.sources.kubernetes.last_good import NAME as LAST_GOOD
 from mesh_control.sources.kubernetes.resources import CORE, DEFINITIONS, plural_of
+from mesh_control.sources.kubernetes.root_maps import NAME as ROOT_MAP
 from mesh_policy import KINDS
 from mesh_policy.gateway_api.kind import GROUP as GATEWAY_API
 from mesh_policy.unsupported import NEVER
@@ -38,7 +41,7 @@ def manifests(
     rbac = "rbac.authorization.k8s.io"
     roles: list[tuple[str, Value, list[Value]]] = [
         ("ClusterRole", {"name": name}, cluster_rules()),
-        ("Role", {"name": name, "namespace": namespace}, [*lease_rules(name), *last_good_rules()]),
+        ("Role", {"name": name, "namespace": namespace}, [*lease_rules(name), *shared_rules()]),
     ]
     if ca_secret is not None:
         roles.append(("Role", {"name": f"{name}-ca", "namespace": namespace}, authority_rules(ca_secret)))
@@ -54,7 +57,8 @@ def manifests(
 
 def cluster_rules() -> list[Value]:
     """Reading what is mirrored; writing the status of policies, never a policy; making our GatewayClass; the roots of the
-    webhook's certificate; telling events; asking whose a token is, and who may list Secrets. No secrets."""
+    webhook's certificate; the ConfigMap with the mesh's roots in each namespace, where to make one cannot be narrowed down to
+    a name; telling events; asking whose a token is, and who may list Secrets. No secrets."""
     groups: dict[str, list[str]] = {}
     for collection in (*CORE, DEFINITIONS):
         groups.setdefault(collection.group, []).append(collection.plural)
@@ -80,6 +84,8 @@ def cluster_rules() -> list[Value]:
             )
         ),
         _rule("", ["events"], ["create"]),
+        _rule("", ["configmaps"], ["create"]),
+        {**_rule("", ["configmaps"], [*READ, "patch"]), "resourceNames": [ROOT_MAP]},
         _rule("authentication.k8s.io", ["tokenreviews"], ["create"]),
         _rule("authorization.k8s.io", ["subjectaccessreviews"], ["create"]),
     ]
@@ -91,9 +97,11 @@ def lease_rules(name: str) -> list[Value]:
     return [_rule(group, plural, ["create"]), {**_rule(group, plural, ["get", "update"]), "resourceNames": [name]}]
 
 
-def last_good_rules() -> list[Value]:
-    """The ConfigMap with what broken policies said before; to make one cannot be narrowed down to a name."""
-    kept = {**_rule("", ["configmaps"], [*READ, "patch"]), "resourceNames": [LAST_GOOD]}
+def shared_rules() -> list[Value]:
+    """The ConfigMaps with what broken policies said before, with the releases, and with what replicas tell each other of
+    their proxies; to make one cannot be narrowed down to a name."""
+    names = [LAST_GOOD, RELEASES, REPLICAS]
+    kept = {**_rule("", ["configmaps"], [*READ, "patch"]), "resourceNames": names}
     return [_rule("", ["configmaps"], ["create"]), kept]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from mesh_control.conditions import Condition
 from mesh_control.injection.uninjected import REASON as NOT_INJECTED
 from mesh_control.injection.uninjected import uninjected
-from mesh_control.sources.kubernetes import allotting, gateway_objects, last_good, status
+from mesh_control.sources.kubernetes import allotting, gateway_objects, last_good, root_maps, status
 from mesh_control.sources.kubernetes.api import APPLY, MERGE, Api, ApiError
 from mesh_control.sources.kubernetes.leader import Leader
 from mesh_control.sources.kubernetes.reflector import Key, Raw
@@ -62,6 +62,10 @@ class Reporter:
     leader: Leader
     view: Callable[[], View]
     changed: Callable[[], None] = lambda: None
+    bundle: Callable[[], str] = str
+    """Gives the roots (PEM) that every namespace is to have; empty: none."""
+    beside: Callable[[], str] = str
+    """A problem of whoever else writes to the cluster; empty: there is none."""
     look: float = LOOK_SECONDS
     clock: Callable[[], float] = time.monotonic
     today: Callable[[], float] = time.time
@@ -85,7 +89,7 @@ class Reporter:
 
     def problems(self) -> list[str]:
         """Why nothing can be written, if so."""
-        return [problem for problem in (self.leader.problem, self.problem, self._unkept) if problem]
+        return [problem for problem in (self.leader.problem, self.problem, self._unkept, self.beside()) if problem]
 
     async def run(self) -> None:
         """Take part in the election and tell, for ever."""
@@ -106,12 +110,13 @@ class Reporter:
     async def tell(self, api: Api) -> None:
         """Write every status that is not what it should be, as far as the rate of writes allows."""
         view = self.view()
-        state = (view.version, view.proxies, tuple(mirror.changes for mirror in self.cluster.mirrors.values()))
+        bundle, changes = self.bundle(), tuple(mirror.changes for mirror in self.cluster.mirrors.values())
+        state = (view.version, view.proxies, changes, bundle)
         if state == self._settled:
             return
         self._settled = state
         await self._keep(api)
-        problem = await self._allot(api, view)
+        problem = await self._give_roots(api, bundle) or await self._allot(api, view)
         for due in chain(self._due(view), self._due_of_gateway_api(view)):
             self._settled = ()
             if not self.leader.leads or not self.budget.take(self.clock()):
@@ -185,6 +190,20 @@ class Reporter:
                 if error.status not in (NOT_FOUND, CONFLICT):
                     problem = f"kubernetes: {place.title}: addresses cannot be written: {error.message}"
         return problem
+
+    async def _give_roots(self, api: Api, bundle: str) -> str:
+        """Put the mesh's roots where pods find them; returns what is wrong."""
+        for namespace in root_maps.due(self.cluster.mirrors, bundle):
+            self._settled = ()
+            if not self.leader.leads or not self.budget.take(self.clock()):
+                break
+            path, body = root_maps.patch(namespace, bundle)
+            try:
+                await api.request("PATCH", path, body, {"fieldManager": MANAGER, "force": "true"}, APPLY)
+            except ApiError as error:
+                if error.status not in (NOT_FOUND, CONFLICT) and "being terminated" not in error.message:
+                    return f"kubernetes: ConfigMap {namespace}/{root_maps.NAME}: cannot be written: {error.message}"
+        return ""
 
     async def _make_class(self, api: Api) -> str:
         """Where the Gateway API is installed, our GatewayClass is there, as with Istio; returns what is wrong."""

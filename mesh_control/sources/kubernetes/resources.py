@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mesh_control.rollouts import entries
 from mesh_control.sources.kubernetes.reflector import Raw
 from mesh_policy import KINDS, Policy, PolicyError, objects
 from mesh_policy.load import policy_of
@@ -59,7 +60,9 @@ DEFINITIONS = Collection(
 
 MESH_CONFIG = "ConfigMap of the mesh"
 LAST_GOOD = "ConfigMap of the last good policies"
-UNREAD = (LAST_GOOD, "ConfigMap")
+ROOT_MAPS = "ConfigMap of the mesh's roots"
+RELEASES = "ConfigMap of the releases"
+UNREAD = (LAST_GOOD, ROOT_MAPS, "ConfigMap")
 """Kinds of which nothing typed is made."""
 
 
@@ -149,6 +152,8 @@ def _reader(collection: Collection, refuse: Callable[[Policy], list[str]]) -> Ca
         return lambda value: _policy(collection, value, refuse)
     if collection.kind == MESH_CONFIG:
         return lambda value: _mesh_config(collection, value)
+    if collection.kind == RELEASES:
+        return lambda value: _releases(collection, value)
     if collection.kind in UNREAD:
         return dict
     read = objects.READERS[collection.group, collection.kind]
@@ -181,6 +186,18 @@ def _mesh_config(collection: Collection, value: Raw) -> MeshOfConfigMap:
         raise Unusable("\n".join(f"{subject(collection, value)}: {line}" for line in told)) from None
     except ObjectError as error:
         raise Unusable(f"{subject(collection, value)}: {'.'.join(map(str, error.path))}: {error.message}") from None
+
+
+def releases(namespace: str) -> Collection:
+    """The one ConfigMap that has the releases of a control plane of several replicas."""
+    return Collection("", "v1", "configmaps", RELEASES, True, namespace, f"metadata.name={entries.NAME}")
+
+
+def _releases(collection: Collection, value: Raw) -> entries.Released:
+    try:
+        return entries.Released.of(value)
+    except entries.EntryError as error:
+        raise Unusable(f"{subject(collection, value)}: {error}") from None
 
 
 def _policy(collection: Collection, value: Raw, refuse: Callable[[Policy], list[str]]) -> Policy:

@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 
 from mesh_control.gateway_api import Surroundings
 from mesh_control.gateway_api.converted import OWN
-from mesh_control.sources.kubernetes import allotting, closed, last_good, secrets
+from mesh_control.rollouts.entries import Released
+from mesh_control.sources.kubernetes import allotting, closed, last_good, root_maps, secrets
 from mesh_control.sources.kubernetes.access import Access
 from mesh_control.sources.kubernetes.api import Api
 from mesh_control.sources.kubernetes.mirror import Mirror
@@ -22,17 +23,21 @@ from mesh_control.sources.kubernetes.resources import (
     DEFINITIONS,
     LAST_GOOD,
     MESH_CONFIG,
+    RELEASES,
+    ROOT_MAPS,
     Collection,
     MeshOfConfigMap,
     custom,
     is_policy,
     mesh_config,
     reader,
+    releases,
 )
 from mesh_control.sources.kubernetes.rights import Rights, asking
 from mesh_control.sources.kubernetes.surroundings import surroundings
 from mesh_control.sources.source import Parts
 from mesh_policy import Policy
+from mesh_policy.analysis.finding import subject as analysis_subject
 from mesh_policy.unsupported import NEVER
 
 NAMED = ("Secret", "ConfigMap")
@@ -54,6 +59,10 @@ class Cluster:
     mesh: Key | None = None
     controller: str = OWN
     """As which controller of Gateways it acts (see :class:`~mesh_control.gateway_api.Surroundings`)."""
+    gives_roots: bool = False
+    """Whether the ConfigMaps with the mesh's roots are looked at, for whoever writes them."""
+    has_releases: bool = False
+    """Whether the releases of several replicas stand in ``home``, whose policies are in force."""
     home: str = ""
     """The namespace of the ConfigMap with what broken policies said before; empty: nothing is kept."""
     mirrors: dict[Collection, Mirror] = field(default_factory=dict, repr=False)
@@ -70,6 +79,8 @@ class Cluster:
         self._rights = Rights(asking(self.access))
         settings = [] if self.mesh is None else [mesh_config(*self.mesh)]
         settings += [last_good.collection(self.home)] if self.home else []
+        settings += [releases(self.home)] if self.home and self.has_releases else []
+        settings += self._narrowed(root_maps.collection()) if self.gives_roots else []
         for collection in (DEFINITIONS, *settings, *(narrow for core in CORE for narrow in self._narrowed(core))):
             self.mirrors[collection] = self._mirror(collection)
 
@@ -94,7 +105,9 @@ class Cluster:
             {name: namespace for (_, name), namespace in self.typed("Namespace").items()},
         )
         services, workloads = self._registry.parts(known)
-        policies = tuple(policy for _, policy in self.policies())
+        released = self.released.policies
+        taken = {policy.key for policy in released}
+        policies = (*released, *(policy for _, policy in self.policies() if policy.key not in taken))
         named, maps = secrets.wanted(policies, workloads), secrets.config_maps(policies)
         if (named, maps) != (self._secrets, self._maps):
             self._secrets, self._maps = named, maps
@@ -115,6 +128,11 @@ class Cluster:
     def kept(self) -> last_good.Entries:
         """What was kept of broken policies."""
         return next((last_good.read(value) for value in self.typed(LAST_GOOD).values()), {})
+
+    @property
+    def released(self) -> Released:
+        """The releases that stand there."""
+        return next((known for known in self._of(RELEASES).values()), Released())
 
     def _surroundings(self) -> Surroundings:
         shown = {"apiVersion": "v1"}
@@ -171,6 +189,10 @@ class Cluster:
                 yield from told.splitlines()
         if self.mesh is not None and self.synced and not self.typed(MESH_CONFIG):
             yield f"kubernetes: ConfigMap {'/'.join(self.mesh)}: is not there; the mesh has the settings of one without any"
+        taken = {policy.key for policy in self.released.policies}
+        for _, policy in self.policies() if taken else ():
+            if policy.key in taken:
+                yield f"{analysis_subject(policy)}: a release of its service has it, and that one counts; remove one"
         yield from self.beside()
 
     async def watch(self, changed: Callable[[], None]) -> None:
@@ -229,8 +251,8 @@ class Cluster:
 
 def _is_known(collection: Collection, mirror: Mirror) -> bool:
     """What may not be read is not waited for where the mesh does without: then nothing is kept over a restart, or objects
-    that come into force nowhere are not told so."""
-    spared = collection.kind == LAST_GOOD or (collection.group, collection.kind) in NEVER
+    that come into force nowhere are not told so. Of the roots in namespaces the world has nothing."""
+    spared = collection.kind in (LAST_GOOD, ROOT_MAPS) or (collection.group, collection.kind) in NEVER
     return mirror.reflector.synced or (spared and mirror.reflector.forbidden)
 
 

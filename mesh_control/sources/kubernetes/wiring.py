@@ -1,6 +1,7 @@
 """From the settings to a cluster as a source, and to whoever tells its objects what became of them."""
 
 import socket
+from collections.abc import Callable
 
 from mesh_control import validate
 from mesh_control.control import Control
@@ -26,28 +27,41 @@ def access_of(settings: Kubernetes) -> Access:
         raise SettingsError(str(error)) from None
 
 
-def cluster_of(settings: Kubernetes) -> Cluster:
-    """The source. Raises :class:`SettingsError`."""
+def cluster_of(settings: Kubernetes, *, gives_roots: bool = False, has_releases: bool = False) -> Cluster:
+    """The source; ``gives_roots`` and ``has_releases``: see there. Raises :class:`SettingsError`."""
     namespace, _, name = (settings.mesh_config or "").partition("/")
     mesh = (namespace, name) if name else None
     access = access_of(settings)
     home = settings.lease_namespace or access.namespace if settings.status else ""
-    return Cluster(access, settings.namespaces, _refuse, mesh, controller=settings.gateway_controller, home=home)
+    return Cluster(
+        access,
+        settings.namespaces,
+        _refuse,
+        mesh,
+        settings.gateway_controller,
+        gives_roots=gives_roots,
+        has_releases=has_releases,
+        home=home,
+    )
 
 
 def _refuse(policy: Policy) -> list[str]:
     return [str(finding) for finding in validate.unsupported(policy)]
 
 
-def reporter_of(control: Control, settings: Kubernetes | None, *, injects: bool = False) -> Reporter | None:
-    """Whoever tells; ``None``: there is no cluster, or nobody is to. ``injects``: pods get their proxies of this control
-    plane."""
+def reporter_of(
+    control: Control, settings: Kubernetes | None, bundle: Callable[[], str] = lambda: "", *, injects: bool = False
+) -> Reporter | None:
+    """Whoever tells; ``None``: there is no cluster, or nobody is to. ``bundle`` gives the mesh's roots; ``injects``: pods get
+    their proxies of this control plane."""
     cluster = next((source for source in control.state.others if isinstance(source, Cluster)), None)
     if cluster is None or settings is None or not settings.status:
         return None
     namespace = settings.lease_namespace or cluster.access.namespace
     leader = Leader(namespace, LEASE, Election(settings.identity or socket.gethostname()))
-    return Reporter(cluster, leader, lambda: view_of(control), control.touch, injects=namespace if injects else "")
+    roots = bundle if cluster.gives_roots else str
+    injecting = namespace if injects else ""
+    return Reporter(cluster, leader, lambda: view_of(control), control.touch, roots, injects=injecting)
 
 
 def view_of(control: Control) -> View:

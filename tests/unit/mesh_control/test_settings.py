@@ -58,6 +58,13 @@ def test_an_authority_of_several_replicas_is_in_a_cluster(tmp_path: Path) -> Non
     ca = found(tmp_path, ca=shared, kubernetes={}).ca
     assert ca is not None
     assert ca.secret == "istio-system/istio-ca-secret"
+    assert found(tmp_path, ca=shared, kubernetes={}).gives_roots
+    assert not found(tmp_path, ca={}, kubernetes={}).gives_roots
+    assert found(tmp_path, ca={}, kubernetes={"root_config_maps": True}).gives_roots
+    assert not found(tmp_path, ca=shared, kubernetes={"root_config_maps": False}).gives_roots
+    for missing in ({}, {"ca": {}, "kubernetes": {"root_config_maps": True, "status": False}}):
+        with pytest.raises(SettingsError, match=r"kubernetes\.root_config_maps: needs"):
+            found(tmp_path, **{"kubernetes": {"root_config_maps": True}, **missing})
     with pytest.raises(SettingsError, match=r"ca\.secret: is in a cluster; write a section kubernetes"):
         found(tmp_path, ca=shared)
     with pytest.raises(

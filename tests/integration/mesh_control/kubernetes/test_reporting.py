@@ -1,7 +1,7 @@
 """What objects of a real API server are told about themselves, by the one replica that leads and with no right too many."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,10 +46,14 @@ class Replica:
 
 
 @asynccontextmanager
-async def replica(server: Server, folder: Path, identity: str) -> AsyncIterator[Replica]:
+async def replica(
+    server: Server, folder: Path, identity: str, bundle: Callable[[], str] | None = None
+) -> AsyncIterator[Replica]:
     settings = Kubernetes(kubeconfig=server.kubeconfig(CONTROL), lease_namespace="default", identity=identity)
-    control = Control(State(PolicyDirectory(folder / identity), (wiring.cluster_of(settings),)))
-    reporter = wiring.reporter_of(control, settings)
+    control = Control(
+        State(PolicyDirectory(folder / identity), (wiring.cluster_of(settings, gives_roots=bundle is not None),))
+    )
+    reporter = wiring.reporter_of(control, settings, bundle or str)
     assert reporter is not None
     reporter.look = reporter.leader.retry = 0.05
     work = control.run(), reporter.cluster.watch(control.touch), reporter.run()
@@ -166,3 +170,40 @@ async def test_no_right_is_too_many(server: Server, client: Client, rights: None
                 await control.api.request(method, path)
             assert refused.value.status == 403, path
     await client.delete(host_rule("mine"), service("some"))
+
+
+def roots_of(namespace: str) -> Value:
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "istio-ca-root-cert", "namespace": namespace}}
+
+
+async def test_the_roots_stand_in_every_namespace_and_are_mended(
+    server: Server, client: Client, rights: None, tmp_path: Path
+) -> None:
+    fresh = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "with-roots"}}
+    told = ["FIRST"]
+
+    async def given(namespace: str) -> Any:
+        path = path_of(roots_of(namespace)).rpartition("/")[0]
+        found = await client.api.request("GET", path, query={"fieldSelector": "metadata.name=istio-ca-root-cert"})
+        return found["items"][0]["data"] if found["items"] else {}
+
+    async with replica(server, tmp_path, "one", lambda: told[0]) as one:
+        for namespace in ("default", "kube-system"):
+            await poll(lambda place=namespace: given(place), lambda data: data == {"root-cert.pem": "FIRST"})  # type: ignore[misc]
+        await client.apply(fresh)
+        await poll(lambda: given("with-roots"), lambda data: data == {"root-cert.pem": "FIRST"})
+        await client.apply({**roots_of("with-roots"), "data": {"root-cert.pem": "FORGED", "beside": "of others"}})
+        await poll(lambda: given("with-roots"), lambda data: data == {"root-cert.pem": "FIRST", "beside": "of others"})
+        await client.delete(roots_of("default"))
+        await poll(lambda: given("default"), bool)
+        told[0] = "FIRST AND SECOND"
+        for namespace in ("default", "with-roots"):
+            await poll(lambda place=namespace: given(place), lambda data: data["root-cert.pem"] == told[0])  # type: ignore[misc]
+        await client.delete(fresh)  # nobody ends it here: it stays as one that is being deleted
+        await client.delete(roots_of("with-roots"))
+        await client.delete(roots_of("default"))
+        await poll(lambda: given("default"), bool)
+        assert await given("with-roots") == {}
+        assert not one.reporter.problems()
+    for namespace in ("default", "kube-system"):
+        await client.delete(roots_of(namespace))

@@ -1,0 +1,295 @@
+"""Releases of a control plane of several replicas: their states are in the cluster's API, and what is there is in force.
+
+Every replica has the policies of the states that stand there in its world. Orders are taken by any of them: they are a change
+of the state, written for the version that was read. The one that leads moves the states by time and measurements, once the
+proxies of every replica have taken them. So there is no command to hand on, and whoever leads next goes on from what is
+there; time in which nobody led counts for no step.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from mesh_control.rollouts import entries, replicas
+from mesh_control.rollouts.entries import Entries, Entry, EntryError
+from mesh_control.rollouts.measurements import Measurements
+from mesh_control.rollouts.replicas import BEAT, Crew, Said
+from mesh_control.rollouts.runner import INTERVAL, RolloutError, shown
+from mesh_control.sources.kubernetes.api import ApiError
+from mesh_policy import Policy
+from mesh_policy.releases.machine import Order, OrderError, Rollout, Seen, State
+
+log = logging.getLogger("mesh_control.rollouts")
+IDLE, KEPT = 1.0, 5.0
+"""Seconds from one look to the next while no release moves; and between two writes of a state that is only nearer to its next
+step: so much of a step's time is lost with its leader."""
+TURNS = 8
+"""How often an order is thought over when somebody else was faster each time."""
+CONFLICT, NOT_FOUND = 409, 404
+
+
+class Maps(Protocol):
+    """See :class:`~mesh_control.sources.kubernetes.config_maps.ConfigMaps`."""
+
+    async def read(self, name: str) -> tuple[dict[str, str], str]:
+        """Its entries and its version."""
+
+    async def write(self, name: str, entries: Mapping[str, str | None], version: str | None) -> str:
+        """Put entries there for that version."""
+
+
+class Here(Protocol):
+    """This replica."""
+
+    @property
+    def leads(self) -> bool:
+        """Whether it is the one that moves releases."""
+
+    def known(self) -> Entries:
+        """What it has heard of the releases."""
+
+    def refused(self, policies: Sequence[Policy]) -> list[str]:
+        """Why these policies could not be in force; empty: they could."""
+
+    def said(self, entries: Entries) -> Said:
+        """How far its proxies are with these releases."""
+
+    def wanted(self) -> int:
+        """How many workloads ought to have a proxy, wherever that is connected."""
+
+
+@dataclass(slots=True)
+class SharedRunner:
+    """A replica's part; the same as :class:`~mesh_control.rollouts.runner.Runner` for whoever asks. ``clock`` gives seconds
+    since the epoch, ``steady`` any that do not jump."""
+
+    replica: str
+    maps: Maps
+    here: Here
+    measurements: Measurements
+    clock: Callable[[], float]
+    steady: Callable[[], float]
+    problem: str = ""
+    """Why releases stand still, or do not know each other's replicas."""
+    _crew: Crew = field(default_factory=Crew)
+    _ahead: dict[str, tuple[Entry, State, float]] = field(default_factory=dict)
+    """By release, how far the leader is beyond what stands there: that, the state, and when it was written last."""
+    _written: tuple[Entries, Entries] | None = None
+    """What was heard when this replica wrote last, and what it wrote."""
+    _told: tuple[Said | None, float, int] = (None, float("-inf"), 0)
+    _heard_at: float = float("-inf")
+    _refusals: frozenset[str] = frozenset()
+    """What was refused at the last look."""
+    _before: dict[str, tuple[int, frozenset[str]]] = field(default_factory=dict)
+    """By release, a weight, and what was refused before it was in force."""
+
+    # What people ask
+
+    def all(self) -> Mapping[str, dict[str, Any]]:
+        """Every release as JSON, by name."""
+        return {name: self.status(name) for name in sorted(self._present())}
+
+    def status(self, name: str) -> dict[str, Any]:
+        """A release as JSON. Raises :class:`~mesh_control.rollouts.runner.RolloutError`."""
+        present = self._present()
+        entry = _required(present, name)
+        ahead = self._ahead.get(name)
+        return shown(entry.rollout, ahead[1] if ahead is not None and ahead[0] == entry else entry.state)
+
+    async def start(self, rollout: Rollout) -> State:
+        """Begin a release. Raises :class:`~mesh_control.rollouts.runner.RolloutError`."""
+        entry = await self._change(rollout.name, lambda present: self._begun(rollout, present.get(rollout.name)))
+        log.info("release %s: %s, %d %%", rollout.name, entry.state.phase, entry.state.weight)
+        return entry.state
+
+    def _begun(self, rollout: Rollout, known: Entry | None) -> Entry:
+        entry = entries.begun(rollout, known, self.clock())
+        if entry != known and (refused := self.here.refused(entry.policies())):
+            raise RolloutError("\n".join(refused), 422)
+        return entry
+
+    async def order(self, name: str, order: Order, reason: str = "") -> State:
+        """An operator's word. Raises :class:`~mesh_control.rollouts.runner.RolloutError`."""
+
+        def ordered(present: Entries) -> Entry:
+            entry = _required(present, name)
+            try:
+                return Entry(entry.rollout, entry.rollout.order(entry.state, order, self.clock(), reason)[0])
+            except OrderError as error:
+                raise RolloutError(f"{name}: {error}") from None
+
+        return (await self._change(name, ordered)).state
+
+    async def remove(self, name: str) -> None:
+        """Forget an ended release, whose policies go with it. Raises
+        :class:`~mesh_control.rollouts.runner.RolloutError`."""
+
+        def gone(present: Entries) -> None:
+            state = _required(present, name).state
+            if not state.ended:
+                raise RolloutError(f"{name} is {state.phase}; promote or abort it first")
+
+        await self._change(name, gone)
+
+    def _present(self) -> Entries:
+        """What was heard last; or what this replica wrote since."""
+        heard = self.here.known()
+        if self._written is not None and self._written[0] == heard:
+            return self._written[1]
+        self._written = None
+        return heard
+
+    async def _change(self, name: str, act: Callable[[Entries], Any]) -> Any:
+        """An order's change of an entry. Raises :class:`~mesh_control.rollouts.runner.RolloutError`."""
+        for _ in range(TURNS):
+            try:
+                data, version = await self.maps.read(entries.NAME)
+                present = entries.read({"data": data})
+                entry = act(present)
+                await self._write(name, entry, data, version, present)
+            except EntryError as error:
+                raise RolloutError(f"ConfigMap {entries.NAME}: {error}") from None
+            except ApiError as error:
+                if error.status not in (CONFLICT, NOT_FOUND):
+                    raise RolloutError(f"ConfigMap {entries.NAME}: {error.message}; nothing was changed", 503) from None
+            else:
+                return entry
+        raise RolloutError(f"ConfigMap {entries.NAME}: others write it all the time; try again", 503)
+
+    async def _write(
+        self, name: str, entry: Entry | None, data: Mapping[str, str], version: str, present: Entries
+    ) -> None:
+        if present.get(name) == entry:
+            return
+        text = None if entry is None else entries.written(entry)
+        if text is not None and entries.too_large({**data, name: text}.values()):
+            raise RolloutError("there is no room for one more release; remove such as have ended", 507)
+        heard = self.here.known()
+        await self.maps.write(entries.NAME, {name: text}, version)
+        others = {other: known for other, known in present.items() if other != name}
+        self._written = heard, {**others, name: entry} if entry is not None else others
+        self._ahead.pop(name, None)
+
+    # What the replicas do by themselves
+
+    async def run(self) -> None:
+        """For ever: see the module's docstring."""
+        while True:
+            try:
+                await self.look()
+                self.problem = ""
+            except ApiError as error:
+                self._tell(f"releases stand still: {error.message}")
+            except EntryError as error:
+                self._tell(f"releases stand still: ConfigMap {entries.NAME}: {error}")
+            await asyncio.sleep(INTERVAL if self._moving() else IDLE)
+
+    def _tell(self, problem: str) -> None:
+        if problem != self.problem:
+            log.error("%s", problem)
+        self.problem = problem
+
+    def _moving(self) -> bool:
+        return any(entry.moves for entry in self._present().values())
+
+    async def look(self) -> None:
+        """Say how far the own proxies are; and of whoever leads, one look at every release that moves."""
+        present = self._present()
+        own = self.here.said(present)
+        moving = self._moving()
+        await self._say(own, moving=moving)
+        if not self.here.leads:
+            self._let_go()
+            return
+        await self._hear(moving=moving)
+        now = self.steady()
+        refused = self._crew.refusals(own, now)
+        if not moving:
+            self._refusals = refused
+            self._let_go()
+            return
+        taken = self._crew.all_have(replicas.digest_of(entries.policies(present)), own, self.here.wanted(), now)
+        for name, entry in present.items():
+            if entry.moves:
+                await self._advance(name, entry, taken, refused)
+            elif self._before.pop(name, None) is not None:
+                self.measurements.forget(name)
+        self._refusals = refused
+
+    def _let_go(self) -> None:
+        for name in self._before:
+            self.measurements.forget(name)
+        self._ahead.clear()
+        self._before.clear()
+
+    async def _say(self, own: Said, *, moving: bool) -> None:
+        last, at, beat = self._told
+        if self.steady() - at < BEAT and (own == last or not moving):
+            return
+        await self._put(replicas.NAME, {replicas.key_of(self.replica): own.written(beat + 1)})
+        self._told = own, self.steady(), beat + 1
+
+    async def _hear(self, *, moving: bool) -> None:
+        if not moving and self.steady() - self._heard_at < BEAT:
+            return
+        self._heard_at = self.steady()
+        texts, _ = await self.maps.read(replicas.NAME)
+        self._crew.hear(texts, replicas.key_of(self.replica), self.steady())
+        if gone := self._crew.gone(self.steady()):
+            await self._put(replicas.NAME, dict.fromkeys(gone))
+
+    async def _put(self, name: str, changes: Mapping[str, str | None]) -> None:
+        """Entries that nobody else writes, of an object that is made where it is missing."""
+        try:
+            await self.maps.write(name, changes, None)
+        except ApiError as error:
+            if error.status != NOT_FOUND:
+                raise
+            await self.maps.write(name, changes, "")
+
+    async def _advance(self, name: str, entry: Entry, taken: bool, refused: frozenset[str]) -> None:
+        """One look at a release. ``taken``: whether every proxy has what stands there; ``refused``: what they refuse."""
+        rollout, now = entry.rollout, self.clock()
+        known = self._ahead.get(name)
+        if known is None or known[0] != entry:  # nobody has counted the time until now
+            known = entry, entry.state.model_copy(update={"clock": None}), self.steady()
+        state = known[1]
+        if self._before.get(name, (-1,))[0] != state.weight:
+            self._before[name] = state.weight, self._refusals
+        readings = await self.measurements.read(rollout, now)
+        after, _ = rollout.advance(state, Seen(acknowledged=taken, readings=readings), now)
+        if new := sorted(refused - self._before[name][1]):
+            after, _ = rollout.order(state, Order.ABORT, now, f"{state.weight} % was refused: {'; '.join(new)}")
+        self._ahead[name] = entry, after, known[2]
+        if entries.is_step(entry.state, after) or (after != entry.state and self.steady() - known[2] >= KEPT):
+            await self._keep(name, entry, after)
+
+    async def _keep(self, name: str, entry: Entry, after: State) -> None:
+        """Write a state down, unless somebody has given an order meanwhile: then it is looked at again."""
+        if not self.here.leads:
+            return
+        data, version = await self.maps.read(entries.NAME)
+        present = entries.read({"data": data})
+        if present.get(name) != entry:
+            self._ahead.pop(name, None)
+            return
+        fresh = Entry(entry.rollout, after)
+        try:
+            await self._write(name, fresh, data, version, present)
+        except ApiError as error:
+            if error.status != CONFLICT:
+                raise
+            return
+        self._ahead[name] = fresh, after, self.steady()
+        if entries.is_step(entry.state, after):
+            why = f": {after.reason or after.waiting}" if after.reason or after.waiting else ""
+            log.info("release %s: %s, %d %% for the candidate%s", name, after.phase, after.weight, why)
+
+
+def _required(present: Entries, name: str) -> Entry:
+    if name not in present:
+        known = ", ".join(sorted(present)) or "none"
+        raise RolloutError(f"there is no release {name}; there are: {known}", 404)
+    return present[name]

@@ -1,0 +1,68 @@
+"""This control plane as one of several replicas, as releases have to know it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from mesh_control.control import Control
+from mesh_control.push import Progress
+from mesh_control.rollouts import replicas
+from mesh_control.rollouts.entries import Entries
+from mesh_control.rollouts.replicas import REFUSALS, Said
+from mesh_control.services import Health, Origin, Workload
+from mesh_control.sources.kubernetes.source import Cluster
+from mesh_policy import Policy
+from mesh_policy.analysis.finding import subject
+
+STATS_PORT, STATS_PATH = 15090, "/stats/prometheus"
+"""Where every sidecar of a pod has its statistics, as with Istio."""
+
+
+@dataclass(frozen=True, slots=True)
+class ThisReplica:
+    """See :class:`~mesh_control.rollouts.shared.Here`."""
+
+    control: Control
+    cluster: Cluster
+    leading: Callable[[], bool]
+
+    @property
+    def leads(self) -> bool:
+        """See :class:`~mesh_control.rollouts.shared.Here`."""
+        return self.leading()
+
+    def known(self) -> Entries:
+        """See :class:`~mesh_control.rollouts.shared.Here`."""
+        return self.cluster.released.entries
+
+    def refused(self, policies: Sequence[Policy]) -> list[str]:
+        """See :class:`~mesh_control.rollouts.shared.Here`."""
+        wanted = {policy.key for policy in policies}
+        objects = [policy for _, policy in self.cluster.policies() if policy.key in wanted]
+        taken = [f"{subject(policy)}: the cluster has an object of that name; remove it first" for policy in objects]
+        return [*taken, *self.control.refused(policies, Cluster.name)]
+
+    def said(self, entries: Entries) -> Said:
+        """See :class:`~mesh_control.rollouts.shared.Here`."""
+        hub = self.control.hub
+        taken = all(progress is Progress.ACKNOWLEDGED for progress in hub.progress().values())
+        refusals = tuple(sorted(map(str, hub.refusals()))[:REFUSALS])
+        present = self.wanted() - len(self.control.missing())
+        return Said(replicas.in_world(hub.world, entries), taken, present, refusals)
+
+    def wanted(self) -> int:
+        """See :class:`~mesh_control.rollouts.shared.Here`."""
+        return len({(w.name, w.namespace) for w in self._workloads() if w.sidecar and w.name})
+
+    def statistics(self) -> Mapping[str, str]:
+        """Where the statistics of all pods' sidecars are, by the proxy's name. One whose pod is not ready gets no requests,
+        and may have no answer."""
+        pods = (w for w in self._workloads() if w.sidecar and w.origin is Origin.POD and w.health is Health.HEALTHY)
+        return {f"{pod.name}.{pod.namespace}": _url(pod.address) for pod in pods}
+
+    def _workloads(self) -> Sequence[Workload]:
+        return self.control.state.world.workloads
+
+
+def _url(address: str) -> str:
+    host = f"[{address}]" if ":" in address else address
+    return f"http://{host}:{STATS_PORT}{STATS_PATH}"
