@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from mesh_control.rollouts import entries, replicas
 from mesh_control.rollouts.entries import Entries, Entry, EntryError
@@ -22,6 +22,7 @@ from mesh_policy import Policy
 from mesh_policy.releases.machine import Order, OrderError, Rollout, Seen, State
 
 log = logging.getLogger("mesh_control.rollouts")
+Made = TypeVar("Made", bound=Entry | None)
 IDLE, KEPT = 1.0, 5.0
 """Seconds from one look to the next while no release moves; and between two writes of a state that is only nearer to its next
 step: so much of a step's time is lost with its leader."""
@@ -141,7 +142,7 @@ class SharedRunner:
         self._written = None
         return heard
 
-    async def _change(self, name: str, act: Callable[[Entries], Any]) -> Any:
+    async def _change(self, name: str, act: Callable[[Entries], Made]) -> Made:
         """An order's change of an entry. Raises :class:`~mesh_control.rollouts.runner.RolloutError`."""
         for _ in range(TURNS):
             try:

@@ -44,7 +44,7 @@ def read(lines: Iterable[str]) -> tuple[list[Spent], int]:
 
 
 def name_of(urn: str) -> str:
-    """What a resource's URN (``urn:pulumi:STACK::PROJECT::KINDS::NAME``) calls it; the kind where the name does not say it."""
+    """What a URN (``urn:pulumi:STACK::PROJECT::KINDS::NAME``) calls a resource; its kind where the name does not say it."""
     *_, kinds, name = urn.split("::", 3)
     kind = kinds.rpartition("$")[2].rpartition(":")[2]
     return name if name.startswith(f"{kind} ") else f"{kind} {name}"

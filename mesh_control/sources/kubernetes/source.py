@@ -132,7 +132,7 @@ class Cluster:
     @property
     def released(self) -> Released:
         """The releases that stand there."""
-        return next((known for known in self._of(RELEASES).values()), Released())
+        return next((known for known in self.typed(RELEASES).values()), Released())
 
     def _surroundings(self) -> Surroundings:
         shown = {"apiVersion": "v1"}
