@@ -22,7 +22,11 @@ MANAGER_ANNOTATION = "pulumi.com/patchFieldManager"
 """By which pulumi-kubernetes' provider is told the field manager; there is no option for all objects."""
 
 DEFINITIONS = ("Namespace", "CustomResourceDefinition")
-WORKLOADS = ("DaemonSet", "Deployment", "Job", "Pod", "StatefulSet")
+WORKLOADS = (
+    *("CronJob", "DaemonSet", "Deployment", "Job", "Pod", "ReplicaSet", "StatefulSet"),
+    *("Ingress", "PersistentVolumeClaim", "Service"),
+)
+"""With those that the official provider waits for until workloads are there: a Service counts as ready with its endpoints."""
 WEBHOOKS = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
 """Last: the API server asks whom they name, and that one must be there."""
 

@@ -61,6 +61,7 @@ def test_objects_come_in_the_order_in_which_they_need_each_other(run: Run) -> No
         manifest("ValidatingWebhookConfiguration", "admissionregistration.k8s.io/v1", webhooks=[]),
         manifest("Deployment", "apps/v1", spec={}),
         manifest("Gateway", "networking.istio.io/v1", spec={}),
+        manifest("Service", spec={}),
         manifest("ServiceAccount"),
         manifest("CustomResourceDefinition", "apiextensions.k8s.io/v1", spec={}),
         manifest("Namespace"),
@@ -72,6 +73,7 @@ def test_objects_come_in_the_order_in_which_they_need_each_other(run: Run) -> No
         "Gateway a",
         "ServiceAccount a",
         "Deployment a",
+        "Service a",
         "ValidatingWebhookConfiguration a",
     ]
     assert [args.typ for args in made][2:4] == [
