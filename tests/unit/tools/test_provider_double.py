@@ -1,38 +1,27 @@
 """What the double of pulumi-kubernetes' provider decides without a cluster: names, differences, options, logins."""
 
 import base64
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from kubernetes_provider_double import difference, discovery, kubeconfig, manifests, objects, settings, values
+from kubernetes_provider_double import difference, discovery, documents, kubeconfig, objects, settings
 from kubernetes_provider_double.errors import ProviderError, UnreachableError
-from kubernetes_provider_double.values import UNKNOWN
-from pulumi.provider.experimental.property_value import PropertyValue
+from kubernetes_provider_double.unknown import UNKNOWN
 
 SETTINGS = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {}}
 
 
-def test_values_come_and_go_unchanged() -> None:
-    given = {"a": 1, "b": 1.5, "c": [True, "x", {"d": UNKNOWN}], "e": {}}
-    there = {name: values.wrapped(value) for name, value in given.items()}
-    assert values.plain_map(there) == given
-    assert values.has_unknown(given)
-    assert values.plain_map({"a": PropertyValue(None)}) == {}
-
-
-def test_what_is_secret_stays_secret_at_its_place() -> None:
-    marks = {
-        "data": PropertyValue({"a": PropertyValue("x", is_secret=True), "b": PropertyValue("y")}),
-        "list": PropertyValue([PropertyValue("x", is_secret=True)]),
-    }
-    made = values.wrapped_map({"data": {"a": "other", "b": "y"}, "list": ["p", "q"], "more": 1}, marks)
-    inner = made["data"].value
-    assert isinstance(inner, values.Mapping)
-    assert [inner["a"].is_secret, inner["b"].is_secret] == [True, False]
-    assert made["list"].is_secret
-    assert not made["more"].contains_secret()
+def test_values_keep_what_is_known_and_what_is_secret() -> None:
+    """In a process of its own: Pulumi's messages for providers and those of xDS cannot be in one, for both bring
+    ``google.rpc.Status``."""
+    script = Path(__file__).with_name("provider_double_values.py")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, script], check=True, env=environment)
 
 
 @pytest.mark.parametrize(
@@ -204,11 +193,11 @@ def test_kinds_are_found_at_their_paths() -> None:
 
 def test_yaml_is_read_with_its_lists(tmp_path: Path) -> None:
     text = yaml.safe_dump_all([SETTINGS, {"kind": "List", "items": [SETTINGS | {"kind": "Secret"}]}, None])
-    assert [value["kind"] for value in manifests.documents(text, "x")] == ["ConfigMap", "Secret"]
+    assert [value["kind"] for value in documents.documents(text, "x")] == ["ConfigMap", "Secret"]
     (tmp_path / "a.yaml").write_text(text)
-    given = manifests.given({"objs": [SETTINGS], "yaml": "kind: Pod", "files": [str(tmp_path / "a.yaml")]})
+    given = documents.given({"objs": [SETTINGS], "yaml": "kind: Pod", "files": [str(tmp_path / "a.yaml")]})
     assert [value["kind"] for value in given] == ["ConfigMap", "Pod", "ConfigMap", "Secret"]
     with pytest.raises(ProviderError, match="x: a document is no object"):
-        manifests.documents("a: 1", "x")
+        documents.documents("a: 1", "x")
     with pytest.raises(ProviderError, match="/none: No such file"):
-        manifests.given({"file": f"{tmp_path}/none"})
+        documents.given({"file": f"{tmp_path}/none"})

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kubernetes_provider_double.errors import ProviderError
-from kubernetes_provider_double.values import UNKNOWN
+from kubernetes_provider_double.unknown import UNKNOWN
 
 AUTONAMED = "pulumi.com/autonamed"
 SKIP_AWAIT = "pulumi.com/skipAwait"

@@ -10,11 +10,12 @@ from typing import Any
 from pulumi.provider.experimental import provider as protocol
 from pulumi.provider.experimental.property_value import PropertyValue
 
-from kubernetes_provider_double import difference, kubeconfig, manifests, objects, ownership, settings
+from kubernetes_provider_double import difference, documents, kubeconfig, manifests, objects, ownership, settings
 from kubernetes_provider_double.api import Api
 from kubernetes_provider_double.cluster import Applied, Cluster
 from kubernetes_provider_double.errors import ApiError, NotReadyError, ProviderError, UnreachableError
-from kubernetes_provider_double.values import Properties, has_unknown, plain_map, wrapped, wrapped_map
+from kubernetes_provider_double.unknown import has_unknown
+from kubernetes_provider_double.values import Properties, plain_map, wrapped, wrapped_map
 
 READY_SECONDS = 600.0
 """Unless ``customTimeouts`` or ``pulumi.com/timeoutSeconds`` say otherwise; the real provider's for most kinds."""
@@ -89,7 +90,7 @@ class KubernetesDouble(protocol.Provider):
         """What the first version of ``yaml`` asks for."""
         if request.tok != "kubernetes:yaml:decode":
             raise ProviderError(f"{request.tok} is not known to the test double of the provider")
-        found = manifests.documents(plain_map(request.args)["text"], "text")
+        found = documents.documents(plain_map(request.args)["text"], "text")
         return protocol.InvokeResponse({"result": wrapped(found)})
 
     async def check(self, request: protocol.CheckRequest) -> protocol.CheckResponse:

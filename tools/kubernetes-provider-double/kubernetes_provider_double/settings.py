@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from kubernetes_provider_double.errors import ProviderError
-from kubernetes_provider_double.values import UNKNOWN
+from kubernetes_provider_double.unknown import UNKNOWN
 
 TEXTS = ("cluster", "context", "kubeconfig", "namespace")
 FLAGS = {

@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from pulumi.provider.experimental.property_value import Computed, PropertyValue
 
+from kubernetes_provider_double.unknown import UNKNOWN
+
 Properties = Mapping[str, PropertyValue]
-
-
-class Unknown:
-    """What a preview does not know yet."""
-
-    def __repr__(self) -> str:
-        return "unknown"
-
-
-UNKNOWN: Final = Unknown()
 
 
 def plain(value: PropertyValue) -> Any:
@@ -39,15 +31,6 @@ def plain(value: PropertyValue) -> Any:
 def plain_map(values: Properties) -> dict[str, Any]:
     """As :func:`plain`, of a map."""
     return {name: plain(value) for name, value in values.items() if value.value is not None}
-
-
-def has_unknown(value: Any) -> bool:
-    """Whether something in it is not known yet."""
-    if isinstance(value, dict):
-        return any(has_unknown(item) for item in value.values())
-    if isinstance(value, list):
-        return any(has_unknown(item) for item in value)
-    return value is UNKNOWN
 
 
 def wrapped(value: Any, marks: PropertyValue | None = None) -> PropertyValue:
