@@ -17,7 +17,7 @@ from cryptography import x509
 
 from mesh_control.ca import given, pem
 from mesh_control.sources.kubernetes import rbac
-from tests.integration.mesh_control.harness import LIMIT, ControlPlane
+from tests.integration.mesh_control.harness import INVENTORY, LIMIT, ControlPlane
 from tests.integration.mesh_control.kubernetes.watched import poll
 from tests.integration.mesh_control.test_ca_kubernetes import ACCOUNT, NAMESPACE, STORE, requested
 from tests.support.certificate_client import Workload
@@ -32,10 +32,10 @@ LIFETIME = 12
 """Seconds: a turn of a rotation takes four thirds of it."""
 
 
-def prepared(folder: Path, server: Server, name: str) -> ControlPlane:
+def prepared(folder: Path, server: Server, name: str, inventory: dict[str, Any] = INVENTORY) -> ControlPlane:
     """A replica of that name."""
     (folder / name).mkdir()
-    plane = ControlPlane(folder / name)
+    plane = ControlPlane(folder / name, inventory=inventory)
     found = yaml.safe_load(plane.config.read_text())
     found["kubernetes"] = {"kubeconfig": str(server.kubeconfig(CONTROL)), "identity": name, "lease_namespace": HOME}
     secret = f"{HOME}/{rbac.CA_SECRET}"

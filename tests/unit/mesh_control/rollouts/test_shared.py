@@ -135,7 +135,9 @@ async def looks(count: int, *everybody: Replica) -> None:
 
 def slow(hold: str) -> Rollout:
     steps = (Weight(5, hold=hold), Weight(50, hold=hold))
-    release = CanaryRelease(service="books", namespace="default", stable="v1", candidate="v2", steps=steps, abort=LIMIT)
+    release = CanaryRelease(
+        service="books", namespace="default", stable="v1", candidate="v2", steps=steps, abort=(LIMIT,)
+    )
     return Rollout(release=release)
 
 
