@@ -158,3 +158,31 @@ async def test_what_would_be_known_to_one_alone_is_refused(planes: list[ControlP
     shown = mesh(leader, "status")
     assert "which leads: proxies of other replicas are told there" in shown.stderr
     assert "not here" in shown.stdout
+
+
+def rule(subset: str) -> dict[str, Any]:
+    spec = {"host": "order", "subsets": [{"name": subset, "labels": {"version": "v1"}}]}
+    metadata = {"name": "order", "namespace": "default"}
+    return {"apiVersion": "networking.istio.io/v1", "kind": "DestinationRule", "metadata": metadata, "spec": spec}
+
+
+async def test_objects_are_told_of_the_proxies_of_both(
+    istio_kinds: None, planes: list[ControlPlane], client: Client
+) -> None:
+    leader, other = await ordered(planes)
+
+    def no_bad(kind: str, name: str, resource: Any) -> str | None:
+        return "not with me" if kind == "CDS" and "|bad|" in name else None
+
+    def programmed(value: Any) -> tuple[str, str]:
+        found = value.get("status", {}).get("conditions", ())
+        return next(((c["reason"], c["message"]) for c in found if c["type"] == "Programmed"), ("", ""))
+
+    async with connected(Peer(STORE), leader), connected(Peer(ORDER, no_bad), other):
+        await client.apply(rule("good"))
+        told = await poll(lambda: client.get(rule("good")), lambda value: programmed(value)[0] == "Programmed")
+        assert programmed(told)[1] == "acknowledged by 2 of 2 proxies"
+        await client.apply(rule("bad"))
+        told = await poll(lambda: client.get(rule("bad")), lambda value: programmed(value)[0] == "Refused")
+        assert "not with me" in programmed(told)[1]
+    await client.delete(rule("bad"))
