@@ -1,6 +1,7 @@
 """Two control planes over a real API server are one authority: one root, renewed by the other, rotated by either."""
 
 import asyncio
+import contextlib
 import itertools
 import json
 import subprocess
@@ -141,7 +142,11 @@ async def test_a_rotation_by_either_lets_nobody_down(
         for turn in itertools.count():
             for number, workload in enumerate(workloads):
                 workload.port = port(planes[(number + turn) % 2])
-                await workload.renew()
+                with contextlib.suppress(
+                    grpc.aio.AioRpcError
+                ):  # one that could not read the Secret in time signs nothing
+                    await workload.renew()
+                assert time.time() < pem.expires(workload.certificate), "agents ask again until it has expired"
             believes(workloads[0], workloads[1])
             believes(workloads[1], workloads[0])
             found = await phases(planes[turn % 2])
