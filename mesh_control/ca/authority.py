@@ -28,6 +28,9 @@ audit = logging.getLogger("mesh_control.ca.audit")
 KEEP_SECONDS = 90 * 86400.0
 """How long what has expired stays in the audit log of the file. What is logged stays where logs go."""
 
+KEEP_SHARED_SECONDS = 86400.0
+"""The same for one of several replicas, whose file goes with its pod and may be in memory."""
+
 
 class AuthorityError(RuntimeError):
     """What is asked cannot be done now; the message says why."""
@@ -215,7 +218,7 @@ class Authority:
             before = self.trust
             if self._common is None:
                 self._rotate_what_is_due(now)
-            self._store.forget(now - KEEP_SECONDS)
+            self._store.forget(now - (KEEP_SECONDS if self._common is None else KEEP_SHARED_SECONDS))
             return self.trust != before
 
     def _rotate_what_is_due(self, now: float) -> None:

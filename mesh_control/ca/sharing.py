@@ -27,7 +27,7 @@ TYPE = "istio.io/ca-root"
 NOT_FOUND, CONFLICT = 404, 409
 TURNS = 8
 """How often a change is thought over when another replica was faster each time."""
-BEGIN_SECONDS, RETRY_SECONDS = 60.0, 2.0
+BEGIN_SECONDS, RETRY_SECONDS = 20.0, 2.0
 """How long an API server that does not answer is waited for at the start, and between two tries."""
 
 

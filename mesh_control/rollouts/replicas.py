@@ -1,4 +1,4 @@
-"""How far the proxies of all replicas are with the releases: each replica says it of its own, and the leader adds up. Pure.
+"""How far the proxies of all replicas are: each replica says it of its own, and the leader adds up. Pure.
 
 A replica says which releases its proxies have (a digest of their policies: equal ones make equal digests), whether all have
 taken them, how many workloads that ought to have a proxy have one connected there, and what is refused. Who has said nothing
@@ -8,10 +8,11 @@ new for :data:`SILENT` seconds does not count; then the proxies that it served a
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from mesh_control.rollouts.entries import Entries
+from mesh_control.sources.kubernetes.status import Proxies
 from mesh_control.world import World
 from mesh_policy import Policy, dump, json_text
 
@@ -26,17 +27,23 @@ REFUSALS = 5
 @dataclass(frozen=True, slots=True)
 class Said:
     """What a replica says of its proxies. ``digest`` is of the releases that they are sent, ``taken`` whether every one of
-    them has acknowledged all; ``present`` counts workloads that ought to have a proxy and have it connected there."""
+    them has acknowledged all; ``present`` counts workloads that ought to have a proxy and have it connected there.
+
+    ``world`` is of all policies that they are sent, empty where they have former ones again; of the ``connected`` proxies so
+    many have ``acknowledged`` it.
+    """
 
     digest: str
     taken: bool
     present: int
     refusals: tuple[str, ...] = ()
+    world: str = ""
+    acknowledged: int = 0
+    connected: int = 0
 
     def written(self, beat: int) -> str:
         """As it stands in the ConfigMap; ``beat`` is another one each time."""
-        value = {"digest": self.digest, "taken": self.taken, "present": self.present, "refusals": list(self.refusals)}
-        return json.dumps(value | {"beat": beat}, sort_keys=True)
+        return json.dumps(asdict(self) | {"beat": beat}, sort_keys=True)
 
 
 def parsed(text: str) -> Said | None:
@@ -44,7 +51,10 @@ def parsed(text: str) -> Said | None:
     try:
         value: Any = json_text.parse(text)
         refusals = tuple(map(str, value["refusals"]))
-        return Said(str(value["digest"]), value["taken"] is True, int(value["present"]), refusals)
+        numbers = [int(value[name]) for name in ("present", "acknowledged", "connected")]
+        present, acknowledged, connected = numbers
+        world, taken = str(value["world"]), value["taken"] is True
+        return Said(str(value["digest"]), taken, present, refusals, world, acknowledged, connected)
     except (ValueError, KeyError, TypeError):
         return None
 
@@ -66,6 +76,20 @@ def in_world(world: World, entries: Entries) -> str:
     return digest_of(policy for policy in world.policies if policy.key in wanted)
 
 
+def united(own: Proxies, world: str, others: Iterable[Said]) -> Proxies:
+    """The proxies of all replicas as those of one, whose own are sent the policies ``world``: who is sent others has not
+    taken these."""
+    for said in others:
+        same = said.world == world
+        own = Proxies(
+            own.taken + (said.acknowledged if same else 0),
+            own.connected + said.connected,
+            (*own.refusals, *(line for line in said.refusals if same or not said.world)),
+            own.rolled_back,
+        )
+    return own
+
+
 @dataclass(slots=True)
 class Crew:
     """What the leader knows of the other replicas. ``now`` is any steady clock."""
@@ -84,17 +108,18 @@ class Crew:
         """Entries to take away."""
         return [key for key, (_, at) in self._heard.items() if now - at >= GONE]
 
-    def _said(self, now: float) -> list[Said]:
+    def said(self, now: float) -> list[Said]:
+        """What the others say that are not silent."""
         alive = (text for text, at in self._heard.values() if now - at < SILENT)
         return [said for text in alive if (said := parsed(text)) is not None]
 
     def all_have(self, digest: str, own: Said, wanted: int, now: float) -> bool:
         """Whether every proxy has taken releases of that digest; ``wanted`` are the workloads that ought to have one."""
-        everybody = [own, *self._said(now)]
+        everybody = [own, *self.said(now)]
         present = sum(said.present for said in everybody)
         # Of nobody, as after a restart, nothing is known: that is not everybody.
         return 0 < present >= wanted and all(said.taken and said.digest == digest for said in everybody)
 
     def refusals(self, own: Said, now: float) -> frozenset[str]:
         """What proxies of any replica refuse."""
-        return frozenset(line for said in (own, *self._said(now)) for line in said.refusals)
+        return frozenset(line for said in (own, *self.said(now)) for line in said.refusals)

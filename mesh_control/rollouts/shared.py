@@ -80,7 +80,8 @@ class SharedRunner:
     _written: tuple[Entries, Entries] | None = None
     """What was heard when this replica wrote last, and what it wrote."""
     _told: tuple[Said | None, float, int] = (None, float("-inf"), 0)
-    _heard_at: float = float("-inf")
+    heard: bool = False
+    """Whether it leads, and knows what the others say."""
     _refusals: frozenset[str] = frozenset()
     """What was refused at the last look."""
     _before: dict[str, tuple[int, frozenset[str]]] = field(default_factory=dict)
@@ -142,6 +143,10 @@ class SharedRunner:
         self._written = None
         return heard
 
+    def others(self) -> list[Said]:
+        """What the other replicas say of their proxies, where this one leads."""
+        return self._crew.said(self.steady())
+
     async def _change(self, name: str, act: Callable[[Entries], Made]) -> Made:
         """An order's change of an entry. Raises :class:`~mesh_control.rollouts.runner.RolloutError`."""
         for _ in range(TURNS):
@@ -200,11 +205,12 @@ class SharedRunner:
         present = self._present()
         own = self.here.said(present)
         moving = self._moving()
-        await self._say(own, moving=moving)
+        await self._say(own)
         if not self.here.leads:
             self._let_go()
+            self.heard = False
             return
-        await self._hear(moving=moving)
+        await self._hear()
         now = self.steady()
         refused = self._crew.refusals(own, now)
         if not moving:
@@ -225,19 +231,17 @@ class SharedRunner:
         self._ahead.clear()
         self._before.clear()
 
-    async def _say(self, own: Said, *, moving: bool) -> None:
+    async def _say(self, own: Said) -> None:
         last, at, beat = self._told
-        if self.steady() - at < BEAT and (own == last or not moving):
+        if own == last and self.steady() - at < BEAT:
             return
         await self._put(replicas.NAME, {replicas.key_of(self.replica): own.written(beat + 1)})
         self._told = own, self.steady(), beat + 1
 
-    async def _hear(self, *, moving: bool) -> None:
-        if not moving and self.steady() - self._heard_at < BEAT:
-            return
-        self._heard_at = self.steady()
+    async def _hear(self) -> None:
         texts, _ = await self.maps.read(replicas.NAME)
         self._crew.hear(texts, replicas.key_of(self.replica), self.steady())
+        self.heard = True
         if gone := self._crew.gone(self.steady()):
             await self._put(replicas.NAME, dict.fromkeys(gone))
 

@@ -10,6 +10,7 @@ from mesh_control.rollouts.entries import Entries
 from mesh_control.rollouts.replicas import REFUSALS, Said
 from mesh_control.services import Health, Origin, Workload
 from mesh_control.sources.kubernetes.source import Cluster
+from mesh_control.world import World
 from mesh_policy import Policy
 from mesh_policy.analysis.finding import subject
 
@@ -17,13 +18,15 @@ STATS_PORT, STATS_PATH = 15090, "/stats/prometheus"
 """Where every sidecar of a pod has its statistics, as with Istio."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ThisReplica:
     """See :class:`~mesh_control.rollouts.shared.Here`."""
 
     control: Control
     cluster: Cluster
     leading: Callable[[], bool]
+    _digest: tuple[World | None, Entries | None, str] = (None, None, "")
+    """Of the releases in a world."""
 
     @property
     def leads(self) -> bool:
@@ -43,11 +46,29 @@ class ThisReplica:
 
     def said(self, entries: Entries) -> Said:
         """See :class:`~mesh_control.rollouts.shared.Here`."""
-        hub = self.control.hub
-        taken = all(progress is Progress.ACKNOWLEDGED for progress in hub.progress().values())
-        refusals = tuple(sorted(map(str, hub.refusals()))[:REFUSALS])
-        present = self.wanted() - len(self.control.missing())
-        return Said(replicas.in_world(hub.world, entries), taken, present, refusals)
+        hub, back = self.control.hub, self.control.hub.rolled_back
+        progress = hub.progress().values()
+        taken = sum(each is Progress.ACKNOWLEDGED for each in progress)
+        refusals = tuple(sorted([*map(str, hub.refusals()), *([str(back)] if back is not None else [])])[:REFUSALS])
+        return Said(
+            self._digest_of(hub.world, entries),
+            taken == len(progress),
+            self.wanted() - len(self.control.missing()),
+            refusals,
+            self.world,
+            taken,
+            len(progress),
+        )
+
+    def _digest_of(self, world: World, entries: Entries) -> str:
+        if self._digest[0] is not world or self._digest[1] is not entries:
+            self._digest = world, entries, replicas.in_world(world, entries)
+        return self._digest[2]
+
+    @property
+    def world(self) -> str:
+        """Which policies of the cluster the proxies here are sent; empty: not those that were read last."""
+        return self.cluster.version if self.control.hub.world is self.control.state.world else ""
 
     def wanted(self) -> int:
         """See :class:`~mesh_control.rollouts.shared.Here`."""

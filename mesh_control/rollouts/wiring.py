@@ -3,13 +3,14 @@
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import aiohttp
 
 from mesh_control.control import Control
 from mesh_control.policy_sets import Refused
 from mesh_control.push import Progress
+from mesh_control.rollouts import replicas
 from mesh_control.rollouts.measurements import Measurements
 from mesh_control.rollouts.prometheus import PrometheusMeasurements
 from mesh_control.rollouts.proxies import Fetch, ProxyMeasurements
@@ -20,7 +21,7 @@ from mesh_control.rollouts.this_replica import ThisReplica
 from mesh_control.settings import Settings
 from mesh_control.sources.kubernetes.api import Api
 from mesh_control.sources.kubernetes.config_maps import ConfigMaps
-from mesh_control.sources.kubernetes.reporting import Reporter
+from mesh_control.sources.kubernetes.reporting import Reporter, View
 from mesh_policy import Policy, dump
 
 FETCH_SECONDS = 3.0
@@ -87,6 +88,14 @@ async def releases(control: Control, settings: Settings, reporter: Reporter | No
             maps = ConfigMaps(api, cluster.home)
             shared = SharedRunner(leader.election.identity, maps, here, source, time.time, time.monotonic)
             reporter.beside = lambda: f"kubernetes: {shared.problem}" if shared.problem else ""
+            view = reporter.view
+
+            def of_all() -> View:
+                """What objects are told counts the proxies of every replica."""
+                seen = view()
+                return replace(seen, proxies=replicas.united(seen.proxies, here.world, shared.others()))
+
+            reporter.view, reporter.ready = of_all, lambda: shared.heard
             yield shared
 
 

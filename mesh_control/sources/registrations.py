@@ -32,13 +32,22 @@ SEEN = 30.0
 
 
 class Registrations:
-    """See the module's docstring. ``clock`` is in seconds since 1970."""
+    """See the module's docstring. ``clock`` is in seconds since 1970. One of several replicas, which is not ``alone``, takes
+    no registration: the proxies of the others would not know of it."""
 
     name: ClassVar[str] = "registrations"
     synced: ClassVar[bool] = True
 
-    def __init__(self, store: Store, clock: Callable[[], float] = time.time, metrics: Metrics | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Callable[[], float] = time.time,
+        metrics: Metrics | None = None,
+        *,
+        alone: bool = True,
+    ) -> None:
         self.metrics = metrics or Metrics()
+        self._alone = alone
         self._store = store
         self._clock = clock
         self._groups: dict[Key, WorkloadGroup] | None = None
@@ -103,6 +112,11 @@ class Registrations:
             raise
 
     def _register(self, stream: str, claim: Claim, proof: JoinProof | None) -> bool:
+        if not self._alone:
+            raise RegistrationError(
+                f"AUTO_REGISTER_GROUP: {claim.group}: this is one of several replicas, and a registration would be known to "
+                f"it alone; apply a WorkloadEntry of that machine to the cluster, and leave this away"
+            )
         entry = entry_of(claim, (self._groups or {}).get(claim.group_key), proof)
         known = self._table.get(claim.key)
         now = self._clock()

@@ -28,7 +28,7 @@ def _mesh_settings(settings: Settings) -> Source | None:
 
 def _registrations(settings: Settings) -> Source | None:
     try:
-        return Registrations(Store(settings.state_dir / "registrations.sqlite"))
+        return Registrations(Store(settings.state_dir / "registrations.sqlite"), alone=not settings.replicated)
     except StoreError as error:
         raise OSError(str(error)) from None
 

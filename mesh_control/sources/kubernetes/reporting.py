@@ -66,6 +66,8 @@ class Reporter:
     """Gives the roots (PEM) that every namespace is to have; empty: none."""
     beside: Callable[[], str] = str
     """A problem of whoever else writes to the cluster; empty: there is none."""
+    ready: Callable[[], bool] = lambda: True
+    """Whether ``view`` knows of everybody, once this replica leads."""
     look: float = LOOK_SECONDS
     clock: Callable[[], float] = time.monotonic
     today: Callable[[], float] = time.time
@@ -100,7 +102,7 @@ class Reporter:
     async def _tell(self, api: Api) -> None:
         told: list[str] = []
         while True:
-            if self.leader.leads and self.cluster.synced:
+            if self.leader.leads and self.cluster.synced and self.ready():
                 await self.tell(api)
             if self.problems() != told:
                 told = self.problems()

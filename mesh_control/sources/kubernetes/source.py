@@ -35,6 +35,7 @@ from mesh_control.sources.kubernetes.resources import (
 )
 from mesh_control.sources.kubernetes.rights import Rights, asking
 from mesh_control.sources.kubernetes.surroundings import surroundings
+from mesh_control.sources.kubernetes.versions import Versions
 from mesh_control.sources.source import Parts
 from mesh_policy import Policy
 from mesh_policy.analysis.finding import subject as analysis_subject
@@ -68,7 +69,10 @@ class Cluster:
     mirrors: dict[Collection, Mirror] = field(default_factory=dict, repr=False)
     beside: Callable[[], Iterable[str]] = tuple
     """Problems of whoever writes to the cluster."""
+    version: str = ""
+    """Which policies were read last, where several replicas compare it."""
     _rights: Rights = field(init=False)
+    _versions: Versions = field(default_factory=Versions)
     _registry: Registry = field(default_factory=Registry)
     _synced: bool = False
     _secrets: frozenset[Key] = frozenset()
@@ -97,6 +101,7 @@ class Cluster:
     def read(self) -> Parts:
         """See :class:`~mesh_control.sources.source.Source`."""
         last_good.restore(self.mirrors, self.kept)
+        self.version = self._versions.of(self.mirrors) if self.has_releases else ""
         known = Objects(
             self.typed("Service"),
             self.typed("EndpointSlice"),

@@ -11,6 +11,7 @@ from mesh_control.rollouts.replicas import GONE, SILENT, Crew, Said, key_of
 from mesh_control.rollouts.runner import RolloutError
 from mesh_control.rollouts.shared import KEPT, SharedRunner
 from mesh_control.sources.kubernetes.api import ApiError
+from mesh_control.sources.kubernetes.status import Proxies
 from mesh_control.world import World
 from mesh_policy import CanaryRelease, Policy
 from mesh_policy.releases import Weight
@@ -135,7 +136,9 @@ async def looks(count: int, *everybody: Replica) -> None:
 
 def slow(hold: str) -> Rollout:
     steps = (Weight(5, hold=hold), Weight(50, hold=hold))
-    release = CanaryRelease(service="books", namespace="default", stable="v1", candidate="v2", steps=steps, abort=LIMIT)
+    release = CanaryRelease(
+        service="books", namespace="default", stable="v1", candidate="v2", steps=steps, abort=(LIMIT,)
+    )
     return Rollout(release=release)
 
 
@@ -180,7 +183,7 @@ async def test_a_replica_that_has_not_heard_of_a_step_is_waited_for(one: Replica
     for _ in range(20):  # its proxies have taken everything, but not of this
         one.hear()
         await two.runner.look()
-        await two.runner._say(two.said(two.heard), moving=True)
+        await two.runner._say(two.said(two.heard))
         await one.runner.look()
         one.cluster.now += 1
     assert one.runner.status(NAME)["weight"] == 5
@@ -346,3 +349,31 @@ def test_nobody_is_not_everybody() -> None:
     crew.hear({"x": "no JSON", "y": Said("b", True, 1).written(1)}, key_of("one"), 0.0)
     assert not crew.all_have("a", replace(own, present=1), 2, 0.0), "it has other releases"
     assert replicas.parsed("[]") is None
+
+
+def test_proxies_of_all_replicas_are_counted_as_those_of_one() -> None:
+    own = Proxies(2, 3)
+    same, behind = Said("", True, 1, (), "w1", 4, 4), Said("", True, 1, ("of before",), "w0", 5, 5)
+    assert replicas.united(own, "w1", []) == own
+    assert replicas.united(own, "w1", [same]) == Proxies(6, 7)
+    assert replicas.united(own, "w1", [same, behind]) == Proxies(6, 12), (
+        "who is sent other policies has not taken these"
+    )
+    refusing = replace(same, acknowledged=3, refusals=("store refused CDS: no",))
+    assert replicas.united(own, "w1", [refusing]).refusals == ("store refused CDS: no",)
+    back = replace(behind, world="", refusals=("2 proxies refused",))
+    assert replicas.united(own, "w1", [back]) == Proxies(2, 8, ("2 proxies refused",))
+    assert replicas.parsed(refusing.written(1)) == refusing
+
+
+async def test_who_leads_has_heard_the_others_first(one: Replica, two: Replica) -> None:
+    one.leads = False
+    await looks(1, one, two)
+    assert not one.runner.heard
+    one.leads = True
+    await looks(1, one, two)
+    assert one.runner.heard
+    assert [said.present for said in one.runner.others()] == [1]
+    one.leads = False
+    await looks(1, one, two)
+    assert not one.runner.heard

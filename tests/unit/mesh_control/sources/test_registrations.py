@@ -309,3 +309,11 @@ async def test_what_is_not_a_registration_changes_nothing(mesh: Mesh) -> None:
     control.hub.open("s2")
     with pytest.raises(RegistrationError, match="there is no WorkloadGroup default/shop"):
         await control.on_request("s2", first(node()), Anyone())
+
+
+def test_one_of_several_replicas_takes_none(tmp_path: Path) -> None:
+    registrations = Registrations(Store(tmp_path / "registrations.sqlite"), alone=False)
+    with pytest.raises(RegistrationError, match=r"one of several replicas.*apply a WorkloadEntry"):
+        registrations.connect("1", node(), Anyone())
+    assert not registrations.read().policies
+    assert not registrations.connect("2", Node("sidecar~10.0.0.2~vm-2.default~d"), Anyone()), "whoever asks for none"

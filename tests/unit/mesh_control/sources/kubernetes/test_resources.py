@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from mesh_control.sources.kubernetes import rbac
+from mesh_control.sources.kubernetes import rbac, root_maps
 from mesh_control.sources.kubernetes.resources import (
     CORE,
     DEFINITIONS,
@@ -132,19 +132,26 @@ def test_the_rights_cover_what_is_mirrored_and_no_secrets() -> None:
         (g, r) for rule in rules if "watch" in rule["verbs"] for g in rule["apiGroups"] for r in rule["resources"]
     }
     wanted = {(c.group, c.plural) for c in (*CORE, DEFINITIONS)} | {(k.GROUP, plural_of(k)) for k in KINDS.values()}
-    assert readable == wanted | {(group, plural) for (group, _), (plural, _) in NEVER.items()}
+    never = {(group, plural) for (group, _), (plural, _) in NEVER.items()}
+    assert readable == wanted | never | {("", "configmaps")}, "of ConfigMaps those with the roots alone"
+    assert all(
+        rule.get("resourceNames") for rule in rules if "configmaps" in rule["resources"] and rule["verbs"] != ["create"]
+    )
     verbs = {verb for rule in rules for verb in rule["verbs"]}
     assert verbs == {"get", "list", "watch", "patch", "create"}
     for rule in rules:
         if "patch" in rule["verbs"]:
-            webhooks = ([rbac.CONFIGURATION], [rbac.INJECTION])
-            assert rule.get("resourceNames") in webhooks or all(
+            named = ([rbac.CONFIGURATION], [rbac.INJECTION], [root_maps.NAME])
+            assert rule.get("resourceNames") in named or all(
                 resource.endswith("/status") for resource in rule["resources"]
             )
     subject = rbac.service_account("meshwright", "mesh")
     made = list(rbac.manifests(subject, "mesh"))
     assert [found["kind"] for found in made] == ["ClusterRole", "ClusterRoleBinding", *("Role", "RoleBinding") * 2]
     assert [found["subjects"] for found in made if "subjects" in found] == [[subject]] * 3
+    assert {"secrets"} == {resource for rule in made[4]["rules"] for resource in rule["resources"]}
+    without = list(rbac.manifests(subject, "mesh", ca_secret=None))
+    assert not [rule for found in without for rule in found.get("rules", ()) if "secrets" in rule["resources"]]
     assert {"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]} in rules
 
 

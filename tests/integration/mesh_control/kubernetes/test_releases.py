@@ -1,0 +1,188 @@
+"""Releases of two control planes over a real API server: begun at one, moved by the other, gone on with by who is left."""
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mesh_api.config import RouteConfiguration
+from mesh_api.xds.type_urls import ROUTE
+from mesh_control.client import ControlError
+from mesh_control.rollouts import entries, replicas
+from mesh_control.sources.kubernetes import rbac
+from mesh_control.sources.kubernetes.api import ApiError
+from mesh_policy import CanaryRelease, dump
+from mesh_policy.releases import Weight
+from mesh_policy.releases.machine import Rollout, State
+from tests.integration.mesh_control.harness import INVENTORY, ORDER, STORE, ControlPlane, Peer, connected
+from tests.integration.mesh_control.kubernetes.test_authority import HOME, SECRET, mesh, prepared
+from tests.integration.mesh_control.kubernetes.watched import poll
+from tests.support.kube_apiserver import SUBJECT, Client, Server
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(2400)]  # the programs' first build
+
+NAME = "order.default"
+KNOWN: dict[str, Any] = INVENTORY
+WORKLOADS = [{**item, "sidecar": item["name"] in ("order-v1", "store")} for item in KNOWN["workloads"]]
+MAPS = [
+    {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": HOME}}
+    for name in (entries.NAME, replicas.NAME)
+]
+
+
+def release(*holds: str) -> str:
+    steps = tuple(Weight(percent, hold=hold) for percent, hold in zip((20, 60), holds, strict=True))
+    told = CanaryRelease(service="order", stable="v1", candidate="v2", steps=steps)
+    return json.dumps(Rollout(release=told).to_document())
+
+
+@pytest.fixture
+async def home(client: Client) -> AsyncIterator[None]:
+    place = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": HOME}}
+    await client.apply(place, *rbac.manifests(SUBJECT, HOME))
+    yield
+    for value in (SECRET, *MAPS):
+        with suppress(ApiError):  # nobody has made it
+            await client.delete(value)
+
+
+@pytest.fixture
+def planes(tmp_path: Path, server: Server, home: None) -> Iterator[list[ControlPlane]]:
+    inventory = {**INVENTORY, "workloads": WORKLOADS}
+    made = [prepared(tmp_path, server, name, inventory) for name in ("one", "two")]
+    try:
+        for plane in made:
+            plane.start()
+        yield made
+    finally:
+        for plane in made:
+            if plane.process is not None:
+                plane.kill()
+
+
+async def ordered(planes: list[ControlPlane]) -> tuple[ControlPlane, ControlPlane]:
+    """The one that leads, and the other one."""
+
+    async def leads() -> list[bool]:
+        return [(await plane.client.status())["replica"]["leads"] for plane in planes]
+
+    found = await poll(leads, any)
+    return (planes[0], planes[1]) if found[0] else (planes[1], planes[0])
+
+
+async def phase(plane: ControlPlane) -> tuple[str, int]:
+    found = (await plane.client.rollouts()).get(NAME, {"phase": "", "weight": -1})
+    return found["phase"], found["weight"]
+
+
+def shares(peer: Peer) -> set[int]:
+    """The weights of the candidate that the peer has now."""
+    tables = [peer.resource(ROUTE, name) for name in peer.names(ROUTE)]
+    return {weight for table in tables for weight in _weights(table)}
+
+
+def _weights(table: RouteConfiguration) -> Iterator[int]:
+    for host in table.virtual_hosts:
+        for route in host.routes:
+            for cluster in getattr(route.action, "weighted_clusters", ()):
+                if "|v2|" in cluster.name:
+                    yield cluster.weight
+
+
+async def test_a_release_begun_at_one_is_moved_by_the_other_and_every_proxy_has_it(planes: list[ControlPlane]) -> None:
+    leader, other = await ordered(planes)
+    store, order = Peer(STORE), Peer(ORDER)
+    async with connected(store, leader):
+        begun = await other.client.start_rollout(release("1s", "1s"))
+        assert (begun["phase"], begun["weight"]) == ("progressing", 20)
+        waits = await poll(lambda: leader.client.rollout(NAME), lambda found: found["waiting"])
+        assert waits["waiting"] == "not every proxy has taken the weight"  # one is connected nowhere
+        async with connected(order, other):
+            for peer in (store, order):
+                await peer.until(lambda peer=peer: 60 in shares(peer))  # type: ignore[misc]
+            assert await poll(lambda: phase(other), lambda found: found[0] == "promoted") == ("promoted", 100)
+    assert await phase(leader) == ("promoted", 100)
+    shown = mesh(other, "canary", "status", "order")
+    assert "promoted" in shown.stdout
+    assert mesh(other, "canary", "remove", "order").returncode == 0
+    await poll(lambda: phase(leader), lambda found: found == ("", -1))
+
+
+async def test_orders_count_at_either_and_who_is_left_goes_on(planes: list[ControlPlane], client: Client) -> None:
+    leader, other = await ordered(planes)
+    store, order = Peer(STORE), Peer(ORDER)
+    assert mesh(other, "canary", "status").returncode == 0
+    async with connected(order, other):
+        async with connected(store, leader):
+            await leader.client.start_rollout(release("1s", "1h"))
+            await poll(lambda: phase(other), lambda found: found == ("progressing", 60))
+            assert mesh(other, "canary", "pause", "order", "--reason", "lunch").returncode == 0
+            assert (await poll(lambda: phase(leader), lambda found: found[0] == "paused")) == ("paused", 60)
+            assert mesh(leader, "canary", "resume", "order").returncode == 0
+        leader.kill()
+        # A pod that takes its place has nothing on its disk, and what is in force there is in force.
+        leader.folder.joinpath("state").rename(leader.folder / "gone")
+        leader.start()
+        async with connected(store, leader):
+            await store.until(lambda: 60 in shares(store))
+            assert mesh(leader, "canary", "promote", "order").returncode == 0
+            assert await poll(lambda: phase(other), lambda found: found[0] == "promoted") == ("promoted", 100)
+            await order.until(lambda: 60 not in shares(order))
+    assert json.loads((await client.get(MAPS[0]))["data"][NAME])["state"]["phase"] == "promoted"
+    assert mesh(leader, "canary", "remove", "order").returncode == 0
+
+
+async def test_what_a_proxy_of_the_other_refuses_ends_it(planes: list[ControlPlane]) -> None:
+    leader, other = await ordered(planes)
+
+    def no_half(kind: str, name: str, resource: Any) -> str | None:
+        return "not with me" if kind == "RDS" and 20 in _weights(resource) else None
+
+    async with connected(Peer(STORE), leader), connected(Peer(ORDER, no_half), other):
+        await leader.client.start_rollout(release("1h", "1h"))
+        await poll(lambda: phase(other), lambda found: found == ("aborted", 0))
+    assert "20 % was refused: " in (await other.client.rollout(NAME))["reason"]
+    assert "not with me" in (await leader.client.rollout(NAME))["reason"]
+    assert mesh(other, "canary", "remove", "order").returncode == 0
+
+
+async def test_what_would_be_known_to_one_alone_is_refused(planes: list[ControlPlane]) -> None:
+    leader, other = await ordered(planes)
+    policies = Rollout.model_validate(json.loads(release("1s", "1s"))).policies(State(weight=20))
+    with pytest.raises(ControlError, match="at this replica alone") as told:
+        await other.client.apply("shop", dump(policies), 0.0)
+    assert told.value.status == 409
+    shown = mesh(leader, "status")
+    assert "which leads: proxies of other replicas are told there" in shown.stderr
+    assert "not here" in shown.stdout
+
+
+def rule(subset: str) -> dict[str, Any]:
+    spec = {"host": "order", "subsets": [{"name": subset, "labels": {"version": "v1"}}]}
+    metadata = {"name": "order", "namespace": "default"}
+    return {"apiVersion": "networking.istio.io/v1", "kind": "DestinationRule", "metadata": metadata, "spec": spec}
+
+
+async def test_objects_are_told_of_the_proxies_of_both(
+    istio_kinds: None, planes: list[ControlPlane], client: Client
+) -> None:
+    leader, other = await ordered(planes)
+
+    def no_bad(kind: str, name: str, resource: Any) -> str | None:
+        return "not with me" if kind == "CDS" and "|bad|" in name else None
+
+    def programmed(value: Any) -> tuple[str, str]:
+        found = value.get("status", {}).get("conditions", ())
+        return next(((c["reason"], c["message"]) for c in found if c["type"] == "Programmed"), ("", ""))
+
+    async with connected(Peer(STORE), leader), connected(Peer(ORDER, no_bad), other):
+        await client.apply(rule("good"))
+        told = await poll(lambda: client.get(rule("good")), lambda value: programmed(value)[0] == "Programmed")
+        assert programmed(told)[1] == "acknowledged by 2 of 2 proxies"
+        await client.apply(rule("bad"))
+        told = await poll(lambda: client.get(rule("bad")), lambda value: programmed(value)[0] == "Refused")
+        assert "not with me" in programmed(told)[1]
+    await client.delete(rule("bad"))
