@@ -176,12 +176,13 @@ def _pem(file: Path, *, secret: bool = False) -> bytes:
     return content
 
 
-def read_token(file: Path) -> str:
-    """The token in ``file``. Raises :class:`TokenError` when it is unreadable, empty, or readable by everybody."""
+def read_token(file: Path, *, shared: bool = True) -> str:
+    """The token in ``file``. Raises :class:`TokenError` when it is unreadable, empty, or, where others ``shared`` the machine,
+    readable by everybody."""
     try:
         descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
         with os.fdopen(descriptor, encoding="utf-8") as opened:
-            if stat.S_IMODE(os.fstat(opened.fileno()).st_mode) & 0o007:
+            if shared and stat.S_IMODE(os.fstat(opened.fileno()).st_mode) & 0o007:
                 raise TokenError(f"token file {file}: everybody may read it; its mode should be 0600")
             token = opened.read().strip()
     except (OSError, UnicodeDecodeError) as error:

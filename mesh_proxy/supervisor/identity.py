@@ -119,7 +119,7 @@ class IdentityKeeper:
         known = found is not None and self._clock() < found.expires
         tls = self._identity.shown() if known else self._identity.joining()
         # With a certificate no token is shown: one that is used up would be no proof.
-        metadata = () if known else (("authorization", f"Bearer {read_token(self._identity.token_file)}"),)
+        metadata = () if known else (("authorization", f"Bearer {self._token()}"),)
         key = ec.generate_private_key(ec.SECP256R1())
         channel = channel_to(self._control_plane, tls)
         try:
@@ -131,6 +131,10 @@ class IdentityKeeper:
         expires = self._keep(key, _chain(answer))
         self.ready.set()
         log.info("certificate %s until %s", "renewed" if known else "received", time.ctime(expires))
+
+    def _token(self) -> str:
+        # Kubernetes lets every user of a pod read its tokens, and puts the volume into the proxy's container alone.
+        return read_token(self._identity.token_file, shared=not self._identity.token_is_replaced)
 
     def _keep(self, key: ec.EllipticCurvePrivateKey, answer: tuple[str, ...]) -> float:
         """Writes the files, the roots first: whoever reads in between has old roots and old key, or new roots, which hold
