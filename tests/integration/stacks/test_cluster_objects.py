@@ -30,7 +30,7 @@ from meshwright_tools import kubernetes_plugin, pulumi_cli, pulumi_run  # noqa: 
 from meshwright_tools.checkout import Checkout, here  # noqa: E402
 from meshwright_tools.progress import Progress  # noqa: E402
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 PROGRAM = Path(__file__).parent / "cluster_program"
 PASSWORD = "correct-horse-battery"
@@ -128,7 +128,7 @@ class Stack:
             env=self.environment,
             text=True,
             capture_output=True,
-            timeout=120,
+            timeout=300,
             check=False,
         )
         said = done.stdout + done.stderr
