@@ -162,7 +162,15 @@ ROLES: dict[str, tuple[str, dict[str, Option]]] = {
             "kubernetes_proxy_url": text(
                 "HTTP proxy by which the operator reaches the machines; empty: none.", default=""
             ),
+            "kubernetes_address_pool": of(Kubernetes, "address_pool") | {"elements": "str"},
+            "kubernetes_storage": of(Kubernetes, "storage"),
+            "kubernetes_metrics": of(Kubernetes, "metrics"),
+            "kubernetes_volumes": text("Directory of the machines for volumes.", default="/var/lib/meshwright/volumes"),
             "kubernetes_flannel_image": text("The image of flannel."),
+            "kubernetes_metallb_controller_image": text("The image by which MetalLB allots addresses."),
+            "kubernetes_metallb_speaker_image": text("The image by which MetalLB answers for addresses."),
+            "kubernetes_local_path_image": text("The image of local-path-provisioner, with a shell."),
+            "kubernetes_metrics_server_image": text("The image of metrics-server."),
             "kubernetes_further_images": items(
                 "Images of `make images` that the host imports for workloads.", default=[]
             ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Network
+from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the environment checks itself by this module
@@ -27,6 +27,39 @@ class Listener:
     port: int
     program: str
     setting: str = ""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class AddressRange:
+    """Addresses from the first to the last."""
+
+    first: IPv4Address
+    last: IPv4Address
+
+    def __str__(self) -> str:
+        return f"{self.first}-{self.last}"
+
+    def __contains__(self, address: IPv4Address) -> bool:
+        return self.first <= address <= self.last
+
+    def overlaps(self, other: AddressRange) -> bool:
+        """Whether an address is in both."""
+        return self.first <= other.last and other.first <= self.last
+
+
+def address_range(text: str) -> AddressRange:
+    """The range that ``FIRST-LAST``, a network or an address stands for. Raises :class:`ValueError` for anything else."""
+    first, dash, last = text.partition("-")
+    try:
+        if not dash:
+            network = IPv4Network(text)
+            return AddressRange(network[0], network[-1])
+        found = AddressRange(IPv4Address(first.strip()), IPv4Address(last.strip()))
+    except (AddressValueError, NetmaskValueError, ValueError):
+        raise ValueError("must be FIRST-LAST, a network or an address of IPv4") from None
+    if found.last < found.first:
+        raise ValueError("ends before it begins")
+    return found
 
 
 def settings(environment: Environment) -> Kubernetes:
@@ -62,6 +95,9 @@ def listeners(environment: Environment, machine: str) -> Iterator[Listener]:
     """What the cluster's parts on a machine listen on (https://kubernetes.io/docs/reference/networking/ports-and-protocols/)."""
     yield Listener(10250, "kubelet")
     yield Listener(10256, "kube-proxy")
+    if settings(environment).address_pool:
+        # By the first speakers find each other; the second tells the kubelet that they are well.
+        yield from (Listener(port, "*speaker", "kubernetes.address_pool") for port in (7946, 17472))
     if machine in control_machines(environment):
         yield Listener(settings(environment).api_port, "kube-apiserver", "kubernetes.api_port")
         yield Listener(10257, "kube-controller*")
@@ -75,7 +111,12 @@ def problems(environment: Environment) -> list[str]:
     if cluster is None:
         needed = environment.platform == "kubernetes"
         return ["platform: kubernetes needs the settings of a cluster (kubernetes)"] if needed else []
-    return [*_of_majority(cluster), *_of_networks(environment, cluster), *_of_sources(environment)]
+    return [
+        *_of_majority(cluster),
+        *_of_networks(environment, cluster),
+        *_of_pool(environment),
+        *_of_sources(environment),
+    ]
 
 
 def _of_sources(environment: Environment) -> list[str]:
@@ -102,12 +143,50 @@ def _of_networks(environment: Environment, cluster: Kubernetes) -> list[str]:
         found.append(
             f"kubernetes.pod_network: {pods} has room for {room} machines of {count} (each gets a part of {PART_BITS} bits)"
         )
-    networks: dict[str, IPv4Network] = {
-        "kubernetes.pod_network": pods,
-        "kubernetes.service_network": cluster.service_network,
-        "machines.network": environment.machines.network,
-    }
+    networks = {**_networks(cluster), "machines.network": environment.machines.network}
     for (name, network), (other, second) in itertools.combinations(networks.items(), 2):
         if network.overlaps(second):
             found.append(f"{name}: {network} overlaps {other} {second}")
     return found
+
+
+def _of_pool(environment: Environment) -> list[str]:
+    cluster = settings(environment)
+    pool = [address_range(text) for text in cluster.address_pool]
+    found = [
+        f"kubernetes.address_pool: {one} overlaps {other}"
+        for one, other in itertools.combinations(pool, 2)
+        if one.overlaps(other)
+    ]
+    for one in pool:
+        found += [
+            f"kubernetes.address_pool: {one} holds {address}, {whose}"
+            for address, whose in _taken(environment)
+            if address in one
+        ]
+        for name, network in _networks(cluster).items():
+            if one.overlaps(AddressRange(network[0], network[-1])):
+                found.append(f"kubernetes.address_pool: {one} overlaps {name} {network}")
+        network = environment.machines.network
+        if _made_here(environment) and not (one.first in network and one.last in network):
+            found.append(f"kubernetes.address_pool: {one} is not in machines.network {network}")
+    return found
+
+
+def _taken(environment: Environment) -> Iterator[tuple[IPv4Address, str]]:
+    """Addresses that have an owner, and who that is."""
+    for node in environment.machines.nodes:
+        yield IPv4Address(node.address), f"which is {node.name}'s"
+    network = environment.machines.network
+    if _made_here(environment) and network.prefixlen < 31:
+        yield network[1], "which is the gateway's"
+        yield from ((address, "which is the network's own") for address in (network[0], network[-1]))
+
+
+def _made_here(environment: Environment) -> bool:
+    """Whether the machines' network is one that is made here, and known."""
+    return environment.machines.driver in ("namespaces", "qemu")
+
+
+def _networks(cluster: Kubernetes) -> dict[str, IPv4Network]:
+    return {"kubernetes.pod_network": cluster.pod_network, "kubernetes.service_network": cluster.service_network}

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -38,6 +39,13 @@ Variable = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
 Line = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]*$")]
 """Text without control characters."""
 
+
+def _addresses(text: str) -> str:
+    return str(cluster.address_range(text))
+
+
+Addresses = Annotated[str, AfterValidator(_addresses)]
+"""A range of addresses."""
 OWN_VARIABLES = ("BIND", "DATABASE_URL_FILE", "PORT")
 """Variables of a workload's program that follow from other settings."""
 
@@ -265,6 +273,18 @@ class Kubernetes(_Model):
         "`host-gw` routes them, between machines of one network.",
     )
     mesh: ClusterMesh = Field(default=ClusterMesh(), description="The mesh in the cluster.")
+    address_pool: tuple[Addresses, ...] = Field(
+        default=(),
+        description="Addresses on the machines' network that Services of type LoadBalancer get: `FIRST-LAST`, networks, "
+        "addresses; nobody else may have them. Empty: such Services get none.",
+    )
+    storage: Literal["local-path", "none"] = Field(
+        default="local-path",
+        description="The default storage class: `local-path`: directories of the machine that a pod runs on; `none`: none.",
+    )
+    metrics: bool = Field(
+        default=True, description="Whether the cluster measures what pods and machines use (`kubectl top`)."
+    )
 
 
 class Sources(_Model):

@@ -19,7 +19,7 @@ ENVIRONMENT = Environment(
         ),
     ),
     mesh=Mesh(control_machine="node1"),
-    kubernetes=Kubernetes(),
+    kubernetes=Kubernetes(address_pool=("10.77.0.200-10.77.0.219",)),
     sources=Sources(kubernetes="built"),
     postgresql=Postgresql(machine="node1"),
     services=demo.SERVICES,

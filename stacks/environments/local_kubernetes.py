@@ -16,7 +16,11 @@ ENVIRONMENT = Environment(
         nodes=local.ENVIRONMENT.machines.nodes,
     ),
     # They are on one network, which needs no wrapping.
-    kubernetes=Kubernetes(pod_traffic="host-gw", mesh=ClusterMesh(gateway_type="NodePort")),
+    kubernetes=Kubernetes(
+        pod_traffic="host-gw",
+        mesh=ClusterMesh(gateway_type="NodePort"),
+        address_pool=("10.77.0.200-10.77.0.219",),
+    ),
     sources=Sources(kubernetes="built", pulumi_plugins="double"),
     postgresql=Postgresql(),
     services=demo.SERVICES,

@@ -4,13 +4,15 @@ from collections.abc import Sequence
 
 from mesh_policy import Policy
 from mesh_policy.releases.machine import Rollout
-from stacks.environment import Environment, Machines, Sources
+from stacks.environment import Environment, Kubernetes, Machines, Sources
 from stacks.environments import book_store, local
 
 ENVIRONMENT = local.ENVIRONMENT.model_copy(
     update={
         "name": "static",
         "machines": Machines(driver="existing", nodes=local.ENVIRONMENT.machines.nodes),
+        # Which addresses of your network are free is for you to say (kubernetes.address_pool).
+        "kubernetes": Kubernetes(),
         "sources": Sources(),
     }
 )

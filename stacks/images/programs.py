@@ -91,6 +91,20 @@ FLANNEL = GoModule(
     (("github.com/flannel-io/flannel/pkg/version.Version", versions.FLANNEL),),
     with_c=True,
 )
+METALLB = GoModule("metallb", "addons", versions.METALLB)
+"""Of a folder with the two that follow, which shares what they are made of; stamps are each program's own."""
+LOCAL_PATH_PROVISIONER = GoModule(
+    "local-path-provisioner",
+    "addons",
+    versions.LOCAL_PATH_PROVISIONER,
+    stamps=(("main.VERSION", versions.LOCAL_PATH_PROVISIONER),),
+)
+METRICS_SERVER = GoModule(
+    "metrics-server",
+    "addons",
+    versions.METRICS_SERVER,
+    stamps=(("k8s.io/client-go/pkg/version.gitVersion", versions.METRICS_SERVER),),
+)
 _PLUGINS = ("ipam/host-local", "main/bridge", "main/loopback", "main/ptp", "meta/bandwidth", "meta/firewall",
             "meta/portmap", "meta/tuning")  # fmt: skip
 
@@ -119,5 +133,21 @@ PROGRAMS: tuple[Program, ...] = (
     _of_kubernetes("kube-proxy", "image"),
     Program("coredns", COREDNS, ".", versions.COREDNS, "image"),
     Program("flanneld", FLANNEL, "github.com/flannel-io/flannel", versions.FLANNEL, "image"),
+    Program("metallb-controller", METALLB, "go.universe.tf/metallb/controller", versions.METALLB, "image"),
+    Program("metallb-speaker", METALLB, "go.universe.tf/metallb/speaker", versions.METALLB, "image"),
+    Program(
+        "local-path-provisioner",
+        LOCAL_PATH_PROVISIONER,
+        "github.com/rancher/local-path-provisioner",
+        versions.LOCAL_PATH_PROVISIONER,
+        "image",
+    ),
+    Program(
+        "metrics-server",
+        METRICS_SERVER,
+        "sigs.k8s.io/metrics-server/cmd/metrics-server",
+        versions.METRICS_SERVER,
+        "image",
+    ),
 )
 BY_NAME = {program.name: program for program in PROGRAMS}

@@ -94,6 +94,37 @@ ADDONS: tuple[ClusterImage, ...] = (
         directory="opt/bin",
         packages="netfilter",
     ),
+    ClusterImage(
+        "metallb-controller",
+        f"quay.io/metallb/controller:{versions.METALLB}",
+        ("metallb-controller",),
+        _WITHOUT_ROOT,
+        directory="",
+    ),
+    ClusterImage(
+        "metallb-speaker",
+        f"quay.io/metallb/speaker:{versions.METALLB}",
+        ("metallb-speaker",),
+        _ROOT,
+        (7946,),
+        directory="",
+    ),
+    ClusterImage(
+        "local-path-provisioner",
+        f"docker.io/rancher/local-path-provisioner:{versions.LOCAL_PATH_PROVISIONER}",
+        ("local-path-provisioner",),
+        _WITHOUT_ROOT,
+        directory="usr/bin",
+        packages="busybox",
+    ),
+    ClusterImage(
+        "metrics-server",
+        f"{_REGISTRY}/metrics-server/metrics-server:{versions.METRICS_SERVER}",
+        ("metrics-server",),
+        _WITHOUT_ROOT,
+        (10250,),
+        directory="",
+    ),
 )
 """What else a cluster's system needs, under the names by which its manifests (``templates/``) ask."""
 CLUSTER = (*KUBERNETES, *ADDONS)

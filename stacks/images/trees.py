@@ -64,6 +64,17 @@ def _postgresql(unpacked: Path, made: Path) -> None:
     (made / "bin/sh").chmod(0o755)
 
 
+_BUSYBOX_NAMES = ("sh", "chmod", "mkdir", "rm")
+
+
+def _busybox(unpacked: Path, made: Path) -> None:
+    """A shell that makes and removes directories: what pods do that prepare a volume on a machine (the image of their
+    author has one as well)."""
+    debian.copy(unpacked, made, "bin/busybox")
+    for name in _BUSYBOX_NAMES:
+        (made / "bin" / name).symlink_to("busybox")
+
+
 TREES = {
     tree.name: tree
     for tree in (
@@ -76,6 +87,7 @@ TREES = {
             _postgresql,
             (*_MODULES, _SHELL.read_text()),
         ),
+        Tree("busybox", ("busybox-static",), _busybox, _BUSYBOX_NAMES),
     )
 }
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.metadata
+import json
 import os
 import shlex
 import shutil
@@ -227,6 +228,134 @@ def test_pods_of_two_machines_reach_each_other_by_address_and_by_name(bare: Bare
     asked([*addresses, *["http://web.default.svc.cluster.local/"] * 6, "http://web/"])
 
 
+def address_of(service: str) -> str:
+    """The address that a service has got for whoever is outside."""
+    wait = (
+        "wait",
+        "--for=jsonpath={.status.loadBalancer.ingress[0].ip}",
+        f"--timeout={PATIENCE}s",
+        f"service/{service}",
+    )
+    kubectl(*wait)
+    return kubectl("get", f"service/{service}", "--output=jsonpath={.status.loadBalancer.ingress[0].ip}")
+
+
+def from_outside(bare: BareMachines, address: str) -> bool:
+    """Whether it answers whoever is on the machines' network, by the way there that the operator has."""
+    way = f"http://127.0.0.1:{bare.environment.machines.entrance_port}"
+    command = [
+        "curl",
+        "--silent",
+        "--fail",
+        "--max-time",
+        "3",
+        "--proxy",
+        way,
+        "--output",
+        os.devnull,
+        f"http://{address}/",
+    ]
+    return subprocess.run(command, check=False).returncode == 0
+
+
+def answers(bare: BareMachines, address: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not from_outside(bare, address):
+        assert time.monotonic() < deadline, f"{address} does not answer"
+
+
+def hardware(bare: BareMachines) -> dict[str, str]:
+    """Hardware address to the machine that has it on the machines' network."""
+    found = {}
+    for machine, connection in bare.connections.items():
+        for link in json.loads(bare.on(machine, "ip", "-json", "address")):
+            if connection["ansible_host"] in [one.get("local") for one in link["addr_info"]]:
+                found[link["address"]] = machine
+    return found
+
+
+def holder(bare: BareMachines, address: str) -> str:
+    """The hardware address at which the machines' network has learnt an address."""
+    command = ["ip", "-netns", f"mw-{bare.environment.name}", "-json", "neighbour", "show", address]
+    told = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout or "[]")
+    return next((one["lladdr"] for one in told if "lladdr" in one), "")
+
+
+OUTSIDE = """
+apiVersion: v1
+kind: Service
+metadata: {name: outside}
+spec: {type: LoadBalancer, selector: {app: web}, ports: [{port: 80, targetPort: 8000}]}
+"""
+
+
+def test_a_service_is_reached_from_outside_by_an_address_of_the_pool(bare: BareMachines) -> None:
+    kubectl("apply", "--server-side", "--filename=-", manifests=OUTSIDE)
+    address = address_of("outside")
+    assert address.startswith("10.77.0.2"), address
+    answers(bare, address)
+
+
+DATA = """
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: data}
+spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Mi}}}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: keeper}
+spec:
+  selector: {matchLabels: {app: keeper}}
+  strategy: {type: Recreate}
+  template:
+    metadata: {labels: {app: keeper}}
+    spec:
+      nodeSelector: {kubernetes.io/hostname: node2}
+      terminationGracePeriodSeconds: 0
+      securityContext: {runAsUser: 1000, runAsGroup: 1000}
+      containers:
+      - name: keeper
+        image: IMAGE
+        command: [/usr/bin/python3.11, -c, "import time; time.sleep(1e6)"]
+        volumeMounts: [{name: data, mountPath: /data}]
+      volumes: [{name: data, persistentVolumeClaim: {claimName: data}}]
+"""
+VOLUMES = "/var/lib/meshwright/volumes"
+
+
+def in_keeper(program: str) -> str:
+    return kubectl("exec", "deployment/keeper", "--", "/usr/bin/python3.11", "-c", program)
+
+
+def test_data_of_a_claim_outlives_its_pod(bare: BareMachines) -> None:
+    image = f"docker.io/meshwright/proxy:{importlib.metadata.version('meshwright')}"
+    kubectl("apply", "--server-side", "--filename=-", manifests=DATA.replace("IMAGE", image))
+    kubectl("rollout", "status", "deployment/keeper", f"--timeout={PATIENCE}s")
+    in_keeper("open('/data/kept', 'w').write('kept')")
+    kubectl("delete", "pod", "--selector=app=keeper", "--wait")
+    kubectl("rollout", "status", "deployment/keeper", f"--timeout={PATIENCE}s")
+    assert in_keeper("print(open('/data/kept').read())") == "kept\n"
+    # Nobody else of the machine reaches it.
+    assert bare.on("node2", "stat", "--format=%a", VOLUMES) == "700\n"
+    with pytest.raises(PlaybookError, match=r"node2 alone has the data of default/data, which would be lost: move it"):
+        run(bare, REMOVE, machines="node2")
+    assert kubectl("get", "nodes", "--field-selector=spec.unschedulable=true", "--output=name") == ""
+
+
+def test_every_machine_is_measured(bare: BareMachines) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        with contextlib.suppress(AssertionError):  # it has measured once
+            told = [line.split() for line in kubectl("top", "nodes", "--no-headers").splitlines()]
+            if len(told) == 3 and all("<unknown>" not in line for line in told):
+                break
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+    assert [line[0] for line in told] == ["node1", "node2", "node3"]
+
+
+REMOVE, RESET = "cluster/remove.yml", "cluster/reset.yml"
 DRIFT = {
     "node1": [
         "rm /etc/kubernetes/manifests/kube-scheduler.yaml",
@@ -284,9 +413,26 @@ def test_a_machine_that_boots_again_takes_its_pods_back(bare: BareMachines) -> N
     asked(["http://web/"] * 4)
 
 
-REMOVE, RESET = "cluster/remove.yml", "cluster/reset.yml"
+def test_an_address_is_another_machine_s_when_its_own_loses_power(bare: BareMachines) -> None:
+    address, machines = address_of("outside"), hardware(bare)
+    answers(bare, address)
+    before = holder(bare, address)
+    soon = ("systemd-run", "--on-active=1", "--timer-property=AccuracySec=100ms")
+    bare.on(machines[before], *soon, "systemctl", "poweroff", "--force", "--force")
+    try:
+        deadline = time.monotonic() + PATIENCE
+        while holder(bare, address) == before or not from_outside(bare, address):
+            assert time.monotonic() < deadline
+        assert machines[holder(bare, address)] != machines[before]
+    finally:
+        bare.start(machines[before])
+    kubectl("wait", "--for=condition=Ready", f"node/{machines[before]}", f"--timeout={PATIENCE}s")
+    kubectl("rollout", "status", "deployment/web", f"--timeout={PATIENCE}s")
+
+
 LEFT = """
 ls -d /etc/kubernetes/* /var/lib/kubelet/* /var/lib/etcd/* /usr/local/bin/kube* /opt/cni/bin 2>/dev/null
+ls -d /var/lib/meshwright/volumes 2>/dev/null
 ip -br link | grep -E 'cni0|flannel|veth'; ip route | grep 10.244; nft list ruleset | grep -iE 'kube|flannel|cni-'
 ctr -n k8s.io tasks list -q; systemctl is-active kubelet | grep -x active
 true

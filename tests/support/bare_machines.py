@@ -6,7 +6,7 @@ import json
 import shlex
 import subprocess
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,13 @@ from tests.support.ports import free_port
 class BareMachines:
     """The machines of an environment that answer SSH, with what Ansible needs to reach them."""
 
-    def __init__(self, environment: Environment, connections: dict[str, dict[str, Any]]) -> None:
+    def __init__(
+        self, environment: Environment, connections: dict[str, dict[str, Any]], start: Callable[[str], object]
+    ) -> None:
         self.environment = environment
         self.connections = connections
+        self.start = start
+        """Has a machine of that name run again that was switched off; it answers SSH then."""
         self.secrets = vault.load(vault.ROOT, local.ENVIRONMENT.name)
         self.variables: dict[str, Any] = {}
         """Added to those of all hosts."""
@@ -80,7 +84,9 @@ def bare_machines(name: str, environment: Environment = local.ENVIRONMENT) -> It
     try:
         made.ensure_network(NetworkSpec(name, str(environment.machines.network)))
         states = [made.ensure(spec).to_values() for spec in specs]
-        yield BareMachines(environment, {state["name"]: ansible_connection(state, str(key)) for state in states})
+        connections = {state["name"]: ansible_connection(state, str(key)) for state in states}
+        known = {spec.name: spec for spec in specs}
+        yield BareMachines(environment, connections, lambda name: made.ensure(known[name]))
     finally:
         for spec in specs:
             made.delete(name, spec.name)

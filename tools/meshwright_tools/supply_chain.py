@@ -40,6 +40,11 @@ GO_MODULES = (
     GoModule("cni-plugins", Path("tools", "kubernetes", "cni"), "what CNI plugins are built from (make images)"),
     GoModule("flannel", Path("tools", "kubernetes", "flannel"), "what flannel is built from (make images)"),
     GoModule("coredns", Path("tools", "kubernetes", "coredns"), "what CoreDNS is built from (make images)"),
+    GoModule(
+        "addons",
+        Path("tools", "kubernetes", "addons"),
+        "what MetalLB, local-path-provisioner and metrics-server are built from (make images)",
+    ),
 )
 
 

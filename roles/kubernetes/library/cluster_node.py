@@ -11,6 +11,7 @@ description:
   - Runs where the cluster's login is. A node that is C(drained) takes no new pods, and those that a controller will begin
     elsewhere have left it, as their disruption budgets allow; pods of daemon sets stay. Of a node that does not answer, pods
     are not waited for.
+  - Volumes whose data is on the node alone would be lost with it, so a node that has such is refused, unless that is said.
 options:
   name:
     description: Name of the node.
@@ -21,6 +22,10 @@ options:
     type: str
     choices: [drained, absent]
     required: true
+  lose_volumes:
+    description: Whether the node's own volumes may be lost.
+    type: bool
+    default: false
   seconds:
     description: How long pods may take to leave.
     type: int
@@ -82,6 +87,11 @@ class Cluster:
         pods = json.loads(self.kubectl("get", "pods", "--all-namespaces", selected, "--output=json"))["items"]
         return "unschedulable" if any(map(leaves, pods)) else "drained"
 
+    def volumes(self):
+        """Volumes whose data is on the node and nowhere else, by those who claim them."""
+        listed = json.loads(self.kubectl("get", "persistentvolumes", "--output=json"))["items"]
+        return [claimed(volume) for volume in listed if bound_to(volume, self.name)]
+
     def answers(self):
         """Whether its kubelet does."""
         told = self.kubectl("get", f"node/{self.name}", "--output=json")
@@ -96,12 +106,31 @@ def leaves(pod):
     return not ended and not owners & {"DaemonSet", "Node"}
 
 
+def bound_to(volume, node):
+    """Whether a volume can be reached from one node alone, and it is this one."""
+    terms = volume["spec"].get("nodeAffinity", {}).get("required", {}).get("nodeSelectorTerms", ())
+    hosts = [
+        set(rule.get("values", ()))
+        for term in terms
+        for rule in term.get("matchExpressions", ())
+        if rule["key"] == "kubernetes.io/hostname" and rule["operator"] == "In"
+    ]
+    return bool(hosts) and all(named == {node} for named in hosts)
+
+
+def claimed(volume):
+    """Who claims a volume (NAMESPACE/NAME), else its own name."""
+    claim = volume["spec"].get("claimRef")
+    return f"{claim['namespace']}/{claim['name']}" if claim else volume["metadata"]["name"]
+
+
 def main():
     """Entry point."""
     module = AnsibleModule(
         argument_spec={
             "name": {"type": "str", "required": True},
             "state": {"type": "str", "choices": ["drained", "absent"], "required": True},
+            "lose_volumes": {"type": "bool", "default": False},
             "seconds": {"type": "int", "default": 300},
             "kubeconfig": {"type": "path", "default": "/etc/kubernetes/admin.conf"},
         },
@@ -111,6 +140,12 @@ def main():
     try:
         found = cluster.found()
         changed = found not in ("absent", state)
+        volumes = cluster.volumes() if found != "absent" and not module.params["lose_volumes"] else []
+        if volumes:
+            module.fail_json(
+                msg=f"{cluster.name} alone has the data of {', '.join(sorted(volumes))}, which would be lost: move it and "
+                "delete these claims, or say -e volumes=lost"
+            )
         if changed and not module.check_mode:
             if state == "absent":
                 cluster.kubectl("delete", f"node/{cluster.name}", "--wait=true")

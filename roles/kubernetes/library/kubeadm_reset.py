@@ -17,6 +17,16 @@ options:
     type: list
     elements: path
     default: []
+  data:
+    description: Directories of what workloads have kept on the host; they go with all that is in them, each part of it told.
+    type: list
+    elements: path
+    default: []
+  directories:
+    description: Directories that go when nothing is left in them.
+    type: list
+    elements: path
+    default: []
   pod_network:
     description: Network of the pods; routes to parts of it go.
     type: str
@@ -87,6 +97,16 @@ class Host:
         """Which of these are there, and hold something."""
         paths = [self.root / name.lstrip("/") for name in names]
         return [path for path in paths if os.path.lexists(path) and not (path.is_dir() and not any(path.iterdir()))]
+
+    def kept(self):
+        """What workloads have kept."""
+        paths = [self.root / name.lstrip("/") for name in self._module.params["data"]]
+        return [entry for path in paths if path.is_dir() for entry in sorted(path.iterdir())]
+
+    def empty(self):
+        """Directories in which nothing is left."""
+        paths = [self.root / name.lstrip("/") for name in self._module.params["directories"]]
+        return [path for path in paths if path.is_dir() and not any(path.iterdir())]
 
     def mounts(self, path):
         """Where something is mounted below a path."""
@@ -172,10 +192,12 @@ def reset(host, ours):
         host.run("ip", "link", "delete", link)
     for route in host.routes():
         host.run("ip", "route", "delete", route)
-    for path in (*host.files(STATE), *host.files(ours)):
+    for path in (*host.files(STATE), *host.kept(), *host.files(ours)):
         for place in host.mounts(path):  # of pods' volumes: what is in them is not the cluster's to remove
             host.run("umount", place)
         remove(path, os.path.ismount(path))
+    for path in host.empty():
+        path.rmdir()
     host.run("systemctl", "daemon-reload")
 
 
@@ -184,6 +206,8 @@ def main():
     module = AnsibleModule(
         argument_spec={
             "files": {"type": "list", "elements": "path", "default": []},
+            "data": {"type": "list", "elements": "path", "default": []},
+            "directories": {"type": "list", "elements": "path", "default": []},
             "pod_network": {"type": "str", "default": ""},
             "root": {"type": "path", "default": "/"},
         },
@@ -191,6 +215,7 @@ def main():
     )
     host, ours = Host(module), module.params["files"]
     found = [*map(str, host.files(STATE)), *host.links(), *host.tables(), *map(str, host.files(ours))]
+    found += [*map(str, host.kept()), *map(str, host.empty())]
     found += [f"route to {route}" for route in host.routes()]
     found += [f"chains of {program}" for program in host.rules()]
     if found and not module.check_mode:

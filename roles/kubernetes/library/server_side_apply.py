@@ -10,11 +10,25 @@ short_description: Have objects in a cluster as their manifests say
 description:
   - The server itself says what would change (a dry run), so fields that it fills in, or that others own, are no difference.
   - There is one field manager, C(meshwright), whichever way the objects come.
+  - Objects that are to be C(absent) are gone when it ends, with what is theirs.
 options:
   manifests:
     description: The objects, as YAML.
     type: str
     required: true
+  state:
+    description: Whether the cluster is to have them.
+    type: str
+    choices: [present, absent]
+    default: present
+  condition:
+    description: Condition of each object that is waited for when something has changed, as objects that follow need it.
+    type: str
+    default: ""
+  seconds:
+    description: How long that may take.
+    type: int
+    default: 60
   kubeconfig:
     description: The login.
     type: path
@@ -34,11 +48,16 @@ EXAMPLES = r"""
       apiVersion: v1
       kind: Namespace
       metadata: {name: shop}
+
+- name: Have a kind of objects
+  server_side_apply:
+    manifests: "{{ lookup('file', 'widgets.yml') }}"
+    condition: Established
 """
 
 RETURN = r"""
 changed_objects:
-  description: Files of the server's dry run that differ, each named after its object.
+  description: Files of the server's dry run that differ, each named after its object; of absent ones, their names.
   type: list
   elements: str
   returned: always
@@ -51,19 +70,67 @@ import subprocess
 
 from ansible.module_utils.basic import AnsibleModule
 
-OPTIONS = ("--server-side", "--force-conflicts", "--field-manager=meshwright", "--filename=-")
+FROM_INPUT = "--filename=-"
+OPTIONS = ("--server-side", "--force-conflicts", "--field-manager=meshwright", FROM_INPUT)
 NEW = re.compile(r'namespaces "[^"]+" not found|no matches for kind')
 """What the server says of an object whose namespace or kind comes with the same manifests."""
 AWAY = re.compile(r"connection refused|i/o timeout|no route to host")
 OBJECT = re.compile(r"^diff .*/([^/\s]+)$", re.MULTILINE)
 
 
-def kubectl(kubeconfig, verb, manifests):
+def kubectl(kubeconfig, manifests, *arguments):
     """Exit code, output and complaint."""
-    command = ["kubectl", f"--kubeconfig={kubeconfig}", verb, *OPTIONS]
+    command = ["kubectl", f"--kubeconfig={kubeconfig}", *arguments]
     environment = dict(os.environ, LC_ALL="C", KUBECTL_EXTERNAL_DIFF="diff -u -N -r")
     done = subprocess.run(command, input=manifests.encode(), capture_output=True, check=False, env=environment)
     return done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace").strip()
+
+
+def have(module, manifests, kubeconfig):
+    """Have the objects; the result."""
+    code, difference, complaint = kubectl(kubeconfig, manifests, "diff", *OPTIONS)
+    new = code > 0 and NEW.search(complaint) is not None
+    if code and module.check_mode and AWAY.search(complaint):
+        return unknown(module, manifests)
+    if code > 1 and not new:
+        module.fail_json(msg=f"kubectl diff: {complaint[-1500:]}")
+    changed = sorted(set(OBJECT.findall(difference)))
+    if (changed or new) and not module.check_mode:
+        steps = [("apply", *OPTIONS)]
+        if module.params["condition"]:
+            wait = (f"--for=condition={module.params['condition']}", f"--timeout={module.params['seconds']}s")
+            steps.append(("wait", *wait, FROM_INPUT))
+        for step in steps:
+            code, _output, complaint = kubectl(kubeconfig, manifests, *step)
+            if code:
+                module.fail_json(msg=f"kubectl {step[0]}: {complaint[-1500:]}", changed_objects=changed)
+    told = {"before": "", "after": manifests} if new else {"prepared": difference}
+    return {"changed": bool(changed) or new, "changed_objects": changed, "diff": told}
+
+
+def remove(module, manifests, kubeconfig):
+    """Have none of them; the result. Objects of a kind that the cluster has not are none of its objects."""
+    code, found, complaint = kubectl(kubeconfig, manifests, "get", "--ignore-not-found", "--output=name", FROM_INPUT)
+    if code and module.check_mode and AWAY.search(complaint):
+        return unknown(module, "")
+    if code and not NEW.search(complaint):
+        module.fail_json(msg=f"kubectl get: {complaint[-1500:]}")
+    names = found.split()
+    if names and not module.check_mode:
+        code, _output, complaint = kubectl(kubeconfig, manifests, "delete", "--ignore-not-found", FROM_INPUT)
+        if code and not NEW.search(complaint):
+            module.fail_json(msg=f"kubectl delete: {complaint[-1500:]}", changed_objects=names)
+    return {
+        "changed": bool(names),
+        "changed_objects": names,
+        "diff": {"before": "".join(f"{name}\n" for name in names), "after": ""},
+    }
+
+
+def unknown(module, manifests):
+    """The result of a check where the cluster cannot be asked."""
+    module.warn("the API server does not answer, so what it has cannot be compared; all is taken for new")
+    return {"changed": bool(manifests), "changed_objects": [], "diff": {"before": "", "after": manifests}}
 
 
 def main():
@@ -71,27 +138,19 @@ def main():
     module = AnsibleModule(
         argument_spec={
             "manifests": {"type": "str", "required": True},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "condition": {"type": "str", "default": ""},
+            "seconds": {"type": "int", "default": 60},
             "kubeconfig": {"type": "path", "default": "/etc/kubernetes/admin.conf"},
         },
         supports_check_mode=True,
     )
     manifests, kubeconfig = module.params["manifests"], module.params["kubeconfig"]
+    wanted = module.params["state"] == "present"
     if module.check_mode and (shutil.which("kubectl") is None or not os.path.exists(kubeconfig)):  # a clean host
-        module.exit_json(changed=True, changed_objects=[], diff={"before": "", "after": manifests})
-    code, difference, complaint = kubectl(kubeconfig, "diff", manifests)
-    new = code > 0 and NEW.search(complaint) is not None
-    if code and module.check_mode and AWAY.search(complaint):
-        module.warn("the API server does not answer, so what it has cannot be compared; all is taken for new")
-        module.exit_json(changed=True, changed_objects=[], diff={"before": "", "after": manifests})
-    if code > 1 and not new:
-        module.fail_json(msg=f"kubectl diff: {complaint[-1500:]}")
-    changed = sorted(set(OBJECT.findall(difference)))
-    if (changed or new) and not module.check_mode:
-        code, _output, complaint = kubectl(kubeconfig, "apply", manifests)
-        if code:
-            module.fail_json(msg=f"kubectl apply: {complaint[-1500:]}", changed_objects=changed)
-    told = {"before": "", "after": manifests} if new else {"prepared": difference}
-    module.exit_json(changed=bool(changed) or new, changed_objects=changed, diff=told)
+        after = manifests if wanted else ""
+        module.exit_json(changed=wanted, changed_objects=[], diff={"before": "", "after": after})
+    module.exit_json(**(have if wanted else remove)(module, manifests, kubeconfig))
 
 
 if __name__ == "__main__":

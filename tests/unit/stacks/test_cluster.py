@@ -30,7 +30,30 @@ def test_machines_and_an_address_of_the_api_can_be_chosen() -> None:
 
 
 def test_a_worker_needs_no_port_of_the_control_plane() -> None:
-    assert {found.port for found in cluster.listeners(of(), "node2")} == {10250, 10256}
+    assert {found.port for found in cluster.listeners(of(address_pool=[]), "node2")} == {10250, 10256}
+
+
+def test_every_machine_answers_for_addresses_of_a_pool() -> None:
+    for machine in ("node1", "node2"):
+        found = {one.port: one for one in cluster.listeners(of(), machine)}
+        assert {found[port].setting for port in (7946, 17472)} == {"kubernetes.address_pool"}
+
+
+def test_a_pool_is_written_as_ranges_networks_or_addresses() -> None:
+    pool = ["10.77.0.32/30", "10.77.0.200 - 10.77.0.203", "10.77.0.9"]
+    environment = of(address_pool=pool)
+    expected = ["10.77.0.32-10.77.0.35", "10.77.0.200-10.77.0.203", "10.77.0.9-10.77.0.9"]
+    assert ansible_inventory.variables(environment)["kubernetes_address_pool"] == expected
+    assert parse(environment, {}) == environment
+
+
+def test_hosts_that_exist_have_a_network_that_is_not_known() -> None:
+    values = {"kubernetes": {"address_pool": ["192.0.2.1-192.0.2.9"]}}
+    assert parse(static.ENVIRONMENT, values).kubernetes is not None
+    assert static.ENVIRONMENT.kubernetes is not None
+    assert static.ENVIRONMENT.kubernetes.address_pool == ()
+    with pytest.raises(InvalidEnvironmentError, match=r"10.77.0.8-10.77.0.12 holds 10.77.0.11, which is node1's"):
+        parse(static.ENVIRONMENT, {"kubernetes": {"address_pool": ["10.77.0.8-10.77.0.12"]}})
 
 
 def test_a_stack_of_a_cluster_needs_its_settings() -> None:
@@ -68,6 +91,40 @@ def test_an_environment_without_a_cluster_has_no_machine_of_one() -> None:
         ({"pod_network": "10.76.0.0/15"}, "pod_network: 10.76.0.0/15 overlaps machines.network 10.77.0.0/24"),
         ({"service_network": "10.244.9.0/24"}, "pod_network: 10.244.0.0/16 overlaps kubernetes.service_network"),
         ({"version": "1.33.1"}, "version = '1.33.1': String should match pattern"),
+        (
+            {"address_pool": ["10.77.0.9-10.77.0.12"]},
+            "address_pool: 10.77.0.9-10.77.0.12 holds 10.77.0.12, which is node2's",
+        ),
+        (
+            {"address_pool": ["10.77.0.0/29"]},
+            "address_pool: 10.77.0.0-10.77.0.7 holds 10.77.0.1, which is the gateway's",
+        ),
+        (
+            {"address_pool": ["10.77.0.255"]},
+            "address_pool: 10.77.0.255-10.77.0.255 holds 10.77.0.255, which is the network's own",
+        ),
+        (
+            {"address_pool": ["10.78.0.1-10.78.0.9"]},
+            "address_pool: 10.78.0.1-10.78.0.9 is not in machines.network 10.77.0.0/24",
+        ),
+        ({"address_pool": ["10.96.0.0/24"]}, "address_pool: 10.96.0.0-10.96.0.255 overlaps kubernetes.service_network"),
+        (
+            {"address_pool": ["10.77.0.30-10.77.0.40", "10.77.0.40"]},
+            "address_pool: 10.77.0.30-10.77.0.40 overlaps 10.77.0.40-10.77.0.40",
+        ),
+        (
+            {"address_pool": ["10.77.0.40-10.77.0.30"]},
+            "address_pool.0 = '10.77.0.40-10.77.0.30': ends before it begins",
+        ),
+        (
+            {"address_pool": ["fd00::1"]},
+            "address_pool.0 = 'fd00::1': must be FIRST-LAST, a network or an address of IPv4",
+        ),
+        (
+            {"address_pool": ["10.77.0.9/24"]},
+            "address_pool.0 = '10.77.0.9/24': must be FIRST-LAST, a network or an address",
+        ),
+        ({"storage": "nfs"}, "storage = 'nfs': Input should be 'local-path' or 'none'"),
         ({"pod_traffic": "ipip"}, "pod_traffic = 'ipip': Input should be 'vxlan' or 'host-gw'"),
     ],
 )

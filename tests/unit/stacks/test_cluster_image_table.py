@@ -5,7 +5,17 @@ import re
 import pytest
 
 from stacks.images import CLUSTER, MESH, WORKLOADS, trees, versions
-from stacks.images.programs import BY_NAME, CNI_PLUGINS, COREDNS, FLANNEL, PROGRAMS, GoModule
+from stacks.images.programs import (
+    BY_NAME,
+    CNI_PLUGINS,
+    COREDNS,
+    FLANNEL,
+    LOCAL_PATH_PROVISIONER,
+    METALLB,
+    METRICS_SERVER,
+    PROGRAMS,
+    GoModule,
+)
 from stacks.images.programs import KUBERNETES as KUBERNETES_MODULE
 
 STAGING = re.compile(r"^\t(k8s\.io/\S+) => (\S+) (v\S+)$", re.MULTILINE)
@@ -35,6 +45,11 @@ def test_versions_are_those_that_the_go_modules_pin() -> None:
     )
     assert required(COREDNS)["github.com/coredns/coredns"] == versions.COREDNS == COREDNS.version
     assert required(FLANNEL)["github.com/flannel-io/flannel"] == versions.FLANNEL == FLANNEL.version
+    addons = required(METALLB)
+    assert addons["go.universe.tf/metallb"] == versions.METALLB == METALLB.version
+    provisioner, metrics = "github.com/rancher/local-path-provisioner", "sigs.k8s.io/metrics-server"
+    assert addons[provisioner] == versions.LOCAL_PATH_PROVISIONER == LOCAL_PATH_PROVISIONER.version
+    assert addons[metrics] == versions.METRICS_SERVER == METRICS_SERVER.version
     assert versions.ETCD_TAG.startswith(f"{versions.ETCD.removeprefix('v')}-")
 
 
@@ -45,9 +60,11 @@ def test_parts_of_kubernetes_are_of_its_version() -> None:
     assert all(name == other for name, other, _version in found)
 
 
-@pytest.mark.parametrize("module", [KUBERNETES_MODULE, CNI_PLUGINS, COREDNS, FLANNEL], ids=lambda module: module.name)
+@pytest.mark.parametrize(
+    "module", [KUBERNETES_MODULE, CNI_PLUGINS, COREDNS, FLANNEL, METALLB], ids=lambda module: module.name
+)
 def test_every_program_that_a_module_pins_is_in_the_table(module: GoModule) -> None:
-    assert {program.package for program in PROGRAMS if program.module == module} == tools(module)
+    assert {program.package for program in PROGRAMS if program.module.source == module.source} == tools(module)
 
 
 def test_every_program_of_an_image_is_built_and_goes_into_one_image() -> None:
@@ -62,7 +79,9 @@ def test_images_have_names_of_their_own() -> None:
     names = [plan.name for plan in (*MESH, *CLUSTER)]
     assert len(names) == len(set(names))
     for plan in CLUSTER:
-        assert re.fullmatch(r"(registry\.k8s|ghcr)\.io/[a-z/-]+:v?\d+\.\d+\.\d+(-0)?", plan.reference)
+        assert re.fullmatch(
+            r"(registry\.k8s\.io|ghcr\.io|quay\.io|docker\.io)/[a-z/-]+:v?\d+\.\d+\.\d+(-0)?", plan.reference
+        )
         assert re.fullmatch(r"\d+:\d+", plan.user)
         assert plan.low_ports == (plan.user != "0:0" and any(port < 1024 for port in plan.ports))
 

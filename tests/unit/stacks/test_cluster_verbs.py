@@ -32,7 +32,7 @@ def test_a_drain_waits_for_pods_that_begin_elsewhere(node: ModuleType) -> None:
     assert not node.leaves(pod("Job", "Succeeded"))
 
 
-def host(reset: ModuleType, root: Path, **parameters: str) -> Any:
+def host(reset: ModuleType, root: Path, **parameters: Any) -> Any:
     return reset.Host(SimpleNamespace(params={"root": str(root), "pod_network": "", **parameters}))
 
 
@@ -81,6 +81,31 @@ def test_rules_of_others_stay_as_they_are(reset: ModuleType) -> None:
         "*filter\n:INPUT ACCEPT [1:2]\n:OURS - [0:0]\n"
         "-A INPUT -p tcp -g OURS\n-A OURS -m comment --comment KUBE -j ACCEPT\nCOMMIT\n"
     )
+
+
+def volume(*nodes: str, key: str = "kubernetes.io/hostname", claim: bool = True) -> dict[str, Any]:
+    rule = {"key": key, "operator": "In", "values": list(nodes)}
+    claimed = {"claimRef": {"namespace": "shop", "name": "data"}} if claim else {}
+    affinity = {"required": {"nodeSelectorTerms": [{"matchExpressions": [rule]}]}}
+    return {"metadata": {"name": "pvc-1"}, "spec": {"nodeAffinity": affinity, **claimed}}
+
+
+def test_data_that_is_on_one_node_alone_is_lost_with_it(node: ModuleType) -> None:
+    assert node.bound_to(volume("node3"), "node3")
+    assert not node.bound_to(volume("node2"), "node3")
+    assert not node.bound_to(volume("node2", "node3"), "node3")
+    assert not node.bound_to(volume("node3", key="topology.kubernetes.io/zone"), "node3")
+    assert not node.bound_to({"metadata": {"name": "nfs"}, "spec": {}}, "node3")
+    assert [node.claimed(volume("a", claim=claim)) for claim in (True, False)] == ["shop/data", "pvc-1"]
+
+
+def test_what_workloads_have_kept_is_told_and_empty_directories_go(reset: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "volumes/pvc-2").mkdir(parents=True)
+    (tmp_path / "volumes/pvc-1").mkdir()
+    (tmp_path / "empty").mkdir()
+    found = host(reset, tmp_path, data=["/volumes", "/absent"], directories=["/volumes", "/empty", "/absent"])
+    assert found.kept() == [tmp_path / "volumes/pvc-1", tmp_path / "volumes/pvc-2"]
+    assert found.empty() == [tmp_path / "empty"]
 
 
 @pytest.mark.parametrize(
