@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from mesh_policy import Policy
 from mesh_policy.releases.machine import Rollout
-from stacks.environment import ClusterMesh, Environment, Kubernetes, Machines, Postgresql, Sources
+from stacks.environment import Environment, Kubernetes, Machines, Postgresql, Sources
 from stacks.environments import book_store, demo, local
 
 ENVIRONMENT = Environment(
@@ -18,11 +18,10 @@ ENVIRONMENT = Environment(
     # They are on one network, which needs no wrapping.
     kubernetes=Kubernetes(
         pod_traffic="host-gw",
-        mesh=ClusterMesh(gateway_type="NodePort"),
         address_pool=("10.77.0.200-10.77.0.219",),
     ),
     sources=Sources(kubernetes="built", pulumi_plugins="double"),
-    postgresql=Postgresql(),
+    postgresql=Postgresql(storage_class="local-path"),
     services=demo.SERVICES,
     workloads=demo.workloads(),
 )

@@ -51,7 +51,9 @@ def _of_kubernetes(name: str, *ports: int, packages: str = "") -> ClusterImage:
 
 
 MESH: tuple[ImagePlan, ...] = (
-    ImagePlan("control", ("meshwright[control,cli]",), "mesh_control", (15010, 15012, 15014, 15017), "var/lib/meshwright"),
+    ImagePlan(
+        "control", ("meshwright[control,cli]",), "mesh_control", (15010, 15012, 15014, 15017), "var/lib/meshwright"
+    ),
     ImagePlan(
         "proxy", ("meshwright",), "mesh_proxy", (15001, 15006, 15020, 15021, 15090), "var/lib/meshwright", "nftables"
     ),
