@@ -132,13 +132,21 @@ def listeners():
     return found
 
 
+def links(pid):
+    """What the descriptors of a process are; one that is closed meanwhile hides none of the others."""
+    for descriptor in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            yield os.readlink(f"/proc/{pid}/fd/{descriptor}")
+        except OSError:
+            continue
+
+
 def holders(inodes):
     """Socket inode to ``(process id, name, unit)`` of a process that holds it; needs root to see those of others."""
     found = {}
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
-            links = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
-            held = {link[8:-1] for link in links if link.startswith("socket:[")} & inodes
+            held = {link[8:-1] for link in links(pid) if link.startswith("socket:[")} & inodes
             if held:
                 with open(f"/proc/{pid}/comm") as comm, open(f"/proc/{pid}/cgroup") as cgroup:
                     name, unit = comm.read().strip(), cgroup.read().splitlines()[-1].rsplit("/", 1)[-1]

@@ -51,3 +51,16 @@ def test_a_host_that_is_too_small_is_told(preflight: ModuleType) -> None:
     found = preflight.size_problems(1024 * 1024, 1, 1700, 2)
     assert [problem["what"] for problem in found] == ["has 1024 MiB of memory", "has 1 processor core"]
     assert found[0]["mend"] == "give it 1700 MiB or more, or another part of the environment"
+
+
+def test_a_descriptor_that_is_closed_meanwhile_hides_no_other(
+    preflight: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def readlink(path: str) -> str:
+        if path.endswith("/3"):
+            raise FileNotFoundError
+        return f"socket:[{path.rpartition('/')[2]}]"
+
+    monkeypatch.setattr(preflight.os, "listdir", lambda path: ["3", "4"])
+    monkeypatch.setattr(preflight.os, "readlink", readlink)
+    assert list(preflight.links("1")) == ["socket:[4]"]
