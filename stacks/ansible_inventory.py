@@ -14,6 +14,11 @@ from stacks.environment import Environment, Kubernetes, Machine, Workload
 Variables = dict[str, Any]
 PROXY_USER = "mesh-proxy"
 """The unprivileged user of every proxy."""
+_PASSWORD_VERSION = (
+    "{{ ((vault_join_token ~ ' ' ~ vault_postgresql_password) | hash('sha256'))"
+    f"[:{cluster_workloads.VERSION_LETTERS}] }}}}"
+)
+"""As :func:`cluster_workloads.password_version`, in Ansible's words."""
 
 
 def inventory(environment: Environment, connections: Mapping[str, Variables] | None = None) -> dict[str, Any]:
@@ -132,7 +137,7 @@ def _cluster_workloads(environment: Environment) -> Variables:
         "kubernetes_workloads_manifests": cluster_workloads.manifests(
             environment,
             digests=digests,
-            password_version="{{ kubernetes_workloads_password_version }}",  # noqa: S106
+            password_version=_PASSWORD_VERSION,
         ),
         "kubernetes_workloads_images": list(wanted),
         "kubernetes_workloads_selector": ",".join(f"{name}={value}" for name, value in cluster_workloads.OURS.items()),
