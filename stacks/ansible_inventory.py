@@ -14,6 +14,8 @@ from stacks.environment import Environment, Kubernetes, Machine, Workload
 Variables = dict[str, Any]
 PROXY_USER = "mesh-proxy"
 """The unprivileged user of every proxy."""
+_QUOTED_PASSWORD = "{{ vault_postgresql_password | urlencode | replace('/', '%2F') }}"  # noqa: S105 (an expression)
+"""For a URL; the filter leaves slashes, as those of paths."""
 _PASSWORD_VERSION = (
     "{{ ((vault_join_token ~ ' ' ~ vault_postgresql_password) | hash('sha256'))"
     f"[:{cluster_workloads.VERSION_LETTERS}] }}}}"
@@ -144,7 +146,7 @@ def _cluster_workloads(environment: Environment) -> Variables:
         "kubernetes_workloads_rollouts": cluster_workloads.rollouts(environment),
     }
     if environment.postgresql is not None:
-        url = cluster_workloads.database_url(environment, "{{ vault_postgresql_password | urlencode }}")
+        url = cluster_workloads.database_url(environment, _QUOTED_PASSWORD)
         found["kubernetes_workloads_database_url"] = url
         found["kubernetes_workloads_secret"] = cluster_workloads.sealed(
             environment,
@@ -166,7 +168,7 @@ def _database_variables(environment: Environment) -> Variables:
         "postgresql_database": database.database,
         "postgresql_user": database.user,
         "postgresql_password": "{{ vault_postgresql_password }}",
-        "workload_database_url": f"postgresql://{database.user}:{{{{ vault_postgresql_password | urlencode }}}}@{url}",
+        "workload_database_url": f"postgresql://{database.user}:{_QUOTED_PASSWORD}@{url}",
     }
 
 

@@ -141,12 +141,19 @@ def test_other_images_and_another_password_make_other_pods() -> None:
 
 def test_ansible_and_pulumi_say_the_same_of_a_password() -> None:
     secrets = {"vault_join_token": "token", "vault_postgresql_password": "p/w:@'\"§"}
-    found = ansible_inventory.variables(ENVIRONMENT)["kubernetes_workloads_manifests"]
+    variables = ansible_inventory.variables(ENVIRONMENT)
+    found = variables["kubernetes_workloads_manifests"]
     database = next(each for each in found if each["kind"] == "StatefulSet")
-    expression = database["spec"]["template"]["metadata"]["annotations"][cluster_workloads.PASSWORD_MARK]
-    variables = {name: trust_as_template(value) for name, value in secrets.items()}
-    said = Templar(loader=None, variables=variables).template(trust_as_template(expression))
+    ansible = Templar(loader=None, variables=secrets)
+    said = ansible.template(
+        trust_as_template(database["spec"]["template"]["metadata"]["annotations"][cluster_workloads.PASSWORD_MARK])
+    )
     assert said == cluster_workloads.password_version(secrets)
+    url = ansible.template(trust_as_template(variables["kubernetes_workloads_database_url"]))
+    sealed = cluster_workloads.secret(ENVIRONMENT, secrets["vault_postgresql_password"])
+    assert url == base64.b64decode(sealed["data"]["url"]).decode()
+    of_machines = ansible_inventory.variables(local.ENVIRONMENT)["workload_database_url"]
+    assert ansible.template(trust_as_template(of_machines)) == url
     assert cluster_workloads.password_version(secrets | {"vault_postgresql_password": "other"}) != said
 
 
