@@ -14,6 +14,13 @@ from stacks.environment import Environment, Kubernetes, Machine, Workload
 Variables = dict[str, Any]
 PROXY_USER = "mesh-proxy"
 """The unprivileged user of every proxy."""
+_QUOTED_PASSWORD = "{{ vault_postgresql_password | urlencode | replace('/', '%2F') }}"  # noqa: S105 (an expression)
+"""For a URL; the filter leaves slashes, as those of paths."""
+_PASSWORD_VERSION = (
+    "{{ ((vault_join_token ~ ' ' ~ vault_postgresql_password) | hash('sha256'))"
+    f"[:{cluster_workloads.VERSION_LETTERS}] }}}}"
+)
+"""As :func:`cluster_workloads.password_version`, in Ansible's words."""
 
 
 def inventory(environment: Environment, connections: Mapping[str, Variables] | None = None) -> dict[str, Any]:
@@ -135,14 +142,14 @@ def _cluster_workloads(environment: Environment) -> Variables:
         "kubernetes_workloads_manifests": cluster_workloads.manifests(
             environment,
             digests=digests,
-            password_version="{{ kubernetes_workloads_password_version }}",  # noqa: S106
+            password_version=_PASSWORD_VERSION,
         ),
         "kubernetes_workloads_images": list(wanted),
         "kubernetes_workloads_selector": ",".join(f"{name}={value}" for name, value in cluster_workloads.OURS.items()),
         "kubernetes_workloads_rollouts": cluster_workloads.rollouts(environment),
     }
     if environment.postgresql is not None:
-        url = cluster_workloads.database_url(environment, "{{ vault_postgresql_password | urlencode }}")
+        url = cluster_workloads.database_url(environment, _QUOTED_PASSWORD)
         found["kubernetes_workloads_database_url"] = url
         found["kubernetes_workloads_secret"] = cluster_workloads.sealed(
             environment,
@@ -164,7 +171,7 @@ def _database_variables(environment: Environment) -> Variables:
         "postgresql_database": database.database,
         "postgresql_user": database.user,
         "postgresql_password": "{{ vault_postgresql_password }}",
-        "workload_database_url": f"postgresql://{database.user}:{{{{ vault_postgresql_password | urlencode }}}}@{url}",
+        "workload_database_url": f"postgresql://{database.user}:{_QUOTED_PASSWORD}@{url}",
     }
 
 

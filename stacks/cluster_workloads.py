@@ -7,6 +7,7 @@ accounts are named like services, pods have the labels ``app`` and ``version``. 
 from __future__ import annotations
 
 import base64
+import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
@@ -24,7 +25,8 @@ OURS = {"app.kubernetes.io/managed-by": "meshwright", "app.kubernetes.io/part-of
 """Labels of every object but namespaces, which may have been there before."""
 IMAGE_MARK, PASSWORD_MARK = "meshwright.io/image", "meshwright.io/password-version"
 """Annotations of pods, of which another value makes other pods: the digest of an image whose name stays the same, and the
-version of the Secret, which programs read when they start."""
+version of the password, which programs read when they start."""
+VERSION_LETTERS = 16
 _HEALTH, _ALIVE = "/manage/health", "/manage/alive"
 _INSTANCE = "app.kubernetes.io/instance"
 _SECRETS = "/run/secrets/meshwright"
@@ -46,8 +48,8 @@ def manifests(
 ) -> list[Object]:
     """All objects but the Secret (:func:`secret`), those that others refer to first.
 
-    ``digests`` is name to digest of images, ``password_version`` the Secret's ``resourceVersion``; where they are given, pods
-    are made anew with another one.
+    ``digests`` is name to digest of images, ``password_version`` what :func:`password_version` says; where they are given,
+    pods are made anew with another one.
     """
     marks = _Marks(digests or {}, password_version)
     found = [*map(_namespace, sorted({NAMESPACE, *(service.namespace for service in environment.services)}))]
@@ -62,6 +64,13 @@ def secret(environment: Environment, password: str) -> Object:
     """The Secret with the database's ``password`` and the ``url`` that workloads log in by. Raises :class:`ValueError`
     where there is no database."""
     return sealed(environment, _encoded(password), _encoded(database_url(environment, quote(password, safe=""))))
+
+
+def password_version(secrets: Mapping[str, str]) -> str:
+    """Another one for another password of the vault's. It tells nothing of it to whoever does not know the join token, which
+    nobody guesses."""
+    known = f"{secrets['vault_join_token']} {secrets['vault_postgresql_password']}"
+    return hashlib.sha256(known.encode()).hexdigest()[:VERSION_LETTERS]
 
 
 def sealed(environment: Environment, password: str, url: str) -> Object:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from stacks import plan
 from stacks.environment import Environment, Workload
@@ -238,7 +239,7 @@ def _workload(environment: Environment, workload: Workload, state: Path, secrets
     database = environment.postgresql
     if workload.database and database is not None:
         port = egress[f"{plan.host_names(database.service, 'default')[0]}:{database.port}"]
-        login = f"{database.user}:{secrets['vault_postgresql_password']}"
+        login = f"{database.user}:{quote(secrets['vault_postgresql_password'], safe='')}"
         file = str(state / f"{workload.name}.database")
         files[file] = f"postgresql://{login}@{LOOPBACK}:{port}/{database.database}\n"
         settings["DATABASE_URL_FILE"] = file

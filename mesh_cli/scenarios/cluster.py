@@ -18,6 +18,7 @@ BEHIND: Final = "book-store"
 """Label ``app`` of a workload that the gateway publishes."""
 PUBLISHED: Final = 80
 """Port of the gateway's Service."""
+NOT_FOUND: Final = 404
 SIDECAR: Final = "istio-proxy"
 STATISTICS: Final = 15090
 UNREACHED: Final = "error trying to reach service: "
@@ -44,8 +45,15 @@ async def find(api: Api, gateway: str = "") -> Places:
 
     Raises :class:`ClusterError`, and :class:`~mesh_control.sources.kubernetes.api.ApiError`.
     """
+    from mesh_control.sources.kubernetes.api import ApiError
+
     if not gateway:
-        service = await api.request("GET", GATEWAY)
+        try:
+            service = await api.request("GET", GATEWAY)
+        except ApiError as error:
+            if error.status != NOT_FOUND:
+                raise
+            raise ClusterError("there is no Service istio-ingressgateway; is the mesh in the cluster?") from None
         gateway = gateway_url(service, (await api.request("GET", "/api/v1/nodes"))["items"])
     return places(gateway, (await api.request("GET", PODS))["items"])
 
@@ -100,6 +108,14 @@ def _path(pod: Object, port: int) -> str:
     return f"{PODS}/http:{pod['metadata']['name']}:{port}/proxy"
 
 
+def _failed(status: int, message: str) -> Reply:
+    """What the API server says of a pod. One that it did not come to has refused nothing: raises :class:`ClusterError`."""
+    said, found, reason = message.partition(UNREACHED)
+    if status == 0 or reason.startswith("dial "):
+        raise ClusterError(f"no pod was asked in plain text: {message}")
+    return Reply(0, 0.0, {}, reason) if found else Reply(status, 0.0, {}, said)
+
+
 class ClusterClient(Client):
     """Asks the gateway of a cluster, and pods by its API server."""
 
@@ -109,14 +125,14 @@ class ClusterClient(Client):
 
     async def past_gateway(self, path: str, headers: Mapping[str, str]) -> Reply:
         """One GET of the API server's own, in plain text, of a workload's pod; without fields, since it takes tokens for its
-        own. A pod that does not speak with it is a reply with status 0 and the reason as body."""
+        own. A pod that does not speak with it is a reply with status 0 and the reason as body; raises
+        :class:`ClusterError` where it was not reached."""
         from mesh_control.sources.kubernetes.api import ApiError
 
         try:
             text = await self._api.request("GET", self.direct + path)
         except ApiError as error:
-            where, found, reason = error.message.partition(UNREACHED)
-            return Reply(0, 0.0, {}, reason) if found else Reply(error.status, 0.0, {}, where)
+            return _failed(error.status, error.message)
         return Reply(200, 0.0, {}, str(text))
 
     async def counted(self) -> list[str]:

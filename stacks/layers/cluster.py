@@ -70,7 +70,8 @@ def _workloads(
     found: list[Mapping[str, Any]] = []
     if environment.postgresql is not None:
         found.append(cluster_workloads.secret(environment, secrets["vault_postgresql_password"]))
-    return [*found, *cluster_workloads.manifests(environment, digests=digests)]
+    version = cluster_workloads.password_version(secrets)
+    return [*found, *cluster_workloads.manifests(environment, digests=digests, password_version=version)]
 
 
 def _address(status: Any) -> str:

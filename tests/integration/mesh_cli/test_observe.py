@@ -46,6 +46,7 @@ class _Entrance(BaseHTTPRequestHandler):
     """An HTTP proxy behind which are a gateway and an API server: it answers for both, and notes whom it was asked for."""
 
     asked: list[tuple[str, str]]
+    refusal = "read tcp 10.77.0.11:1->10.244.1.2:8080: connection reset by peer"
 
     def do_GET(self) -> None:
         url = urlsplit(self.path)
@@ -55,7 +56,7 @@ class _Entrance(BaseHTTPRequestHandler):
         elif url.path in API:
             self._answer(200, json.dumps(API[url.path]), "application/json")
         elif url.path == f"{PODS}/http:books:8080/proxy/api/v1/books":
-            message = "error trying to reach service: read tcp 10.77.0.11:1->10.244.1.2:8080: connection reset by peer"
+            message = f"error trying to reach service: {self.refusal}"
             status = {"kind": "Status", "status": "Failure", "message": message, "code": 503}
             self._answer(503, json.dumps(status), "application/json")
         elif url.path == f"{PODS}/http:books:15090/proxy/stats/prometheus":
@@ -147,6 +148,22 @@ def test_the_api_server_asks_pods_in_plain_text(login: Path) -> None:
     assert "read tcp 10.77.0.11:1->10.244.1.2:8080" in rows["plain text is not served"]["seen"]
     assert rows["all others by TLS"]["met"]
     assert seen.returncode == 0, seen.stdout + seen.stderr
+
+
+def test_a_pod_that_was_not_reached_has_refused_nothing(login: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_Entrance, "refusal", "dial tcp 10.244.1.2:8080: connect: connection refused")
+    seen = observe("authentication", "--kubeconfig", str(login))
+    assert seen.returncode == 2
+    assert "no pod was asked in plain text: error trying to reach service: dial tcp" in seen.stderr
+
+
+def test_a_cluster_without_a_mesh_is_told(login: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(API, "/api/v1/namespaces/istio-system/services/istio-ingressgateway")
+    seen = observe("routing", "--kubeconfig", str(login))
+    assert (seen.returncode, seen.stderr.splitlines()[-1]) == (
+        2,
+        "there is no Service istio-ingressgateway; is the mesh in the cluster?",
+    )
 
 
 @pytest.mark.parametrize(
