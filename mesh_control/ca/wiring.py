@@ -183,11 +183,14 @@ class Office:
 
     async def turn(self) -> None:
         """Do what is due now. What cannot be done is told, and tried again in the next turn."""
+        before = {member.name for member in self.authority.trust.members}
         try:
             async with self._turns:
                 if self.sharing is not None:
                     await self.sharing.turn()
                 await asyncio.to_thread(self._keep)
+            if before - {member.name for member in self.authority.trust.members}:
+                await self.on_withdrawal()  # another replica may have been told to distrust it
             problem = self.authority.problem(self._clock()) or (
                 self.sharing.problem if self.sharing is not None else ""
             )
