@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 from support.bare_machines import BareMachines, bare_machines, difference
-from support.stacks import ROOT, Stack, leftovers, missing, missing_machines
+from support.stacks import ROOT, leftovers, missing, missing_machines
 
 from stacks.environment import parse
 from stacks.environments import local
@@ -109,18 +109,6 @@ def ready(environment: str) -> dict[str, str]:
 
 
 READY = dict.fromkeys(("node1", "node2", "node3"), "True")
-
-
-def test_the_stack_makes_machines_and_their_cluster_and_takes_them_away() -> None:
-    stack = Stack("local-kubernetes")
-    try:
-        stack.up()
-        assert ready("local-kubernetes") == READY
-        assert stack.outputs()["api"] == "https://10.77.0.11:6443"
-        stack.pulumi("preview", "--expect-no-changes")
-    finally:
-        stack.down()
-    assert leftovers("local-kubernetes") == []
 
 
 def test_what_stands_in_the_way_is_told_before_anything_is_changed(bare: BareMachines) -> None:
