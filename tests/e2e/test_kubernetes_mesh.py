@@ -1,13 +1,17 @@
 """From nothing to a cluster with the mesh and the demo in it, and what is promised of it, as people meet it."""
 
+import importlib.metadata
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import yaml
-from support.cluster_stack import ClusterStack
-from support.stacks import leftovers, missing, missing_machines
+from support.cluster_stack import PATIENCE, ClusterStack
+from support.stacks import ROOT, leftovers, missing, missing_machines
 
+from stacks import cluster_mesh
+from stacks.environments import local_kubernetes
 from stacks.images.go_build import UnavailableError, find_go
 
 
@@ -122,3 +126,130 @@ spec:
         assert cluster.ask("GET", "/", "teapot.services.local").status in (404, 418)
     finally:
         cluster.kubectl("delete", "virtualservice/teapot")
+
+
+def job(name: str, program: str, **spec: Any) -> dict[str, Any]:
+    """Something that runs Python once."""
+    container = {
+        "name": name,
+        "image": f"docker.io/meshwright/control:{importlib.metadata.version('meshwright')}",
+        "command": ["/usr/bin/python3", "-c", program],
+    }
+    template = {
+        "metadata": {"labels": {"app": name}},
+        "spec": {"restartPolicy": "Never", "containers": [container], **spec},
+    }
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": {"backoffLimit": 0, "template": template},
+    }
+
+
+def test_a_job_reaches_the_mesh_at_once_and_ends(cluster: ClusterStack) -> None:
+    asks = "import urllib.request as r; print(r.urlopen('http://book-store:8080/api/v1/ping').status)"
+    cluster.kubectl("apply", "--filename=-", stdin=json.dumps(job("asks", asks)))
+    try:
+        cluster.kubectl("wait", "--for=condition=Complete", "job/asks", f"--timeout={PATIENCE}s")
+        assert cluster.kubectl("logs", "job/asks", "--container=asks").stdout.strip() == "200"
+    finally:
+        cluster.kubectl("delete", "job/asks")
+
+
+def test_a_pod_that_cannot_have_its_proxy_says_why(cluster: ClusterStack) -> None:
+    cluster.kubectl("apply", "--filename=-", stdin=json.dumps(job("exposed", "", hostNetwork=True)))
+    try:
+        cluster.until("its event", lambda: "no proxy can be put into the pod: hostNetwork" in said(cluster, "exposed"))
+    finally:
+        cluster.kubectl("delete", "job/exposed")
+
+
+def test_a_pod_that_is_older_than_the_label_of_its_namespace_is_told(cluster: ClusterStack) -> None:
+    cluster.kubectl("create", "namespace", "late")
+    try:
+        made = job("old", "import time; time.sleep(600)")
+        made["metadata"]["namespace"] = "late"
+        cluster.kubectl("apply", "--filename=-", stdin=json.dumps(made))
+        cluster.until("its pod", lambda: len(cluster.pods("app=old", "late")) == 1)
+        (pod,) = cluster.pods("app=old", "late")
+        assert "initContainers" not in pod["spec"]
+        cluster.kubectl("label", "namespace", "late", "istio-injection=enabled")
+        name = pod["metadata"]["name"]
+        cluster.until("its event", lambda: "runs without one" in said(cluster, name, "late"))
+    finally:
+        cluster.kubectl("delete", "namespace", "late", "--wait=false")
+
+
+def said(cluster: ClusterStack, name: str, namespace: str = "default") -> str:
+    """What events tell of an object."""
+    found = cluster.get("events", f"--namespace={namespace}", f"--field-selector=involvedObject.name={name}")
+    return "\n".join(event["message"] for event in found["items"])
+
+
+def test_manifests_get_the_same_proxy_without_the_cluster(cluster: ClusterStack) -> None:
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "alike", "namespace": "default", "labels": {"app": "alike"}},
+        "spec": {"containers": [{"name": "alike", "image": "alike:1", "ports": [{"containerPort": 80}]}]},
+    }
+    tried = cluster.kubectl("create", "--filename=-", "--dry-run=server", "--output=json", stdin=json.dumps(pod))
+    values = json.dumps(cluster_mesh.values(local_kubernetes.ENVIRONMENT))
+    place = cluster.login.parent / "values.json"
+    place.write_text(values)
+    try:
+        mesh = str(ROOT / ".venv/bin/mesh")
+        made = cluster.run(mesh, "inject", "-f", "-", f"--values={place}", "--output=json", stdin=json.dumps(pod))
+    finally:
+        place.unlink()
+    (offline,) = json.loads(made.stdout)
+    online = json.loads(tried.stdout)
+    assert offline["metadata"]["labels"] == online["metadata"]["labels"]
+    for mine, theirs in zip(offline["spec"]["initContainers"], online["spec"]["initContainers"], strict=True):
+        for name in ("name", "image", "args", "env", "resources", "securityContext"):
+            assert shape(mine.get(name)) == shape(theirs.get(name)), name
+
+
+def shape(value: Any) -> Any:
+    """A value without what an API server fills in."""
+    if isinstance(value, dict):
+        return {name: shape(item) for name, item in value.items() if name != "apiVersion"}
+    return [shape(item) for item in value] if isinstance(value, list) else value
+
+
+@pytest.fixture(scope="module")
+def twice(cluster: ClusterStack) -> ClusterStack:
+    """Two of what requests pass, so that one of them may go."""
+    for name, namespace in (("istio-ingressgateway", "istio-system"), ("book-store-v1", "default")):
+        cluster.kubectl("scale", f"deployment/{name}", "--replicas=2", f"--namespace={namespace}")
+    for name, namespace in (("istio-ingressgateway", "istio-system"), ("book-store-v1", "default")):
+        rolled_out(cluster, name, namespace)
+    return cluster
+
+
+def rolled_out(cluster: ClusterStack, name: str, namespace: str) -> None:
+    cluster.kubectl("rollout", "status", f"deployment/{name}", f"--namespace={namespace}", f"--timeout={PATIENCE}s")
+
+
+@pytest.mark.parametrize(
+    ("name", "namespace"),
+    [("book-store-v1", "default"), ("meshwright-control", "istio-system"), ("istio-ingressgateway", "istio-system")],
+)
+def test_no_request_fails_while_pods_are_made_anew(twice: ClusterStack, name: str, namespace: str) -> None:
+    with twice.load("/api/v1/ping", BOOKS) as seen:
+        twice.kubectl("rollout", "restart", f"deployment/{name}", f"--namespace={namespace}")
+        rolled_out(twice, name, namespace)
+    assert set(seen) == {200}, seen
+
+
+def test_no_request_fails_while_a_machine_is_drained(twice: ClusterStack) -> None:
+    with twice.load("/api/v1/ping", BOOKS) as seen:
+        try:
+            twice.kubectl(
+                *("drain", "node3", "--ignore-daemonsets", "--delete-emptydir-data", f"--timeout={PATIENCE}s"),
+            )
+            rolled_out(twice, "book-store-v1", "default")
+        finally:
+            twice.kubectl("uncordon", "node3")
+    assert set(seen) == {200}, seen
