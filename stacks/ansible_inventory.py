@@ -14,7 +14,7 @@ from stacks.environment import Environment, Kubernetes, Machine, Workload
 Variables = dict[str, Any]
 PROXY_USER = "mesh-proxy"
 """The unprivileged user of every proxy."""
-_QUOTED_PASSWORD = "{{ vault_postgresql_password | urlencode | replace('/', '%2F') }}"  # noqa: S105 (an expression)
+_QUOTED_PASSWORD = '{{ vault_postgresql_password | urlencode | replace("/", "%2F") }}'  # noqa: S105 (an expression)
 """For a URL; the filter leaves slashes, as those of paths."""
 _PASSWORD_VERSION = (
     "{{ ((vault_join_token ~ ' ' ~ vault_postgresql_password) | hash('sha256'))"
@@ -171,7 +171,8 @@ def _database_variables(environment: Environment) -> Variables:
         "postgresql_database": database.database,
         "postgresql_user": database.user,
         "postgresql_password": "{{ vault_postgresql_password }}",
-        "workload_database_url": f"postgresql://{database.user}:{_QUOTED_PASSWORD}@{url}",
+        "postgresql_url_password": _QUOTED_PASSWORD,
+        "workload_database_url": f"postgresql://{database.user}:{{{{ postgresql_url_password }}}}@{url}",
     }
 
 

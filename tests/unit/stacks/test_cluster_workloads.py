@@ -152,13 +152,15 @@ def test_ansible_and_pulumi_say_the_same_of_a_password() -> None:
     url = ansible.template(trust_as_template(variables["kubernetes_workloads_database_url"]))
     sealed = cluster_workloads.secret(ENVIRONMENT, secrets["vault_postgresql_password"])
     assert url == base64.b64decode(sealed["data"]["url"]).decode()
-    of_machines = ansible_inventory.variables(local.ENVIRONMENT)["workload_database_url"]
-    assert ansible.template(trust_as_template(of_machines)) == url
+    of_machines = ansible_inventory.variables(local.ENVIRONMENT)
+    known = {**secrets, "postgresql_url_password": trust_as_template(of_machines["postgresql_url_password"])}
+    ansible = Templar(loader=None, variables=known)
+    assert ansible.template(trust_as_template(of_machines["workload_database_url"])) == url
     assert cluster_workloads.password_version(secrets | {"vault_postgresql_password": "other"}) != said
 
 
 def test_data_is_kept_on_a_volume_where_there_is_a_class_of_them() -> None:
-    without = made()["StatefulSet", "postgres"]["spec"]
+    without = made(of(postgresql={"storage_class": None}))["StatefulSet", "postgres"]["spec"]
     assert {"name": "data", "emptyDir": {"sizeLimit": "1024Mi"}} in without["template"]["spec"]["volumes"]
     assert "volumeClaimTemplates" not in without
     kept = made(of(postgresql={"storage_class": "local", "storage_mib": 256}))["StatefulSet", "postgres"]["spec"]

@@ -92,7 +92,8 @@ def test_a_proxy_of_a_machine_is_known_by_a_certificate_and_the_control_plane_by
 def test_secrets_are_only_referred_to(environment: Environment) -> None:
     shared = ansible_inventory.variables(environment)
     assert "join_token" not in str(shared)
-    assert "{{ vault_postgresql_password" in shared["workload_database_url"]
+    assert shared["workload_database_url"].startswith("postgresql://program:{{ postgresql_url_password }}@")
+    assert shared["postgresql_url_password"].startswith("{{ vault_postgresql_password")
 
 
 def test_the_laptop_gives_every_process_its_own_ports() -> None:
