@@ -180,8 +180,8 @@ async def test_objects_are_told_of_the_proxies_of_both(
 
     async with connected(Peer(STORE), leader), connected(Peer(ORDER, no_bad), other):
         await client.apply(rule("good"))
-        told = await poll(lambda: client.get(rule("good")), lambda value: programmed(value)[0] == "Programmed")
-        assert programmed(told)[1] == "acknowledged by 2 of 2 proxies"
+        everybody = ("Programmed", "acknowledged by 2 of 2 proxies")
+        await poll(lambda: client.get(rule("good")), lambda value: programmed(value) == everybody)
         await client.apply(rule("bad"))
         told = await poll(lambda: client.get(rule("bad")), lambda value: programmed(value)[0] == "Refused")
         assert "not with me" in programmed(told)[1]
