@@ -94,11 +94,8 @@ async def run(settings: Settings, token: str | None) -> None:
             asyncio.create_task(_serve(control, server, settings), name="proxies"),
         ]
         if office is not None:
-            server.believe, server.withdrawn = believing(office.authority), withdrawing(office.authority)
-            office.on_withdrawal = server.look_again
+            _believe(server, office, reporter)
             tasks.append(asyncio.create_task(office.run(), name="certificates"))
-        if office is not None and office.sharing is not None:
-            office.sharing.leads = lambda: reporter is None or reporter.leader.leads
         if reporter is not None:
             tasks.append(asyncio.create_task(reporter.run(), name="reports"))
         if keeper is not None:
@@ -116,6 +113,14 @@ async def run(settings: Settings, token: str | None) -> None:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks, timeout=ENDING_SECONDS)
+
+
+def _believe(server: XdsServer, office: Office, reporter: Reporter | None) -> None:
+    """Let proxies in by what the authority says; one of several replicas does what is due when it leads."""
+    server.believe, server.withdrawn = believing(office.authority), withdrawing(office.authority)
+    office.on_withdrawal = server.look_again
+    if office.sharing is not None:
+        office.sharing.leads = lambda: reporter is None or reporter.leader.leads
 
 
 def _replica(settings: Settings, reporter: Reporter | None) -> Replica | None:

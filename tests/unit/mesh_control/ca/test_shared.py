@@ -437,3 +437,19 @@ def test_an_authority_keeps_no_key_on_the_disk_and_lives_by_what_was_read(tmp_pa
         with pytest.raises(AuthorityError, match="changes in their Secret"):
             refused()
     assert not authority.tick(late)
+
+
+def test_a_root_that_is_distrusted_at_one_is_gone_at_the_others(tmp_path: Path) -> None:
+    places, clock = Places(), Time()
+    one, two = replica(places, clock, rules(roots=[ROOTS[0], ROOTS[1]])), replica(places, clock)
+    run(places, one, two)
+    assert one.known is not None
+    authority = Authority(Store(tmp_path / "ca"), Terms(), NOW, common=one.known)
+    caller = Caller(Grant("cluster.local", "default", "store"), "service account default/store")
+    authority.issue(caller, request_pem(pem.new_key(), ["spiffe://cluster.local/ns/default/sa/store"]), 0, "", NOW)
+    broken = asyncio.run(one.distrust(authority, ROOTS[0].name[:12]))
+    assert list(broken.signed) == ["spiffe://cluster.local/ns/default/sa/store"]
+    run(places, two)
+    assert phases(two.known) == phases(one.known) == {ROOTS[1].name: Phase.CURRENT}
+    with pytest.raises(AuthorityError, match="none of the roots"):
+        asyncio.run(two.distrust(authority, ROOTS[0].name))
