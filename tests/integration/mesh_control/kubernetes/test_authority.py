@@ -7,7 +7,8 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -54,17 +55,24 @@ async def home(client: Client) -> AsyncIterator[None]:
     await client.delete(SECRET)
 
 
-@pytest.fixture
-def planes(tmp_path: Path, server: Server, home: None) -> Iterator[tuple[ControlPlane, ControlPlane]]:
-    made = prepared(tmp_path, server, "one"), prepared(tmp_path, server, "two")
+@contextlib.contextmanager
+def begun(made: Sequence[ControlPlane]) -> Iterator[None]:
+    """All of them begin at the same time, and one of them makes what is there for all."""
     try:
-        for plane in made:
-            plane.start()
-        yield made
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(ControlPlane.start, made))
+        yield
     finally:
         for plane in made:
             if plane.process is not None:
                 plane.kill()
+
+
+@pytest.fixture
+def planes(tmp_path: Path, server: Server, home: None) -> Iterator[tuple[ControlPlane, ControlPlane]]:
+    made = prepared(tmp_path, server, "one"), prepared(tmp_path, server, "two")
+    with begun(made):
+        yield made
 
 
 def mesh(plane: ControlPlane, *words: str) -> subprocess.CompletedProcess[str]:
@@ -115,11 +123,23 @@ async def test_two_control_planes_are_one_authority(
     refused = mesh(two, "tokens", "create", "shop/store")
     assert refused.returncode == 1, refused
     assert "known to one replica alone" in refused.stderr
+    with pytest.raises(grpc.aio.AioRpcError):
+        await Workload(STORE, bundle, port(two)).join("no-token")
     # A pod's folder goes with it, and the root stays.
     assert two.end() == 0, two.log
     two.folder.joinpath("state").rename(two.folder / "gone")
     two.start()
     assert await two.client.trust_bundle() == bundle
+    await client.delete(SECRET)
+    [again] = await poll(lambda: secrets(client), bool)
+    assert again["data"][given.CERTIFICATE] == stored["data"][given.CERTIFICATE]
+    assert list((await phases(one)).values()) == list((await phases(two)).values()) == ["current"]
+
+
+async def secrets(client: Client) -> Any:
+    """The shared one, where it is there."""
+    listed = await client.api.request("GET", path_of(SECRET).rpartition("/")[0])
+    return [item for item in listed["items"] if item["metadata"]["name"] == rbac.CA_SECRET]
 
 
 async def test_a_rotation_by_either_lets_nobody_down(
@@ -171,26 +191,3 @@ async def test_without_the_right_it_says_so_and_does_not_start(tmp_path: Path, s
     assert done.returncode == 1, done
     assert "ca.secret: Secret elsewhere/istio-ca-secret cannot be read: " in done.stderr
     assert "forbidden" in done.stderr
-
-
-async def test_a_workload_without_a_proof_gets_nothing_at_either(
-    planes: tuple[ControlPlane, ControlPlane],
-) -> None:
-    for plane in planes:
-        workload = Workload(STORE, await plane.client.trust_bundle(), port(plane))
-        with pytest.raises(grpc.aio.AioRpcError):
-            await workload.join("no-token")
-
-
-async def test_what_is_deleted_is_there_again(planes: tuple[ControlPlane, ControlPlane], client: Client) -> None:
-    one, _ = planes
-    before = await client.get(SECRET)
-    await client.delete(SECRET)
-
-    async def there() -> Any:
-        listed = await client.api.request("GET", path_of(SECRET).rpartition("/")[0])
-        return [item for item in listed["items"] if item["metadata"]["name"] == rbac.CA_SECRET]
-
-    [after] = await poll(there, bool)
-    assert after["data"][given.CERTIFICATE] == before["data"][given.CERTIFICATE]
-    assert len(await phases(one)) == 1

@@ -18,7 +18,7 @@ from mesh_policy import CanaryRelease, dump
 from mesh_policy.releases import Weight
 from mesh_policy.releases.machine import Rollout, State
 from tests.integration.mesh_control.harness import INVENTORY, ORDER, STORE, ControlPlane, Peer, connected
-from tests.integration.mesh_control.kubernetes.test_authority import HOME, SECRET, mesh, prepared
+from tests.integration.mesh_control.kubernetes.test_authority import HOME, SECRET, begun, mesh, prepared
 from tests.integration.mesh_control.kubernetes.watched import poll
 from tests.support.kube_apiserver import SUBJECT, Client, Server
 
@@ -53,14 +53,8 @@ async def home(client: Client) -> AsyncIterator[None]:
 def planes(tmp_path: Path, server: Server, home: None) -> Iterator[list[ControlPlane]]:
     inventory = {**INVENTORY, "workloads": WORKLOADS}
     made = [prepared(tmp_path, server, name, inventory) for name in ("one", "two")]
-    try:
-        for plane in made:
-            plane.start()
+    with begun(made):
         yield made
-    finally:
-        for plane in made:
-            if plane.process is not None:
-                plane.kill()
 
 
 async def ordered(planes: list[ControlPlane]) -> tuple[ControlPlane, ControlPlane]:
@@ -92,8 +86,19 @@ def _weights(table: RouteConfiguration) -> Iterator[int]:
                     yield cluster.weight
 
 
+async def refuses_what_one_alone_would_know(leader: ControlPlane, other: ControlPlane) -> None:
+    policies = Rollout.model_validate(json.loads(release("1s", "1s"))).policies(State(weight=20))
+    with pytest.raises(ControlError, match="at this replica alone") as told:
+        await other.client.apply("shop", dump(policies), 0.0)
+    assert told.value.status == 409
+    shown = mesh(leader, "status")
+    assert "which leads: proxies of other replicas are told there" in shown.stderr
+    assert "not here" in shown.stdout
+
+
 async def test_a_release_begun_at_one_is_moved_by_the_other_and_every_proxy_has_it(planes: list[ControlPlane]) -> None:
     leader, other = await ordered(planes)
+    await refuses_what_one_alone_would_know(leader, other)
     store, order = Peer(STORE), Peer(ORDER)
     async with connected(store, leader):
         begun = await other.client.start_rollout(release("1s", "1s"))
@@ -147,17 +152,6 @@ async def test_what_a_proxy_of_the_other_refuses_ends_it(planes: list[ControlPla
     assert "20 % was refused: " in (await other.client.rollout(NAME))["reason"]
     assert "not with me" in (await leader.client.rollout(NAME))["reason"]
     assert mesh(other, "canary", "remove", "order").returncode == 0
-
-
-async def test_what_would_be_known_to_one_alone_is_refused(planes: list[ControlPlane]) -> None:
-    leader, other = await ordered(planes)
-    policies = Rollout.model_validate(json.loads(release("1s", "1s"))).policies(State(weight=20))
-    with pytest.raises(ControlError, match="at this replica alone") as told:
-        await other.client.apply("shop", dump(policies), 0.0)
-    assert told.value.status == 409
-    shown = mesh(leader, "status")
-    assert "which leads: proxies of other replicas are told there" in shown.stderr
-    assert "not here" in shown.stdout
 
 
 def rule(subset: str) -> dict[str, Any]:
