@@ -56,7 +56,12 @@ def _parser() -> argparse.ArgumentParser:
         description="Make the images of our programs and of a Kubernetes cluster, and the programs of its nodes.",
         epilog=f"Groups: {groups}. {NODES} are the programs of nodes: kubeadm, kubelet, kubectl and CNI plugins.",
     )
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}, or a group (default: all but those of the minor version before)")
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help=f"of {', '.join(NAMES)}, or a group (default: all but those of the minor version before)",
+    )
     parser.add_argument("--wheels", type=Path, help="archive of our wheels (default: what tools/wheelhouse makes now)")
     parser.add_argument("--output", type=Path, default=Path("dist/images"), help="directory of archives and index.json")
     parser.add_argument(

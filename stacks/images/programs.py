@@ -80,7 +80,10 @@ KUBERNETES = GoModule(
     "",
     versions.KUBERNETES,
     _KUBERNETES_TAGS,
-    (*_kubernetes_stamps(versions.KUBERNETES, versions.KUBERNETES_COMMITTED), ("go.etcd.io/etcd/api/v3/version.GitSHA", "archive")),
+    (
+        *_kubernetes_stamps(versions.KUBERNETES, versions.KUBERNETES_COMMITTED),
+        ("go.etcd.io/etcd/api/v3/version.GitSHA", "archive"),
+    ),
 )
 """Has etcd as well: of what both are made, Kubernetes' versions suffice etcd."""
 PREVIOUS = GoModule(

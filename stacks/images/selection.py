@@ -26,7 +26,10 @@ class UnknownNameError(ValueError):
 
 
 def select(asked: Sequence[str]) -> tuple[str, ...]:
-    """Which are meant, each once, in the order of :data:`NAMES`; without any, :data:`ALL`. Raises :class:`UnknownNameError`."""
+    """Which are meant, each once, in the order of :data:`NAMES`; without any, :data:`ALL`.
+
+    Raises :class:`UnknownNameError`.
+    """
     for name in asked:
         if name not in NAMES and name not in GROUPS:
             raise UnknownNameError(
