@@ -42,7 +42,7 @@ class Operator:
 
     def problems(self, verb: Verb, variables: Mapping[str, str]) -> list[dict[str, str]]:
         """What stands in the way of a verb."""
-        report = self.report(PREFLIGHT, {"differs": verb.differs, **_of_inventory(variables)})
+        report = self.report(PREFLIGHT, {**dict(verb.look), **_of_inventory(variables)})
         return told.problems(report, variables.get(verb.away, "").split(",") if verb.away else ())
 
     def carry_out(self, name: str, variables: Mapping[str, str], *, sure: bool) -> None:

@@ -119,6 +119,11 @@ def until(found: Callable[[], bool]) -> None:
         time.sleep(0.5)
 
 
+def unforeseen(foreseen: Outcome, done: Outcome) -> list[str]:
+    """What check mode had not told as it was done; but the operator's login, which is that of the moment."""
+    return [line for lines in difference(foreseen, done) for line in lines if not line.endswith("Write the login")]
+
+
 def kubelets() -> dict[str, str]:
     """Node to the version of its kubelet, of those that are ready."""
     nodes = json.loads(kubectl("get", "nodes", "--output=json"))["items"]
@@ -196,9 +201,7 @@ def test_the_address_moves_when_its_machine_dies(bare: BareMachines) -> None:
 
 def test_a_backup_comes_back_and_nothing_else_does(bare: BareMachines, tmp_path: Path) -> None:
     kept = tmp_path / "kept.backup"
-    assert run(bare, BACKUP, check=True, backup=str(kept)).changes == [
-        f"{founder(bare)}: kubernetes : Keep it, encrypted"
-    ]
+    assert run(bare, BACKUP, check=True, backup=str(kept)).changes == ["node1: kubernetes : Keep it, encrypted"]
     run(bare, BACKUP, backup=str(kept))
     assert kept.stat().st_mode & 0o777 == 0o600
     assert kept.read_bytes().startswith(b"$ANSIBLE_VAULT;")
@@ -224,15 +227,10 @@ def test_a_backup_comes_back_and_nothing_else_does(bare: BareMachines, tmp_path:
     foreseen = run(bare, RESTORE, check=True, backup=str(kept), cluster="life")
     done = run(bare, RESTORE, backup=str(kept), cluster="life")
     assert {f"{name}: kubernetes : Have the database of the backup" for name in NAMES} <= set(done.changes)
-    assert [line for line in difference(foreseen, done)[1] if "login" not in line] == []
+    assert unforeseen(foreseen, done) == []
     assert "NotFound" in attempt("get", "configmap/later").stderr
     until(lambda: set(kubelets()) == set(NAMES))
     assert run(bare, KUBERNETES).changes == []
-
-
-def founder(bare: BareMachines) -> str:
-    """The machine that speaks for the cluster: the first of those that are whole."""
-    return NAMES[0]
 
 
 WEB = """
@@ -323,9 +321,7 @@ def test_a_cluster_gets_a_new_version_while_it_answers(bare: BareMachines) -> No
         done = run(bare, UPGRADE)
     assert answers[0] > 100
     assert answers[1] == []
-    assert [
-        line for line in (*difference(foreseen, done)[0], *difference(foreseen, done)[1]) if "login" not in line
-    ] == []
+    assert unforeseen(foreseen, done) == []
     assert kubelets() == dict.fromkeys(NAMES, versions.KUBERNETES)
     assert run(bare, UPGRADE).changes == []
     assert run(bare, KUBERNETES).changes == []
@@ -341,8 +337,7 @@ def test_certificates_are_renewed_where_they_end_soon_or_where_it_is_said(bare: 
     before, login = expirations(bare), (HERE / "kubeconfig").read_text()
     assert run(bare, CERTIFICATES).changes == []
     foreseen = run(bare, CERTIFICATES, check=True, force="true")
-    done = run(bare, CERTIFICATES, force="true")
-    assert difference(foreseen, done) == ([], [])
+    assert unforeseen(foreseen, run(bare, CERTIFICATES, force="true")) == []
     after = expirations(bare)
     assert all(after[name] != before[name] for name in NAMES)
     assert (HERE / "kubeconfig").read_text() != login

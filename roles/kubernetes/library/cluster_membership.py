@@ -19,6 +19,10 @@ options:
     description: Settings of the cluster (names of kubeadm's fields to values) that it keeps from its beginning.
     type: dict
     default: {}
+  stopped:
+    description: Whether a control plane may be stopped, half-way through a backup's return.
+    type: bool
+    default: false
   tell:
     description: Whether problems are told and not failed for, so that those of all hosts can be shown together.
     type: bool
@@ -64,6 +68,7 @@ def main():
         argument_spec={
             "endpoint": {"type": "str", "required": True},
             "fixed": {"type": "dict", "default": {}},
+            "stopped": {"type": "bool", "default": False},
             "tell": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
@@ -72,7 +77,8 @@ def main():
     try:
         refuse_address(module.params["endpoint"])
         refuse_another(host, module.params["endpoint"])
-        refuse_stopped(host)
+        if not module.params["stopped"]:
+            refuse_stopped(host)
         if not nothing_of_value(host):
             refuse_changes(host, module.params["fixed"])
     except NodeError as error:

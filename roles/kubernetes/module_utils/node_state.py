@@ -103,7 +103,8 @@ def refuse_address(endpoint: str) -> None:
 
 def refuse_another(host: Host, endpoint: str) -> None:
     """Raise :class:`NodeError` where the host belongs to a cluster at another address."""
-    for login in ("admin.conf", "kubelet.conf", "bootstrap-kubelet.conf"):
+    # The kubelet of a control plane speaks to that of its own machine; its administrator's login says where the cluster is.
+    for login in ("admin.conf",) if host.server("admin.conf") else ("kubelet.conf", "bootstrap-kubelet.conf"):
         server = host.server(login)
         if server and server != endpoint:
             raise NodeError(

@@ -148,6 +148,7 @@ def test_a_verb_looks_tells_asks_and_does(monkeypatch: pytest.MonkeyPatch) -> No
         ("cluster/upgrade.yml", True),
         ("cluster/upgrade.yml", False),
     ]
+    assert dict(VERBS["restore"].look)["stopped"] == "true"
     assert runs.done[0][2]["differs"] == "kubernetesVersion"
     assert {given["kubernetes_version"] for _playbook, _check, given in runs.done} == {"1.34.2"}
     assert asked == ["do it?"]
