@@ -16,7 +16,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     named("kubernetes", PREVIOUS_SERIES): (PREVIOUS_NODES, *(plan.name for plan in PREVIOUS)),
 }
 ALL: tuple[str, ...] = (*GROUPS["kubernetes"], *GROUPS["mesh"], *GROUPS["workloads"])
-"""What is made where nobody says what, in that order: a cluster is brought up before there is a mesh in it, with workloads."""
+"""What is made where nobody says what, in that order: a cluster comes before the mesh in it, and that before workloads."""
 NAMES: tuple[str, ...] = (*ALL, *GROUPS[named("kubernetes", PREVIOUS_SERIES)])
 """Whatever can be asked for."""
 
