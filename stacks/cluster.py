@@ -177,6 +177,9 @@ def _of_virtual_address(environment: Environment, cluster: Kubernetes) -> list[s
         return [f"{key} is not in machines.network {network}"]
     if network.prefixlen < 31 and address in (network[0], network[1], network[-1]):
         return [f"{key} is the network's own or its gateway's; others of {network} are free"]
+    ranges = map(address_range, cluster.address_pool)
+    if any(found.first <= address <= found.last for found in ranges):
+        return [f"{key} is one of kubernetes.address_pool, which Services get (allowed: one that is in neither)"]
     return [f"{key} is that of {node.name} (allowed: one that no machine has)" for node in machines.nodes
             if node.address == str(address)]  # fmt: skip
 

@@ -49,7 +49,14 @@ SETTINGS: dict[str, object] = {
     "workloads": [],
     "services": [],
     "postgresql": None,
-    "kubernetes": {"control_machines": list(NAMES), "virtual_address": ADDRESS, "pod_traffic": "host-gw"},
+    # Every machine is of the control plane, where nothing else is put.
+    "kubernetes": {
+        "control_machines": list(NAMES),
+        "virtual_address": ADDRESS,
+        "pod_traffic": "host-gw",
+        "storage": "none",
+        "metrics": False,
+    },
 }
 OLD, NEW = versions.PREVIOUS.removeprefix("v"), versions.KUBERNETES.removeprefix("v")
 DIST, HERE = ROOT / "dist", ROOT / ".meshwright" / "life"

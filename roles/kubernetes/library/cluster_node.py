@@ -12,8 +12,8 @@ description:
     elsewhere have left it, as their disruption budgets allow; pods of daemon sets stay. Of a node that does not answer, pods
     are not waited for. One that is C(schedulable) again is so where O(reason) is why it was drained; what somebody else has
     taken out of use stays so.
-  - Volumes whose data is on the node alone would be lost with it, so a node that leaves and has such is refused, unless that is
-    said. One that is drained for a while (O(reason)) keeps them.
+  - Volumes whose data is on the node alone would be lost with it, so a node that leaves and has such is refused, unless that
+    is said. One that is drained for a while (O(reason)) keeps them.
 options:
   name:
     description: Name of the node.

@@ -143,6 +143,10 @@ def test_an_environment_without_a_cluster_has_no_machine_of_one() -> None:
         ({"virtual_address": "api"}, "virtual_address = 'api'"),
         ({"virtual_address": "10.78.0.9"}, "virtual_address: 10.78.0.9 is not in machines.network 10.77.0.0/24"),
         ({"virtual_address": "10.77.0.1"}, "virtual_address: 10.77.0.1 is the network's own or its gateway's"),
+        (
+            {"virtual_address": "10.77.0.30", "address_pool": ["10.77.0.20-10.77.0.40"]},
+            "virtual_address: 10.77.0.30 is one of kubernetes.address_pool",
+        ),
         ({"virtual_address": "10.77.0.12"}, "virtual_address: 10.77.0.12 is that of node2"),
         ({"pod_traffic": "ipip"}, "pod_traffic = 'ipip': Input should be 'vxlan' or 'host-gw'"),
     ],
