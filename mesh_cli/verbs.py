@@ -40,6 +40,7 @@ VERBS: dict[str, Verb] = {
         "mesh_cli.proxy_config", "proxy_config", "What a proxy was sent and has taken, resource by resource."
     ),
     "wait": Verb("mesh_cli.status", "wait", "Wait until every connected proxy has taken the newest configuration."),
+    "cluster": Verb("mesh_cli.cluster", "app", "A Kubernetes cluster on your machines: make, change, keep and end it."),
     "observe": Verb("mesh_cli.observe", "observe", "Make a demo scenario's requests and say what was seen."),
 }
 """Verb to where it is, in the order of the help."""

@@ -118,6 +118,7 @@ def _cluster_variables(environment: Environment, settings: Kubernetes) -> Variab
         "kubernetes_source": environment.sources.kubernetes,
         "kubernetes_name": environment.name,
         "kubernetes_endpoint": cluster.endpoint(environment),
+        "kubernetes_virtual_address": settings.virtual_address or "",
         "kubernetes_pod_network": str(settings.pod_network),
         "kubernetes_service_network": str(settings.service_network),
         "kubernetes_pod_traffic": settings.pod_traffic,

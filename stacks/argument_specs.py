@@ -156,6 +156,9 @@ ROLES: dict[str, tuple[str, dict[str, Option]]] = {
             "kubernetes_name": text("Name of the cluster.", **REQUIRED),
             "kubernetes_endpoint": text("HOST:PORT by which every machine reaches the API.", **REQUIRED),
             "kubernetes_address": text("Address of the machine.", **REQUIRED),
+            "kubernetes_virtual_address": text(
+                "Address that one machine of the control plane holds at a time (keepalived); empty: none.", default=""
+            ),
             "kubernetes_pod_network": text("Network of the pods.", default="10.244.0.0/16"),
             "kubernetes_service_network": text("Network of the addresses of services.", default="10.96.0.0/16"),
             "kubernetes_pod_traffic": of(Kubernetes, "pod_traffic"),
@@ -178,6 +181,13 @@ ROLES: dict[str, tuple[str, dict[str, Option]]] = {
             "kubernetes_dist": text("Where `make images` writes, on the controller."),
             "kubernetes_login": text("Where the operator's kubeconfig file is kept, on the controller."),
             "kubernetes_ready_seconds": number("How long a machine may take to be ready.", default=180),
+            "kubernetes_certificate_days": number(
+                "Certificates of the control plane are renewed of which one ends in fewer days.", default=90
+            ),
+            "kubernetes_backups": text("Directory of the cluster's backups, on the controller."),
+            "kubernetes_backup_password_file": text(
+                "File with the password (of the vault) that backups are encrypted with, on the controller."
+            ),
         },
     ),
     "kubernetes_mesh": (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError
@@ -17,6 +18,8 @@ CONTROL_MEMORY_MIB, WORKER_MEMORY_MIB = 1700, 900
 """Below the first kubeadm refuses a control plane; below the second a kubelet and its system pods leave nothing."""
 CONTROL_CORES = 2
 """What kubeadm asks of a control plane."""
+_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
+"""A name as kubeadm takes it (RFC 1123, in lower case)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,7 @@ def workers(environment: Environment) -> tuple[str, ...]:
 def endpoint(environment: Environment) -> str:
     """``HOST:PORT`` by which every machine, and whoever is on their network, reaches the API."""
     cluster = settings(environment)
-    host = cluster.endpoint or environment.machine(control_machines(environment)[0]).address
+    host = cluster.endpoint or cluster.virtual_address or environment.machine(control_machines(environment)[0]).address
     return f"{host}:{cluster.api_port}"
 
 
@@ -113,6 +116,8 @@ def problems(environment: Environment) -> list[str]:
         return ["platform: kubernetes needs the settings of a cluster (kubernetes)"] if needed else []
     return [
         *_of_majority(cluster),
+        *_of_endpoint(cluster),
+        *_of_virtual_address(environment, cluster),
         *_of_networks(environment, cluster),
         *_of_pool(environment),
         *_of_sources(environment),
@@ -133,6 +138,50 @@ def _of_majority(cluster: Kubernetes) -> list[str]:
         f"kubernetes.control_machines: {count} machines lose their majority with one of them as {count - 1} do "
         "(allowed: an odd number)"
     ]
+
+
+def _of_endpoint(cluster: Kubernetes) -> list[str]:
+    host = cluster.endpoint
+    if host is None:
+        if len(cluster.control_machines) < 2 or cluster.virtual_address is not None:
+            return []
+        return [
+            "kubernetes.virtual_address: several control machines need an address that outlives each of them (allowed: a "
+            "free one of machines.network here, or kubernetes.endpoint with a name or load balancer of your own)"
+        ]
+    if _NAME.fullmatch(host) and not _is_wrong_address(host):
+        return []
+    return [
+        f"kubernetes.endpoint: {host!r} is no host (allowed: a name in lower case or an IPv4 address, without a scheme or "
+        "port)"
+    ]
+
+
+def _is_wrong_address(host: str) -> bool:
+    """Whether a name reads as an address, and is none."""
+    if re.fullmatch(r"[0-9.]+", host) is None:
+        return False
+    try:
+        IPv4Address(host)
+    except AddressValueError:
+        return True
+    return False
+
+
+def _of_virtual_address(environment: Environment, cluster: Kubernetes) -> list[str]:
+    if cluster.virtual_address is None:
+        return []
+    machines, address = environment.machines, IPv4Address(cluster.virtual_address)
+    key, network = f"kubernetes.virtual_address: {address}", machines.network
+    if address not in network:
+        return [f"{key} is not in machines.network {network}"]
+    if network.prefixlen < 31 and address in (network[0], network[1], network[-1]):
+        return [f"{key} is the network's own or its gateway's; others of {network} are free"]
+    ranges = map(address_range, cluster.address_pool)
+    if any(found.first <= address <= found.last for found in ranges):
+        return [f"{key} is one of kubernetes.address_pool, which Services get (allowed: one that is in neither)"]
+    return [f"{key} is that of {node.name} (allowed: one that no machine has)" for node in machines.nodes
+            if node.address == str(address)]  # fmt: skip
 
 
 def _of_networks(environment: Environment, cluster: Kubernetes) -> list[str]:

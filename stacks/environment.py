@@ -249,15 +249,21 @@ class ClusterMesh(_Model):
 class Kubernetes(_Model):
     """A cluster on the machines: what `kubernetes.yml` makes of them."""
 
-    version: Annotated[str, StringConstraints(pattern=r"^1\.34\.\d+$")] = Field(
-        default="1.34.2", description="Version of Kubernetes; the roles are for its minor version."
+    version: Annotated[str, StringConstraints(pattern=r"^1\.3[34]\.\d+$")] = Field(
+        default="1.34.2", description="Version of Kubernetes; the roles are for 1.33 and 1.34."
     )
     control_machines: tuple[Name, ...] = Field(
         default=(), description="Machines of the control plane, an odd number; unset: the first of machines.nodes."
     )
     endpoint: str | None = Field(
         default=None,
-        description="Name or address by which every machine reaches the API; unset: that of the first control machine.",
+        description="Name or address by which every machine reaches the API; unset: `virtual_address`, or that of the first "
+        "control machine.",
+    )
+    virtual_address: str | None = Field(
+        default=None,
+        description="Address of the machines' network that no machine has: one control machine at a time holds it, and "
+        "another one when that dies; unset: none. Several control machines need it, or an `endpoint` of your own.",
     )
     api_port: Port = Field(default=6443, description="Port of the API.")
     pod_network: ipaddress.IPv4Network = Field(
@@ -285,6 +291,11 @@ class Kubernetes(_Model):
     metrics: bool = Field(
         default=True, description="Whether the cluster measures what pods and machines use (`kubectl top`)."
     )
+
+    @field_validator("virtual_address")
+    @classmethod
+    def _address_is_ip(cls, value: str | None) -> str | None:
+        return None if value is None else str(ipaddress.IPv4Address(value))
 
 
 class Sources(_Model):

@@ -27,6 +27,10 @@ PREFIX = "playbook-"
 MESH, KUBERNETES, WORKLOADS = "mesh.yml", "kubernetes.yml", "cluster/workloads.yml"
 """The playbooks."""
 Say = Callable[[str], None]
+Event = Mapping[str, Any]
+Hear = Callable[[Event], None]
+"""Takes events of :mod:`stacks.callbacks`, and one of the name ``tick`` every now and then."""
+TICK = 1.0
 
 
 class PlaybookError(RuntimeError):
@@ -45,6 +49,8 @@ class Outcome:
         """Take in one event of the callback."""
         if event["event"] == "stats":
             self.hosts = dict(event["hosts"])
+        elif event["event"] != "result":
+            return
         elif event["status"] in ("failed", "unreachable"):
             self.failures.append(f"{event['host']}: {event['task']}: {event['message']}")
         elif event["changed"]:
@@ -64,16 +70,46 @@ def run(
 
     Raises :class:`PlaybookError`.
     """
+    with _place(secrets) as directory:
+        (directory / "inventory.json").write_text(inventory)
+        words = ["-i", str(directory / "inventory.json"), str(ROOT / playbook)]
+        words += ["--tags", ",".join(tags)] if tags else []
+        return _execute(directory, [*words, *(["--check"] if check else [])], _told(say))
+
+
+def operate(
+    inventory: Path, password_file: Path | None, variables: Mapping[str, str], playbook: str, *, check: bool, hear: Hear
+) -> Outcome:
+    """Run a playbook of the project as its operators do: on an inventory in files, whose vault the password opens.
+
+    Raises :class:`PlaybookError`.
+    """
+    with _place(variables) as directory:
+        words = ["-i", str(inventory), str(ROOT / playbook), *(["--check"] if check else [])]
+        words += [] if password_file is None else [f"--vault-password-file={password_file}"]
+        return _execute(directory, words, hear)
+
+
+def _told(say: Say) -> Hear:
+    def hear(event: Event) -> None:
+        if event["event"] == "result" and (event["changed"] or event["status"] != "ok"):
+            say(f"{event['host']}: {event['task']} ({event['status']}, {event['seconds']} s)")
+
+    return hear
+
+
+@contextlib.contextmanager
+def _place(variables: Mapping[str, str]) -> Iterator[Path]:
+    """A private directory for a run, gone afterwards, with variables that are in nobody's list of processes."""
     WORK.mkdir(mode=0o700, exist_ok=True)
     directory, lock = _directory(WORK)
     try:
-        (directory / "inventory.json").write_text(inventory)
         (directory / "secrets.json").touch(mode=0o600)
-        (directory / "secrets.json").write_text(json.dumps(dict(secrets)))
+        (directory / "secrets.json").write_text(json.dumps(dict(variables)))
         (directory / "events").touch()
         # Connections of its own: machines of two environments may have the same address. The name of a socket must be short.
         (directory / "ssh").symlink_to(tempfile.mkdtemp(prefix="meshwright-ssh-"))
-        return _execute(directory, playbook, tags, check, say)
+        yield directory
     finally:
         _remove(directory)
         os.close(lock)
@@ -115,11 +151,8 @@ def _end_connections(directory: Path) -> None:
     shutil.rmtree((directory / "ssh").resolve(), ignore_errors=True)
 
 
-def _execute(directory: Path, playbook: str, tags: tuple[str, ...], check: bool, say: Say) -> Outcome:
-    command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(directory / "inventory.json")]
-    command += ["-e", f"@{directory / 'secrets.json'}", str(ROOT / playbook)]
-    command += ["--tags", ",".join(tags)] if tags else []
-    command += ["--check"] if check else []
+def _execute(directory: Path, words: list[str], hear: Hear) -> Outcome:
+    command = [str(Path(sys.executable).with_name("ansible-playbook")), "-e", f"@{directory / 'secrets.json'}", *words]
     environment = os.environ | {
         "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
         "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "stacks" / "callbacks"),
@@ -137,8 +170,7 @@ def _execute(directory: Path, playbook: str, tags: tuple[str, ...], check: bool,
         try:
             for event in _follow(directory / "events", process):
                 outcome.add(event)
-                if event["event"] == "result" and (event["changed"] or event["status"] != "ok"):
-                    say(f"{event['host']}: {event['task']} ({event['status']}, {event['seconds']} s)")
+                hear(event)
         except BaseException:
             process.send_signal(signal.SIGINT)
             process.wait()
@@ -152,7 +184,7 @@ def _execute(directory: Path, playbook: str, tags: tuple[str, ...], check: bool,
 def _follow(path: Path, process: subprocess.Popen[bytes]) -> Iterator[dict[str, Any]]:
     """The events as they come, until the process has ended and all are read."""
     with path.open() as file:
-        pending = ""
+        pending, ticked = "", time.monotonic()
         while True:
             ended = process.poll() is not None
             pending += file.read()
@@ -160,6 +192,9 @@ def _follow(path: Path, process: subprocess.Popen[bytes]) -> Iterator[dict[str, 
             yield from map(json.loads, lines)
             if ended:
                 return
+            if time.monotonic() - ticked > TICK:
+                ticked = time.monotonic()
+                yield {"event": "tick"}
             time.sleep(0.1)
 
 

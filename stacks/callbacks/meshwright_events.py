@@ -1,6 +1,7 @@
 """Ansible callback: writes what happens as JSON lines to the file named by ``MESHWRIGHT_EVENTS``.
 
-One line for each task on each host, and a last one with the statistics. Results are reduced to what a person asks for:
+One line for each task that begins, one for its result on each host, and a last one with the statistics.
+Results are reduced to what a person asks for:
 never the module's arguments, so nothing secret can pass.
 """
 
@@ -49,7 +50,7 @@ class CallbackModule(CallbackBase):
             "changed": bool(shown.get("changed")),
             "seconds": round(time.monotonic() - began, 1),
         }
-        if status in ("failed", "unreachable"):
+        if status in ("failed", "unreachable", "ignored"):
             event["message"] = "hidden, the task handles secrets" if task.no_log else self._message(shown)
         self._write(**event)
 
@@ -59,11 +60,15 @@ class CallbackModule(CallbackBase):
         failed = [str(item.get("msg", "")) for item in shown.get("results", []) if item.get("failed")]
         return " ".join(part for part in [*parts, *failed] if part)[:2000]
 
-    def v2_playbook_on_task_start(self, task, is_conditional):
+    def _begin(self, task):
         self._started[task._uuid] = time.monotonic()
+        self._write(event="task", task=task.get_name().strip())
+
+    def v2_playbook_on_task_start(self, task, is_conditional):
+        self._begin(task)
 
     def v2_playbook_on_handler_task_start(self, task):
-        self._started[task._uuid] = time.monotonic()
+        self._begin(task)
 
     def v2_runner_on_ok(self, result):
         self._result(result, "ok")
@@ -72,7 +77,7 @@ class CallbackModule(CallbackBase):
         self._result(result, "ignored" if ignore_errors else "failed")
 
     def v2_runner_on_unreachable(self, result):
-        self._result(result, "unreachable")
+        self._result(result, "ignored" if result._task.ignore_unreachable else "unreachable")
 
     def v2_playbook_on_stats(self, stats):
         self._write(event="stats", hosts={host: stats.summarize(host) for host in stats.processed})

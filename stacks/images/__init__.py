@@ -7,13 +7,14 @@ the same bytes.
 
 from stacks.images.archive import Layer, Settings, write
 from stacks.images.build import build
-from stacks.images.table import ADDONS, CLUSTER, KUBERNETES, MESH, WORKLOADS, ClusterImage, ImagePlan
+from stacks.images.table import ADDONS, CLUSTER, KUBERNETES, MESH, PREVIOUS, WORKLOADS, ClusterImage, ImagePlan
 
 __all__ = [
     "ADDONS",
     "CLUSTER",
     "KUBERNETES",
     "MESH",
+    "PREVIOUS",
     "WORKLOADS",
     "ClusterImage",
     "ImagePlan",

@@ -11,17 +11,19 @@ from pathlib import Path
 from stacks.images import cluster
 from stacks.images.build import build, recipe, reference
 from stacks.images.index import Image, Index, digest_of
-from stacks.images.selection import GROUPS, NAMES, NODES, UnknownNameError, select
-from stacks.images.table import CLUSTER, MESH, WORKLOADS
+from stacks.images.programs import PREVIOUS_SERIES
+from stacks.images.selection import GROUPS, NAMES, NODES, PREVIOUS_NODES, UnknownNameError, select
+from stacks.images.table import CLUSTER, MESH, PREVIOUS, WORKLOADS
 from stacks.machines.driver import DriverError
 from stacks.machines.system import locked
 from stacks.providers import progress
 
 REPOSITORY = "docker.io/meshwright"
 """With the registry, which the kubelet adds to names without one."""
+_NODES = {NODES: "", PREVIOUS_NODES: PREVIOUS_SERIES}
 _WHEELHOUSE = Path(__file__).resolve().parents[2] / "tools" / "wheelhouse"
 _OURS = {plan.name: plan for plan in (*MESH, *WORKLOADS)}
-_CLUSTER = {plan.name: plan for plan in CLUSTER}
+_CLUSTER = {plan.name: plan for plan in (*CLUSTER, *PREVIOUS)}
 
 
 def main() -> int:
@@ -42,7 +44,7 @@ def main() -> int:
                     sys.stdout.write(f"{line}\n")
                     sys.stdout.flush()
             except (DriverError, OSError, ValueError) as error:
-                sys.stderr.write(f"{'programs of nodes' if name == NODES else f'image {name}'}: {error}\n")
+                sys.stderr.write(f"{'programs of nodes' if name in _NODES else f'image {name}'}: {error}\n")
                 return 1
     return 0
 
@@ -54,7 +56,12 @@ def _parser() -> argparse.ArgumentParser:
         description="Make the images of our programs and of a Kubernetes cluster, and the programs of its nodes.",
         epilog=f"Groups: {groups}. {NODES} are the programs of nodes: kubeadm, kubelet, kubectl and CNI plugins.",
     )
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}, or a group (default: all)")
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help=f"of {', '.join(NAMES)}, or a group (default: all but those of the minor version before)",
+    )
     parser.add_argument("--wheels", type=Path, help="archive of our wheels (default: what tools/wheelhouse makes now)")
     parser.add_argument("--output", type=Path, default=Path("dist/images"), help="directory of archives and index.json")
     parser.add_argument(
@@ -74,8 +81,8 @@ class _Maker:
 
     def make(self, name: str) -> Iterator[str]:
         """What was made, a line for each. Raises :class:`DriverError`."""
-        if name == NODES:
-            placed = cluster.place_programs(self._arguments.programs)
+        if name in _NODES:
+            placed = cluster.place_programs(self._arguments.programs, _NODES[name])
             self._index.add(programs=placed)
             for program in placed:
                 yield f"{program.file}  {program.file.stat().st_size / 1e6:.0f} MB  {program.version}"

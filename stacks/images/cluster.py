@@ -41,17 +41,18 @@ def make_image(plan: ClusterImage, target: Path, index: Index, mirror: str = "")
     return Image(plan.name, plan.reference, digest, target, digest_of(target), recipe)
 
 
-def place_programs(directory: Path) -> list[NodeProgram]:
-    """Puts the programs of nodes below a directory: ``bin`` and ``cni``, and their licences in ``licences``."""
+def place_programs(directory: Path, series: str = "") -> list[NodeProgram]:
+    """Puts the programs of nodes below a directory: ``bin`` and ``cni``, and their licences in ``licences``; those of another
+    minor version into a folder of its name."""
     placed = []
     for program in PROGRAMS:
-        if program.place == "image":
+        if program.place == "image" or program.series != series:
             continue
-        built = trees.program(program.name)
-        target = _target(program, directory)
+        built = trees.program(program.key)
+        target = _target(program, directory / series)
         _place(built.program, target)
-        _place(built.licences, directory / "licences" / program.name)
-        placed.append(NodeProgram(program.name, program.version, program.place, target, digest_of(target)))
+        _place(built.licences, directory / series / "licences" / program.name)
+        placed.append(NodeProgram(program.key, program.version, program.place, target, digest_of(target)))
     return placed
 
 

@@ -32,40 +32,68 @@ class GoModule:
 @dataclass(frozen=True, slots=True)
 class Program:
     """A program: ``package`` is what is built (an import path, or ``.`` of the module itself), ``place`` whether it runs in a
-    container, on a node, or is called by the node's container runtime (CNI)."""
+    container, on a node, or is called by the node's container runtime (CNI). ``series`` is the minor version of one that
+    there is of two."""
 
     name: str
     module: GoModule
     package: str
     version: str
     place: Literal["image", "node", "cni"]
+    series: str = ""
+
+    @property
+    def key(self) -> str:
+        """Its name among all programs; that of the file is ``name``."""
+        return named(self.name, self.series)
 
 
-def _kubernetes_stamps() -> tuple[tuple[str, str], ...]:
+PREVIOUS_SERIES = versions.PREVIOUS.removeprefix("v").rpartition(".")[0]
+"""The minor version before (``1.33``)."""
+
+
+def named(name: str, series: str) -> str:
+    """What a program or an image of a minor version is called among those of several."""
+    return f"{name}-{series}" if series else name
+
+
+def _kubernetes_stamps(version: str, committed: str) -> tuple[tuple[str, str], ...]:
     """What Kubernetes' own build stamps (``hack/lib/version.sh``). Without the version, kubeadm refuses to work with it."""
-    major, minor, _patch = versions.KUBERNETES.removeprefix("v").split(".")
+    major, minor, _patch = version.removeprefix("v").split(".")
     values = {
-        "gitVersion": versions.KUBERNETES,
+        "gitVersion": version,
         "gitMajor": major,
         "gitMinor": minor,
         # A module is an archive without a commit, and that is what they are to say.
         "gitTreeState": "archive",
         "gitCommit": "",
-        "buildDate": versions.KUBERNETES_COMMITTED,
+        "buildDate": committed,
     }
     packages = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
     return tuple((f"{package}.{name}", value) for package in packages for name, value in values.items())
 
 
+_KUBERNETES_TAGS = ("selinux", "notest", "grpcnotrace")
+"""As in Kubernetes' own build (hack/lib/golang.sh)."""
 KUBERNETES = GoModule(
     "kubernetes",
     "",
     versions.KUBERNETES,
-    # As in Kubernetes' own build (hack/lib/golang.sh).
-    ("selinux", "notest", "grpcnotrace"),
-    (*_kubernetes_stamps(), ("go.etcd.io/etcd/api/v3/version.GitSHA", "archive")),
+    _KUBERNETES_TAGS,
+    (
+        *_kubernetes_stamps(versions.KUBERNETES, versions.KUBERNETES_COMMITTED),
+        ("go.etcd.io/etcd/api/v3/version.GitSHA", "archive"),
+    ),
 )
 """Has etcd as well: of what both are made, Kubernetes' versions suffice etcd."""
+PREVIOUS = GoModule(
+    "kubernetes",
+    "previous",
+    versions.PREVIOUS,
+    _KUBERNETES_TAGS,
+    _kubernetes_stamps(versions.PREVIOUS, versions.PREVIOUS_COMMITTED),
+)
+"""Of the minor version before; etcd and kubectl are taken of this one's."""
 CNI_PLUGINS = GoModule(
     "cni-plugins",
     "cni",
@@ -113,6 +141,10 @@ def _of_kubernetes(name: str, place: Literal["image", "node"]) -> Program:
     return Program(name, KUBERNETES, f"k8s.io/kubernetes/cmd/{name}", versions.KUBERNETES, place)
 
 
+def _of_previous(name: str, place: Literal["image", "node"]) -> Program:
+    return Program(name, PREVIOUS, f"k8s.io/kubernetes/cmd/{name}", versions.PREVIOUS, place, PREVIOUS_SERIES)
+
+
 def _plugin(path: str) -> Program:
     package = f"github.com/containernetworking/plugins/plugins/{path}"
     return Program(path.partition("/")[2], CNI_PLUGINS, package, versions.CNI_PLUGINS, "cni")
@@ -149,5 +181,11 @@ PROGRAMS: tuple[Program, ...] = (
         versions.METRICS_SERVER,
         "image",
     ),
+    _of_previous("kubeadm", "node"),
+    _of_previous("kubelet", "node"),
+    _of_previous("kube-apiserver", "image"),
+    _of_previous("kube-controller-manager", "image"),
+    _of_previous("kube-scheduler", "image"),
+    _of_previous("kube-proxy", "image"),
 )
-BY_NAME = {program.name: program for program in PROGRAMS}
+BY_NAME = {program.key: program for program in PROGRAMS}

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from stacks.images import versions
+from stacks.images.programs import PREVIOUS_SERIES, named
 
 USER = 65532
 """Nobody's id but theirs, which other images without root have taken as well."""
@@ -46,8 +47,9 @@ class ClusterImage:
     low_ports: bool = False
 
 
-def _of_kubernetes(name: str, *ports: int, packages: str = "") -> ClusterImage:
-    return ClusterImage(name, f"{_REGISTRY}/{name}:{versions.KUBERNETES}", (name,), _ROOT, ports, packages=packages)
+def _of_kubernetes(name: str, *ports: int, packages: str = "", series: str = "") -> ClusterImage:
+    version, key = versions.PREVIOUS if series else versions.KUBERNETES, named(name, series)
+    return ClusterImage(key, f"{_REGISTRY}/{name}:{version}", (key,), _ROOT, ports, packages=packages)
 
 
 MESH: tuple[ImagePlan, ...] = (
@@ -129,5 +131,12 @@ ADDONS: tuple[ClusterImage, ...] = (
     ),
 )
 """What else a cluster's system needs, under the names by which its manifests (``templates/``) ask."""
+PREVIOUS: tuple[ClusterImage, ...] = (
+    _of_kubernetes("kube-apiserver", 6443, series=PREVIOUS_SERIES),
+    _of_kubernetes("kube-controller-manager", 10257, series=PREVIOUS_SERIES),
+    _of_kubernetes("kube-scheduler", 10259, series=PREVIOUS_SERIES),
+    _of_kubernetes("kube-proxy", 10249, 10256, packages="netfilter", series=PREVIOUS_SERIES),
+)
+"""Of the minor version before, for a cluster that is upgraded: with what else the newer one has."""
 CLUSTER = (*KUBERNETES, *ADDONS)
 """All that a cluster is made of."""

@@ -99,15 +99,15 @@ def program(name: str) -> go_build.Built:
 
 def place_of(name: str) -> Path:
     """Where it is kept, built or not: another place for another program."""
-    return pause.folder() / name if name == "pause" else go_build.folder(BY_NAME[name].module) / name
+    return pause.folder() / name if name == "pause" else go_build.folder(BY_NAME[name].module) / BY_NAME[name].name
 
 
 def fill(plan: ClusterImage, tree: Path) -> None:
     """Put the programs of an image into a tree, with who there is and a directory for everybody's files."""
     for name in plan.programs:
         built = program(name)
-        _link(built.program, tree / plan.directory / name)
-        _link(built.licences, tree / LICENCES / name / "licences")
+        _link(built.program, tree / plan.directory / built.program.name)
+        _link(built.licences, tree / LICENCES / built.program.name / "licences")
     number = plan.user.partition(":")[0]
     ours = "" if number == "0" else f"{plan.name}:x:{number}:{number}:{plan.name}:/nonexistent:/nonexistent\n"
     debian.write(tree / "etc/passwd", f"root:x:0:0:root:/:/nonexistent\n{ours}")

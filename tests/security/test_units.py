@@ -21,7 +21,8 @@ OF_OTHERS = {"kubelet.service"}
 """A kubelet is root's: it begins containers with whatever rights their pods have, mounts, and sets the kernel."""
 UNITS = sorted({file.name.removesuffix(".j2") for file in TEMPLATES.glob("*.service.j2")} - OF_OTHERS)
 WORST = 3.0
-CAPABILITIES = {"mesh-proxy@.service": {"CAP_NET_BIND_SERVICE"}, "mesh-redirect.service": {"CAP_NET_ADMIN"}}
+CAPABILITIES = {"mesh-proxy@.service": {"CAP_NET_BIND_SERVICE"}, "mesh-redirect.service": {"CAP_NET_ADMIN"},
+                "kubernetes-address.service": {"CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_SETGID"}}  # fmt: skip
 """What a unit may do beyond a user's rights; every other may nothing."""
 
 pytestmark = [

@@ -37,6 +37,11 @@ class GoModule:
 GO_MODULES = (
     GoModule("pulumi-cli", Path("tools", "pulumi-cli"), "what Pulumi is built from, where it is no release"),
     GoModule("kubernetes", Path("tools", "kubernetes"), "what Kubernetes and etcd are built from (make images)"),
+    GoModule(
+        "kubernetes-previous",
+        Path("tools", "kubernetes", "previous"),
+        "what Kubernetes of the minor version before is built from (make images)",
+    ),
     GoModule("cni-plugins", Path("tools", "kubernetes", "cni"), "what CNI plugins are built from (make images)"),
     GoModule("flannel", Path("tools", "kubernetes", "flannel"), "what flannel is built from (make images)"),
     GoModule("coredns", Path("tools", "kubernetes", "coredns"), "what CoreDNS is built from (make images)"),

@@ -19,6 +19,14 @@ options:
     description: Settings of the cluster (names of kubeadm's fields to values) that it keeps from its beginning.
     type: dict
     default: {}
+  stopped:
+    description: Whether a control plane may be stopped, half-way through a backup's return.
+    type: bool
+    default: false
+  tell:
+    description: Whether problems are told and not failed for, so that those of all hosts can be shown together.
+    type: bool
+    default: false
 attributes:
   check_mode:
     support: full
@@ -35,26 +43,50 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+problems:
+  description: What stands in the way, and the mend.
+  type: list
+  elements: dict
+  returned: always
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.node_state import Host, NodeError, nothing_of_value, refuse_another, refuse_changes
+from ansible.module_utils.node_state import (
+    Host,
+    NodeError,
+    nothing_of_value,
+    refuse_address,
+    refuse_another,
+    refuse_changes,
+    refuse_stopped,
+)
 
 
 def main():
     """Entry point."""
     module = AnsibleModule(
-        argument_spec={"endpoint": {"type": "str", "required": True}, "fixed": {"type": "dict", "default": {}}},
+        argument_spec={
+            "endpoint": {"type": "str", "required": True},
+            "fixed": {"type": "dict", "default": {}},
+            "stopped": {"type": "bool", "default": False},
+            "tell": {"type": "bool", "default": False},
+        },
         supports_check_mode=True,
     )
     host = Host()
     try:
+        refuse_address(module.params["endpoint"])
         refuse_another(host, module.params["endpoint"])
+        if not module.params["stopped"]:
+            refuse_stopped(host)
         if not nothing_of_value(host):
             refuse_changes(host, module.params["fixed"])
     except NodeError as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(changed=False)
+        if not module.params["tell"]:
+            module.fail_json(msg=str(error))
+        what, _, mend = str(error).rpartition("; ")
+        module.exit_json(changed=False, problems=[{"what": what, "mend": mend}])
+    module.exit_json(changed=False, problems=[])
 
 
 if __name__ == "__main__":

@@ -1,17 +1,19 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: Apache-2.0
-"""Ansible module: a node of a cluster that carries no pods, or is a part of it no longer."""
+"""Ansible module: a node of a cluster that carries no pods, carries some again, or is a part of it no longer."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: cluster_node
-short_description: Have a node drained, or have it no longer
+short_description: Have a node drained, in use again, or no longer
 description:
   - Runs where the cluster's login is. A node that is C(drained) takes no new pods, and those that a controller will begin
     elsewhere have left it, as their disruption budgets allow; pods of daemon sets stay. Of a node that does not answer, pods
-    are not waited for.
-  - Volumes whose data is on the node alone would be lost with it, so a node that has such is refused, unless that is said.
+    are not waited for. One that is C(schedulable) again is so where O(reason) is why it was drained; what somebody else has
+    taken out of use stays so.
+  - Volumes whose data is on the node alone would be lost with it, so a node that leaves and has such is refused, unless that
+    is said. One that is drained for a while (O(reason)) keeps them.
 options:
   name:
     description: Name of the node.
@@ -20,12 +22,16 @@ options:
   state:
     description: What is to be.
     type: str
-    choices: [drained, absent]
+    choices: [drained, schedulable, absent]
     required: true
   lose_volumes:
     description: Whether the node's own volumes may be lost.
     type: bool
     default: false
+  reason:
+    description: Why it is drained for a while; noted at the node, where a later run with O(state=schedulable) looks.
+    type: str
+    default: ""
   seconds:
     description: How long pods may take to leave.
     type: int
@@ -57,8 +63,20 @@ found:
 """
 
 import json
+import re
+import time
 
 from ansible.module_utils.basic import AnsibleModule
+
+NOTE = "meshwright.dev/drained-for"
+"""Annotation of a node that was drained for a while."""
+AWAY = re.compile(
+    r"connection refused|i/o timeout|no route to host|unexpected EOF|connection reset|TLS handshake|etcdserver: |"
+    r"ServiceUnavailable|server was unable|request timed out|the server is currently unable"
+)
+"""What is said while the API's address moves, or its server begins anew."""
+PATIENCE, PAUSE = 60, 2
+"""Seconds that it may take, and between two questions."""
 
 
 class Cluster:
@@ -71,7 +89,12 @@ class Cluster:
 
     def kubectl(self, *arguments):
         """Standard output. Raises :class:`RuntimeError` with its complaint."""
-        code, output, complaint = self._run(["kubectl", self._login, *arguments])
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            code, output, complaint = self._run(["kubectl", self._login, *arguments])
+            if not code or not AWAY.search(complaint) or time.monotonic() > deadline:
+                break
+            time.sleep(PAUSE)
         if code:
             raise RuntimeError(f"kubectl {arguments[0]} {self.name}: {complaint.strip()[-1500:]}")
         return output
@@ -91,6 +114,24 @@ class Cluster:
         """Volumes whose data is on the node and nowhere else, by those who claim them."""
         listed = json.loads(self.kubectl("get", "persistentvolumes", "--output=json"))["items"]
         return [claimed(volume) for volume in listed if bound_to(volume, self.name)]
+
+    def noted(self):
+        """Why it was drained for a while; empty where nobody says so."""
+        told = self.kubectl("get", f"node/{self.name}", "--output=json")
+        return json.loads(told)["metadata"].get("annotations", {}).get(NOTE, "")
+
+    def drain(self, found, seconds, reason):
+        """Have pods elsewhere. Only who takes it out of use notes why."""
+        if reason and found == "schedulable":
+            self.kubectl("annotate", f"node/{self.name}", f"{NOTE}={reason}", "--overwrite")
+        options = ["--ignore-daemonsets", "--delete-emptydir-data", f"--timeout={seconds}s"]
+        options += [] if self.answers() else ["--force", "--grace-period=0", "--skip-wait-for-delete-timeout=1"]
+        self.kubectl("drain", self.name, *options)
+
+    def use(self):
+        """Have it take pods again."""
+        self.kubectl("uncordon", self.name)
+        self.kubectl("annotate", f"node/{self.name}", f"{NOTE}-")
 
     def answers(self):
         """Whether its kubelet does."""
@@ -129,32 +170,34 @@ def main():
     module = AnsibleModule(
         argument_spec={
             "name": {"type": "str", "required": True},
-            "state": {"type": "str", "choices": ["drained", "absent"], "required": True},
+            "state": {"type": "str", "choices": ["drained", "schedulable", "absent"], "required": True},
             "lose_volumes": {"type": "bool", "default": False},
+            "reason": {"type": "str", "default": ""},
             "seconds": {"type": "int", "default": 300},
             "kubeconfig": {"type": "path", "default": "/etc/kubernetes/admin.conf"},
         },
         supports_check_mode=True,
     )
-    cluster, state = Cluster(module), module.params["state"]
+    cluster, state, reason = Cluster(module), module.params["state"], module.params["reason"]
     try:
         found = cluster.found()
         changed = found not in ("absent", state)
-        volumes = cluster.volumes() if found != "absent" and not module.params["lose_volumes"] else []
+        kept = module.params["lose_volumes"] or reason
+        volumes = cluster.volumes() if found != "absent" and not kept else []
         if volumes:
             module.fail_json(
                 msg=f"{cluster.name} alone has the data of {', '.join(sorted(volumes))}, which would be lost: move it and "
                 "delete these claims, or say -e volumes=lost"
             )
+        if state == "schedulable" and changed:
+            changed = cluster.noted() == reason != ""
         if changed and not module.check_mode:
             if state == "absent":
                 cluster.kubectl("delete", f"node/{cluster.name}", "--wait=true")
+            elif state == "schedulable":
+                cluster.use()
             else:
-                options = ["--ignore-daemonsets", "--delete-emptydir-data", f"--timeout={module.params['seconds']}s"]
-                options += (
-                    [] if cluster.answers() else ["--force", "--grace-period=0", "--skip-wait-for-delete-timeout=1"]
-                )
-                cluster.kubectl("drain", cluster.name, *options)
+                cluster.drain(found, module.params["seconds"], reason)
     except RuntimeError as error:
         module.fail_json(msg=str(error))
     diff = {"before": f"{cluster.name}: {found}\n", "after": f"{cluster.name}: {state if changed else found}\n"}

@@ -50,6 +50,10 @@ missing:
   type: list
   elements: str
   returned: always
+database:
+  description: Whether the host has a database of a cluster.
+  type: bool
+  returned: always
 """
 
 import os
@@ -107,6 +111,7 @@ def main():
         supports_check_mode=True,
     )
     host, name = Host(), module.params["name"]
+    database = not nothing_of_value(host)
     try:
         refuse_another(host, module.params["endpoint"])
         clean = module.check_mode and shutil.which("kubectl") is None
@@ -122,7 +127,7 @@ def main():
     except NodeError as error:
         module.fail_json(msg=str(error))
     after = "a control plane\n" if found else ""
-    module.exit_json(changed=bool(found), missing=found, diff={"before": "", "after": after})
+    module.exit_json(changed=bool(found), missing=found, database=database, diff={"before": "", "after": after})
 
 
 if __name__ == "__main__":

@@ -73,6 +73,8 @@ from ansible.module_utils.node_state import (
 )
 
 REGISTER_SECONDS = 90
+PROMOTED = "can only promote a learner member"
+"""What etcd says to a kubeadm that asks again for what has been done: the first answer came too late for it."""
 
 
 def missing(host, name, control):
@@ -104,7 +106,12 @@ def join(settings, endpoint, seconds):
         file = os.path.join(directory, "join.yml")
         with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600), "w") as opened:
             opened.write(settings)
-        kubeadm(["join", f"--config={file}"], endpoint, seconds)
+        try:
+            kubeadm(["join", f"--config={file}"], endpoint, seconds)
+        except NodeError as error:
+            if PROMOTED not in str(error):
+                raise
+            kubeadm(["join", f"--config={file}"], endpoint, seconds)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 

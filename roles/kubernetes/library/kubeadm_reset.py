@@ -8,9 +8,10 @@ DOCUMENTATION = r"""
 module: kubeadm_reset
 short_description: Have nothing of a cluster on a host
 description:
-  - Lets C(kubeadm reset) end the pods and take the host out of etcd, then removes what it leaves, and the files by which a
-    host becomes a part of a cluster. Only what this role, kubeadm, kubelet, kube-proxy, flannel and the pods' network have
-    made is removed; other rules, links and files stay as they are. containerd stays with its images.
+  - Lets C(kubeadm reset) end the pods, then removes what it leaves, and the files by which a host becomes a part of a
+    cluster. etcd is not asked to do without the host (see C(etcd_member)): a cluster that ends has nobody to ask.
+  - Only what this role, kubeadm, kubelet, kube-proxy, flannel and the pods' network have made is removed; other rules, links
+    and files stay as they are. containerd stays with its images.
 options:
   files:
     description: Files and directories of this role, removed last.
@@ -76,6 +77,8 @@ TABLES = ("kube-proxy", "flannel-ipv4", "flannel-ipv6")
 """nftables' tables of those programs."""
 CHAIN = re.compile(r"^:(KUBE-\S+|CNI-\S+) ")
 """Their chains among those of iptables."""
+ADDRESS_UNIT = "kubernetes-address.service"
+"""Holds the address of the API."""
 SOCKET = "unix:///run/containerd/containerd.sock"
 
 
@@ -181,8 +184,10 @@ def remove(path, inside=False):
 
 def reset(host, ours):
     """Take it all away, what names the rest last."""
+    host.run("systemctl", "disable", "--now", "--quiet", ADDRESS_UNIT, known=(0, 1, 5))
     if shutil.which("kubeadm"):
-        host.run("kubeadm", "reset", "--force", f"--cri-socket={SOCKET}", "--cleanup-tmp-dir")
+        skipped = "--skip-phases=remove-etcd-member"
+        host.run("kubeadm", "reset", "--force", f"--cri-socket={SOCKET}", "--cleanup-tmp-dir", skipped)
     host.run("systemctl", "disable", "--now", "--quiet", "kubelet.service", known=(0, 1, 5))
     for program, text in host.rules().items():
         host.run(f"{program}-restore", data=without_chains(text))

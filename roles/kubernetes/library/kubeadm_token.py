@@ -59,8 +59,11 @@ certificate_key:
   returned: when state is present, outside check mode
 """
 
+import os
 import re
+import shutil
 import subprocess
+import tempfile
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -86,6 +89,23 @@ def read(pattern, output, what):
     return found
 
 
+def certificate_key(module):
+    """Puts the control plane's certificates into the cluster, and says their key."""
+    version = kubeadm(module, "version", "--output=short").strip()
+    directory = tempfile.mkdtemp(prefix="meshwright-token-")
+    try:
+        # Without a version kubeadm asks the internet for the newest.
+        file = os.path.join(directory, "version.yml")
+        with open(file, "w") as opened:
+            opened.write(
+                f"apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\nkubernetesVersion: {version}\n"
+            )
+        said = kubeadm(module, "init", "phase", "upload-certs", "--upload-certs", f"--config={file}")
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+    return read(KEY, said, "certificate key")[0]
+
+
 def main():
     """Entry point."""
     module = AnsibleModule(
@@ -106,9 +126,7 @@ def main():
     try:
         made = kubeadm(module, "token", "create", f"--ttl={module.params['minutes']}m", "--print-join-command")
         token, authority = read(JOIN, made, "token").groups()
-        key = ""
-        if module.params["certificates"]:
-            key = read(KEY, kubeadm(module, "init", "phase", "upload-certs", "--upload-certs"), "certificate key")[0]
+        key = certificate_key(module) if module.params["certificates"] else ""
     except ValueError as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=False, token=token, authority=authority, certificate_key=key)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 import shutil
@@ -83,15 +84,42 @@ class Host:
         return done.returncode, (done.stderr if done.returncode else done.stdout).decode(errors="replace").strip()
 
 
+def refuse_address(endpoint: str) -> None:
+    """Raise :class:`NodeError` for what is no ``HOST:PORT``, before kubeadm does so in the middle of its work."""
+    host, _, port = endpoint.rpartition(":")
+    label = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+    wrong = re.fullmatch(rf"{label}(\.{label})*", host) is None or len(host) > 253
+    if re.fullmatch(r"[0-9.]+", host):
+        try:
+            ipaddress.IPv4Address(host)
+        except ValueError:
+            wrong = True
+    if wrong or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise NodeError(
+            f"{endpoint!r} (kubernetes_endpoint) is no HOST:PORT; set a name in lower case or an IPv4 address, without a "
+            "scheme, and a port"
+        )
+
+
 def refuse_another(host: Host, endpoint: str) -> None:
     """Raise :class:`NodeError` where the host belongs to a cluster at another address."""
-    for login in ("admin.conf", "kubelet.conf", "bootstrap-kubelet.conf"):
+    # The kubelet of a control plane speaks to that of its own machine; its administrator's login says where the cluster is.
+    for login in ("admin.conf",) if host.server("admin.conf") else ("kubelet.conf", "bootstrap-kubelet.conf"):
         server = host.server(login)
         if server and server != endpoint:
             raise NodeError(
                 f"{host.path(login)}: the host belongs to the cluster at {server}, and the inventory says {endpoint} "
                 "(kubernetes_endpoint); correct the setting, or take the host out of that cluster first"
             )
+
+
+def refuse_stopped(host: Host) -> None:
+    """Raise :class:`NodeError` where a control plane was stopped to get another database, and not begun again."""
+    if os.path.isdir(host.path("stopped-manifests")):
+        raise NodeError(
+            f"{host.path('stopped-manifests')}: a backup was being put back, and the run was cut off; run "
+            "cluster/restore.yml again"
+        )
 
 
 def settings(host: Host) -> dict[str, str]:
@@ -120,7 +148,7 @@ def refuse_changes(host: Host, wanted: dict[str, str]) -> None:
     if wrong:
         raise NodeError(
             f"the cluster has {', '.join(wrong)}; these settings are for its whole life: set them as they are, or make "
-            "another cluster"
+            "another cluster (cluster/upgrade.yml brings one to another version)"
         )
 
 
@@ -152,10 +180,17 @@ def nothing_of_value(host: Host) -> bool:
     return not os.path.exists(os.path.join(host.etcd, "member")) and not host.has("manifests/kube-apiserver.yaml")
 
 
-def kubeadm(arguments: list[str], endpoint: str, seconds: int) -> None:
-    """Run it, whatever an earlier run has left. Raises :class:`NodeError` with what it said was wrong."""
+def version_of(name: str, text: str) -> str:
+    """Of a manifest, the version of its program (``v1.34.2``); empty where it says none."""
+    found = re.search(rf"image: \S+/{name}:(v\S+)", text)
+    return found[1] if found else ""
+
+
+def kubeadm(arguments: list[str], endpoint: str, seconds: int, *further: str) -> None:
+    """Run it, whatever an earlier run has left; ``further`` checks are not made either. Raises :class:`NodeError` with what
+    it said was wrong."""
     environment = dict(os.environ, LC_ALL="C")
-    left = ",".join((*LEFT, f"Port-{endpoint.rpartition(':')[2]}"))
+    left = ",".join((*LEFT, f"Port-{endpoint.rpartition(':')[2]}", *further))
     try:
         done = subprocess.run(
             ["kubeadm", *arguments, f"--ignore-preflight-errors={left}"],

@@ -9,6 +9,8 @@ from stacks import ansible_inventory, cluster
 from stacks.environment import Environment, InvalidEnvironmentError, parse
 from stacks.environments import laptop, local, static
 
+THREE = ["node1", "node2", "node3"]
+
 
 def of(**kubernetes: Any) -> Environment:
     return parse(local.ENVIRONMENT, {"kubernetes": kubernetes})
@@ -27,6 +29,15 @@ def test_machines_and_an_address_of_the_api_can_be_chosen() -> None:
     assert cluster.workers(environment) == ()
     assert cluster.endpoint(environment) == "api.internal:443"
     assert {found.port for found in cluster.listeners(environment, "node2")} >= {443, 2379, 10250}
+
+
+def test_an_address_that_moves_is_the_api_s() -> None:
+    environment = of(control_machines=THREE, virtual_address="10.77.0.10")
+    assert cluster.endpoint(environment) == "10.77.0.10:6443"
+    assert ansible_inventory.variables(environment)["kubernetes_virtual_address"] == "10.77.0.10"
+    named = of(control_machines=THREE, virtual_address="10.77.0.10", endpoint="api.internal")
+    assert cluster.endpoint(named) == "api.internal:6443"
+    assert ansible_inventory.variables(of())["kubernetes_virtual_address"] == ""
 
 
 def test_a_worker_needs_no_port_of_the_control_plane() -> None:
@@ -90,7 +101,6 @@ def test_an_environment_without_a_cluster_has_no_machine_of_one() -> None:
         ({"pod_network": "10.244.0.0/25"}, "pod_network: 10.244.0.0/25 has room for 0 machines of 3"),
         ({"pod_network": "10.76.0.0/15"}, "pod_network: 10.76.0.0/15 overlaps machines.network 10.77.0.0/24"),
         ({"service_network": "10.244.9.0/24"}, "pod_network: 10.244.0.0/16 overlaps kubernetes.service_network"),
-        ({"version": "1.33.1"}, "version = '1.33.1': String should match pattern"),
         (
             {"address_pool": ["10.77.0.9-10.77.0.12"]},
             "address_pool: 10.77.0.9-10.77.0.12 holds 10.77.0.12, which is node2's",
@@ -125,6 +135,19 @@ def test_an_environment_without_a_cluster_has_no_machine_of_one() -> None:
             "address_pool.0 = '10.77.0.9/24': must be FIRST-LAST, a network or an address",
         ),
         ({"storage": "nfs"}, "storage = 'nfs': Input should be 'local-path' or 'none'"),
+        ({"version": "1.32.1"}, "version = '1.32.1': String should match pattern"),
+        ({"endpoint": "https://api"}, "endpoint: 'https://api' is no host (allowed: a name in lower case or an IPv4"),
+        ({"endpoint": "10.0.0.300"}, "endpoint: '10.0.0.300' is no host"),
+        ({"endpoint": "api:6443"}, "endpoint: 'api:6443' is no host"),
+        ({"control_machines": THREE}, "virtual_address: several control machines need an address that outlives each"),
+        ({"virtual_address": "api"}, "virtual_address = 'api'"),
+        ({"virtual_address": "10.78.0.9"}, "virtual_address: 10.78.0.9 is not in machines.network 10.77.0.0/24"),
+        ({"virtual_address": "10.77.0.1"}, "virtual_address: 10.77.0.1 is the network's own or its gateway's"),
+        (
+            {"virtual_address": "10.77.0.30", "address_pool": ["10.77.0.20-10.77.0.40"]},
+            "virtual_address: 10.77.0.30 is one of kubernetes.address_pool",
+        ),
+        ({"virtual_address": "10.77.0.12"}, "virtual_address: 10.77.0.12 is that of node2"),
         ({"pod_traffic": "ipip"}, "pod_traffic = 'ipip': Input should be 'vxlan' or 'host-gw'"),
     ],
 )

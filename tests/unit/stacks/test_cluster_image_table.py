@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from stacks.images import CLUSTER, MESH, WORKLOADS, trees, versions
+from stacks.images import CLUSTER, MESH, PREVIOUS, WORKLOADS, trees, versions
 from stacks.images.programs import (
     BY_NAME,
     CNI_PLUGINS,
@@ -13,10 +13,12 @@ from stacks.images.programs import (
     LOCAL_PATH_PROVISIONER,
     METALLB,
     METRICS_SERVER,
+    PREVIOUS_SERIES,
     PROGRAMS,
     GoModule,
 )
 from stacks.images.programs import KUBERNETES as KUBERNETES_MODULE
+from stacks.images.programs import PREVIOUS as PREVIOUS_MODULE
 
 STAGING = re.compile(r"^\t(k8s\.io/\S+) => (\S+) (v\S+)$", re.MULTILINE)
 
@@ -38,6 +40,7 @@ def tools(module: GoModule) -> set[str]:
 def test_versions_are_those_that_the_go_modules_pin() -> None:
     of_kubernetes = required(KUBERNETES_MODULE)
     assert of_kubernetes["k8s.io/kubernetes"] == versions.KUBERNETES == KUBERNETES_MODULE.version
+    assert required(PREVIOUS_MODULE)["k8s.io/kubernetes"] == versions.PREVIOUS == PREVIOUS_MODULE.version
     for part in ("server", "etcdctl", "etcdutl", "api", "client", "pkg"):
         assert of_kubernetes[f"go.etcd.io/etcd/{part}/v3"] == versions.ETCD
     assert (
@@ -53,32 +56,35 @@ def test_versions_are_those_that_the_go_modules_pin() -> None:
     assert versions.ETCD_TAG.startswith(f"{versions.ETCD.removeprefix('v')}-")
 
 
-def test_parts_of_kubernetes_are_of_its_version() -> None:
-    found = STAGING.findall((KUBERNETES_MODULE.source / "go.mod").read_text())
+@pytest.mark.parametrize("module", [KUBERNETES_MODULE, PREVIOUS_MODULE], ids=lambda module: module.version)
+def test_parts_of_kubernetes_are_of_its_version(module: GoModule) -> None:
+    found = STAGING.findall((module.source / "go.mod").read_text())
     assert len(found) > 25
-    assert {version for _name, _other, version in found} == {versions.KUBERNETES.replace("v1.", "v0.")}
+    assert {version for _name, _other, version in found} == {module.version.replace("v1.", "v0.")}
     assert all(name == other for name, other, _version in found)
 
 
 @pytest.mark.parametrize(
-    "module", [KUBERNETES_MODULE, CNI_PLUGINS, COREDNS, FLANNEL, METALLB], ids=lambda module: module.name
+    "module",
+    [KUBERNETES_MODULE, PREVIOUS_MODULE, CNI_PLUGINS, COREDNS, FLANNEL, METALLB],
+    ids=lambda module: f"{module.name}-{module.version}",
 )
 def test_every_program_that_a_module_pins_is_in_the_table(module: GoModule) -> None:
     assert {program.package for program in PROGRAMS if program.module.source == module.source} == tools(module)
 
 
 def test_every_program_of_an_image_is_built_and_goes_into_one_image() -> None:
-    named = [name for plan in CLUSTER for name in plan.programs]
+    named = [name for plan in (*CLUSTER, *PREVIOUS) for name in plan.programs]
     assert len(named) == len(set(named))
-    assert set(named) == {"pause", *(program.name for program in PROGRAMS if program.place == "image")}
+    assert set(named) == {"pause", *(program.key for program in PROGRAMS if program.place == "image")}
     assert len(BY_NAME) == len(PROGRAMS)
     assert {plan.packages for plan in (*CLUSTER, *MESH, *WORKLOADS)} - {""} == set(trees.TREES)
 
 
 def test_images_have_names_of_their_own() -> None:
-    names = [plan.name for plan in (*MESH, *CLUSTER)]
+    names = [plan.name for plan in (*MESH, *CLUSTER, *PREVIOUS)]
     assert len(names) == len(set(names))
-    for plan in CLUSTER:
+    for plan in (*CLUSTER, *PREVIOUS):
         assert re.fullmatch(
             r"(registry\.k8s\.io|ghcr\.io|quay\.io|docker\.io)/[a-z/-]+:v?\d+\.\d+\.\d+(-0)?", plan.reference
         )
@@ -86,8 +92,15 @@ def test_images_have_names_of_their_own() -> None:
         assert plan.low_ports == (plan.user != "0:0" and any(port < 1024 for port in plan.ports))
 
 
-def test_kubernetes_is_stamped_with_its_version() -> None:
-    stamps = dict(KUBERNETES_MODULE.stamps)
+def test_the_minor_version_before_is_the_one_before() -> None:
+    major, minor, _patch = versions.KUBERNETES.split(".")
+    assert f"v{PREVIOUS_SERIES}" == f"{major}.{int(minor) - 1}"
+    assert all(plan.name.endswith(f"-{PREVIOUS_SERIES}") for plan in PREVIOUS)
+
+
+@pytest.mark.parametrize(("module", "minor"), [(KUBERNETES_MODULE, "34"), (PREVIOUS_MODULE, "33")])
+def test_kubernetes_is_stamped_with_its_version(module: GoModule, minor: str) -> None:
+    stamps = dict(module.stamps)
     for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version"):
         told = [stamps[f"{package}.{name}"] for name in ("gitVersion", "gitMajor", "gitMinor")]
-        assert told == ["v1.34.2", "1", "34"]
+        assert told == [module.version, "1", minor]

@@ -94,6 +94,15 @@ def test_a_host_of_another_cluster_is_refused(init: ModuleType, tmp_path: Path) 
         state().refuse_another(host, "10.0.0.9:6443")
 
 
+def test_a_control_plane_s_own_kubelet_speaks_to_that_machine_s_api(init: ModuleType, tmp_path: Path) -> None:
+    host = state().Host(str(tmp_path))
+    file(tmp_path, "etc/kubernetes/kubelet.conf", "    server: https://10.0.0.1:6443\n")
+    file(tmp_path, "etc/kubernetes/admin.conf", "    server: https://10.0.0.10:6443\n")
+    state().refuse_another(host, "10.0.0.10:6443")
+    with pytest.raises(state().NodeError, match=r"belongs to the cluster at 10.0.0.10:6443"):
+        state().refuse_another(host, "10.0.0.1:6443")
+
+
 def test_settings_that_a_cluster_keeps_are_compared_with_its_own(
     init: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,22 +2,24 @@
 
 import pytest
 
-from stacks.images import CLUSTER, MESH, WORKLOADS
+from stacks.images import CLUSTER, MESH, PREVIOUS, WORKLOADS
 from stacks.images.go_build import UnavailableError, check_architecture, find_go
-from stacks.images.selection import GROUPS, NAMES, NODES, UnknownNameError, select
+from stacks.images.selection import ALL, GROUPS, NAMES, NODES, PREVIOUS_NODES, UnknownNameError, select
 
 
 @pytest.mark.parametrize(
     ("asked", "meant"),
     [
-        ((), NAMES),
+        ((), ALL),
+        (("kubernetes-1.33",), (PREVIOUS_NODES, *(plan.name for plan in PREVIOUS))),
         (("proxy",), ("proxy",)),
         (("proxy", "control", "proxy"), ("control", "proxy")),
         (("mesh",), ("control", "proxy")),
         (("kubernetes",), (NODES, *(plan.name for plan in CLUSTER))),
         (("mesh", "pause", "nodes", "control"), ("nodes", "pause", "control", "proxy")),
         (("workloads", "proxy"), ("proxy", "demo", "database")),
-        (("mesh", "workloads", "kubernetes"), NAMES),
+        (("mesh", "workloads", "kubernetes"), ALL),
+        (("mesh", "workloads", "kubernetes", "kubernetes-1.33"), NAMES),
     ],
 )
 def test_names_and_groups_are_taken_once_and_in_the_order_of_the_list(
@@ -27,7 +29,11 @@ def test_names_and_groups_are_taken_once_and_in_the_order_of_the_list(
 
 
 def test_every_image_can_be_asked_for() -> None:
-    assert set(NAMES) == {NODES, *(plan.name for plan in (*MESH, *WORKLOADS, *CLUSTER))}
+    assert set(NAMES) == {
+        NODES,
+        PREVIOUS_NODES,
+        *(plan.name for plan in (*MESH, *WORKLOADS, *CLUSTER, *PREVIOUS)),
+    }
     assert not set(NAMES) & set(GROUPS)
 
 
@@ -37,7 +43,9 @@ def test_what_there_is_not_is_told_with_what_there_is() -> None:
     assert str(caught.value).startswith(
         "there is no image 'kubelet'; there are control, coredns, database, demo, etcd,"
     )
-    assert str(caught.value).endswith("nodes, pause, proxy, and groups mesh, workloads, kubernetes")
+    assert str(caught.value).endswith(
+        "nodes, nodes-1.33, pause, proxy, and groups mesh, workloads, kubernetes, kubernetes-1.33"
+    )
 
 
 def test_without_go_it_says_what_mends_that() -> None:
