@@ -110,22 +110,30 @@ def test_a_wrong_policy_is_refused_where_it_is_applied(cluster: ClusterStack) ->
 
 
 def test_a_policy_by_kubectl_is_in_force_when_its_condition_says_so(cluster: ClusterStack) -> None:
-    policy = """
+    kept = """
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: teapot, namespace: default}
+spec:
+  selector: {istio: ingressgateway}
+  servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: [teapot.services.local]}]
+---
 apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: {name: teapot, namespace: default}
 spec:
   hosts: [teapot.services.local]
-  gateways: [default/services]
+  gateways: [teapot]
   http: [{directResponse: {status: 418}}]
 """
-    gateways = [item["metadata"]["name"] for item in cluster.get("gateways.networking.istio.io")["items"]]
-    cluster.kubectl("apply", "--filename=-", stdin=policy.replace("default/services", f"default/{gateways[0]}"))
+    cluster.kubectl("apply", "--filename=-", stdin=kept)
     try:
-        cluster.kubectl("wait", "--for=condition=Programmed", "virtualservice/teapot", "--timeout=120s")
-        assert cluster.ask("GET", "/", "teapot.services.local").status in (404, 418)
+        cluster.run(
+            str(ROOT / ".venv/bin/mesh"), "wait", f"--kubeconfig={cluster.login}", "VirtualService default/teapot"
+        )
+        assert cluster.ask("GET", "/", "teapot.services.local").status == 418
     finally:
-        cluster.kubectl("delete", "virtualservice/teapot")
+        cluster.kubectl("delete", "--filename=-", stdin=kept)
 
 
 def job(name: str, program: str, **spec: Any) -> dict[str, Any]:
