@@ -38,13 +38,13 @@ def inject(
 
     from mesh_control.injection.files import Injection
     from mesh_control.injection.pods import InjectionError, Surroundings
-    from mesh_control.injection.template import NATIVE_SINCE, Template
+    from mesh_control.injection.template import Template
     from mesh_control.installation.control import settings
     from mesh_policy.errors import PolicyError
 
     chosen = _values(values)
     template = Template.model_validate(settings(chosen)["injection"])
-    version = NATIVE_SINCE if native else (1, 0)
+    version = None if native else (1, 0)
     injection = Injection(Surroundings(template, chosen.mesh, version), chosen.namespace)
     made: list[dict[str, Any]] = []
     try:

@@ -7,7 +7,7 @@ from typing import Any
 
 from mesh_api import pod as contract
 from mesh_api.pod import PodProxy
-from mesh_control.injection import containers, probes
+from mesh_control.injection import containers, probes, stopping
 from mesh_control.injection.containers import Value
 from mesh_control.injection.probes import ProbeError
 from mesh_control.injection.template import Template, native
@@ -68,9 +68,10 @@ def inject(pod: Mapping[str, Any], around: Surroundings, maker: Maker | None = N
         wishes = read(known.pod.annotations)
         asked: dict[str, dict[str, Any]] = {}
         application = []
+        seconds = stopping.delay(around.template, wishes.stop_delay, pod["spec"], around.version)
         for container in pod["spec"].get("containers") or ():
             changed, questions = probes.rewritten(container) if _rewrites(wishes) else (dict(container), {})
-            application.append(changed)
+            application.append(stopping.delayed(changed, seconds))
             asked |= questions
     except ObjectError as error:
         raise InjectionError(f"{'.'.join(map(str, error.path))}: {error.message}") from None

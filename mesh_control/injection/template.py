@@ -52,6 +52,7 @@ class Template(BaseModel):
     cpu_limit: Cpu = "2"
     memory_limit: Memory = "1Gi"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    stop_delay_seconds: Annotated[int, Field(ge=0, le=300)] = 5
 
     def resources(self, **given: str) -> Mapping[str, Mapping[str, str]]:
         """Of the proxy's container; ``given`` takes the place of fields of these names."""
@@ -65,8 +66,8 @@ class Template(BaseModel):
         }
 
 
-NATIVE_SINCE = (1, 29)
-"""Version of Kubernetes from which on sidecar containers are there without being asked for."""
+NATIVE_SINCE, SLEEP_SINCE = (1, 29), (1, 30)
+"""Versions of Kubernetes from which on sidecar containers are there without being asked for, and a hook that waits."""
 
 
 def native(template: Template, version: tuple[int, int] | None) -> bool:

@@ -10,6 +10,8 @@ from mesh_policy.analysis.annotations import KNOWN, VALUES
 from mesh_policy.mesh_config import ProxyConfig, read_proxy_config
 from mesh_policy.mesh_config.proxy_config import ANNOTATION as PROXY_CONFIG
 
+STOP_DELAY: Final = "meshwright.io/stop-delay-seconds"
+"""How long the application is left alone when it is to end; 0: not at all."""
 STATUS: Final = "sidecar.istio.io/status"
 """What was injected, as Istio's injector notes it."""
 TRAFFIC: Final = {
@@ -74,6 +76,7 @@ class Wishes:
     image: str = ""
     log_level: str = ""
     native: bool | None = None
+    stop_delay: int | None = None
     intercepted: bool = True
     rewrites_probes: bool = True
     merges_metrics: bool = True
@@ -101,6 +104,7 @@ def read(annotations: Mapping[str, str]) -> Wishes:
         resources=_named(RESOURCES, annotations),
         readiness={key: int(value) for key, value in _named(READINESS, annotations).items()},
         image=annotations.get("sidecar.istio.io/proxyImage", "").strip(),
+        stop_delay=int(annotations[STOP_DELAY]) if STOP_DELAY in annotations else None,
         log_level=LEVELS.get(annotations.get("sidecar.istio.io/logLevel", ""), ""),
         intercepted=mode != "NONE",
         written=yaml.safe_load(annotations[PROXY_CONFIG]) or {} if PROXY_CONFIG in annotations else {},
@@ -118,6 +122,8 @@ def _wrong(name: str, value: str) -> str:
         return f'{value!r} is neither "true" nor "false"'
     if name == "sidecar.istio.io/logLevel" and value not in LEVELS:
         return f"{value!r} is none of {', '.join(LEVELS)}"
+    if name == STOP_DELAY and not (value.isdecimal() and int(value) <= 300):
+        return f"{value!r} is no number of seconds from 0 to 300"
     if name == "traffic.sidecar.istio.io/includeOutboundPorts":
         wrong = VALUES["traffic.sidecar.istio.io/excludeOutboundPorts"](value)
         return f"{value!r}: {wrong}" if wrong else ""

@@ -103,7 +103,7 @@ class Installation(_Model):
     pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     pull_secrets: tuple[Name, ...] = ()
     replicas: Annotated[int, Field(ge=1)] = 2
-    resources: Resources = Resources(memory_request="256Mi", memory_limit="2Gi")
+    resources: Resources = Resources(memory_limit="2Gi")
     proxy: Resources = Resources()
     native: Literal["auto", "always", "never"] = "auto"
     cluster: str = "Kubernetes"

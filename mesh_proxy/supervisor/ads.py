@@ -177,8 +177,8 @@ def _pem(file: Path, *, secret: bool = False) -> bytes:
 
 
 def read_token(file: Path, *, shared: bool = True) -> str:
-    """The token in ``file``. Raises :class:`TokenError` when it is unreadable, empty, or, on a ``shared`` machine, readable by
-    everybody."""
+    """The token in ``file``. Raises :class:`TokenError` when it is unreadable, empty, or, on a ``shared`` machine, readable
+    by everybody."""
     try:
         descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
         with os.fdopen(descriptor, encoding="utf-8") as opened:
