@@ -12,7 +12,7 @@ from mesh_control.installation.values import Gateway, Installation
 from mesh_control.sources.kubernetes.pods import TLS_MODE
 
 Value = dict[str, Any]
-DRAIN_SECONDS = 5.0
+DRAIN_SECONDS = 10.0
 """How long a gateway that ends still takes connections: until then everybody has heard that it is gone."""
 
 
