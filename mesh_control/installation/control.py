@@ -6,7 +6,7 @@ from typing import Any
 
 from mesh_control.injection import manifest as injection
 from mesh_control.injection.containers import confined
-from mesh_control.installation.values import Installation
+from mesh_control.installation.values import External, Installation
 from mesh_control.sources.kubernetes.rbac import LEASE, manifests, service_account
 from mesh_control.webhook import manifest as validation
 from mesh_control.webhook.manifest import ServiceReference
@@ -18,6 +18,8 @@ NAME = LEASE
 """Of the Deployment, its account, its rights and its lease."""
 SERVICE = "istiod"
 """Of the Service: proxies of Istio know the control plane by it."""
+EXTERNAL = "istiod-external"
+"""Of the Service by which machines beside the cluster reach it."""
 MESH_CONFIG, CA_SECRET = "istio", "istio-ca-secret"
 USER = 65532
 """The image's own."""
@@ -98,6 +100,8 @@ def objects(values: Installation) -> Iterator[Value]:
             ],
         },
     )
+    if values.external is not None:
+        yield _object(values, "v1", "Service", EXTERNAL, spec=_external(values.external))
     yield _object(
         values,
         "policy/v1",
@@ -139,6 +143,20 @@ def spread(name: str) -> list[Value]:
 def _object(values: Installation, version: str, kind: str, name: str, **fields: Any) -> Value:
     metadata = {"name": name, "namespace": values.namespace, "labels": labels(NAME)}
     return {"apiVersion": version, "kind": kind, "metadata": metadata, **fields}
+
+
+def _external(external: External) -> Value:
+    address = {} if external.address is None else {"loadBalancerIP": external.address}
+    return {
+        "type": "LoadBalancer",
+        "selector": {"app.kubernetes.io/name": NAME},
+        # Who has proven nothing yet is counted by address, so that must be the machine's own and no node's.
+        "externalTrafficPolicy": "Local",
+        # The address is the only way in: no port of every node beside it.
+        "allocateLoadBalancerNodePorts": False,
+        "ports": [{"name": "tls-xds", "port": XDS, "targetPort": XDS, "protocol": "TCP"}],
+        **address,
+    }
 
 
 def _deployment(values: Installation, text: str) -> Value:

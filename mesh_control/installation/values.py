@@ -75,6 +75,15 @@ class Gateway(_Model):
     annotations: dict[str, str] = Field(default_factory=dict)
 
 
+class External(_Model):
+    """A Service of type LoadBalancer by which machines that are no nodes of the cluster reach the control plane.
+
+    ``address`` asks for an address of those that are given to Services of that type.
+    """
+
+    address: str | None = None
+
+
 INGRESS = Gateway(name="istio-ingressgateway", label="ingressgateway")
 EGRESS = Gateway(name="istio-egressgateway", label="egressgateway", type="ClusterIP")
 
@@ -93,7 +102,8 @@ class Installation(_Model):
     ``repository`` is where its images are (``REPOSITORY/control:TAG``); another ``revision`` has the pods of the control
     plane and of gateways made anew, as after images of the same names were replaced. ``mesh_config`` has fields of Istio's
     MeshConfig. ``native``: whether proxies are Kubernetes' sidecar containers (``auto``: where the cluster has them).
-    ``definitions``: whether the CustomResourceDefinitions are among the objects; not where another Istio has brought them.
+    ``external``: where it is there, machines beside the cluster reach the control plane. ``definitions``: whether the
+    CustomResourceDefinitions are among the objects; not where another Istio has brought them.
     """
 
     namespace: Name = "istio-system"
@@ -111,6 +121,7 @@ class Installation(_Model):
     trust_domain: str = "cluster.local"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     gateways: tuple[Gateway, ...] = (INGRESS, EGRESS)
+    external: External | None = None
     mesh_config: dict[str, Any] = Field(default_factory=lambda: {"accessLogFile": "/dev/stdout"})
     definitions: bool = True
 

@@ -4,7 +4,7 @@ import pytest
 
 from mesh_control.installation import control
 from mesh_control.installation.objects import objects
-from mesh_control.installation.values import GatewayPort, Installation, ValuesError, read
+from mesh_control.installation.values import External, GatewayPort, Installation, ValuesError, read
 
 
 def test_nothing_chosen_is_the_default() -> None:
@@ -65,3 +65,19 @@ def test_images_are_those_of_a_repository() -> None:
     assert values.image("proxy") == "registry.example/mesh/proxy:7"
     text = str(list(objects(values)))
     assert "docker.io" not in text
+
+
+def test_machines_beside_the_cluster_reach_the_control_plane_only_where_that_is_chosen() -> None:
+    def external(values: Installation) -> list[dict[str, object]]:
+        found = [v for v in objects(values) if v["kind"] == "Service" and v["metadata"]["name"] == control.EXTERNAL]
+        return [value["spec"] for value in found]
+
+    assert external(Installation()) == []
+    (spec,) = external(read("external: {address: 192.0.2.7}", "values.yml"))
+    assert (spec["type"], spec["loadBalancerIP"]) == ("LoadBalancer", "192.0.2.7")
+    # Certificates and configuration, and none of the webhooks or pages.
+    assert [port["port"] for port in spec["ports"]] == [control.XDS]  # type: ignore[attr-defined]
+    # The client's own address is what its attempts are counted by.
+    assert spec["externalTrafficPolicy"] == "Local"
+    (plain,) = external(Installation(external=External()))
+    assert "loadBalancerIP" not in plain
