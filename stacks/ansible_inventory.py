@@ -8,10 +8,12 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from stacks import cluster, cluster_mesh, cluster_workloads, plan, ports
-from stacks.environment import Environment, Kubernetes, Machine, Workload
+from stacks import cluster, cluster_machines, cluster_mesh, cluster_workloads, plan, ports
+from stacks.environment import Environment, Kubernetes, Machine, MeshMachine, Workload
 
 Variables = dict[str, Any]
+CONTROL_PORT = 15012
+"""Of certificates and configuration, in a cluster."""
 PROXY_USER = "mesh-proxy"
 """The unprivileged user of every proxy."""
 _QUOTED_PASSWORD = '{{ vault_postgresql_password | urlencode | replace("/", "%2F") }}'  # noqa: S105 (an expression)
@@ -35,9 +37,15 @@ def inventory(environment: Environment, connections: Mapping[str, Variables] | N
         **_groups(environment),
         "kubernetes_control": cluster.control_machines(environment),
         "kubernetes_workers": cluster.workers(environment),
+        **_beside_groups(environment),
     }
     groups: Variables = {group: {"hosts": {member: {} for member in members}} for group, members in children.items()}
     return {"all": {"vars": variables(environment), "hosts": hosts, "children": groups}}
+
+
+def _beside_groups(environment: Environment) -> dict[str, tuple[str, ...]]:
+    found = cluster_machines.nodes_beside(environment)
+    return {"mesh_machines": found} if found else {}
 
 
 def _groups(environment: Environment) -> dict[str, list[str]]:
@@ -179,6 +187,9 @@ def _database_variables(environment: Environment) -> Variables:
 
 def host(environment: Environment, machine: Machine) -> Variables:
     """Variables of one machine: what stands there."""
+    entry = cluster_machines.of_machine(environment, machine.name)
+    if entry is not None:
+        return _beside(environment, entry)
     node = {} if environment.kubernetes is None else _node(environment, machine)
     return node if environment.platform == "kubernetes" else _of_mesh(environment, machine) | node
 
@@ -195,6 +206,36 @@ def _of_mesh(environment: Environment, machine: Machine) -> Variables:
         "mesh_proxy_instances": [_proxy(environment, proxy) for proxy in proxies.values()],
         "redirect_workloads": [_redirect(environment, w, proxies[w.name]) for w in workloads],
         "workload_instances": [_workload(environment, w) for w in workloads],
+    }
+
+
+def _beside(environment: Environment, entry: MeshMachine) -> Variables:
+    """A machine beside the cluster, in the mesh of its pods. What only a run knows is an expression of the role's."""
+    proxy, user = cluster_machines.proxy(environment, entry), cluster_machines.user(entry)
+    served = list(cluster_machines.served(environment, entry).values())
+    units = [f"mesh-proxy@{entry.name}.service"]
+    own = [{"port": port, "unit": units[0], "setting": ""} for port in asdict(proxy.ports).values()]
+    workloads: list[Variables] = []
+    if entry.program is not None:
+        units.append(f"workload-{entry.name}.service")
+        setting = f"services.{entry.service}.ports"
+        own += [{"port": port, "unit": units[-1], "setting": setting} for port in served]
+        workloads.append(_program(entry.name, user, served[0], entry.program, entry.settings))
+    instance = _proxy(environment, proxy, "{{ mesh_machine_control_address }}", CONTROL_PORT)
+    instance["metadata"] |= cluster_machines.metadata(environment)
+    instance["metadata"]["MESHWRIGHT"]["control_server_name"] = cluster_machines.control_name(environment)
+    return {
+        "mesh_machine_objects": cluster_machines.objects(environment, entry),
+        "mesh_machine_own_objects": cluster_machines.own_objects(environment, entry),
+        "mesh_machine_namespace": proxy.namespace,
+        "mesh_machine_control_service": cluster_machines.control_service(environment),
+        "host_ports": own,
+        "host_units": units,
+        "host_users": [PROXY_USER, *(workload["user"] for workload in workloads)],
+        "mesh_proxy_drain_seconds": environment.mesh.proxy.drain_seconds,
+        "mesh_proxy_instances": [instance],
+        "redirect_workloads": [_redirected(entry.name, user, served, proxy)],
+        "workload_instances": workloads,
     }
 
 
@@ -231,8 +272,9 @@ def user(workload: Workload) -> str:
     return f"demo-{workload.name}"
 
 
-def _proxy(environment: Environment, proxy: plan.ProxyPlan) -> Variables:
-    settings = environment.mesh.proxy
+def _proxy(environment: Environment, proxy: plan.ProxyPlan, address: str = "", port: int = 0) -> Variables:
+    """A proxy and where its control plane is: at ``address``, else on the environment's own machine."""
+    settings, mesh = environment.mesh.proxy, environment.mesh
     own = {
         "concurrency": settings.concurrency,
         "drain_seconds": settings.drain_seconds,
@@ -244,7 +286,6 @@ def _proxy(environment: Environment, proxy: plan.ProxyPlan) -> Variables:
         "ready_port": proxy.ports.health,
         "stats_port": proxy.ports.stats,
     }
-    control = environment.machine(environment.mesh.control_machine)
     return {
         "name": proxy.name,
         "namespace": proxy.namespace,
@@ -252,26 +293,40 @@ def _proxy(environment: Environment, proxy: plan.ProxyPlan) -> Variables:
         "identity": proxy.identity,
         "metadata": proxy.metadata() | {"MESHWRIGHT": own},
         "ports": asdict(proxy.ports),
-        "xds": {"address": control.address, "port": environment.mesh.xds_port},
+        "xds": {
+            "address": address or environment.machine(mesh.control_machine).address,
+            "port": port or mesh.xds_port,
+        },
     }
 
 
 def _redirect(environment: Environment, workload: Workload, proxy: plan.ProxyPlan) -> Variables:
+    served = [port.port for port in environment.service(workload.service).ports]
+    return _redirected(workload.name, user(workload), served, proxy)
+
+
+def _redirected(name: str, owner: str, served: list[int], proxy: plan.ProxyPlan) -> Variables:
     return {
-        "name": workload.name,
-        "user": user(workload),
-        "ports": [port.port for port in environment.service(workload.service).ports],
+        "name": name,
+        "user": owner,
+        "ports": served,
         "inbound_port": proxy.ports.inbound,
         "outbound_port": proxy.ports.outbound,
     }
 
 
 def _workload(environment: Environment, workload: Workload) -> Variables:
+    port = environment.service(workload.service).ports[0].port
+    made = _program(workload.name, user(workload), port, workload.program, workload.settings)
+    return made | {"database": workload.database}
+
+
+def _program(name: str, owner: str, port: int, program: str, settings: Mapping[str, str]) -> Variables:
     return {
-        "name": workload.name,
-        "user": user(workload),
-        "port": environment.service(workload.service).ports[0].port,
-        "program": workload.program,
-        "settings": workload.settings,
-        "database": workload.database,
+        "name": name,
+        "user": owner,
+        "port": port,
+        "program": program,
+        "settings": dict(settings),
+        "database": False,
     }

@@ -199,6 +199,20 @@ ROLES: dict[str, tuple[str, dict[str, Option]]] = {
             "kubernetes_mesh_ready_seconds": number("How long each of its parts may take to be ready.", default=180),
         },
     ),
+    "mesh_machine": (
+        "A machine beside a cluster, in the mesh of its pods",
+        {
+            "mesh_machine_objects": items("What the cluster has for it.", elements="dict", **REQUIRED),
+            "mesh_machine_own_objects": items(
+                "Those of them that are its alone, and go with it.", elements="dict", **REQUIRED
+            ),
+            "mesh_machine_namespace": text("Namespace of its workload.", **REQUIRED),
+            "mesh_machine_control_service": text(
+                "NAMESPACE/NAME of the Service of type LoadBalancer by which it reaches the control plane.",
+                default="istio-system/istiod-external",
+            ),
+        },
+    ),
     "kubernetes_workloads": (
         "Workloads in a cluster, with their database",
         {
@@ -235,6 +249,20 @@ ROLES: dict[str, tuple[str, dict[str, Option]]] = {
         {
             "mesh_proxy_prefix": _PREFIX,
             "mesh_proxy_drain_seconds": of(Proxy, "drain_seconds"),
+            "mesh_proxy_authority": text(
+                "Where the control plane is: `control`: a machine of the group control; `cluster`: a cluster, whose API is "
+                "asked for the roots, and for tokens of service accounts.",
+                default="control",
+                choices=["control", "cluster"],
+            ),
+            "mesh_proxy_authority_host": text("The machine that is asked; unset: the first of the group control."),
+            "mesh_proxy_kubeconfig": text(
+                "Login to the cluster on that machine.", default="/etc/kubernetes/admin.conf"
+            ),
+            "mesh_proxy_roots_namespace": text(
+                "Namespace of the cluster whose copy of the roots is taken.", default="istio-system"
+            ),
+            "mesh_proxy_token_audience": text("For whom these tokens are made.", default="istio-ca"),
             "mesh_proxy_instances": records(
                 "The proxies of this host.",
                 {

@@ -10,7 +10,7 @@ from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueE
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the environment checks itself by this module
-    from stacks.environment import Environment, Kubernetes
+    from stacks.environment import Environment, Kubernetes, MeshMachine
 
 PART_BITS = 24
 """Prefix of the part of the pods' network that each machine gets: the controller manager's default."""
@@ -76,7 +76,14 @@ def control_machines(environment: Environment) -> tuple[str, ...]:
     """The machines of the control plane, the one that begins it first; none where there is no cluster."""
     if environment.kubernetes is None:
         return ()
-    return environment.kubernetes.control_machines or tuple(node.name for node in environment.machines.nodes[:1])
+    return environment.kubernetes.control_machines or nodes(environment)[:1]
+
+
+def nodes(environment: Environment) -> tuple[str, ...]:
+    """The machines that become nodes: all but those that have a workload beside the cluster."""
+    cluster = environment.kubernetes
+    beside = () if cluster is None else tuple(found.machine for found in cluster.mesh.machines)
+    return tuple(node.name for node in environment.machines.nodes if node.name not in beside)
 
 
 def workers(environment: Environment) -> tuple[str, ...]:
@@ -84,7 +91,7 @@ def workers(environment: Environment) -> tuple[str, ...]:
     if environment.kubernetes is None:
         return ()
     control = control_machines(environment)
-    return tuple(node.name for node in environment.machines.nodes if node.name not in control)
+    return tuple(name for name in nodes(environment) if name not in control)
 
 
 def endpoint(environment: Environment) -> str:
@@ -121,7 +128,47 @@ def problems(environment: Environment) -> list[str]:
         *_of_networks(environment, cluster),
         *_of_pool(environment),
         *_of_sources(environment),
+        *_of_machines(environment, cluster),
     ]
+
+
+def _of_machines(environment: Environment, cluster: Kubernetes) -> list[str]:
+    """What is wrong with the workloads on machines beside the cluster."""
+    key, beside = "kubernetes.mesh.machines", cluster.mesh.machines
+    if not beside:
+        return []
+    if environment.platform != "kubernetes":
+        return [f"{key}: the mesh of these machines is none of a cluster's (allowed: with platform: kubernetes)"]
+    found = (
+        [] if cluster.address_pool else [f"{key}: need kubernetes.address_pool, of which the control plane gets one"]
+    )
+    called = [workload.name for workload in environment.workloads] + [entry.name for entry in beside]
+    for what, names in (("machine", [entry.machine for entry in beside]), ("name", called)):
+        found += [f"{key}: {what} {name!r} stands twice" for name in sorted({n for n in names if names.count(n) > 1})]
+    return found + [
+        f"{key}.{entry.name}.{problem}" for entry in beside for problem in _of_machine(environment, cluster, entry)
+    ]
+
+
+def _of_machine(environment: Environment, cluster: Kubernetes, entry: MeshMachine) -> Iterator[str]:
+    machines = {node.name for node in environment.machines.nodes}
+    if entry.machine not in machines:
+        yield f"machine: no machine {entry.machine!r} (allowed: {', '.join(sorted(machines)) or 'none is declared'})"
+    elif entry.machine in cluster.control_machines:
+        yield f"machine: {entry.machine} is of the cluster's control plane (allowed: a machine that is no node)"
+    services = {service.name: service for service in environment.services}
+    if entry.service is not None and entry.service not in services:
+        yield f"service: no service {entry.service!r} (allowed: {', '.join(services) or 'none is declared'})"
+    elif entry.service is not None and entry.namespace not in (None, services[entry.service].namespace):
+        yield f"namespace: {entry.namespace} is not {entry.service}'s (allowed: {services[entry.service].namespace})"
+    if entry.program is not None and entry.service is None:
+        yield "service: is required where program is set, for its port"
+    if entry.program is None and entry.user is None:
+        yield "user: is required where program is unset (allowed: the user of your program)"
+    if entry.program is not None and entry.user is not None:
+        yield f"user: {entry.program} has a user of its own (allowed: unset)"
+    if entry.program is None and entry.settings:
+        yield "settings: are the demo program's, and program is unset"
 
 
 def _of_sources(environment: Environment) -> list[str]:
@@ -185,7 +232,7 @@ def _of_virtual_address(environment: Environment, cluster: Kubernetes) -> list[s
 
 
 def _of_networks(environment: Environment, cluster: Kubernetes) -> list[str]:
-    pods, count = cluster.pod_network, len(environment.machines.nodes)
+    pods, count = cluster.pod_network, len(nodes(environment))
     found = []
     room = 1 << max(PART_BITS - pods.prefixlen, 0) if pods.prefixlen <= PART_BITS else 0
     if room < count:

@@ -14,6 +14,8 @@ from stacks.environment import ClusterMesh, Environment
 
 INGRESS, EGRESS = "istio-ingressgateway", "istio-egressgateway"
 """Names of the gateways' Services, as Istio has them."""
+CONTROL = "istiod-external"
+"""Name of the Service by which machines beside the cluster reach the control plane."""
 IMAGES = ("control", "proxy")
 """Names of its images (of ``make images``)."""
 ACCESS_LOG = {"accessLogFile": "/dev/stdout"}
@@ -38,6 +40,7 @@ def values(environment: Environment) -> dict[str, Any]:
         "log_level": proxy.log_level,
         "mesh_config": {**said, "defaultConfig": config},
         "gateways": _gateways(chosen, mesh.gateway.name),
+        **_external(chosen),
     }
 
 
@@ -52,6 +55,13 @@ def manifests(environment: Environment, digests: Mapping[str, str]) -> list[dict
     done = subprocess.run(command, input=json.dumps(chosen), stdout=subprocess.PIPE, text=True, check=True)
     found: list[dict[str, Any]] = json.loads(done.stdout)
     return found
+
+
+def _external(chosen: ClusterMesh) -> dict[str, Any]:
+    """The way to the control plane for machines beside the cluster, where there are any."""
+    if not chosen.machines:
+        return {}
+    return {"external": {} if chosen.control_address is None else {"address": str(chosen.control_address)}}
 
 
 def _gateways(chosen: ClusterMesh, label: str) -> list[dict[str, Any]]:

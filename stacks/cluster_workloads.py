@@ -52,11 +52,11 @@ def manifests(
     pods are made anew with another one.
     """
     marks = _Marks(digests or {}, password_version)
-    found = [*map(_namespace, sorted({NAMESPACE, *(service.namespace for service in environment.services)}))]
+    found = [*map(namespace, sorted({NAMESPACE, *(service.namespace for service in environment.services)}))]
     if environment.postgresql is not None:
         found += _database(environment, environment.postgresql, marks)
-    for service in environment.services:
-        found += [_account(service.name, service.namespace), _service(service)]
+    for served in environment.services:
+        found += service(served)
     return [*found, *(_deployment(environment, workload, marks) for workload in environment.workloads)]
 
 
@@ -123,12 +123,18 @@ def _object(
     return {"apiVersion": version, "kind": kind, "metadata": metadata, **more}
 
 
-def _namespace(name: str) -> Object:
+def namespace(name: str) -> Object:
+    """A namespace whose pods get sidecars."""
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": dict(INJECTED)}}
 
 
 def _account(name: str, namespace: str) -> Object:
     return _object("v1", "ServiceAccount", name, namespace, automountServiceAccountToken=False)
+
+
+def service(given: Service) -> list[Object]:
+    """A service, and the account that its workloads run as."""
+    return [_account(given.name, given.namespace), _service(given)]
 
 
 def _service(service: Service) -> Object:

@@ -222,6 +222,35 @@ class Postgresql(_Model):
     storage_mib: Annotated[int, Field(ge=128)] = Field(default=1024, description="In a cluster: size of that volume.")
 
 
+class MeshMachine(_Model):
+    """A workload on a machine that is no node of the cluster, in the mesh of the cluster's pods (`cluster/join.yml`)."""
+
+    machine: Name = Field(description="Machine (of `machines.nodes`); it becomes no node of the cluster.")
+    name: WorkloadName = Field(description="Unique name; at most 27 characters.")
+    service: Name | None = Field(
+        default=None,
+        description="Service (of `services`) that it is behind, beside pods or alone; unset: it only calls.",
+    )
+    namespace: Name | None = Field(default=None, description="Namespace; unset: its service's, else `default`.")
+    service_account: Name | None = Field(
+        default=None,
+        description="Service account, which says who it is; unset: of its service's name, else of its own.",
+    )
+    version: Label = Field(default="v1", description="Label `version`.")
+    labels: dict[str, Label] = Field(default_factory=dict, description="Further labels.")
+    program: Literal["book-store"] | None = Field(
+        default=None,
+        description="Demo program that it runs (one without a database); unset: one of yours, which is there already.",
+    )
+    user: UserName | None = Field(
+        default=None,
+        description="User of the machine that your program runs as: what that user sends goes by the sidecar.",
+    )
+    settings: dict[Variable, Line] = Field(
+        default_factory=dict, description="Environment variables of the demo program."
+    )
+
+
 class ClusterMesh(_Model):
     """The mesh in a cluster: what `cluster/mesh.yml` puts there; what `mesh` says of proxies and of the mesh counts as
     well."""
@@ -244,6 +273,14 @@ class ClusterMesh(_Model):
         default="auto",
         description="Whether proxies are sidecar containers of Kubernetes' own; `auto`: where the cluster has them.",
     )
+    machines: tuple[MeshMachine, ...] = Field(
+        default=(), description="Workloads on machines beside the cluster, in the mesh of its pods."
+    )
+    control_address: IPvAnyAddress | None = Field(
+        default=None,
+        description="External address of the control plane, where there are such machines; unset: any of those that there "
+        "are.",
+    )
 
 
 class Kubernetes(_Model):
@@ -253,7 +290,7 @@ class Kubernetes(_Model):
         default="1.34.2", description="Version of Kubernetes; the roles are for 1.33 and 1.34."
     )
     control_machines: tuple[Name, ...] = Field(
-        default=(), description="Machines of the control plane, an odd number; unset: the first of machines.nodes."
+        default=(), description="Machines of the control plane, an odd number; unset: the first node of the cluster."
     )
     endpoint: str | None = Field(
         default=None,

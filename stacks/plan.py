@@ -18,7 +18,8 @@ TRUST_DOMAIN = "cluster.local"
 
 @dataclass(frozen=True, slots=True)
 class ProxyPlan:
-    """One proxy. ``kind`` is ``sidecar`` or ``router``; ``labels`` are those of its workload."""
+    """One proxy. ``kind`` is ``sidecar`` or ``router``; ``labels`` are those of its workload, ``account`` its service account
+    where that is not named like its ``app``."""
 
     name: str
     namespace: str
@@ -26,6 +27,8 @@ class ProxyPlan:
     machine: Machine
     ports: ports.ProxyPorts
     labels: Mapping[str, str] = field(default_factory=dict)
+    account: str = ""
+    trust_domain: str = TRUST_DOMAIN
 
     @property
     def node_id(self) -> str:
@@ -36,12 +39,12 @@ class ProxyPlan:
     @property
     def service_account(self) -> str:
         """Who its workload runs as, in its namespace."""
-        return self.labels.get("app", self.name)
+        return self.account or self.labels.get("app", self.name)
 
     @property
     def identity(self) -> str:
         """The SPIFFE id in its certificate."""
-        return f"spiffe://{TRUST_DOMAIN}/ns/{self.namespace}/sa/{self.service_account}"
+        return f"spiffe://{self.trust_domain}/ns/{self.namespace}/sa/{self.service_account}"
 
     def metadata(self) -> dict[str, Any]:
         """Node metadata that the control plane compiles by."""

@@ -14,6 +14,7 @@ VARIABLES = {
     "mesh_control_prefix": "/opt/meshwright",
     "mesh_proxy_prefix": "/opt/meshwright",
     "mesh_proxy_drain_seconds": 5,
+    "mesh_machine_route_protocol": 109,
     "workload_prefix": "/opt/meshwright",
     "item": {"name": "store", "program": "store", "user": "store"},
 }
@@ -21,8 +22,12 @@ OF_OTHERS = {"kubelet.service"}
 """A kubelet is root's: it begins containers with whatever rights their pods have, mounts, and sets the kernel."""
 UNITS = sorted({file.name.removesuffix(".j2") for file in TEMPLATES.glob("*.service.j2")} - OF_OTHERS)
 WORST = 3.0
-CAPABILITIES = {"mesh-proxy@.service": {"CAP_NET_BIND_SERVICE"}, "mesh-redirect.service": {"CAP_NET_ADMIN"},
-                "kubernetes-address.service": {"CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_SETGID"}}  # fmt: skip
+CAPABILITIES = {
+    "kubernetes-address.service": {"CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_SETGID"},
+    "mesh-proxy@.service": {"CAP_NET_BIND_SERVICE"},
+    "mesh-redirect.service": {"CAP_NET_ADMIN"},
+    "mesh-routes.service": {"CAP_NET_ADMIN"},
+}
 """What a unit may do beyond a user's rights; every other may nothing."""
 
 pytestmark = [

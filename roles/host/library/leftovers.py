@@ -18,6 +18,10 @@ options:
     type: list
     elements: str
     required: true
+  further:
+    description: Further units of ours, where there is one of that name, with the files that go with it.
+    type: dict
+    default: {}
   root:
     description: Where the host's files are.
     type: path
@@ -57,8 +61,8 @@ CONTROL = "mesh-control.service"
 OURS = "# Written by Meshwright"
 
 
-def present(root):
-    """Unit to the files that are its own, the one by which it is found last."""
+def present(root, further=()):
+    """Unit to the files that are its own, the one by which it is found last. ``further`` is others to their files."""
     units, settings = root / UNITS, root / "etc/meshwright"
     found = {}
     if (units / CONTROL).exists():
@@ -71,6 +75,9 @@ def present(root):
         if unit.read_text(errors="replace").startswith(OURS):
             own = settings / "workload" / unit.stem[len("workload-") :]
             found[unit.name] = [own.with_name(f"{own.name}.env"), own.with_name(f"{own.name}.database"), unit]
+    for name in further:
+        if (units / name).exists():
+            found[name] = [*(root / path.lstrip("/") for path in further[name]), units / name]
     return found
 
 
@@ -114,13 +121,15 @@ def main():
     module = AnsibleModule(
         argument_spec={
             "units": {"type": "list", "elements": "str", "required": True},
+            "further": {"type": "dict", "default": {}},
             "root": {"type": "path", "default": "/"},
         },
         supports_check_mode=True,
     )
     os.environ["LC_ALL"] = "C"
-    wanted = module.params["units"]
-    found = {unit: files for unit, files in present(pathlib.Path(module.params["root"])).items() if unit not in wanted}
+    wanted, root = module.params["units"], pathlib.Path(module.params["root"])
+    there = present(root, module.params["further"])
+    found = {unit: files for unit, files in there.items() if unit not in wanted}
     if found and not module.check_mode:
         remove(module, found)
     diff = {"before": "".join(f"{unit}\n" for unit in sorted(found)), "after": ""}
