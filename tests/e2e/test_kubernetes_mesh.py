@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 import yaml
+from support import mesh_machine
+from support.bare_machines import BareMachines, difference
 from support.cluster_stack import PATIENCE, ClusterStack
 from support.stacks import ROOT, leftovers, missing, missing_machines
 
@@ -273,3 +275,58 @@ def test_no_request_fails_while_a_machine_is_drained(twice: ClusterStack) -> Non
         finally:
             twice.kubectl("uncordon", "node3")
     assert set(seen) == {200}, seen
+
+
+JOIN, LEAVE = "cluster/join.yml", "cluster/leave.yml"
+
+
+@pytest.fixture(scope="module")
+def machine(cluster: ClusterStack) -> Iterator[BareMachines]:
+    """A bare machine on the network of the cluster, which the stack knows nothing of."""
+    told = json.loads(cluster.pulumi("stack", "output", "inventory", "--show-secrets", "--json").stdout)
+    hosts = (json.loads(told) if isinstance(told, str) else told)["all"]["hosts"]
+    mesh_machine.open_control_plane(cluster)
+    try:
+        with mesh_machine.machine_beside(local_kubernetes.ENVIRONMENT, hosts) as made:
+            yield made
+    finally:
+        mesh_machine.close_control_plane(cluster)
+
+
+def test_a_machine_joins_the_mesh_of_the_pods_by_one_command(cluster: ClusterStack, machine: BareMachines) -> None:
+    foreseen = machine.play(playbook=JOIN, check=True)
+    assert difference(foreseen, machine.play(playbook=JOIN)) == ([], [])
+    assert machine.play(playbook=JOIN).changes == []
+    assert cluster.get("workloadentry/archive")["spec"]["address"] == mesh_machine.ADDRESS
+
+
+def test_pods_and_the_machine_reach_each_other_by_mutual_tls_alone(
+    cluster: ClusterStack, machine: BareMachines
+) -> None:
+    policies = mesh_machine.strict("archive", "warranty")
+    cluster.kubectl("apply", "--filename=-", stdin=policies)
+    try:
+        wait = ("wait", "--for=condition=Programmed", "--timeout=120s", "--filename=-")
+        cluster.kubectl(*wait, stdin=policies)
+        assert mesh_machine.asked_by_pod(cluster, "warranty", "http://archive.default:8080/manage/alive") == "200"
+        assert mesh_machine.asked_by_machine(machine, "http://warranty.default:8180/manage/alive") == "200"
+        assert not mesh_machine.asked_in_plain_text(cluster)
+    finally:
+        cluster.kubectl("delete", "--filename=-", stdin=policies)
+    cluster.until(
+        "the machine has counted a request of the pod",
+        lambda: mesh_machine.by_mutual_tls(mesh_machine.numbers_of_machine(cluster), "warranty"),
+    )
+    cluster.until(
+        "the pod has counted a request of the machine",
+        lambda: mesh_machine.by_mutual_tls(mesh_machine.numbers_of_pod(cluster, "warranty"), "archive"),
+    )
+
+
+def test_a_machine_leaves_with_nothing_left_on_it(cluster: ClusterStack, machine: BareMachines) -> None:
+    machine.extra = {"machines": mesh_machine.NAME}
+    foreseen = machine.play(playbook=LEAVE, check=True)
+    assert difference(foreseen, machine.play(playbook=LEAVE)) == ([], [])
+    assert mesh_machine.traces(machine) == ""
+    assert cluster.get("workloadentries.networking.istio.io")["items"] == []
+    assert machine.play(playbook=LEAVE).changes == []
