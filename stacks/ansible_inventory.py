@@ -225,7 +225,7 @@ def _beside(environment: Environment, entry: MeshMachine) -> Variables:
     instance["metadata"] |= cluster_machines.metadata(environment)
     instance["metadata"]["MESHWRIGHT"]["control_server_name"] = cluster_machines.control_name(environment)
     return {
-        "mesh_machine_objects": cluster_machines.objects(environment, entry),
+        "mesh_machine_shared_objects": cluster_machines.shared_objects(environment, entry),
         "mesh_machine_own_objects": cluster_machines.own_objects(environment, entry),
         "mesh_machine_namespace": proxy.namespace,
         "mesh_machine_control_service": cluster_machines.control_service(environment),

@@ -202,9 +202,13 @@ ROLES: dict[str, tuple[str, dict[str, Option]]] = {
     "mesh_machine": (
         "A machine beside a cluster, in the mesh of its pods",
         {
-            "mesh_machine_objects": items("What the cluster has for it.", elements="dict", **REQUIRED),
+            "mesh_machine_shared_objects": items(
+                "What of the cluster it needs and others as well: made where it is missing, and left as it is otherwise.",
+                elements="dict",
+                default=[],
+            ),
             "mesh_machine_own_objects": items(
-                "Those of them that are its alone, and go with it.", elements="dict", **REQUIRED
+                "What the cluster has for it alone, and what goes with it.", elements="dict", **REQUIRED
             ),
             "mesh_machine_namespace": text("Namespace of its workload.", **REQUIRED),
             "mesh_machine_control_service": text(

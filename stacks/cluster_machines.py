@@ -75,14 +75,13 @@ def user(entry: MeshMachine) -> str:
     return entry.user or f"demo-{entry.name}"
 
 
-def objects(environment: Environment, entry: MeshMachine) -> list[Object]:
-    """What a cluster must have for the workload, those first that others refer to: its namespace, its Service and the account
-    of that name are the workloads' of the environment as well; :func:`own_objects` are the machine's alone."""
-    where = namespace(environment, entry)
-    found = [cluster_workloads.namespace(where)]
+def shared_objects(environment: Environment, entry: MeshMachine) -> list[Object]:
+    """What the workload needs in a cluster and others as well, those first that others refer to: its namespace, and of a
+    workload behind a Service that and the account of its name."""
+    found = [cluster_workloads.namespace(namespace(environment, entry))]
     if entry.service is not None:
         found += cluster_workloads.service(environment.service(entry.service))
-    return [*found, *own_objects(environment, entry)]
+    return found
 
 
 def own_objects(environment: Environment, entry: MeshMachine) -> list[Object]:

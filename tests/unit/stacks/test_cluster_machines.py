@@ -45,27 +45,24 @@ def test_a_machine_beside_the_cluster_becomes_no_node(environment: Environment) 
 
 
 def test_the_cluster_has_an_entry_that_the_service_chooses(environment: Environment) -> None:
-    *_, entry = cluster_machines.objects(environment, archive(environment))
+    (entry,) = cluster_machines.own_objects(environment, archive(environment))
     assert entry["spec"] == {
         "address": "10.77.0.14",
         "labels": {"app": "archive", "version": "v1", "security.istio.io/tlsMode": "istio"},
         "serviceAccount": "archive",
         "ports": {"http": 8080},
     }
-    (service,) = [
-        one for one in cluster_machines.objects(environment, archive(environment)) if one["kind"] == "Service"
-    ]
+    service = cluster_machines.shared_objects(environment, archive(environment))[-1]
     assert service["spec"]["selector"].items() <= entry["spec"]["labels"].items()
     assert service["metadata"]["namespace"] == entry["metadata"]["namespace"] == "vault"
     assert load_documents(json.dumps(entry)) != []
 
 
-def test_what_the_workloads_of_a_cluster_have_too_is_the_same_and_stays(environment: Environment) -> None:
-    entry = archive(environment)
+def test_what_others_need_too_is_what_the_workloads_of_the_cluster_have(environment: Environment) -> None:
+    shared = cluster_machines.shared_objects(environment, archive(environment))
+    assert [one["kind"] for one in shared] == ["Namespace", "ServiceAccount", "Service"]
     theirs = cluster_workloads.manifests(environment)
-    own = cluster_machines.own_objects(environment, entry)
-    assert [one["kind"] for one in own] == ["WorkloadEntry"]
-    assert all(one in theirs for one in cluster_machines.objects(environment, entry) if one not in own)
+    assert all(one in theirs for one in shared)
 
 
 def test_an_account_of_its_own_goes_with_the_machine() -> None:

@@ -1,5 +1,6 @@
 """The modules by which a machine joins the mesh of a cluster: the ways that it is told, and the routes that it is given."""
 
+import json
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -82,6 +83,17 @@ def test_routes_are_changed_one_by_one_and_those_that_are_right_stay(routes: Mod
     ]
     assert routes.steps(after, after) == []
     assert routes.parsed("") == {}
+
+
+def test_what_is_there_is_told_by_its_name_alone() -> None:
+    module = ansible_module("mesh_machine", "missing_objects")
+    namespace = {"kind": "Namespace", "metadata": {"name": "shop"}}
+    account = {"kind": "ServiceAccount", "metadata": {"name": "shop", "namespace": "shop"}}
+    there = {**account, "metadata": {**account["metadata"], "labels": {"of": "others"}}}  # type: ignore[dict-item]
+    wanted = [namespace, account]
+    assert module.missing(wanted, "") == wanted
+    assert module.missing(wanted, json.dumps(there)) == [namespace]
+    assert module.missing(wanted, json.dumps({"kind": "List", "items": [there, namespace]})) == []
 
 
 def test_units_that_go_with_a_machine_are_found_where_they_are(tmp_path: Path) -> None:
