@@ -70,6 +70,32 @@ def remove(
 
 
 @app.command()
+def join(
+    machines: Annotated[
+        str, typer.Argument(metavar="[MACHINES]", help="Names, with commas between them.", show_default=False)
+    ] = "",
+    inventory: Inventory = None,
+    environment: Environment = "",
+    password: Password = None,
+    yes: Yes = False,
+) -> None:
+    """Have machines beside the cluster in the mesh of its pods: those that are named, else all of the inventory's."""
+    _run("join", inventory, environment, password, *([machines] if machines else []), *_sure(yes))
+
+
+@app.command()
+def leave(
+    machines: Annotated[str, typer.Argument(metavar="MACHINES", help="Names, with commas between them.")],
+    inventory: Inventory = None,
+    environment: Environment = "",
+    password: Password = None,
+    yes: Yes = False,
+) -> None:
+    """Take machines beside the cluster out of the mesh of its pods, with everything of it on them."""
+    _run("leave", inventory, environment, password, machines, *_sure(yes))
+
+
+@app.command()
 def upgrade(
     version: Annotated[str, typer.Option(help="The version, instead of the inventory's.", show_default=False)] = "",
     inventory: Inventory = None,

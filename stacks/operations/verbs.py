@@ -46,6 +46,18 @@ VERBS: dict[str, Verb] = {
         (Argument("machines", "Names, with commas between them.", required=True),),
         away="machines",
     ),
+    "join": Verb(
+        "cluster/join.yml",
+        "Have machines beside the cluster in the mesh of its pods.",
+        (Argument("machines", "Names, with commas between them; without, all that the inventory has."),),
+        look=_OF_ANY_VERSION,
+    ),
+    "leave": Verb(
+        "cluster/leave.yml",
+        "Take machines beside the cluster out of the mesh of its pods.",
+        (Argument("machines", "Names, with commas between them.", required=True),),
+        look=_OF_ANY_VERSION,
+    ),
     "upgrade": Verb(
         "cluster/upgrade.yml",
         "Bring the cluster to the inventory's version (or another), node by node.",
