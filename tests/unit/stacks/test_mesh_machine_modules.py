@@ -6,8 +6,9 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import yaml
 
-from tests.support.modules import ansible_module
+from tests.support.modules import ROOT, ansible_module
 
 
 @pytest.fixture(scope="module")
@@ -104,3 +105,15 @@ def test_units_that_go_with_a_machine_are_found_where_they_are(tmp_path: Path) -
     further = {"mesh-routes.service": ["/etc/meshwright/routes"], "mesh-redirect.service": []}
     assert leftovers.present(tmp_path, further) == {"mesh-routes.service": [tmp_path / "etc/meshwright/routes", unit]}
     assert leftovers.present(tmp_path) == {}
+
+
+def test_tokens_are_for_the_authority_alone_short_lived_and_in_no_log() -> None:
+    (made,) = yaml.safe_load((ROOT / "roles/mesh_proxy/tasks/tokens_cluster.yml").read_text())
+    assert {"--audience={{ mesh_proxy_token_audience }}", "--duration=10m"} <= set(
+        made["ansible.builtin.command"]["argv"]
+    )
+    assert made["no_log"] is True
+    tasks = yaml.safe_load((ROOT / "roles/mesh_proxy/tasks/main.yml").read_text())
+    (laid,) = [task for task in tasks if ".token" in str(task.get("ansible.builtin.copy", ""))]
+    assert (laid["no_log"], laid["diff"], laid["ansible.builtin.copy"]["mode"]) == (True, False, "0400")
+    assert laid["ansible.builtin.copy"]["owner"] == "mesh-proxy"
