@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 from support.bare_machines import BareMachines, bare_machines, difference
+from support.long_tests import when_asked
 from support.stacks import ROOT, leftovers, missing, missing_machines
 
 from stacks.environment import parse
@@ -42,6 +43,7 @@ pytestmark = [
     pytest.mark.e2e,
     pytest.mark.timeout(2400),
     pytest.mark.skipif(REASON is not None, reason=REASON or ""),
+    when_asked,  # Kubernetes of the minor version before is built for it, too
 ]
 NAMES = ("node1", "node2", "node3")
 ADDRESS = "10.77.0.10"

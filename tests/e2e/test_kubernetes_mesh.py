@@ -10,6 +10,7 @@ import yaml
 from support import mesh_machine
 from support.bare_machines import BareMachines, difference
 from support.cluster_stack import PATIENCE, ClusterStack
+from support.long_tests import when_asked
 from support.stacks import ROOT, leftovers, missing, missing_machines
 
 from stacks import cluster_mesh
@@ -267,6 +268,7 @@ def test_no_request_fails_while_pods_are_made_anew(twice: ClusterStack, name: st
     assert set(seen) == {200}, seen
 
 
+@when_asked
 def test_no_request_fails_while_a_machine_is_drained(twice: ClusterStack) -> None:
     with twice.load("/api/v1/ping", BOOKS) as seen:
         try:
@@ -293,6 +295,7 @@ def machine(cluster: ClusterStack) -> Iterator[BareMachines]:
         mesh_machine.close_control_plane(cluster)
 
 
+@when_asked
 def test_a_machine_joins_the_mesh_of_the_pods_by_one_command(cluster: ClusterStack, machine: BareMachines) -> None:
     foreseen = machine.play(playbook=JOIN, check=True)
     assert difference(foreseen, machine.play(playbook=JOIN)) == ([], [])
@@ -300,6 +303,7 @@ def test_a_machine_joins_the_mesh_of_the_pods_by_one_command(cluster: ClusterSta
     assert cluster.get("workloadentry/archive")["spec"]["address"] == mesh_machine.ADDRESS
 
 
+@when_asked
 def test_pods_and_the_machine_reach_each_other_by_mutual_tls_alone(
     cluster: ClusterStack, machine: BareMachines
 ) -> None:
@@ -323,6 +327,7 @@ def test_pods_and_the_machine_reach_each_other_by_mutual_tls_alone(
     )
 
 
+@when_asked
 def test_a_machine_leaves_with_nothing_left_on_it(cluster: ClusterStack, machine: BareMachines) -> None:
     machine.extra = {"machines": mesh_machine.NAME}
     foreseen = machine.play(playbook=LEAVE, check=True)
