@@ -5,7 +5,6 @@ One cluster goes through all of it, in the order of the tests.
 
 import importlib.metadata
 import json
-import os
 import shlex
 import shutil
 import subprocess
@@ -18,27 +17,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import support.kubectl
 from support.bare_machines import BareMachines, bare_machines, difference
 from support.long_tests import when_asked
-from support.stacks import ROOT, leftovers, missing, missing_machines
+from support.stacks import ROOT, leftovers, missing_cluster
 
 from stacks.environment import parse
 from stacks.environments import local
 from stacks.images import versions
-from stacks.images.go_build import UnavailableError, find_go
 from stacks.playbooks import KUBERNETES, Outcome, PlaybookError
 
-
-def missing_builders() -> str | None:
-    """Why no cluster can be made here."""
-    try:
-        find_go()
-    except UnavailableError as error:
-        return str(error)
-    return None
-
-
-REASON = missing() or missing_machines() or missing_builders()
+REASON = missing_cluster()
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.timeout(2400),
@@ -101,14 +90,7 @@ def attempt(*arguments: str, manifests: str = "") -> subprocess.CompletedProcess
     """The operator's own ``kubectl``, with the login that the playbook has left."""
     login = HERE / "kubeconfig"
     assert login.stat().st_mode & 0o777 == 0o600
-    return subprocess.run(
-        [DIST / "kubernetes/bin/kubectl", "--request-timeout=5s", *arguments],
-        env=os.environ | {"KUBECONFIG": str(login)},
-        input=manifests,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return support.kubectl.kubectl(login, "--request-timeout=5s", *arguments, stdin=manifests, check=False)
 
 
 def kubectl(*arguments: str, manifests: str = "") -> str:

@@ -14,26 +14,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import support.kubectl
 import yaml
 from support.bare_machines import BareMachines, bare_machines, difference
-from support.stacks import ROOT, leftovers, missing, missing_machines
+from support.stacks import ROOT, leftovers, missing_cluster
 
 from stacks.environment import parse
 from stacks.environments import local
-from stacks.images.go_build import UnavailableError, find_go
 from stacks.playbooks import KUBERNETES, Outcome, PlaybookError
 
-
-def missing_builders() -> str | None:
-    """Why no cluster can be made here."""
-    try:
-        find_go()
-    except UnavailableError as error:
-        return str(error)
-    return None
-
-
-REASON = missing() or missing_machines() or missing_builders()
+REASON = missing_cluster()
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.timeout(1500),
@@ -82,25 +72,16 @@ def run(bare: BareMachines, playbook: str, *, check: bool = False, **given: str)
         bare.extra = {}
 
 
-def kubectl(*arguments: str, manifests: str = "", environment: str = "cluster") -> str:
+def kubectl(*arguments: str, manifests: str = "") -> str:
     """The operator's own, with the login that the playbook has left."""
-    login = ROOT / ".meshwright" / environment / "kubeconfig"
+    login = ROOT / ".meshwright/cluster/kubeconfig"
     assert login.stat().st_mode & 0o777 == 0o600
-    done = subprocess.run(
-        [DIST / "kubernetes/bin/kubectl", *arguments],
-        env=os.environ | {"KUBECONFIG": str(login)},
-        input=manifests,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    return support.kubectl.kubectl(login, *arguments, stdin=manifests).stdout
 
 
-def ready(environment: str) -> dict[str, str]:
+def ready() -> dict[str, str]:
     """Node to whether it is ready."""
-    nodes = yaml.safe_load(kubectl("get", "nodes", "--output=yaml", environment=environment))["items"]
+    nodes = yaml.safe_load(kubectl("get", "nodes", "--output=yaml"))["items"]
     assert {node["status"]["nodeInfo"]["kubeletVersion"] for node in nodes} == {"v1.34.2"}
     return {
         node["metadata"]["name"]: next(c["status"] for c in node["status"]["conditions"] if c["type"] == "Ready")
@@ -149,7 +130,7 @@ def test_a_run_that_is_cut_off_is_foreseen_and_gone_on_with(bare: BareMachines) 
 
 
 def test_every_machine_is_ready_for_the_operator_s_own_kubectl(bare: BareMachines) -> None:
-    assert ready("cluster") == READY
+    assert ready() == READY
     # Tokens to join with are gone, but kubeadm's own, which nobody has seen and which ends by itself.
     secrets = yaml.safe_load(kubectl("get", "secrets", "--namespace=kube-system", "--output=yaml"))["items"]
     assert sum(secret["type"] == "bootstrap.kubernetes.io/token" for secret in secrets) <= 1

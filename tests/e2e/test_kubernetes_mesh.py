@@ -11,23 +11,12 @@ from support import mesh_machine
 from support.bare_machines import BareMachines, difference
 from support.cluster_stack import PATIENCE, ClusterStack
 from support.long_tests import when_asked
-from support.stacks import ROOT, leftovers, missing, missing_machines
+from support.stacks import ROOT, leftovers, missing_cluster
 
 from stacks import cluster_mesh
 from stacks.environments import local_kubernetes
-from stacks.images.go_build import UnavailableError, find_go
 
-
-def missing_builders() -> str | None:
-    """Why no cluster can be made here."""
-    try:
-        find_go()
-    except UnavailableError as error:
-        return str(error)
-    return None
-
-
-REASON = missing() or missing_machines() or missing_builders()
+REASON = missing_cluster()
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.timeout(1500),

@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import os
 import subprocess
 import threading
 import time
@@ -14,11 +13,11 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from tests.support.kubectl import kubectl
 from tests.support.stacks import ROOT, Reply, Stack
 
 PATIENCE = 180
 """Seconds for whatever is waited for: a machine may be busy."""
-KUBECTL = ROOT / "dist/kubernetes/bin/kubectl"
 
 
 class ClusterStack(Stack):
@@ -30,16 +29,7 @@ class ClusterStack(Stack):
 
     def kubectl(self, *arguments: str, stdin: str = "", check: bool = True) -> subprocess.CompletedProcess[str]:
         """With the operator's own login."""
-        done = subprocess.run(
-            [KUBECTL, *arguments],
-            env=os.environ | {"KUBECONFIG": str(self.login)},
-            input=stdin,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert not check or done.returncode == 0, f"kubectl {' '.join(arguments)}:\n{done.stdout}\n{done.stderr}"
-        return done
+        return kubectl(self.login, *arguments, stdin=stdin, check=check)
 
     def get(self, *arguments: str) -> Any:
         """Objects."""

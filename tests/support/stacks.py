@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from stacks.images.go_build import UnavailableError, find_go
+
 ROOT = Path(__file__).resolve().parents[2]
 ASK = """
 import http.client, json, sys
@@ -233,4 +235,15 @@ def missing_machines() -> str | None:
     for tool in ("mmdebstrap", "ip", "nsenter", "unshare"):
         if shutil.which(tool) is None:
             return f"{tool} is missing"
+    return None
+
+
+def missing_cluster() -> str | None:
+    """Why no cluster of such machines can be made here; None when it can."""
+    if reason := missing() or missing_machines():
+        return reason
+    try:
+        find_go()
+    except UnavailableError as error:
+        return str(error)
     return None
