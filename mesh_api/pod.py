@@ -32,6 +32,12 @@ PROXY_USER: Final = 1337
 """Whose connections are not redirected (Istio's)."""
 INBOUND, OUTBOUND, MERGED, READY, STATS, ADMIN = 15006, 15001, 15020, 15021, 15090, 15000
 """Ports of a pod's proxy, which are Istio's."""
+LOOP_BREAKER: Final = "127.0.0.6"
+"""From where a proxy calls its own application (Istio's)."""
+ROOTS_CONFIG_MAP: Final = "istio-ca-root-cert"
+"""ConfigMap with the roots, in every namespace (Istio's)."""
+TOKEN_AUDIENCE: Final = "istio-ca"  # noqa: S105 - a name
+"""For whom the pod's token is (Istio's)."""
 PROBES: Final = "/app-health"
 """Below this path of the port :data:`MERGED` the proxy asks the application instead of the kubelet (Istio)."""
 

@@ -129,15 +129,24 @@ def found_in(parts: tuple[bytes, ...], content: bytes) -> bool:
     return True
 
 
-def grpc_question(service: str) -> bytes:
-    """``grpc.health.v1.HealthCheckRequest`` as one message of gRPC."""
+SERVING: Final = b"\x08\x01"
+"""``grpc.health.v1.HealthCheckResponse`` of a service that is well."""
+
+
+def grpc_request(service: str) -> bytes:
+    """``grpc.health.v1.HealthCheckRequest``."""
     name = service.encode()
     size = b""
     left = len(name)
     while left > 0x7F:
         size += bytes((left & 0x7F | 0x80,))
         left >>= 7
-    body = b"\n" + size + bytes((left,)) + name if name else b""
+    return b"\n" + size + bytes((left,)) + name if name else b""
+
+
+def grpc_question(service: str) -> bytes:
+    """:func:`grpc_request` as one message of gRPC."""
+    body = grpc_request(service)
     return b"\0" + len(body).to_bytes(4, "big") + body
 
 
@@ -145,7 +154,7 @@ def grpc_result(status: int, grpc_status: int, content: bytes) -> int:
     """What the answer to :func:`grpc_question` says: one message whose status is ``SERVING``."""
     if status != 200 or grpc_status != 0 or len(content) < 7 or content[0]:
         return FAILED
-    return PASSED if content[5:] == b"\x08\x01" else FAILED
+    return PASSED if content[5:] == SERVING else FAILED
 
 
 def events(result: int, changed: int, first: bool, config: HealthCheck) -> list[dict[str, object]]:

@@ -16,11 +16,11 @@ import aiohttp
 import grpc
 from aiohttp import web
 
+from mesh_api.pod import LOOP_BREAKER
+from mesh_proxy.resilience.health_checks import SERVING, grpc_request
+
 log = logging.getLogger(__name__)
 
-SOURCE: Final = "127.0.0.6"
-"""From there the redirect lets a connection of ours reach the application."""
-SERVING: Final = 1
 _SKIPPED: Final = frozenset({"host", "connection", "accept-encoding", "content-length"})
 """Headers of the kubelet's request that are about its own connection."""
 
@@ -55,11 +55,12 @@ class Probes:
 
     async def _http(self, asked: Mapping[str, Any], request: web.Request) -> int:
         """As a kubelet does: no certificate is verified, and a redirect is a success."""
-        scheme, host = str(asked.get("scheme") or "HTTP").lower(), str(asked.get("host") or self._address)
-        path = str(asked.get("path") or "/")
-        url = f"{scheme}://{_bracketed(host)}:{int(asked['port'])}{path if path.startswith('/') else '/' + path}"
-        # A host is named by a header only: the pod's own application is who is asked.
+        scheme, path = str(asked.get("scheme") or "HTTP").lower(), str(asked.get("path") or "/")
+        place = f"{_bracketed(self._address)}:{int(asked['port'])}"
+        url = f"{scheme}://{place}{path if path.startswith('/') else '/' + path}"
         headers = {name: value for name, value in request.headers.items() if name.lower() not in _SKIPPED}
+        if asked.get("host"):  # by the header alone, as with Istio: it is the pod's own application that is asked
+            headers["Host"] = str(asked["host"])
         headers |= {str(item["name"]): str(item["value"]) for item in asked.get("httpHeaders") or ()}
         connector = aiohttp.TCPConnector(local_addr=self._source, ssl=_unverified() if scheme == "https" else False)
         async with (
@@ -76,17 +77,16 @@ class Probes:
         return 200
 
     async def _grpc(self, port: int, service: str) -> int:
-        """``grpc.health.v1.Health/Check``: a message with the name in field 1 there, and the status in field 1 back."""
-        name = service.encode()
-        sent = b"\x0a" + bytes([len(name)]) + name if name else b""
+        """``grpc.health.v1.Health/Check``."""
         # gRPC binds no source of its own; by loopback it meets no redirect.
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-            answer = await channel.unary_unary("/grpc.health.v1.Health/Check")(sent)
-        return 200 if answer[:2] == bytes((0x08, SERVING)) else 500
+            answer = await channel.unary_unary("/grpc.health.v1.Health/Check")(grpc_request(service))
+        return 200 if answer == SERVING else 500
 
     @property
     def _source(self) -> tuple[str, int] | None:
-        return None if ":" in self._address else (SOURCE, 0)
+        # From there the redirect lets a connection of ours reach the application.
+        return None if ":" in self._address else (LOOP_BREAKER, 0)
 
 
 def _bracketed(host: str) -> str:

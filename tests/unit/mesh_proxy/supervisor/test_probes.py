@@ -76,13 +76,11 @@ async def test_a_port_that_is_open_is_enough() -> None:
         assert await asked({"tcpSocket": {"port": port}}) == 200
 
 
-@pytest.mark.parametrize(("status", "told"), [(1, 200), (2, 500), (0, 500)])
-async def test_grpc_services_say_whether_they_serve(status: int, told: int) -> None:
-    seen = []
-
+@asynccontextmanager
+async def health_service(answer: bytes, seen: list[bytes]) -> AsyncIterator[int]:
     async def check(request: bytes, _context: Any) -> bytes:
         seen.append(request)
-        return bytes((0x08, status)) if status else b""
+        return answer
 
     server = grpc.aio.server()
     method = grpc.unary_unary_rpc_method_handler(check)
@@ -90,10 +88,32 @@ async def test_grpc_services_say_whether_they_serve(status: int, told: int) -> N
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:
-        assert await asked({"grpc": {"port": port, "service": "shop"}, "timeoutSeconds": 5}) == told
+        yield port
     finally:
         await server.stop(None)
+
+
+@pytest.mark.parametrize(("status", "told"), [(1, 200), (2, 500), (0, 500)])
+async def test_grpc_services_say_whether_they_serve(status: int, told: int) -> None:
+    seen: list[bytes] = []
+    async with health_service(bytes((0x08, status)) if status else b"", seen) as port:
+        assert await asked({"grpc": {"port": port, "service": "shop"}, "timeoutSeconds": 5}) == told
     assert seen == [b"\x0a\x04shop"]
+
+
+async def test_a_service_may_have_a_long_name() -> None:
+    seen: list[bytes] = []
+    async with health_service(b"\x08\x01", seen) as port:
+        assert await asked({"grpc": {"port": port, "service": "s" * 300}, "timeoutSeconds": 5}) == 200
+    assert seen == [b"\x0a\xac\x02" + b"s" * 300]
+
+
+async def test_a_host_is_named_to_the_application_and_not_asked_itself() -> None:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        return web.Response(status=200 if request.headers["host"] == "shop.example" else 421)
+
+    async with serving(handler) as port:
+        assert await asked({"httpGet": {"path": "/", "port": port, "host": "shop.example"}}) == 200
 
 
 async def test_what_nobody_set_is_not_there() -> None:
