@@ -10,6 +10,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from mesh_api.identity import trust_domain
+from mesh_api.pod import TOKEN_AUDIENCE
 from mesh_control.ca.certificates import CLOCK_SKEW
 from mesh_control.gateway_api.converted import OWN as OWN_CONTROLLER
 from mesh_control.injection.template import Template
@@ -87,7 +88,7 @@ class CertificateAuthority(BaseModel):
     clock_skew: OffOrPositive = timedelta(seconds=CLOCK_SKEW)
     given: Path | None = None
     secret: Annotated[str, Field(pattern=r"^[a-z0-9-]+/[a-z0-9.-]+$")] | None = None
-    token_audiences: tuple[str, ...] = ("istio-ca",)
+    token_audiences: tuple[str, ...] = (TOKEN_AUDIENCE,)
 
 
 class ValidatingWebhook(BaseModel):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mesh_api.identity import IdentityError, SpiffeId
+from mesh_api.pod import TOKEN_AUDIENCE
 from mesh_control.ca import tokens
 from mesh_control.ca.authentication import Credentials
 from mesh_control.ca.authority import Caller, DeniedError
@@ -14,7 +15,7 @@ from mesh_control.sources.kubernetes.access import Access
 from mesh_control.sources.kubernetes.api import Api, ApiError
 
 PATH = "/apis/authentication.k8s.io/v1/tokenreviews"
-AUDIENCES = ("istio-ca",)
+AUDIENCES = (TOKEN_AUDIENCE,)
 """For whom a token must be made (Istio's ``TOKEN_AUDIENCES``): one for the API server itself is nobody else's to show."""
 SECONDS = 10.0
 """How long an answer may take."""

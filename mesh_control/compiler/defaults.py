@@ -1,5 +1,6 @@
 """Istio's constants, as istiod 1.31 sends them."""
 
+from mesh_api import pod
 from mesh_api.config import (
     AccessLog,
     CircuitBreakerThresholds,
@@ -14,7 +15,7 @@ from mesh_api.config.clusters import UNLIMITED
 
 BLACK_HOLE, PASSTHROUGH, INBOUND_PASSTHROUGH = "BlackHoleCluster", "PassthroughCluster", "InboundPassthroughCluster"
 
-LOOP_BREAKER, LOOP_BREAKER_V6 = "127.0.0.6", "::6"
+LOOP_BREAKER, LOOP_BREAKER_V6 = pod.LOOP_BREAKER, "::6"
 """Source address of a sidecar's connection to its own application."""
 
 CLUSTER = "Kubernetes"

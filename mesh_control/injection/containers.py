@@ -11,9 +11,6 @@ from mesh_policy.objects.workloads import PROXY_CONTAINER
 
 REDIRECT_CONTAINER: Final = "istio-init"
 """Name of the container that has connections come to the proxy (Istio's)."""
-ROOTS_CONFIG_MAP: Final = "istio-ca-root-cert"
-"""Where the control plane keeps the roots, in every namespace (Istio's)."""
-TOKEN_AUDIENCE: Final = "istio-ca"  # noqa: S105 - a name
 TOKEN_SECONDS: Final = 43200
 _STATE, _TOKEN, _ROOTS, _SCRATCH = "meshwright-state", "istio-token", "istiod-ca-cert", "meshwright-tmp"
 VOLUMES: Final = (_STATE, _TOKEN, _ROOTS, _SCRATCH)
@@ -34,9 +31,9 @@ def proxy(
         "ports": [{"containerPort": pod.STATS, "name": "http-envoy-prom", "protocol": "TCP"}],
         "resources": {name: dict(values) for name, values in limits.items()},
         "securityContext": confined(),
-        "startupProbe": {**_ready(), "periodSeconds": 1, "failureThreshold": 600, "timeoutSeconds": 3},
+        "startupProbe": {**ready(), "periodSeconds": 1, "failureThreshold": 600, "timeoutSeconds": 3},
         "readinessProbe": {
-            **_ready(),
+            **ready(),
             "periodSeconds": 15,
             "failureThreshold": 4,
             "timeoutSeconds": 3,
@@ -103,13 +100,17 @@ def mounts() -> list[Value]:
     ]
 
 
-def volumes(audience: str = TOKEN_AUDIENCE) -> list[Value]:
+def volumes() -> list[Value]:
     """Keys are kept in memory."""
-    token = {"audience": audience, "expirationSeconds": TOKEN_SECONDS, "path": pod.TOKEN_FILE.rpartition("/")[2]}
+    token = {
+        "audience": pod.TOKEN_AUDIENCE,
+        "expirationSeconds": TOKEN_SECONDS,
+        "path": pod.TOKEN_FILE.rpartition("/")[2],
+    }
     return [
         {"name": _STATE, "emptyDir": {"medium": "Memory", "sizeLimit": "64Mi"}},
         {"name": _TOKEN, "projected": {"sources": [{"serviceAccountToken": token}]}},
-        {"name": _ROOTS, "configMap": {"name": ROOTS_CONFIG_MAP}},
+        {"name": _ROOTS, "configMap": {"name": pod.ROOTS_CONFIG_MAP}},
         {"name": _SCRATCH, "emptyDir": {"sizeLimit": "64Mi"}},
     ]
 
@@ -119,5 +120,6 @@ def names(containers: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     return tuple(str(container.get("name", "")) for container in containers)
 
 
-def _ready() -> Value:
+def ready() -> Value:
+    """What the kubelet asks the proxy."""
     return {"httpGet": {"path": "/healthz/ready", "port": pod.READY, "scheme": "HTTP"}}

@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from mesh_policy import objects
+from mesh_policy.analysis.pods import INJECT, NAMESPACE_LABEL
 
-INJECT: Final = "sidecar.istio.io/inject"
-"""Label (or annotation) of a pod: ``"true"`` or ``"false"``."""
-NAMESPACE: Final = "istio-injection"
 OWN_NAMESPACE: Final = "meshwright.io/injection"
-"""Labels of a namespace: ``enabled`` or ``disabled``."""
+"""Label of a namespace beside Istio's: ``enabled`` or ``disabled``."""
 ENABLED, DISABLED = "enabled", "disabled"
 WITHOUT: Final = ("kube-system", "kube-public", "kube-node-lease")
 """Namespaces whose pods never get one."""
@@ -41,7 +39,7 @@ def decide(pod: objects.Workload, namespace: Mapping[str, str], control_namespac
         return Decision(False, f"{INJECT} is {said!r}")
     asked = said is not None and said.lower() in ("true", "yes", "y", "on", "1")
     if not asked and not selects(namespace):
-        return Decision(False, f"neither the pod's label {INJECT} nor the namespace's {NAMESPACE} asks for it")
+        return Decision(False, f"neither the pod's label {INJECT} nor the namespace's {NAMESPACE_LABEL} asks for it")
     if pod.pod.host_network:
         mend = f'give the pod a network of its own, or set its label {INJECT} to "false"'
         return Decision(True, obstacle=f"hostNetwork: redirecting would catch the whole node's connections; {mend}")
@@ -50,7 +48,7 @@ def decide(pod: objects.Workload, namespace: Mapping[str, str], control_namespac
 
 def selects(namespace: Mapping[str, str]) -> bool:
     """Whether the labels of a namespace ask for proxies; one that says ``disabled`` counts before the other."""
-    values = {namespace.get(NAMESPACE), namespace.get(OWN_NAMESPACE)}
+    values = {namespace.get(NAMESPACE_LABEL), namespace.get(OWN_NAMESPACE)}
     return ENABLED in values and DISABLED not in values
 
 

@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mesh_control.injection.decision import ENABLED, NAMESPACE, decide, has_proxy
+from mesh_control.injection.decision import ENABLED, decide, has_proxy
 from mesh_control.injection.pods import InjectionError, Maker, Surroundings, inject
+from mesh_policy.analysis.pods import NAMESPACE_LABEL
 from mesh_policy.objects import Fields, ObjectError
 from mesh_policy.objects.workloads import read_pod
 
@@ -54,7 +55,7 @@ class Injection:
             known = read_pod(Fields.of(pod))
         except ObjectError as error:
             raise InjectionError(f"{subject}: {'.'.join(map(str, error.path))}: {error.message}") from None
-        decision = decide(known, {NAMESPACE: ENABLED}, self._control_namespace)
+        decision = decide(known, {NAMESPACE_LABEL: ENABLED}, self._control_namespace)
         if not decision.wanted or has_proxy(known):
             self.skipped.append(f"{subject}: {decision.reason or 'it has a proxy already'}")
             return None

@@ -4,8 +4,9 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
-from mesh_control.injection.decision import DISABLED, ENABLED, INJECT, NAMESPACE, OWN_NAMESPACE, WITHOUT
+from mesh_control.injection.decision import DISABLED, ENABLED, OWN_NAMESPACE, WITHOUT
 from mesh_control.webhook.review import API_VERSION
+from mesh_policy.analysis.pods import INJECT, NAMESPACE_LABEL
 
 PATH = "/inject"
 CONFIGURATION = "meshwright-injection"
@@ -21,13 +22,16 @@ def configuration(bundle: str, client: Mapping[str, Any], control_namespace: str
     Fail closed: without an answer no pod of these is made, as it would run beside the mesh.
     """
     client = {**client, "caBundle": base64.b64encode(bundle.encode()).decode()}
-    not_disabled = [_expression(label, "NotIn", DISABLED) for label in (NAMESPACE, OWN_NAMESPACE)]
-    unsaid = [_expression(label, "DoesNotExist") for label in (NAMESPACE, OWN_NAMESPACE)]
+    not_disabled = [_expression(label, "NotIn", DISABLED) for label in (NAMESPACE_LABEL, OWN_NAMESPACE)]
+    unsaid = [_expression(label, "DoesNotExist") for label in (NAMESPACE_LABEL, OWN_NAMESPACE)]
     by_namespace = [_expression(INJECT, "NotIn", "false")]
     rows = (
-        ([_expression(NAMESPACE, "In", ENABLED), not_disabled[1]], by_namespace),
+        ([_expression(NAMESPACE_LABEL, "In", ENABLED), not_disabled[1]], by_namespace),
         # One question for a pod, also where a namespace has both labels.
-        ([_expression(OWN_NAMESPACE, "In", ENABLED), _expression(NAMESPACE, "NotIn", ENABLED, DISABLED)], by_namespace),
+        (
+            [_expression(OWN_NAMESPACE, "In", ENABLED), _expression(NAMESPACE_LABEL, "NotIn", ENABLED, DISABLED)],
+            by_namespace,
+        ),
         (unsaid, [_expression(INJECT, "In", "true")]),
     )
     return {

@@ -16,7 +16,7 @@ from mesh_control.sources.kubernetes.pods import TLS_MODE, owner
 from mesh_policy import objects
 from mesh_policy.mesh_config import MeshConfig
 from mesh_policy.objects import Fields, ObjectError
-from mesh_policy.objects.workloads import read_pod
+from mesh_policy.objects.workloads import PROXY_CONTAINER, read_pod
 
 CANONICAL_NAME, CANONICAL_REVISION = "service.istio.io/canonical-name", "service.istio.io/canonical-revision"
 _SCRAPE = ("scrape", "port", "path")
@@ -194,7 +194,7 @@ def _spec(
 
 def _status(spec: Mapping[str, Any]) -> str:
     """In Istio's form, by which tools know what was injected."""
-    ours = (containers.REDIRECT_CONTAINER, "istio-proxy")
+    ours = (containers.REDIRECT_CONTAINER, PROXY_CONTAINER)
     made = {
         "initContainers": [name for name in containers.names(spec.get("initContainers") or ()) if name in ours],
         "containers": [name for name in containers.names(spec["containers"]) if name in ours],

@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mesh_control.injection.decision import ENABLED, NAMESPACE, decide, has_proxy
+from mesh_control.injection.decision import ENABLED, decide, has_proxy
 from mesh_control.injection.pods import InjectionError, Surroundings, inject
 from mesh_control.webhook.review import API_VERSION, Review
+from mesh_policy.analysis.pods import NAMESPACE_LABEL
 from mesh_policy.objects import Fields, ObjectError
 from mesh_policy.objects.workloads import read_pod
 
@@ -38,7 +39,7 @@ def outcome(review: Review, around: Surroundings, control_namespace: str) -> Out
         pod = read_pod(Fields.of(dict(review.value)))
     except ObjectError as error:
         return Outcome(problem=f"{'.'.join(map(str, error.path))}: {error.message}")
-    decision = decide(pod, {NAMESPACE: ENABLED}, control_namespace)
+    decision = decide(pod, {NAMESPACE_LABEL: ENABLED}, control_namespace)
     if not decision.wanted:
         return Outcome(reason=decision.reason)
     if has_proxy(pod):

@@ -7,7 +7,7 @@ from typing import Any
 from mesh_control.injection import manifest as injection
 from mesh_control.injection.containers import confined
 from mesh_control.installation.values import External, Installation
-from mesh_control.sources.kubernetes.rbac import LEASE, manifests, service_account
+from mesh_control.sources.kubernetes.rbac import CA_SECRET, LEASE, manifests, service_account
 from mesh_control.webhook import manifest as validation
 from mesh_control.webhook.manifest import ServiceReference
 from mesh_policy.schema.crds import definition, istio_kinds
@@ -20,7 +20,7 @@ SERVICE = "istiod"
 """Of the Service: proxies of Istio know the control plane by it."""
 EXTERNAL = "istiod-external"
 """Of the Service by which machines beside the cluster reach it."""
-MESH_CONFIG, CA_SECRET = "istio", "istio-ca-secret"
+MESH_CONFIG = "istio"
 USER = 65532
 """The image's own."""
 XDS, MONITORING, WEBHOOK = 15012, 15014, 15017
@@ -128,6 +128,11 @@ def revision(values: Installation) -> dict[str, str]:
     return {"meshwright.io/revision": values.revision} if values.revision else {}
 
 
+def pull_secrets(values: Installation) -> Value:
+    """Of pods, where the registry asks for a login."""
+    return {"imagePullSecrets": [{"name": name} for name in values.pull_secrets]} if values.pull_secrets else {}
+
+
 def spread(name: str) -> list[Value]:
     """Copies of a component on different machines, where there are several."""
     return [
@@ -208,7 +213,7 @@ def _pod(values: Installation) -> Value:
         "topologySpreadConstraints": spread(NAME),
         "securityContext": {"fsGroup": USER, "runAsNonRoot": True},
         "terminationGracePeriodSeconds": 30,
-        **({"imagePullSecrets": [{"name": name} for name in values.pull_secrets]} if values.pull_secrets else {}),
+        **pull_secrets(values),
         "volumes": [
             {"name": "settings", "configMap": {"name": NAME}},
             {"name": "state", "emptyDir": {"medium": "Memory", "sizeLimit": "256Mi"}},

@@ -10,6 +10,7 @@ from mesh_control.injection import containers
 from mesh_control.installation import control
 from mesh_control.installation.values import Gateway, Installation
 from mesh_control.sources.kubernetes.pods import TLS_MODE
+from mesh_policy.objects.workloads import PROXY_CONTAINER
 
 Value = dict[str, Any]
 DRAIN_SECONDS = 10.0
@@ -106,7 +107,7 @@ def _template(values: Installation, gateway: Gateway, labels: dict[str, str]) ->
             "topologySpreadConstraints": control.spread(gateway.name),
             "terminationGracePeriodSeconds": grace,
             "volumes": containers.volumes(),
-            **({"imagePullSecrets": [{"name": name} for name in values.pull_secrets]} if values.pull_secrets else {}),
+            **control.pull_secrets(values),
         },
     }
 
@@ -128,9 +129,9 @@ def _container(values: Installation, gateway: Gateway, labels: dict[str, str]) -
         drain_seconds=config.termination_drain_duration.total_seconds(),
         log_level=values.log_level,
     )
-    ready = {"httpGet": {"path": "/healthz/ready", "port": contract.READY, "scheme": "HTTP"}}
+    ready = containers.ready()
     return {
-        "name": "istio-proxy",
+        "name": PROXY_CONTAINER,
         "image": values.image("proxy"),
         "imagePullPolicy": values.pull_policy,
         "args": ["pod"],

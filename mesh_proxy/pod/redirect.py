@@ -17,8 +17,6 @@ EVERY: Final = "*"
 TABLE: Final = "meshwright"
 OWN_PORTS: Final = (pod.MERGED, pod.READY, pod.STATS)
 """Ports on which the proxy itself answers others."""
-OWN_SOURCE: Final = "127.0.0.6"
-"""From where the proxy calls its own application."""
 PROGRAM: Final = "/usr/sbin/nft"
 IPV6: Final = Path("/proc/net/if_inet6")
 
@@ -92,7 +90,7 @@ def _outbound(redirect: Redirect) -> list[str]:
         "chain outbound {",
         "type nat hook output priority -100; policy accept;",
         # The proxy's own connection to its application.
-        f"ip saddr {OWN_SOURCE} return",
+        f"ip saddr {pod.LOOP_BREAKER} return",
         # The application called its own service, and the proxy chose this very pod: in again, through the proxy.
         f'oifname "lo" ip daddr != 127.0.0.1 meta skuid {user} meta l4proto tcp counter redirect to :{pod.INBOUND}',
         # The application talks to itself without the mesh.

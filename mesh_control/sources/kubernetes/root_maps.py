@@ -7,11 +7,12 @@ stays.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from mesh_api import pod
 from mesh_control.sources.kubernetes.mirror import Mirror
 from mesh_control.sources.kubernetes.reflector import Raw
 from mesh_control.sources.kubernetes.resources import ROOT_MAPS, Collection
 
-NAME, KEY = "istio-ca-root-cert", "root-cert.pem"
+NAME, KEY = pod.ROOTS_CONFIG_MAP, pod.ROOTS_FILE.rpartition("/")[2]
 """Istio's (``CACertNamespaceConfigMap``, ``constants.CACertNamespaceConfigMapDataName``)."""
 LABELS = {"istio.io/config": "true"}
 Mirrors = Mapping[Collection, Mirror]
