@@ -38,9 +38,19 @@ def read(lines: Iterable[str]) -> tuple[list[Spent], int]:
             begun[pre["metadata"]["urn"]] = at
         if (done := event.get("resOutputsEvent")) and (urn := done["metadata"]["urn"]) in begun:
             began = begun.pop(urn)
+            if is_told_otherwise(urn):
+                continue
             spent.append(Spent(name_of(urn), str(done["metadata"]["op"]), began - first, at - began))
     whole = 0 if first is None or last is None else last - first
     return sorted(spent, key=lambda item: item.began), whole
+
+
+def is_told_otherwise(urn: str) -> bool:
+    """Whether it is the stack, which takes as long as all of it, or what our provider does for a component of its name."""
+    *_, kinds, name = urn.split("::", 3)
+    around, _, kind = kinds.rpartition("$")
+    component = around.rpartition("$")[2].rpartition(":")[2]
+    return kind == "pulumi:pulumi:Stack" or (kind.startswith("pulumi-python:") and component.lower() == name.lower())
 
 
 def name_of(urn: str) -> str:

@@ -58,3 +58,11 @@ def test_lines_that_are_no_events_are_passed_over() -> None:
 def test_an_operation_that_never_ended_is_not_told() -> None:
     first, _ = operation(1, 1, MACHINE)
     assert times.read([first, event(9)]) == ([], 8)
+
+
+def test_nothing_is_told_twice() -> None:
+    stack, hosts = urn("pulumi:pulumi:Stack", "meshwright-local"), "meshwright:index:Hosts"
+    inner = urn(f"{hosts}$pulumi-python:dynamic:Resource", "hosts")
+    lines = [line for name in (stack, urn(hosts, "hosts"), inner, MACHINE) for line in operation(1, 9, name)]
+    spent, _ = times.read(lines)
+    assert [item.name for item in spent] == ["Hosts hosts", "Machine node1"]
