@@ -6,6 +6,7 @@ import os
 import pwd
 import secrets
 import shutil
+import stat
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -141,11 +142,19 @@ class Postgres:
                 )
 
 
+def _open_to_all() -> str:
+    """A directory of temporary files that the server's user may enter: not pytest's, and not each machine's ``/tmp``."""
+    usual = tempfile.gettempdir()
+    for place in (usual, "/var/tmp"):  # noqa: S108 - mkdtemp makes one of our own in it
+        if all(path.stat().st_mode & stat.S_IXOTH for path in (Path(place), *Path(place).parents)):
+            return place
+    return usual
+
+
 @contextmanager
 def postgres() -> Iterator[Postgres]:
     """A running server, stopped and removed at the end. See :func:`missing` first."""
-    # Not below pytest's directory, which only its owner may enter: the server has a user of its own.
-    directory = Path(tempfile.mkdtemp(prefix="meshwright-postgres-"))
+    directory = Path(tempfile.mkdtemp(prefix="meshwright-postgres-", dir=_open_to_all()))
     try:
         if account := _account():
             os.chown(directory, account["user"], account["group"])

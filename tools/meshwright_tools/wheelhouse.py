@@ -153,8 +153,14 @@ def _digest(path: Path) -> str:
     return content.hexdigest()
 
 
-def ensure(checkout: Checkout, progress: Progress, python: str, environment: Mapping[str, str] = os.environ) -> Path:
-    """Bring ``.meshwright/wheels.tar`` and ``dist/`` up to date; returns the archive's path."""
+def ensure(
+    checkout: Checkout,
+    progress: Progress,
+    python: str,
+    environment: Mapping[str, str] = os.environ,
+    archive: Path | None = None,
+) -> Path:
+    """Bring the archive (``.meshwright/wheels.tar`` unless another is named) and ``dist/`` up to date; its path."""
     checkout.private_state()
     with (checkout.state / ".wheelhouse.lock").open("w") as guard:
         fcntl.flock(guard, fcntl.LOCK_EX)
@@ -165,7 +171,7 @@ def ensure(checkout: Checkout, progress: Progress, python: str, environment: Map
         (checkout.root / "dist").mkdir(exist_ok=True)
         for wheel in own:
             shutil.copy(wheel, checkout.root / "dist" / wheel.name)
-        archive = checkout.state / ARCHIVE
+        archive = archive or checkout.state / ARCHIVE
         own += compiled_wheel(checkout, progress, python, environment)
         changed = write_archive([*wheels, *own], archive)
     progress.say(f"==> {len(wheels) + len(own)} wheels are in {archive}{'' if changed else ' (unchanged)'}")
@@ -176,9 +182,10 @@ def main() -> int:
     """``tools/wheelhouse``: prints the path of the archive."""
     parser = argparse.ArgumentParser(prog="tools/wheelhouse", description="Make the archive of wheels for hosts.")
     parser.add_argument("--python", default=os.environ.get("TARGET_PYTHON", "3.11"), metavar="X.Y")
+    parser.add_argument("--archive", type=Path, metavar="FILE", help=f"write it there (default: .meshwright/{ARCHIVE})")
     arguments = parser.parse_args()
     try:
-        print(ensure(here(), Progress(), arguments.python))
+        print(ensure(here(), Progress(), arguments.python, archive=arguments.archive))
     except StepError as error:
         print(f"tools/wheelhouse: {error}", file=sys.stderr)
         return 1

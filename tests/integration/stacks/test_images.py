@@ -58,12 +58,13 @@ for _ in range(300):
 
 
 @pytest.fixture(scope="module")
-def wheels() -> Path:
-    """The archive of wheels, the plain one of ours: what is looked at here is the same with the compiled one."""
-    environment = {**os.environ, "HOST_WHEEL": "plain"}
-    command = [str(ROOT / "tools" / "wheelhouse")]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment, cwd=ROOT)
-    return Path(done.stdout.strip().splitlines()[-1])
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An archive of wheels, the plain one of ours: what is looked at here is the same with the compiled one. It is of these
+    tests alone: the checkout's own changes while another process makes an environment."""
+    archive = tmp_path_factory.mktemp("wheels") / "wheels.tar"
+    command = [str(ROOT / "tools" / "wheelhouse"), "--archive", str(archive)]
+    subprocess.run(command, capture_output=True, check=True, env={**os.environ, "HOST_WHEEL": "plain"}, cwd=ROOT)
+    return archive
 
 
 @pytest.fixture(scope="module", params=sorted(PLANS))

@@ -17,9 +17,9 @@ INFRASTRUCTURE = ("pulumi", "ansible_core", "jinja2")
 
 @pytest.fixture(scope="module")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The unpacked archive."""
-    archive = wheelhouse.ensure(here(), Progress(), TARGET)
+    """The unpacked archive, one of these tests alone."""
     directory = tmp_path_factory.mktemp("wheels")
+    archive = wheelhouse.ensure(here(), Progress(), TARGET, archive=directory / wheelhouse.ARCHIVE)
     with tarfile.open(archive) as tar:
         tar.extractall(directory, filter="data")
     return directory

@@ -47,17 +47,23 @@ def built(*command: str) -> Path:
     return Path(made.stdout.strip())
 
 
+def wheelhouse(folder: Path) -> Path:
+    """An archive of wheels for this Python, of these tests alone: the checkout's own is for hosts."""
+    python = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    return built("wheelhouse", "--python", python, "--archive", str(folder / "wheels.tar"))
+
+
 @pytest.fixture(scope="module", params=["plain", "compiled"])
 def installed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of programs of an environment with nothing but the wheel and what it needs, from the wheels for hosts."""
     folder = tmp_path_factory.mktemp(request.param)
+    archive = wheelhouse(folder)
     if request.param == "compiled":
         wheel = built("compiled", "wheel")
     else:
-        built("wheelhouse", "--python", f"{sys.version_info[0]}.{sys.version_info[1]}")
         wheel = next((ROOT / "dist").glob("meshwright-*-none-any.whl"))
     subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
-    shutil.unpack_archive(ROOT / ".meshwright" / "wheels.tar", folder / "wheels", filter="data")
+    shutil.unpack_archive(archive, folder / "wheels", filter="data")
     for plain in (folder / "wheels").glob("meshwright-*.whl"):
         plain.unlink()
     pip = [folder / "venv" / "bin" / "python", "-m", "pip", "--isolated", "--disable-pip-version-check"]
@@ -146,9 +152,9 @@ def test_it_runs(installed: Path, bootstrap: tuple[Path, int], tmp_path: Path) -
             assert process.wait(60) == 0
 
 
-def test_both_wheels_are_of_one_source() -> None:
+def test_both_wheels_are_of_one_source(tmp_path: Path) -> None:
     compiled = built("compiled", "wheel")
-    built("wheelhouse", "--python", f"{sys.version_info[0]}.{sys.version_info[1]}")
+    wheelhouse(tmp_path)
     plain = next((ROOT / "dist").glob("meshwright-*-none-any.whl"))
     sources = []
     for wheel in (plain, compiled):
