@@ -5,7 +5,7 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import typer
 
@@ -15,10 +15,48 @@ from mesh_control.client import ControlClient, ControlError
 
 app = typer.Typer(help="Releases that the control plane moves step by step.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="SERVICE or SERVICE.NAMESPACE of the release.")]
+Kubeconfig = Annotated[
+    Path | None, typer.Option(help="Login of a cluster, whose control plane has the releases; instead of --socket.")
+]
+Home = Annotated[str, typer.Option("--control-namespace", help="Of a cluster: the namespace of its control plane.")]
+HOME = "istio-system"
 Reason = Annotated[str, typer.Option(help="Why; it is kept with the release.")]
 POLL = 0.5
 """Seconds between two looks at a release that is watched."""
 ENDS = ("promoted", "aborted")
+
+
+class Client(Protocol):
+    """Whom releases are asked about. Everything raises :class:`~mesh_control.client.ControlError`."""
+
+    async def rollouts(self) -> dict[str, Any]:
+        """Every release by name."""
+
+    async def rollout(self, name: str) -> dict[str, Any]:
+        """Where a release is."""
+
+    async def start_rollout(self, text: str) -> dict[str, Any]:
+        """Begin a release, given as JSON."""
+
+    async def order_rollout(self, name: str, order: str, reason: str = "") -> dict[str, Any]:
+        """Give a release an order."""
+
+    async def remove_rollout(self, name: str) -> None:
+        """Forget a release that has ended."""
+
+
+def client_of(socket: Path, kubeconfig: Path | None, namespace: str) -> Client:
+    """The control plane on that socket, or that of a cluster; a login that cannot be used ends the command with 2."""
+    if kubeconfig is None:
+        return ControlClient(socket)
+    # Here, for the other ones are not to wait for them.
+    from mesh_control.rollouts.outside import ClusterReleases
+    from mesh_control.sources.kubernetes.access import AccessError, from_kubeconfig
+
+    try:
+        return ClusterReleases(from_kubeconfig(kubeconfig), namespace)
+    except AccessError as error:
+        output.fail(str(error), 2)
 
 
 @app.command()
@@ -27,6 +65,8 @@ def start(
     names: Annotated[list[str] | None, typer.Argument(help="Of several releases those of these services.")] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Stay until it has ended; 1 when it was aborted.")] = False,
     socket: Socket = DEFAULT_SOCKET,
+    kubeconfig: Kubeconfig = None,
+    home: Home = HOME,
     form: Form = output.Form.TEXT,
 ) -> None:
     """Begin releases. With --wait, follow them: 0 when every one was promoted, 1 when one was aborted, with the reason."""
@@ -41,7 +81,7 @@ def start(
     if unknown:
         known = ", ".join(rollout.name for rollout in rollouts)
         output.fail(f"{file} declares no release of {', '.join(sorted(unknown))}; it declares {known}", 2)
-    client = ControlClient(socket)
+    client = client_of(socket, kubeconfig, home)
     begun = [
         call(client.start_rollout(json.dumps(rollout.to_document())))
         for rollout in rollouts
@@ -59,10 +99,12 @@ def status(
     name: Annotated[str | None, typer.Argument(help="SERVICE or SERVICE.NAMESPACE; all, when none is given.")] = None,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Follow until it has ended.")] = False,
     socket: Socket = DEFAULT_SOCKET,
+    kubeconfig: Kubeconfig = None,
+    home: Home = HOME,
     form: Form = output.Form.TEXT,
 ) -> None:
     """Where releases are: their phase, weight, step and measurements."""
-    client = ControlClient(socket)
+    client = client_of(socket, kubeconfig, home)
     found = list(call(client.rollouts()).values()) if name is None else [call(client.rollout(full_name(name)))]
     if watch:
         found = call(_follow(client, [str(item["name"]) for item in found if item["phase"] not in ENDS]))
@@ -72,38 +114,65 @@ def status(
     _show(found, form)
 
 
-def _order(name: str, order: str, reason: str, socket: Path, form: output.Form) -> None:
-    _show([call(ControlClient(socket).order_rollout(full_name(name), order, reason))], form)
+def _order(client: Client, name: str, order: str, reason: str, form: output.Form) -> None:
+    _show([call(client.order_rollout(full_name(name), order, reason))], form)
 
 
 @app.command()
-def promote(name: Name, reason: Reason = "", socket: Socket = DEFAULT_SOCKET, form: Form = output.Form.TEXT) -> None:
+def promote(
+    name: Name,
+    reason: Reason = "",
+    socket: Socket = DEFAULT_SOCKET,
+    kubeconfig: Kubeconfig = None,
+    home: Home = HOME,
+    form: Form = output.Form.TEXT,
+) -> None:
     """Give all traffic to the candidate now."""
-    _order(name, "promote", reason, socket, form)
+    _order(client_of(socket, kubeconfig, home), name, "promote", reason, form)
 
 
 @app.command()
-def abort(name: Name, reason: Reason = "", socket: Socket = DEFAULT_SOCKET, form: Form = output.Form.TEXT) -> None:
+def abort(
+    name: Name,
+    reason: Reason = "",
+    socket: Socket = DEFAULT_SOCKET,
+    kubeconfig: Kubeconfig = None,
+    home: Home = HOME,
+    form: Form = output.Form.TEXT,
+) -> None:
     """Take all traffic back to the stable version now."""
-    _order(name, "abort", reason, socket, form)
+    _order(client_of(socket, kubeconfig, home), name, "abort", reason, form)
 
 
 @app.command()
-def pause(name: Name, reason: Reason = "", socket: Socket = DEFAULT_SOCKET, form: Form = output.Form.TEXT) -> None:
+def pause(
+    name: Name,
+    reason: Reason = "",
+    socket: Socket = DEFAULT_SOCKET,
+    kubeconfig: Kubeconfig = None,
+    home: Home = HOME,
+    form: Form = output.Form.TEXT,
+) -> None:
     """Stay at the present weight. Limits still abort."""
-    _order(name, "pause", reason, socket, form)
+    _order(client_of(socket, kubeconfig, home), name, "pause", reason, form)
 
 
 @app.command()
-def resume(name: Name, socket: Socket = DEFAULT_SOCKET, form: Form = output.Form.TEXT) -> None:
+def resume(
+    name: Name,
+    socket: Socket = DEFAULT_SOCKET,
+    kubeconfig: Kubeconfig = None,
+    home: Home = HOME,
+    form: Form = output.Form.TEXT,
+) -> None:
     """Go on after a pause."""
-    _order(name, "resume", "", socket, form)
+    _order(client_of(socket, kubeconfig, home), name, "resume", "", form)
 
 
 @app.command()
-def remove(name: Name, socket: Socket = DEFAULT_SOCKET) -> None:
+def remove(name: Name, socket: Socket = DEFAULT_SOCKET, kubeconfig: Kubeconfig = None, home: Home = HOME) -> None:
     """Forget a release that has ended, and take its policies away."""
-    call(ControlClient(socket).remove_rollout(full_name(name)))
+    call(client_of(socket, kubeconfig, home).remove_rollout(full_name(name)))
 
 
 def full_name(name: str) -> str:
@@ -111,7 +180,7 @@ def full_name(name: str) -> str:
     return name if "." in name else f"{name}.default"
 
 
-async def _follow(client: ControlClient, names: list[str]) -> list[dict[str, Any]]:
+async def _follow(client: Client, names: list[str]) -> list[dict[str, Any]]:
     """Tells every change of the releases until each has ended; a control plane that is started again is waited for."""
     told: dict[str, str] = {}
     began, silent_since = time.monotonic(), None

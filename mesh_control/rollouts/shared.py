@@ -10,35 +10,23 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from functools import partial
+from typing import Any, Protocol
 
-from mesh_control.rollouts import entries, replicas
+from mesh_control.rollouts import entries, orders, replicas
 from mesh_control.rollouts.entries import Entries, Entry, EntryError
 from mesh_control.rollouts.measurements import Measurements
+from mesh_control.rollouts.orders import CONFLICT, NOT_FOUND, Act, Made, Maps
 from mesh_control.rollouts.replicas import BEAT, Crew, Said
-from mesh_control.rollouts.runner import INTERVAL, RolloutError, shown
+from mesh_control.rollouts.runner import INTERVAL, shown
 from mesh_control.sources.kubernetes.api import ApiError
 from mesh_policy import Policy
-from mesh_policy.releases.machine import Order, OrderError, Rollout, Seen, State
+from mesh_policy.releases.machine import Order, Rollout, Seen, State
 
 log = logging.getLogger("mesh_control.rollouts")
-Made = TypeVar("Made", bound=Entry | None)
 IDLE, KEPT = 1.0, 5.0
 """Seconds from one look to the next while no release moves; and between two writes of a state that is only nearer to its next
 step: so much of a step's time is lost with its leader."""
-TURNS = 8
-"""How often an order is thought over when somebody else was faster each time."""
-CONFLICT, NOT_FOUND = 409, 404
-
-
-class Maps(Protocol):
-    """See :class:`~mesh_control.sources.kubernetes.config_maps.ConfigMaps`."""
-
-    async def read(self, name: str) -> tuple[dict[str, str], str]:
-        """Its entries and its version."""
-
-    async def write(self, name: str, entries: Mapping[str, str | None], version: str | None) -> str:
-        """Put entries there for that version."""
 
 
 class Here(Protocol):
@@ -96,44 +84,24 @@ class SharedRunner:
     def status(self, name: str) -> dict[str, Any]:
         """A release as JSON. Raises :class:`~mesh_control.rollouts.runner.RolloutError`."""
         present = self._present()
-        entry = _required(present, name)
+        entry = orders.required(present, name)
         ahead = self._ahead.get(name)
         return shown(entry.rollout, ahead[1] if ahead is not None and ahead[0] == entry else entry.state)
 
     async def start(self, rollout: Rollout) -> State:
         """Begin a release. Raises :class:`~mesh_control.rollouts.runner.RolloutError`."""
-        entry = await self._change(rollout.name, lambda present: self._begun(rollout, present.get(rollout.name)))
+        entry = await self._change(rollout.name, orders.beginning(rollout, self.clock(), self.here.refused))
         log.info("release %s: %s, %d %%", rollout.name, entry.state.phase, entry.state.weight)
         return entry.state
 
-    def _begun(self, rollout: Rollout, known: Entry | None) -> Entry:
-        entry = entries.begun(rollout, known, self.clock())
-        if entry != known and (refused := self.here.refused(entry.policies())):
-            raise RolloutError("\n".join(refused), 422)
-        return entry
-
     async def order(self, name: str, order: Order, reason: str = "") -> State:
         """An operator's word. Raises :class:`~mesh_control.rollouts.runner.RolloutError`."""
-
-        def ordered(present: Entries) -> Entry:
-            entry = _required(present, name)
-            try:
-                return Entry(entry.rollout, entry.rollout.order(entry.state, order, self.clock(), reason)[0])
-            except OrderError as error:
-                raise RolloutError(f"{name}: {error}") from None
-
-        return (await self._change(name, ordered)).state
+        return (await self._change(name, orders.ordered(name, order, self.clock(), reason))).state
 
     async def remove(self, name: str) -> None:
         """Forget an ended release, whose policies go with it. Raises
         :class:`~mesh_control.rollouts.runner.RolloutError`."""
-
-        def gone(present: Entries) -> None:
-            state = _required(present, name).state
-            if not state.ended:
-                raise RolloutError(f"{name} is {state.phase}; promote or abort it first")
-
-        await self._change(name, gone)
+        await self._change(name, orders.removed(name))
 
     def _present(self) -> Entries:
         """What was heard last; or what this replica wrote since."""
@@ -147,33 +115,17 @@ class SharedRunner:
         """What the other replicas say of their proxies, where this one leads."""
         return self._crew.said(self.steady())
 
-    async def _change(self, name: str, act: Callable[[Entries], Made]) -> Made:
+    async def _change(self, name: str, act: Act[Made]) -> Made:
         """An order's change of an entry. Raises :class:`~mesh_control.rollouts.runner.RolloutError`."""
-        for _ in range(TURNS):
-            try:
-                data, version = await self.maps.read(entries.NAME)
-                present = entries.read({"data": data})
-                entry = act(present)
-                await self._write(name, entry, data, version, present)
-            except EntryError as error:
-                raise RolloutError(f"ConfigMap {entries.NAME}: {error}") from None
-            except ApiError as error:
-                if error.status not in (CONFLICT, NOT_FOUND):
-                    raise RolloutError(f"ConfigMap {entries.NAME}: {error.message}; nothing was changed", 503) from None
-            else:
-                return entry
-        raise RolloutError(f"ConfigMap {entries.NAME}: others write it all the time; try again", 503)
+        return await orders.changed(self.maps, act, partial(self._write, name))
 
     async def _write(
         self, name: str, entry: Entry | None, data: Mapping[str, str], version: str, present: Entries
     ) -> None:
         if present.get(name) == entry:
             return
-        text = None if entry is None else entries.written(entry)
-        if text is not None and entries.too_large({**data, name: text}.values()):
-            raise RolloutError("there is no room for one more release; remove such as have ended", 507)
         heard = self.here.known()
-        await self.maps.write(entries.NAME, {name: text}, version)
+        await orders.put(self.maps, name, entry, data, version)
         others = {other: known for other, known in present.items() if other != name}
         self._written = heard, {**others, name: entry} if entry is not None else others
         self._ahead.pop(name, None)
@@ -291,10 +243,3 @@ class SharedRunner:
         if entries.is_step(entry.state, after):
             why = f": {after.reason or after.waiting}" if after.reason or after.waiting else ""
             log.info("release %s: %s, %d %% for the candidate%s", name, after.phase, after.weight, why)
-
-
-def _required(present: Entries, name: str) -> Entry:
-    if name not in present:
-        known = ", ".join(sorted(present)) or "none"
-        raise RolloutError(f"there is no release {name}; there are: {known}", 404)
-    return present[name]

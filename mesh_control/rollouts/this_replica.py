@@ -5,14 +5,13 @@ from dataclasses import dataclass
 
 from mesh_control.control import Control
 from mesh_control.push import Progress
-from mesh_control.rollouts import replicas
+from mesh_control.rollouts import orders, replicas
 from mesh_control.rollouts.entries import Entries
 from mesh_control.rollouts.replicas import REFUSALS, Said
 from mesh_control.services import Health, Origin, Workload
 from mesh_control.sources.kubernetes.source import Cluster
 from mesh_control.world import World
 from mesh_policy import Policy
-from mesh_policy.analysis.finding import subject
 
 STATS_PORT, STATS_PATH = 15090, "/stats/prometheus"
 """Where every sidecar of a pod has its statistics, as with Istio."""
@@ -41,8 +40,7 @@ class ThisReplica:
         """See :class:`~mesh_control.rollouts.shared.Here`."""
         wanted = {policy.key for policy in policies}
         objects = [policy for _, policy in self.cluster.policies() if policy.key in wanted]
-        taken = [f"{subject(policy)}: the cluster has an object of that name; remove it first" for policy in objects]
-        return [*taken, *self.control.refused(policies, Cluster.name)]
+        return [*map(orders.taken, objects), *self.control.refused(policies, Cluster.name)]
 
     def said(self, entries: Entries) -> Said:
         """See :class:`~mesh_control.rollouts.shared.Here`."""

@@ -1,6 +1,9 @@
 """Releases of two control planes over a real API server: begun at one, moved by the other, gone on with by who is left."""
 
+import asyncio
 import json
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -17,10 +20,10 @@ from mesh_control.sources.kubernetes.api import ApiError
 from mesh_policy import CanaryRelease, dump
 from mesh_policy.releases import Weight
 from mesh_policy.releases.machine import Rollout, State
-from tests.integration.mesh_control.harness import INVENTORY, ORDER, STORE, ControlPlane, Peer, connected
+from tests.integration.mesh_control.harness import INVENTORY, LIMIT, ORDER, STORE, ControlPlane, Peer, connected
 from tests.integration.mesh_control.kubernetes.test_authority import HOME, SECRET, begun, mesh, prepared
 from tests.integration.mesh_control.kubernetes.watched import poll
-from tests.support.kube_apiserver import SUBJECT, Client, Server
+from tests.support.kube_apiserver import ADMIN, STRANGER, SUBJECT, Client, Server
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(2400)]  # the programs' first build
 
@@ -180,3 +183,75 @@ async def test_objects_are_told_of_the_proxies_of_both(
         told = await poll(lambda: client.get(rule("bad")), lambda value: programmed(value)[0] == "Refused")
         assert "not with me" in programmed(told)[1]
     await client.delete(rule("bad"))
+
+
+SERVICE = {
+    "apiVersion": "v1",
+    "kind": "Service",
+    "metadata": {"name": "order", "namespace": "default"},
+    "spec": {"ports": [{"name": "http", "port": 8380}], "selector": {"app": "order"}},
+}
+
+
+@pytest.fixture
+async def service(client: Client) -> AsyncIterator[None]:
+    await client.apply(SERVICE)
+    yield
+    await client.delete(SERVICE)
+
+
+async def canary(
+    server: Server, *words: str, stdin: str = "", token: str = ADMIN
+) -> "subprocess.CompletedProcess[str]":
+    """``mesh canary`` with a login of the cluster alone."""
+    command = [sys.executable, "-m", "mesh_cli", "canary", *words, "--kubeconfig", str(server.kubeconfig(token))]
+    return await asyncio.to_thread(
+        subprocess.run, command, input=stdin, capture_output=True, text=True, timeout=LIMIT, check=False
+    )
+
+
+@pytest.mark.usefixtures("istio_kinds", "service")
+async def test_who_has_a_login_begins_and_orders_from_outside(planes: list[ControlPlane], server: Server) -> None:
+    leader, other = await ordered(planes)
+    store, order = Peer(STORE), Peer(ORDER)
+    await poll(lambda: canary(server, "status"), lambda done: done.returncode == 0)
+    async with connected(store, leader), connected(order, other):
+        begun = await canary(server, "start", "-", stdin=release("1s", "1h"))
+        assert begun.returncode == 0, begun.stderr
+        for peer in (store, order):
+            await peer.until(lambda peer=peer: 60 in shares(peer))  # type: ignore[misc]
+        paused = await canary(server, "pause", "order", "--reason", "lunch", "-o", "json")
+        assert [(item["phase"], item["reason"]) for item in json.loads(paused.stdout)] == [("paused", "lunch")]
+        await poll(lambda: phase(other), lambda found: found == ("paused", 60))
+        kept = await canary(server, "remove", "order")
+        assert (kept.returncode, "order.default is paused; promote or abort it first" in kept.stderr) == (1, True)
+        assert (await canary(server, "resume", "order")).returncode == 0
+        again = await canary(server, "start", "-", stdin=release("1s", "1s"))
+        assert "a release of order.default is progressing" in again.stderr
+        assert (await canary(server, "promote", "order")).returncode == 0
+        await poll(lambda: phase(leader), lambda found: found == ("promoted", 100))
+        stays = await canary(server, "start", "-", "--wait", stdin=release("1h", "1h"))
+        assert (stays.returncode, stays.stdout.startswith("order.default: promoted; v2 100 %")) == (0, True), stays
+    assert (await canary(server, "remove", "order")).returncode == 0
+    await poll(lambda: phase(leader), lambda found: found == ("", -1))
+    assert (await canary(server, "status")).stderr == "there is no release\n"
+
+
+@pytest.mark.usefixtures("istio_kinds", "planes")
+async def test_what_cannot_begin_is_told_before_anything_is_written(server: Server, client: Client) -> None:
+    told = release("1s", "1s")
+    await poll(lambda: canary(server, "status"), lambda done: done.returncode == 0)
+    nobody = await canary(server, "start", "-", stdin=told)
+    assert "there is no Service order in the namespace default" in nobody.stderr
+    await client.apply(SERVICE, rule("good"))
+    try:
+        taken = await canary(server, "start", "-", stdin=told)
+        assert "DestinationRule default/order: the cluster has an object of that name; remove it first" in taken.stderr
+        stranger = await canary(server, "start", "-", stdin=told, token=STRANGER)
+        assert 'configmaps "meshwright-replicas" is forbidden' in stranger.stderr
+        elsewhere = await canary(server, "status", "--control-namespace", "default")
+        assert "no control plane tells of itself in the namespace default" in elsewhere.stderr
+        assert {done.returncode for done in (nobody, taken, stranger, elsewhere)} == {1}
+    finally:
+        await client.delete(SERVICE, rule("good"))
+    assert (await canary(server, "status")).stderr == "there is no release\n"
