@@ -1,8 +1,11 @@
 """What the stack asks of the control plane: put a set of policies in force and wait, read it back, take it away."""
 
 import json
+import shlex
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from stacks import remote
@@ -13,18 +16,24 @@ class PolicyError(RuntimeError):
 
 
 class ControlPlane:
-    """The control plane's command on its own machine. ``command`` is the path of ``mesh``, ``socket`` its socket there."""
+    """The control plane by the ``mesh`` command of a place. ``command`` is its path there, ``way`` the options by which it
+    reaches the control plane: its socket on its own machine, or the login of a cluster, by which releases are reached."""
 
-    def __init__(self, place: remote.Remote, command: str, socket: str) -> None:
+    def __init__(self, place: remote.Remote, command: str, way: Sequence[str]) -> None:
         self._place = place
         self._base = [command, "policies"]
         self._canary = [command, "canary"]
-        self._socket = ["--socket", socket]
+        self._way = list(way)
 
     @classmethod
     def at(cls, values: Mapping[str, Any]) -> "ControlPlane":
-        """From a stack's values ``{"place": ..., "command": ..., "socket": ...}``."""
-        return cls(remote.connect(values["place"]), values["command"], values["socket"])
+        """From a stack's values ``{"place": ..., "command": ..., "socket": ...}``; of a cluster from those of
+        :func:`of_cluster`."""
+        if "kubeconfig" in values:
+            way = ["--kubeconfig", values["kubeconfig"], "--control-namespace", values["namespace"]]
+        else:
+            way = ["--socket", values["socket"]]
+        return cls(remote.connect(values["place"]), values["command"], way)
 
     def apply(self, owner: str, documents: Sequence[str], seconds: float) -> dict[str, Any]:
         """Put exactly these documents in force for ``owner``; returns when every affected proxy has acknowledged them.
@@ -35,7 +44,7 @@ class ControlPlane:
         deadline = time.monotonic() + seconds
         wait = ["--wait", f"{seconds:g}"]
         answer = self._place.run(
-            [*self._base, "apply", *self._socket, "--owner", owner, *wait, "--output", "json"],
+            [*self._base, "apply", *self._way, "--owner", owner, *wait, "--output", "json"],
             stdin="---\n".join(documents),
             seconds=seconds + 30,
         )
@@ -49,7 +58,7 @@ class ControlPlane:
     def _await_missing(self, deadline: float) -> None:
         """Proxies that were not there, as after a restart of the control plane, connect and take everything."""
         while True:
-            answer = self._place.run([self._base[0], "status", *self._socket, "--output", "json"])
+            answer = self._place.run([self._base[0], "status", *self._way, "--output", "json"])
             if answer.code:
                 raise PolicyError(answer.err.strip())
             found = json.loads(answer.out)
@@ -71,7 +80,7 @@ class ControlPlane:
         Raises :class:`PolicyError` when it is refused.
         """
         answer = self._place.run(
-            [*self._canary, "start", "-", *self._socket, "--output", "json"], stdin=json.dumps(document), seconds=90
+            [*self._canary, "start", "-", *self._way, "--output", "json"], stdin=json.dumps(document), seconds=90
         )
         return _first(answer)
 
@@ -80,7 +89,7 @@ class ControlPlane:
         reason and measurements, and when it has not ended in time (it goes on then, and can be waited for again)."""
         deadline, told = time.monotonic() + seconds, ""
         while True:
-            found = _first(self._place.run([*self._canary, "status", name, *self._socket, "--output", "json"]))
+            found = _first(self._place.run([*self._canary, "status", name, *self._way, "--output", "json"]))
             line = _where(found)
             if line != told:
                 say(line)
@@ -92,29 +101,36 @@ class ControlPlane:
             if time.monotonic() > deadline:
                 raise PolicyError(
                     f"the release {line}: it has not ended within {seconds:g} s, and goes on; look at it with "
-                    f"`mesh canary status {name} --watch`, and run this again"
+                    f"`{shlex.join(['mesh', 'canary', 'status', name, *self._way, '--watch'])}`, and run this again"
                 )
             time.sleep(1.0)
 
     def give_up(self, name: str) -> None:
         """End a release that is under way, and take its policies away; one that is not there is no failure."""
         for order in ("abort", "remove"):
-            answer = self._place.run([*self._canary, order, name, *self._socket])
+            answer = self._place.run([*self._canary, order, name, *self._way])
             if answer.code and "there is no release" not in answer.err and "has ended" not in answer.err:
                 raise PolicyError(answer.err.strip())
 
     def read(self, owner: str) -> str:
         """The documents in force for ``owner`` as YAML; empty when there are none."""
-        answer = self._place.run([*self._base, "get", *self._socket, "--owner", owner])
+        answer = self._place.run([*self._base, "get", *self._way, "--owner", owner])
         if answer.code:
             raise PolicyError(answer.err.strip())
         return answer.out
 
     def delete(self, owner: str) -> None:
         """Take all documents of ``owner`` away."""
-        answer = self._place.run([*self._base, "delete", *self._socket, "--owner", owner, "--wait", "30"])
+        answer = self._place.run([*self._base, "delete", *self._way, "--owner", owner, "--wait", "30"])
         if answer.code:
             raise PolicyError(answer.err.strip())
+
+
+def of_cluster(kubeconfig: str, namespace: str) -> dict[str, Any]:
+    """The values of the control plane in a cluster, as a stack keeps them: the path of its login, and none of its keys.
+    ``namespace`` is the control plane's."""
+    command = str(Path(sys.executable).with_name("mesh"))
+    return {"place": {"kind": "here"}, "command": command, "kubeconfig": kubeconfig, "namespace": namespace}
 
 
 def _first(answer: remote.Answer) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pulumi
 
-from mesh_policy import Policy
+from mesh_policy import Level, Policy, check
 from mesh_policy.analysis.finding import subject
 from mesh_policy.releases.machine import Rollout, State
 from stacks import (
@@ -66,11 +66,9 @@ def build(root: Path) -> None:
         return
     if environment.machines.driver == "processes":
         environment = _with_what_is_there(environment)
-        control, last = _processes(root, environment, secrets)
-    else:
-        control, last = _machines(root, environment, secrets)
-    wanted, releases = declaration(stack).policies(environment), declaration(stack).releases(environment)
-    refuse_shared(wanted, releases)
+    wanted, releases = _said(environment)
+    made = _processes if environment.machines.driver == "processes" else _machines
+    control, last = made(root, environment, secrets)
     policies = Policies(
         owner=environment.name,
         policies=wanted,
@@ -111,15 +109,38 @@ def statistics(environment: Environment) -> dict[str, str]:
     return {proxy.name: f"http://{proxy.machine.address}:{proxy.ports.stats}/stats/prometheus" for proxy in sidecars}
 
 
+def _said(environment: Environment) -> tuple[Sequence[Policy], Sequence[Rollout]]:
+    """The policies and the releases of an environment. Raises :class:`InvalidEnvironmentError`."""
+    declared = declaration(environment.name)
+    policies, releases = declared.policies(environment), declared.releases(environment)
+    refuse_shared(policies, releases)
+    return policies, releases
+
+
 def refuse_shared(policies: Sequence[Policy], releases: Sequence[Rollout]) -> None:
-    """The policies of a released service are its release's alone. Raises :class:`InvalidEnvironmentError`."""
+    """The policies of a released service are its release's alone, and it has one. Raises
+    :class:`InvalidEnvironmentError`."""
+    seen: set[str] = set()
     for rollout in releases:
+        if rollout.name in seen:
+            raise InvalidEnvironmentError(f"releases: {rollout.name} has two; a service has one release at a time")
+        seen.add(rollout.name)
         made = {policy.key for policy in rollout.policies(State())}
         for policy in policies:
             if policy.key in made:
                 raise InvalidEnvironmentError(
                     f"policies: {subject(policy)} is also made by the release of {rollout.name}; leave it out there"
                 )
+    _refuse_contradictions(policies, releases)
+
+
+def _refuse_contradictions(policies: Sequence[Policy], releases: Sequence[Rollout]) -> None:
+    """What releases bring into the environment's policies must not make an error of them."""
+    before = set(map(str, check(policies)))
+    everything = [*policies, *(policy for rollout in releases for policy in rollout.policies(State()))]
+    errors = [str(found) for found in check(everything) if found.level is Level.ERROR and str(found) not in before]
+    if errors:
+        raise InvalidEnvironmentError("releases: they contradict what else is said:\n" + "\n".join(errors))
 
 
 def _inventory(environment: Environment) -> dict[str, Any]:
@@ -199,6 +220,7 @@ def _cluster(root: Path, environment: Environment, secrets: Mapping[str, str]) -
     # Not above: stacks without a cluster must not need what makes its objects.
     from stacks.layers.cluster import Cluster
 
+    policies, releases = _said(environment)
     index = None
     if environment.sources.kubernetes == "built":
         index = images(root, (*cluster_mesh.IMAGES, *cluster_workloads.images(environment)))
@@ -211,7 +233,8 @@ def _cluster(root: Path, environment: Environment, secrets: Mapping[str, str]) -
         login=login,
         digests={} if index is None else digests(index),
         secrets=secrets,
-        policies=declaration(environment.name).policies(environment),
+        policies=policies,
+        releases=releases,
         on=last,
     )
     pulumi.export("kubeconfig", login)

@@ -1,4 +1,4 @@
-"""What is in a cluster: the mesh, the environment's workloads, and their policies, each after the one before."""
+"""What is in a cluster: the mesh, the environment's workloads, their policies and releases, each after the one before."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,12 +7,14 @@ from typing import Any
 import pulumi
 
 from mesh_policy import Policy
-from stacks import cluster_mesh, cluster_workloads
+from mesh_policy.releases.machine import Rollout
+from stacks import cluster_mesh, cluster_workloads, control
 from stacks.environment import Environment
 from stacks.layers.cluster_objects import ClusterObjects, have_plugin, provider
 from stacks.layers.custom_resources import CustomResources
 from stacks.layers.installed import Installed
 from stacks.layers.policies import documents
+from stacks.layers.releases import Releases
 from stacks.providers.in_force import InForce
 
 
@@ -29,6 +31,7 @@ class Cluster(pulumi.ComponentResource):
         digests: Mapping[str, str],
         secrets: Mapping[str, str],
         policies: Sequence[Policy],
+        releases: Sequence[Rollout],
         on: Installed,
     ) -> None:
         super().__init__("meshwright:index:Cluster", environment.name, None, pulumi.ResourceOptions(depends_on=[on]))
@@ -40,13 +43,20 @@ class Cluster(pulumi.ComponentResource):
         workloads = self._objects("workloads", _workloads(environment, digests, secrets), way, on, [mesh])
         after = pulumi.ResourceOptions(parent=self, depends_on=[workloads])
         objects = CustomResources("policies", policies=policies, provider=way, opts=after)
-        InForce(
+        in_force = InForce(
             "policies",
             documents=documents(policies),
             kubeconfig=kubeconfig,
             wait_seconds=environment.mesh.policy_wait_seconds,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[objects]),
         )
+        if releases:
+            namespace = environment.mesh.gateway.namespace  # the whole mesh's
+            Releases(
+                rollouts=releases,
+                control=kubeconfig.apply(lambda path: control.of_cluster(path, namespace)),
+                opts=pulumi.ResourceOptions(parent=self, depends_on=[in_force]),
+            )
         service = mesh.objects["Service", environment.mesh.gateway.namespace, cluster_mesh.INGRESS]
         self.gateway: pulumi.Output[str] = service.status.apply(_address)  # type: ignore[attr-defined]
         """URL of the ingress gateway; empty where it has no external address."""

@@ -6,9 +6,7 @@ import base64
 import contextlib
 import http.server
 import json
-import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -23,12 +21,11 @@ import yaml
 
 from stacks.layers.cluster_objects import FIELD_MANAGER
 from tests.support import go_programs, kube_apiserver
+from tests.support.pulumi_program import TOOLS, Program, running
 
-TOOLS = Path(__file__).resolve().parents[3] / "tools"
 sys.path.insert(0, str(TOOLS))
-from meshwright_tools import kubernetes_plugin, pulumi_cli, pulumi_run  # noqa: E402
-from meshwright_tools.checkout import Checkout, here  # noqa: E402
-from meshwright_tools.progress import Progress  # noqa: E402
+from meshwright_tools import kubernetes_plugin
+from meshwright_tools.progress import Progress
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
@@ -113,29 +110,17 @@ ALL = [WIDGET, SETTINGS, SECRET, ROLE, DEPLOYMENT, NAMESPACE, DEFINITION]
 
 @dataclass
 class Stack:
-    """The program's stack in a directory of its own."""
+    """The program's stack, and the server whose objects it has."""
 
-    directory: Path
-    environment: dict[str, str]
+    program: Program
     server: kube_apiserver.Server
-    stands: bool = False
-    """Whether something may be left to destroy."""
+
+    @property
+    def directory(self) -> Path:
+        return self.program.directory
 
     def run(self, *arguments: str, status: int | None = 0) -> str:
-        done = subprocess.run(
-            ["pulumi", *arguments, "--non-interactive", "--stack", "try"],
-            cwd=self.directory,
-            env=self.environment,
-            text=True,
-            capture_output=True,
-            timeout=300,
-            check=False,
-        )
-        said = done.stdout + done.stderr
-        if arguments[0] in ("up", "destroy"):
-            self.stands = arguments[0] == "up" or done.returncode != 0
-        assert status is None or done.returncode == status, said
-        return said
+        return self.program.run(*arguments, status=status)
 
     def up(self, *manifests: Mapping[str, Any], status: int = 0, arguments: tuple[str, ...] = ()) -> str:
         self.declare(*manifests)
@@ -186,26 +171,11 @@ def server() -> Iterator[kube_apiserver.Server]:
 
 @pytest.fixture
 def stack(tmp_path: Path, server: kube_apiserver.Server) -> Iterator[Stack]:
-    checkout = here()
-    programs = pulumi_cli.find(checkout) or pulumi_cli.ensure(checkout, Progress())
-    own = Checkout(root=tmp_path, cache=checkout.cache)
-    for name in ("tools", "pyproject.toml"):
-        (tmp_path / name).symlink_to(checkout.root / name)
-    outer = {name: value for name, value in os.environ.items() if not name.startswith("PULUMI_")}
-    outer |= {"PYTHONPATH": str(checkout.root)}
-    environment = pulumi_run.environment(own, programs, outer)
-    environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment["PATH"]])
-    kubernetes_plugin.ensure("double", own, programs, environment, Progress())
-    shutil.copytree(PROGRAM, tmp_path / "program", ignore=shutil.ignore_patterns("__pycache__"))
-    made = Stack(tmp_path / "program", environment, server)
-    subprocess.run(
-        ["pulumi", "stack", "init", "try", "--non-interactive"], cwd=made.directory, env=environment, check=True
-    )
-    made.run("config", "set-all", "--plaintext", f"kubeconfig={server.kubeconfig()}", "--plaintext",
-             f"manifests={made.directory / 'manifests.json'}")  # fmt: skip
-    yield made
-    if made.stands:
-        made.run("destroy", "--yes", "--skip-preview", status=None)
+    with running(tmp_path, PROGRAM) as program:
+        kubernetes_plugin.ensure("double", program.checkout, program.programs, program.environment, Progress())
+        made = Stack(program, server)
+        program.configure({"kubeconfig": server.kubeconfig(), "manifests": made.directory / "manifests.json"})
+        yield made
 
 
 def changed(manifest: dict[str, Any], place: str, value: Any) -> dict[str, Any]:
@@ -236,8 +206,7 @@ def test_objects_live_and_die(stack: Stack) -> None:
     login = stack.live("-n", "shop", "secret", "login")
     assert base64.b64decode(login["data"]["password"]).decode() == PASSWORD
     assert appliers(login) == appliers(stack.live("-n", "shop", "deployment", "books")) == [FIELD_MANAGER]
-    backend = Path(stack.environment["PULUMI_BACKEND_URL"].removeprefix("file://"))
-    kept = "".join(file.read_text(errors="replace") for file in backend.rglob("*") if file.is_file())
+    kept = stack.program.state
     assert "widgets.example.com" in kept
     assert PASSWORD not in kept
     assert login["data"]["password"] not in kept
@@ -322,7 +291,7 @@ def test_what_does_not_become_ready_is_kept_and_mended(stack: Stack, server: kub
         through.write_text(yaml.safe_dump(login))
         group = stack.directory / "group.yaml"
         group.write_text(yaml.safe_dump_all([changed(WIDGET, "metadata.namespace", "default"), DEFINITION]))
-        stack.run("config", "set-all", "--plaintext", f"kubeconfig={through}", "--plaintext", f"group={group}")
+        stack.program.configure({"kubeconfig": through, "group": group})
         said = stack.up(changed(placed, "spec.replicas", 1), status=1)
         assert re.search(r"Deployment default/books: not ready after 2 s: . of 1 replicas are", said), said
         stack.up(changed(placed, "spec.replicas", 0))

@@ -89,6 +89,31 @@ def test_what_a_release_makes_is_not_a_policy_of_the_stack_too() -> None:
         refuse_shared(CANARY, Traffic(release).rollouts())
 
 
+def test_a_service_has_one_release() -> None:
+    release = CanaryRelease(service="books", stable="v1", candidate="v2", steps=[Weight(5)])
+    other = release.model_copy(update={"candidate": "v3"})
+    with pytest.raises(InvalidEnvironmentError, match=r"releases: books.default has two"):
+        refuse_shared([], [Rollout(release=release), Rollout(release=other)])
+
+
+def test_what_a_release_says_must_not_contradict_the_policies() -> None:
+    release = CanaryRelease(service="books", stable="v1", candidate="v2", steps=[Weight(5)])
+    spec = {"hosts": ["books.default.svc.cluster.local"], "http": [{"directResponse": {"status": 418}}]}
+    teapot = load_documents(
+        yaml.safe_dump(
+            {
+                "apiVersion": "networking.istio.io/v1",
+                "kind": "VirtualService",
+                "metadata": {"name": "teapot", "namespace": "default"},
+                "spec": spec,
+            }
+        )
+    )
+    refuse_shared(teapot, [])
+    with pytest.raises(InvalidEnvironmentError, match=r"releases: they contradict what else is said:\n.*books"):
+        refuse_shared(teapot, Traffic(release).rollouts())
+
+
 def test_a_cluster_gets_one_object_for_each_policy(run: Run) -> None:
     engine = run(lambda: CustomResources("policies", policies=CANARY))
     made = engine.of_type("networking.istio.io")

@@ -24,6 +24,7 @@ from tests.integration.mesh_control.harness import INVENTORY, LIMIT, ORDER, STOR
 from tests.integration.mesh_control.kubernetes.test_authority import HOME, SECRET, begun, mesh, prepared
 from tests.integration.mesh_control.kubernetes.watched import poll
 from tests.support.kube_apiserver import ADMIN, STRANGER, SUBJECT, Client, Server
+from tests.support.pulumi_program import Program, running
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(2400)]  # the programs' first build
 
@@ -255,3 +256,43 @@ async def test_what_cannot_begin_is_told_before_anything_is_written(server: Serv
     finally:
         await client.delete(SERVICE, rule("good"))
     assert (await canary(server, "status")).stderr == "there is no release\n"
+
+
+@pytest.fixture
+def program(tmp_path: Path, server: Server) -> Iterator[Program]:
+    """A stack with the releases of the file ``releases.json`` beside it."""
+    (tmp_path / "pulumi").mkdir()
+    with running(tmp_path / "pulumi", Path(__file__).parent / "release_program") as made:
+        file = made.directory / "releases.json"
+        made.configure({"kubeconfig": server.kubeconfig(), "namespace": HOME, "releases": file})
+        yield made
+
+
+@pytest.mark.usefixtures("istio_kinds", "service")
+async def test_a_stack_brings_a_release_to_its_end_and_takes_it_away(
+    planes: list[ControlPlane], server: Server, program: Program
+) -> None:
+    leader, other = await ordered(planes)
+    await poll(lambda: canary(server, "status"), lambda done: done.returncode == 0)
+    declared = program.directory / "releases.json"
+
+    async def run(*arguments: str, status: int = 0) -> str:
+        return await asyncio.to_thread(program.run, *arguments, "--yes", "--skip-preview", status=status)
+
+    def no_sixty(kind: str, name: str, resource: Any) -> str | None:
+        return "not with me" if kind == "RDS" and 60 in _weights(resource) else None
+
+    async with connected(Peer(STORE), leader):
+        declared.write_text(f"[{release('1s', '1s')}]")
+        async with connected(Peer(ORDER, no_sixty), other):
+            failed = await run("up", status=1)
+        assert "the release order.default is aborted, v2 at 0 %; 60 % was refused: " in failed
+        assert "not with me" in failed
+        async with connected(Peer(ORDER), other):
+            said = await run("up")
+            assert "order.default is promoted, v2 at 100 %; every step was held" in said
+            assert await poll(lambda: phase(leader), lambda found: found[0] == "promoted") == ("promoted", 100)
+            await run("up", "--expect-no-changes")
+            assert ADMIN not in program.state.replace(str(server.kubeconfig()), "")
+            await run("destroy")
+            await poll(lambda: phase(other), lambda found: found == ("", -1))
