@@ -2,7 +2,9 @@
 
 import importlib.metadata
 import json
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -126,6 +128,59 @@ spec:
         assert cluster.ask("GET", "/", "teapot.services.local").status == 418
     finally:
         cluster.kubectl("delete", "--filename=-", stdin=kept)
+
+
+BESIDE, RELEASED = "books", "books.services.local"
+"""Another Service of the book store's pods, whose policies nobody else has, and the host name that its release publishes."""
+
+
+def release() -> str:
+    """The program that declares it. Its candidate's ping is broken; what else it does is right."""
+    gateway = local_kubernetes.ENVIRONMENT.mesh.gateway
+    return f"""
+from mesh_policy import CanaryRelease, Exposed, Traffic
+from mesh_policy.releases import ErrorRate, Weight
+
+RELEASE = Traffic(
+    Exposed(service="{BESIDE}", hostname="{RELEASED}", gateway="{gateway.name}", port={gateway.http_port}),
+    CanaryRelease(
+        service="{BESIDE}", stable="v1", candidate="v2", steps=[Weight(50, hold="2s")],
+        abort=ErrorRate("> 10%", window="5s", min_requests=5),
+    ),
+)
+"""
+
+
+def test_a_release_is_taken_back_or_brought_to_its_end(cluster: ClusterStack, tmp_path: Path) -> None:
+    ports = [{"name": "http", "port": 8080}]
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": BESIDE, "namespace": "default"},
+        "spec": {"selector": {"app": "book-store"}, "ports": ports},
+    }
+    file = tmp_path / "release.py"
+    file.write_text(release())
+    cluster.kubectl("apply", "--filename=-", stdin=json.dumps(service))
+    try:
+        with cluster.load("/api/v1/ping", RELEASED):
+            bad = canary(cluster, "start", str(file), "--wait", check=False)
+        assert bad.returncode == 1, bad.stdout + bad.stderr
+        assert "aborted; v2 0 %, v1 100 %; error rate > 10% within 5s: " in bad.stderr
+        with cluster.load("/api/v2", RELEASED):
+            good = canary(cluster, "start", str(file), "--wait")
+        assert "promoted; v2 100 %, v1 0 %" in good.stdout
+        assert cluster.ask("GET", "/api/v2", RELEASED).fields["x-version"] == "v1.2-break-ping"
+    finally:
+        for order in ("abort", "remove"):
+            canary(cluster, order, BESIDE, check=False)
+        cluster.kubectl("delete", "service", BESIDE)
+    assert BESIDE not in canary(cluster, "status", "--output", "json").stdout
+
+
+def canary(cluster: ClusterStack, *words: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
+    """``mesh canary`` with the operator's login."""
+    return cluster.run(str(ROOT / ".venv/bin/mesh"), "canary", *words, f"--kubeconfig={cluster.login}", check=check)
 
 
 def job(name: str, program: str, **spec: Any) -> dict[str, Any]:

@@ -238,6 +238,17 @@ async def test_a_limit_that_is_exceeded_ends_it_and_says_why(one: Replica, two: 
     assert two.runner.status(NAME)["reason"] == "error rate > 10% within 5s: measured 30 % of 10 requests at 5 %"
 
 
+async def test_one_that_begins_again_at_once_is_not_measured_by_what_the_former_met(one: Replica, two: Replica) -> None:
+    await two.runner.start(rollout())
+    await looks(1, one, two)
+    one.share = 30.0
+    await looks(1, one, two)
+    assert (state(one.cluster).phase, one.forgotten) == (Phase.ABORTED, [])
+    await two.runner.start(rollout())
+    await looks(1, one, two)
+    assert one.forgotten == [NAME]
+
+
 async def test_who_leads_next_goes_on_from_there_and_time_between_counts_for_nothing(
     one: Replica, two: Replica
 ) -> None:
