@@ -1,6 +1,7 @@
 """What the pages show works: their code runs, their commands print what stands there, their links lead somewhere."""
 
 import doctest
+import importlib.metadata
 import os
 import re
 import subprocess
@@ -117,3 +118,8 @@ def test_make_targets_on_the_pages_exist() -> None:
 def test_verbs_on_the_pages_exist() -> None:
     named = {name for page in PAGES for name in re.findall(r"(?:`|\$ )mesh ([a-z][a-z-]*)", page.read_text())}
     assert named - VERBS.keys() == set()
+
+
+def test_images_on_the_pages_are_of_this_version() -> None:
+    named = {tag for page in PAGES for tag in re.findall(r"docker\.io/meshwright/\w+:([\w.]+)", page.read_text())}
+    assert named == {importlib.metadata.version("meshwright")}
