@@ -1,4 +1,4 @@
-"""A whole cluster's layer: what is declared of releases reaches the control plane that is in it. Pulumi's engine is mocked."""
+"""The layer of a whole cluster: its releases reach the control plane that is in it. Pulumi's engine is mocked."""
 
 import asyncio
 from collections.abc import Iterator
