@@ -10,8 +10,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def ansible_module(role: str, name: str) -> ModuleType:
     """The module of that name in a role's library."""
-    for shared in sorted((ROOT / "roles" / role / "module_utils").glob("*.py")):
-        # Ansible puts what the modules of a role share there.
+    for shared in sorted((ROOT / "roles").glob("*/module_utils/*.py")):
+        # Ansible puts what the modules of the roles share there.
         sys.modules[f"ansible.module_utils.{shared.stem}"] = _loaded(shared)
     return _loaded(ROOT / "roles" / role / "library" / f"{name}.py")
 

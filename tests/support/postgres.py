@@ -145,7 +145,7 @@ class Postgres:
 def _open_to_all() -> str:
     """A directory of temporary files that the server's user may enter: not pytest's, and not each machine's ``/tmp``."""
     usual = tempfile.gettempdir()
-    for place in (usual, "/var/tmp"):  # noqa: S108 - mkdtemp makes one of our own in it
+    for place in (usual, "/var/tmp"):
         if all(path.stat().st_mode & stat.S_IXOTH for path in (Path(place), *Path(place).parents)):
             return place
     return usual

@@ -60,10 +60,10 @@ import json
 import os
 import socket
 import ssl
-import subprocess
 import time
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.cluster_kubectl import kubectl
 
 PORT, DIAL_SECONDS = 10250, 5
 SIGNER = "kubernetes.io/kubelet-serving"
@@ -84,13 +84,12 @@ def shows(address, authority):
     return True
 
 
-def kubectl(kubeconfig, *arguments):
-    """Standard output. Raises :class:`RuntimeError` with its complaint."""
-    command = ["kubectl", f"--kubeconfig={kubeconfig}", *arguments]
-    done = subprocess.run(command, capture_output=True, check=False, env=dict(os.environ, LC_ALL="C"))
-    if done.returncode:
-        raise RuntimeError(f"kubectl {arguments[0]}: {done.stderr.decode(errors='replace').strip()[-1500:]}")
-    return done.stdout.decode(errors="replace")
+def ask(kubeconfig, *arguments):
+    """Standard output of ``kubectl``. Raises :class:`RuntimeError` with its complaint."""
+    code, output, complaint = kubectl(kubeconfig, *arguments)
+    if code:
+        raise RuntimeError(f"kubectl {arguments[0]}: {complaint[-1500:]}")
+    return output
 
 
 def pending(requests, name):
@@ -128,16 +127,16 @@ class Requests:
     def __init__(self, kubeconfig, machines):
         self._kubeconfig = kubeconfig
         self.right, self.wrong = [], []
-        listed = json.loads(kubectl(kubeconfig, "get", "certificatesigningrequests", "--output=json"))
+        listed = json.loads(ask(kubeconfig, "get", "certificatesigningrequests", "--output=json"))
         for name, address in machines.items():
             for request in pending(listed, name):
-                described = kubectl(kubeconfig, "describe", f"certificatesigningrequest/{request}")
+                described = ask(kubeconfig, "describe", f"certificatesigningrequest/{request}")
                 (self.right if wanted(described, name, address) else self.wrong).append(request)
 
     def approve(self):
         """Approve those that are for what is the machine's."""
         for request in self.right:
-            kubectl(self._kubeconfig, "certificate", "approve", request)
+            ask(self._kubeconfig, "certificate", "approve", request)
 
 
 def ensure(module):

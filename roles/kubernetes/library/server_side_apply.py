@@ -66,9 +66,9 @@ changed_objects:
 import os
 import re
 import shutil
-import subprocess
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.cluster_kubectl import kubectl
 
 FROM_INPUT = "--filename=-"
 OPTIONS = ("--server-side", "--force-conflicts", "--field-manager=meshwright", FROM_INPUT)
@@ -78,17 +78,9 @@ AWAY = re.compile(r"connection refused|i/o timeout|no route to host")
 OBJECT = re.compile(r"^diff .*/([^/\s]+)$", re.MULTILINE)
 
 
-def kubectl(kubeconfig, manifests, *arguments):
-    """Exit code, output and complaint."""
-    command = ["kubectl", f"--kubeconfig={kubeconfig}", *arguments]
-    environment = dict(os.environ, LC_ALL="C", KUBECTL_EXTERNAL_DIFF="diff -u -N -r")
-    done = subprocess.run(command, input=manifests.encode(), capture_output=True, check=False, env=environment)
-    return done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace").strip()
-
-
 def have(module, manifests, kubeconfig):
     """Have the objects; the result."""
-    code, difference, complaint = kubectl(kubeconfig, manifests, "diff", *OPTIONS)
+    code, difference, complaint = kubectl(kubeconfig, "diff", *OPTIONS, manifests=manifests)
     new = code > 0 and NEW.search(complaint) is not None
     if code and module.check_mode and AWAY.search(complaint):
         return unknown(module, manifests)
@@ -101,7 +93,7 @@ def have(module, manifests, kubeconfig):
             wait = (f"--for=condition={module.params['condition']}", f"--timeout={module.params['seconds']}s")
             steps.append(("wait", *wait, FROM_INPUT))
         for step in steps:
-            code, _output, complaint = kubectl(kubeconfig, manifests, *step)
+            code, _output, complaint = kubectl(kubeconfig, *step, manifests=manifests)
             if code:
                 module.fail_json(msg=f"kubectl {step[0]}: {complaint[-1500:]}", changed_objects=changed)
     told = {"before": "", "after": manifests} if new else {"prepared": difference}
@@ -110,14 +102,16 @@ def have(module, manifests, kubeconfig):
 
 def remove(module, manifests, kubeconfig):
     """Have none of them; the result. Objects of a kind that the cluster has not are none of its objects."""
-    code, found, complaint = kubectl(kubeconfig, manifests, "get", "--ignore-not-found", "--output=name", FROM_INPUT)
+    code, found, complaint = kubectl(
+        kubeconfig, "get", "--ignore-not-found", "--output=name", FROM_INPUT, manifests=manifests
+    )
     if code and module.check_mode and AWAY.search(complaint):
         return unknown(module, "")
     if code and not NEW.search(complaint):
         module.fail_json(msg=f"kubectl get: {complaint[-1500:]}")
     names = found.split()
     if names and not module.check_mode:
-        code, _output, complaint = kubectl(kubeconfig, manifests, "delete", "--ignore-not-found", FROM_INPUT)
+        code, _output, complaint = kubectl(kubeconfig, "delete", "--ignore-not-found", FROM_INPUT, manifests=manifests)
         if code and not NEW.search(complaint):
             module.fail_json(msg=f"kubectl delete: {complaint[-1500:]}", changed_objects=names)
     return {

@@ -49,21 +49,14 @@ removed:
 
 import os
 import shutil
-import subprocess
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.cluster_kubectl import kubectl
 
 KINDS = ("deployments.apps", "statefulsets.apps", "services", "serviceaccounts", "secrets")
 """In the order in which they go: nothing runs any more whose Service or password is taken away."""
 FORM = '{range .items[*]}{.kind}{"/"}{.metadata.namespace}{"/"}{.metadata.name}{"\\n"}{end}'
 """Names alone: no value of a Secret is read."""
-
-
-def kubectl(kubeconfig, *arguments):
-    """Exit code, output and complaint."""
-    command = ["kubectl", f"--kubeconfig={kubeconfig}", *arguments]
-    done = subprocess.run(command, capture_output=True, check=False, env=dict(os.environ, LC_ALL="C"))
-    return done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace").strip()
 
 
 def left(listed, wanted):
