@@ -16,6 +16,7 @@ from mesh_api.config import Endpoint, HealthStatus, RouteAction, SocketAddress
 from mesh_api.node import Node
 from mesh_api.xds.session import Response
 from mesh_api.xds.type_urls import CLUSTER, ENDPOINT, ROUTE, SHORT_NAMES
+from mesh_control.sources.kubernetes.api import MERGE
 from mesh_policy.schema.crds import definitions
 from tests.integration.mesh_control import harness
 from tests.integration.mesh_control.delta_peer import DeltaPeer
@@ -29,7 +30,6 @@ from tests.support.simulated_nodes import Players
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(2400)]  # the programs' first build
 SERVICES = 1000
-MERGE = "application/merge-patch+json"
 
 
 class Peer(harness.Peer):
