@@ -24,7 +24,7 @@ PROGRAMS = ("istio_verdicts", "istio_analyzers", "istio_compiler", "istio_ca_cli
 H2SPEC = "github.com/summerwind/h2spec/cmd/h2spec"
 """Package whose version stands in ``h2spec/go.mod``."""
 KWOK = "sigs.k8s.io/kwok"
-"""Module whose version stands in ``kwok/go.mod``; the program is its ``cmd/kwok``."""
+"""Module whose version stands in ``tools/kwok/go.mod``; the program is its ``cmd/kwok``."""
 KWOK_STAGES = ("node/fast/node-initialize.yaml", "pod/fast/pod-ready.yaml", "pod/fast/pod-delete.yaml")
 """Of that module's ``kustomize/stage``: a node is ready at once, and so is a pod that has a node; what is deleted is gone."""
 GATEWAY_API = "sigs.k8s.io/gateway-api@v1.6.3"
@@ -114,7 +114,7 @@ def build_h2spec() -> Path:
 
     Raises :class:`NotBuiltError` without Go or without its modules.
     """
-    return _pinned("h2spec", H2SPEC)
+    return _pinned(HERE / "h2spec", H2SPEC)
 
 
 def build_kwok() -> Path:
@@ -123,13 +123,13 @@ def build_kwok() -> Path:
 
     Raises :class:`NotBuiltError` without Go or without its modules.
     """
-    return _pinned("kwok", f"{KWOK}/cmd/kwok", _write_stages)
+    return _pinned(HERE.parents[1] / "tools" / "kwok", f"{KWOK}/cmd/kwok", _write_stages)
 
 
-def _pinned(name: str, package: str, accompany: Callable[[Path, Path], None] = lambda source, folder: None) -> Path:
-    """The program of a package whose version the module of that folder pins; ``accompany`` is given that folder and the one
-    in the cache, before the program is there."""
-    source = HERE / name
+def _pinned(source: Path, package: str, accompany: Callable[[Path, Path], None] = lambda source, folder: None) -> Path:
+    """The program of a package whose version the module in ``source`` pins, called as that folder; ``accompany`` is given the
+    folder and the one in the cache, before the program is there."""
+    name = source.name
     folder = cache() / f"{name}-{_digest(source)}"
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as guard:
@@ -160,7 +160,7 @@ def _digest(source: Path) -> str:
 
 
 def _build(source: Path, program: Path, package: str = ".", accompany: Callable[[], None] = lambda: None) -> None:
-    what = f"tests/support/{source.name} cannot be built"
+    what = f"{source.relative_to(HERE.parents[1])} cannot be built"
     command = go()
     if command is None:
         raise NotBuiltError(f"{what}: there is no Go")

@@ -94,10 +94,9 @@ def workload(number: int, version: str) -> Value:
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": _metadata(number, name), "spec": deployment}
 
 
-def objects(services: int) -> Iterator[Value]:
-    """Services and their pods; nodes and namespaces come before."""
+def workloads(services: int) -> Iterator[Value]:
+    """Those of so many Services."""
     for number in range(services):
-        yield service(number)
         for version in versions_of(number):
             yield workload(number, version)
 
@@ -120,9 +119,11 @@ async def create(client: Client, values: Iterable[Value]) -> None:
 async def fill(players: Players, client: Client, services: int) -> None:
     """Nodes, namespaces, Services and pods; returns when all pods run and all slices have them."""
     await create(client, [*nodes(), *namespaces()])
-    await create(client, objects(services))
     pods = sum(len(versions_of(number)) for number in range(services))
+    await create(client, workloads(services))
     await until(players, lambda: ready_pods(client), lambda found: len(found) == pods)
+    # With all pods there, each Service's slice is written once.
+    await create(client, map(service, range(services)))
     await until(players, lambda: in_slices(client), lambda found: len(found) == pods)
 
 
@@ -132,7 +133,7 @@ async def until(players: Players, ask: Callable[[], Awaitable[list[T]]], holds: 
     while not holds(found := await ask()):
         players.check()
         assert time.monotonic() < deadline, f"{len(found)} after {PATIENCE:g} s"
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(1.0)  # the answers are long
     return found
 
 

@@ -4,12 +4,13 @@ proxies of both protocols have all of it, and of a change they are sent what it 
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import pytest
+import pytest_asyncio
 import yaml
 
 from mesh_api.config import Endpoint, HealthStatus, RouteAction, SocketAddress
@@ -26,9 +27,12 @@ from tests.integration.mesh_control.kubernetes.watched import poll
 from tests.support import go_programs, kube_apiserver, many_pods, simulated_nodes
 from tests.support.kube_apiserver import Client, Server, path_of
 from tests.support.many_pods import Value, cluster_of, host_of, name_of, namespace_of
-from tests.support.simulated_nodes import Players
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(2400)]  # the programs' first build
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.timeout(2400),  # the programs' first build
+    pytest.mark.asyncio(loop_scope="module"),
+]
 SERVICES = 1000
 
 
@@ -44,22 +48,19 @@ class Peer(harness.Peer):
         super()._take(response)
 
 
-@pytest.fixture(scope="module")
-def plane(started: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def plane(started: Server, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ControlPlane]:
     """A control plane in a cluster where all pods run."""
     try:
         simulated_nodes.build()
     except go_programs.NotBuiltError as reason:
         pytest.skip(str(reason))
 
-    async def fill(players: Players) -> None:
+    await started.ready()
+    with simulated_nodes.playing(started) as players:
         async with kube_apiserver.client(started) as client:
             await client.apply(*definitions())
             await many_pods.fill(players, client, SERVICES)
-
-    asyncio.run(started.ready())
-    with simulated_nodes.playing(started) as players:
-        asyncio.run(fill(players))
         found = ControlPlane(tmp_path_factory.mktemp("plane"), inventory={"services": [], "workloads": []})
         settings = yaml.safe_load(found.config.read_text())
         section = {"kubeconfig": str(started.kubeconfig()), "identity": "one"}
@@ -71,9 +72,16 @@ def plane(started: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator
             assert found.end(signal.SIGTERM) == 0, found.log
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def client(started: Server, plane: ControlPlane) -> AsyncIterator[Client]:
+    """Somebody who may do everything, for as long as the proxies are connected."""
+    async with kube_apiserver.client(started) as found:
+        yield found
+
+
 @dataclass(frozen=True, slots=True)
 class Proxies:
-    """The sidecars of two pods, one of each protocol, connected."""
+    """The sidecars of two pods, one of each protocol, connected. What a test changes, it takes back."""
 
     world: Peer
     delta: DeltaPeer
@@ -106,7 +114,7 @@ class Told:
     delta: set[tuple[str, str]]
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def proxies(plane: ControlPlane, client: Client) -> AsyncIterator[Proxies]:
     nodes = [await sidecar(client, number) for number in (1, 2)]
     found = Proxies(Peer(nodes[0]), DeltaPeer(nodes[1]))
@@ -261,8 +269,7 @@ async def test_policies_are_sent_and_told_to_have_been_taken(proxies: Proxies, c
         await client.apply(shares)
         await proxies.until(lambda peer: weights(peer, number) == dict(zip(expected, (90, 10), strict=True)))
     assert sent.world == sent.delta == {("RDS", str(many_pods.PORT))}
-    for made in (rule, shares):
-        await poll(partial(client.get, made), lambda value: conditions(value) == DONE)
+    await poll(partial(client.get, shares), lambda value: conditions(value) == DONE)
     await client.delete(rule, shares)
     await proxies.until(lambda peer: not weights(peer, number) and not outbound(peer, "v1"))
 

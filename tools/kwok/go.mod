@@ -1,4 +1,5 @@
-module meshwright/tests/kwok
+// What plays the nodes of a cluster, and their pods, for tests and benchmarks.
+module meshwright.dev/tools/kwok
 
 go 1.26.0
 
