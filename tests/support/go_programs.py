@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from stacks.images import go_build, programs
@@ -22,6 +23,10 @@ PROGRAMS = ("istio_verdicts", "istio_analyzers", "istio_compiler", "istio_ca_cli
 """Folders beside this module."""
 H2SPEC = "github.com/summerwind/h2spec/cmd/h2spec"
 """Package whose version stands in ``h2spec/go.mod``."""
+KWOK = "sigs.k8s.io/kwok"
+"""Module whose version stands in ``tools/kwok/go.mod``; the program is its ``cmd/kwok``."""
+KWOK_STAGES = ("node/fast/node-initialize.yaml", "pod/fast/pod-ready.yaml", "pod/fast/pod-delete.yaml")
+"""Of that module's ``kustomize/stage``: a node is ready at once, and so is a pod that has a node; what is deleted is gone."""
 GATEWAY_API = "sigs.k8s.io/gateway-api@v1.6.3"
 """Module whose files the tests read; the programs need another version of it."""
 KUBERNETES_PROGRAMS = ("kube-apiserver", "etcd")
@@ -109,14 +114,36 @@ def build_h2spec() -> Path:
 
     Raises :class:`NotBuiltError` without Go or without its modules.
     """
-    source = HERE / "h2spec"
-    folder = cache() / f"h2spec-{_digest(source)}"
+    return _pinned(HERE / "h2spec", H2SPEC)
+
+
+def build_kwok() -> Path:
+    """kwok, which plays the nodes of a cluster and their pods without running anything, in the cache or built now: some four
+    minutes on two cores. Beside it ``stages.yaml`` says what becomes of a node and of a pod.
+
+    Raises :class:`NotBuiltError` without Go or without its modules.
+    """
+    return _pinned(HERE.parents[1] / "tools" / "kwok", f"{KWOK}/cmd/kwok", _write_stages)
+
+
+def _pinned(source: Path, package: str, accompany: Callable[[Path, Path], None] = lambda source, folder: None) -> Path:
+    """The program of a package whose version the module in ``source`` pins, called as that folder; ``accompany`` is given the
+    folder and the one in the cache, before the program is there."""
+    name = source.name
+    folder = cache() / f"{name}-{_digest(source)}"
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as guard:
         fcntl.flock(guard, fcntl.LOCK_EX)
-        if not (folder / "h2spec").exists():
-            _build(source, folder / "h2spec", H2SPEC)
-    return folder / "h2spec"
+        if not (folder / name).exists():
+            _build(source, folder / name, package, lambda: accompany(source, folder))
+    return folder / name
+
+
+def _write_stages(source: Path, folder: Path) -> None:
+    found = module(KWOK, source)
+    assert found is not None, f"Go has built {KWOK}, and its files are nowhere"
+    texts = [(found / "kustomize" / "stage" / name).read_text(encoding="utf-8") for name in KWOK_STAGES]
+    (folder / "stages.yaml").write_text("---\n".join(texts), encoding="utf-8")
 
 
 def _version(source: Path) -> str:
@@ -132,8 +159,8 @@ def _digest(source: Path) -> str:
     return hashlib.sha256(content).hexdigest()[:16]
 
 
-def _build(source: Path, program: Path, package: str = ".") -> None:
-    what = f"tests/support/{source.name} cannot be built"
+def _build(source: Path, program: Path, package: str = ".", accompany: Callable[[], None] = lambda: None) -> None:
+    what = f"{source.relative_to(HERE.parents[1])} cannot be built"
     command = go()
     if command is None:
         raise NotBuiltError(f"{what}: there is no Go")
@@ -156,6 +183,7 @@ def _build(source: Path, program: Path, package: str = ".") -> None:
     fresh = program.with_name(f".{program.name}.new")
     made = run("build", "-trimpath", "-ldflags", "-s -w", "-o", str(fresh))
     assert made.returncode == 0, made.stderr
+    accompany()
     fresh.replace(program)
 
 
@@ -167,11 +195,13 @@ def main() -> None:
     # Those of the minor version before are built by the tests that are run when they are asked for.
     others = [name for name, found in programs.BY_NAME.items() if found.module is not programs.PREVIOUS]
     of_clusters = [*KUBERNETES_PROGRAMS, *(name for name in others if name not in KUBERNETES_PROGRAMS)]
-    for make in (
+    makers: list[Callable[[], Path]] = [
         *(functools.partial(build, name) for name in PROGRAMS),
         build_h2spec,
         *(functools.partial(kubernetes_program, name) for name in of_clusters),
-    ):
+        build_kwok,
+    ]
+    for make in makers:
         try:
             sys.stdout.write(f"{make()}\n")
         except NotBuiltError as reason:

@@ -50,6 +50,7 @@ GO_MODULES = (
         Path("tools", "kubernetes", "addons"),
         "what MetalLB, local-path-provisioner and metrics-server are built from (make images)",
     ),
+    GoModule("kwok", Path("tools", "kwok"), "what plays the nodes of a cluster of tests and make bench-control"),
 )
 
 

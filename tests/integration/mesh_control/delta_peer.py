@@ -8,10 +8,9 @@ from mesh_api.config import ClusterType, HttpConnectionManager
 from mesh_api.config.proxy_config import filter_chains
 from mesh_api.node import Node
 from mesh_api.xds import grpc as wire
-from mesh_api.xds.decode import decode_resource
 from mesh_api.xds.session import DeltaClient, DeltaRequest, DeltaResponse
 from mesh_api.xds.type_urls import CLUSTER, ENDPOINT, LISTENER, ROUTE
-from tests.integration.mesh_control.harness import LIMIT, connection, written
+from tests.integration.mesh_control.harness import LIMIT, connection, decoded, written
 
 
 class DeltaPeer:
@@ -26,7 +25,7 @@ class DeltaPeer:
 
     def resource(self, type_url: str, name: str) -> Any:
         """An accepted resource, decoded."""
-        return decode_resource(type_url, self.session.accepted(type_url)[name])
+        return decoded(type_url, self.session.accepted(type_url)[name])
 
     async def until(self, holds: Callable[[], bool]) -> None:
         """Waits until something holds; looks again after everything that is taken."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import os
 import signal
 import socket
@@ -163,6 +164,8 @@ async def written(call: Any, first: Iterable[Any], outbox: asyncio.Queue[Any]) -
         await asyncio.gather(writer, return_exceptions=True)  # its stream may have ended first
 
 
+decoded = functools.lru_cache(maxsize=16384)(decode_resource)
+"""What a proxy has it looks at again with every response; of the same bytes comes the same."""
 Judge = Callable[[str, str, Any], str | None]
 """Type (CDS ...), name and resource to the reason of a refusal."""
 
@@ -179,7 +182,7 @@ class Peer:
 
     def resource(self, type_url: str, name: str) -> Any:
         """An accepted resource, decoded."""
-        return decode_resource(type_url, self.session.accepted(type_url).resources[name])
+        return decoded(type_url, self.session.accepted(type_url).resources[name])
 
     def names(self, type_url: str) -> list[str]:
         return sorted(self.session.accepted(type_url).resources)
@@ -215,7 +218,7 @@ class Peer:
         assert update is not None
         self._send(update.resubscribe)
         for name, data in update.resources.items():
-            reason = self.judge(SHORT_NAMES[response.type_url], name, decode_resource(response.type_url, data))
+            reason = self.judge(SHORT_NAMES[response.type_url], name, decoded(response.type_url, data))
             if reason is not None:
                 self._send(self.session.nack(response.type_url, f"{name}: {reason}"))
                 return

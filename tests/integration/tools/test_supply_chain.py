@@ -15,10 +15,8 @@ pytestmark = pytest.mark.integration
 def test_a_bill_names_every_package_of_its_lock_with_its_checksums() -> None:
     checkout, progress = here(), Progress(io.StringIO())
     made = supply_chain.bills(checkout, progress)
-    of_modules = [
-        f"{name}.cdx.json"
-        for name in ("pulumi-cli", "kubernetes", "kubernetes-previous", "cni-plugins", "flannel", "coredns", "addons")
-    ]
+    modules = ("pulumi-cli", "kubernetes", "kubernetes-previous", "cni-plugins", "flannel", "coredns", "addons", "kwok")
+    of_modules = [f"{name}.cdx.json" for name in modules]
     assert [file.name for file in made] == [*(f"{lock.name}.cdx.json" for lock in locks.LOCKS), *of_modules]
     first = [file.read_bytes() for file in made]
     for file in made[: len(locks.LOCKS)]:

@@ -27,6 +27,9 @@ def main() -> int:
     parser.add_argument("--requests", type=int, default=10_000, help="how many requests are simulated")
     parser.add_argument("--seconds", type=float, default=1.0, help="of each round of a proxy, or of growth (default 1)")
     parser.add_argument("--case", action="append", default=[], help="only this one of the proxy's (repeatable)")
+    parser.add_argument(
+        "--kubernetes", action="store_true", help="of control: with a cluster's services and pods (kwok)"
+    )
     arguments = parser.parse_args()
     if arguments.subject in PROGRAMS:
         return PROGRAMS[arguments.subject].build(here().cache)
@@ -34,7 +37,8 @@ def main() -> int:
         if arguments.subject == "control":
             from meshwright_tools.bench import control  # needs the environment's packages, as its clients do
 
-            return control.run(here(), arguments.services)
+            measure = control.run_in_cluster if arguments.kubernetes else control.run
+            return measure(here(), arguments.services)
         if arguments.subject == "growth":
             from meshwright_tools.bench import growth
 

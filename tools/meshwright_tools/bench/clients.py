@@ -1,8 +1,9 @@
 """Many light clients of the delta protocol in one process: they keep nothing, acknowledge all, and note when what came.
 
 They share the machine's cores with the control plane that is measured, so that each must cost little: gRPC's messages are
-read and written here, over the HTTP/2 of our own proxy. Run as a program by :mod:`meshwright_tools.bench.control`, with which
-it speaks lines: a moment on standard input, what came after it as JSON on standard output.
+read and written here, over the HTTP/2 of our own proxy. Run as a program by :mod:`meshwright_tools.bench.crowd`, with which
+it speaks lines: it says that it is loaded, and begins when it is told what to ask for by name; then it is given a moment, and
+says as JSON what came after that.
 """
 
 from __future__ import annotations
@@ -203,4 +204,5 @@ async def main(address: str, first: int, count: int, names: dict[str, list[str]]
 
 
 if __name__ == "__main__":
+    print("loaded", flush=True)
     asyncio.run(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), json.loads(sys.stdin.readline())))
