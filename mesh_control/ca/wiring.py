@@ -23,22 +23,13 @@ from mesh_control.ca.sharing import Secrets, Sharing, rules_of
 from mesh_control.ca.store import Store, StoreError, write_private
 from mesh_control.ca.token_review import AUDIENCES, ApiServer, TokenReviews
 from mesh_control.metrics import Metrics
+from mesh_control.serve.limits import OPTIONS
 from mesh_control.settings import CertificateAuthority, Settings, SettingsError
 from mesh_control.sources.kubernetes.wiring import access_of
 
 log = logging.getLogger("mesh_control.ca")
 
 BACKEND = "grpc.sock"
-OPTIONS = (
-    ("grpc.keepalive_time_ms", 30_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
-    ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
-    ("grpc.max_receive_message_length", 4 * 1024 * 1024),
-    ("grpc.max_send_message_length", -1),
-    ("grpc.so_reuseport", 0),
-)
-"""As of the server of xDS, whose streams come here as well."""
 NO_TOKENS = (
     "join tokens are known to one replica alone, and this authority is shared by several; workloads of the cluster, and "
     "machines, show a token of a service account (kubectl create token ACCOUNT --audience istio-ca)"

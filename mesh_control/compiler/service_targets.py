@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from mesh_control.compiler.scope import Scope
-from mesh_control.services import Service, ServicePort, Workload
+from mesh_control.services import Origin, Service, ServicePort, Workload
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,7 @@ def service_targets(scope: Scope) -> tuple[ServiceTarget, ...]:
         own = next((member for member in scope.world.members_of(service) if _is_self(scope, service, member)), None)
         if own is None and not _selects(scope, service):
             continue
+        own = own or scope.workload
         taken: set[tuple[int, object]] = set()
         for port in service.ports:
             number = _arrives_at(port, own)
@@ -36,9 +37,14 @@ def _arrives_at(port: ServicePort, own: Workload | None) -> int:
 
 
 def _selects(scope: Scope, service: Service) -> bool:
-    """A proxy whose pod is not known (yet) is judged by the labels that it tells (Istio)."""
-    named = bool(service.name and service.selector) and service.namespace == scope.proxy.namespace
-    return named and scope.workload is None and service.selector.items() <= scope.labels.items()
+    """A pod belongs to what selects it, however ready it is: while it ends it is no member, and still serves. A proxy whose pod
+    is not known (yet) is judged by the labels that it tells (Istio)."""
+    if not (service.name and service.selector) or service.namespace != scope.proxy.namespace:
+        return False
+    pod = scope.workload
+    if pod is not None and pod.origin is not Origin.POD:
+        return False
+    return service.selector.items() <= (scope.labels if pod is None else pod.labels).items()
 
 
 def _is_self(scope: Scope, service: Service, member: Workload) -> bool:

@@ -24,6 +24,9 @@ MESH_CONFIG = "istio"
 USER = 65532
 """The image's own."""
 XDS, MONITORING, WEBHOOK = 15012, 15014, 15017
+LEAVING_SECONDS = 10
+"""How long a pod of the mesh that is to end still takes connections. A proxy that has lost one replica of the control plane must
+not be led to it again, and be without news of hosts that go at the same time."""
 _STATE, _SOCKETS, _SETTINGS = "/var/lib/meshwright", "/run/meshwright", "/etc/meshwright"
 
 
@@ -186,6 +189,11 @@ def _deployment(values: Installation, text: str) -> Value:
     }
 
 
+def leaving() -> Value:
+    """What a container does before it ends: it still takes connections, until everybody has heard that it is gone."""
+    return {"preStop": {"sleep": {"seconds": LEAVING_SECONDS}}}
+
+
 def _pod(values: Installation) -> Value:
     folders: Mapping[str, str] = {"state": _STATE, "sockets": _SOCKETS, "scratch": "/tmp"}  # noqa: S108 - a volume
     ready = {"httpGet": {"path": "/ready", "port": MONITORING, "scheme": "HTTP"}}
@@ -198,6 +206,7 @@ def _pod(values: Installation) -> Value:
             {"name": name, "containerPort": port, "protocol": "TCP"}
             for name, port in (("xds", XDS), ("monitoring", MONITORING), ("webhook", WEBHOOK))
         ],
+        "lifecycle": leaving(),
         "resources": values.resources.to_container(),
         "securityContext": confined(USER),
         "startupProbe": {**ready, "periodSeconds": 1, "failureThreshold": 120, "timeoutSeconds": 5},
@@ -212,7 +221,7 @@ def _pod(values: Installation) -> Value:
         "containers": [container],
         "topologySpreadConstraints": spread(NAME),
         "securityContext": {"fsGroup": USER, "runAsNonRoot": True},
-        "terminationGracePeriodSeconds": 30,
+        "terminationGracePeriodSeconds": LEAVING_SECONDS + 30,
         **pull_secrets(values),
         "volumes": [
             {"name": "settings", "configMap": {"name": NAME}},

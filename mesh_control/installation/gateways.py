@@ -13,8 +13,6 @@ from mesh_control.sources.kubernetes.pods import TLS_MODE
 from mesh_policy.objects.workloads import PROXY_CONTAINER
 
 Value = dict[str, Any]
-DRAIN_SECONDS = 10.0
-"""How long a gateway that ends still takes connections: until then everybody has heard that it is gone."""
 
 
 def objects(values: Installation, gateway: Gateway) -> Iterator[Value]:
@@ -98,7 +96,7 @@ def _template(values: Installation, gateway: Gateway, labels: dict[str, str]) ->
         "prometheus.io/path": "/stats/prometheus",
         **control.revision(values),
     }
-    grace = int(DRAIN_SECONDS + values.mesh.default_config.termination_drain_duration.total_seconds() + 10)
+    grace = int(control.LEAVING_SECONDS + values.mesh.default_config.termination_drain_duration.total_seconds() + 10)
     return {
         "metadata": {"labels": own, "annotations": annotations},
         "spec": {
@@ -141,7 +139,7 @@ def _container(values: Installation, gateway: Gateway, labels: dict[str, str]) -
             {"name": "status-port", "containerPort": contract.READY, "protocol": "TCP"},
             {"name": "http-envoy-prom", "containerPort": contract.STATS, "protocol": "TCP"},
         ],
-        "lifecycle": {"preStop": {"sleep": {"seconds": int(DRAIN_SECONDS)}}},
+        "lifecycle": control.leaving(),
         "resources": gateway.resources.to_container(),
         "securityContext": containers.confined(),
         "startupProbe": {**ready, "periodSeconds": 1, "failureThreshold": 600, "timeoutSeconds": 3},

@@ -6,6 +6,17 @@ from dataclasses import dataclass, field
 
 MESSAGE_BYTES = 4 * 1024 * 1024
 """The largest request (istiod's ``ISTIO_GPRC_MAXRECVMSGSIZE``)."""
+OPTIONS = (
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    # Proxies ask every 30 seconds whether we are there; by default gRPC hangs up on who does so before five minutes.
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    ("grpc.max_receive_message_length", MESSAGE_BYTES),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.so_reuseport", 0),
+)
+"""Of servers of gRPC that proxies stay connected with. gRPC takes no notice of a name that it does not know."""
 STREAMS = 100_000
 """Connections altogether (istiod's ``ISTIO_GPRC_MAXSTREAMS``)."""
 OUTBOX = 256

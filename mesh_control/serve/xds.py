@@ -26,19 +26,10 @@ from mesh_control.push import Answer, Asked
 from mesh_control.registration.proof import Anyone, Believe, JoinProof, Withdrawn
 from mesh_control.serve import peers
 from mesh_control.serve.entrance import Entrance, Entrant
-from mesh_control.serve.limits import MESSAGE_BYTES, OUTBOX, Admission, Bucket, Limits
+from mesh_control.serve.limits import OPTIONS, OUTBOX, Admission, Bucket, Limits
 
 log = logging.getLogger("mesh_control.xds")
 
-OPTIONS = (
-    ("grpc.keepalive_time_ms", 30_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
-    ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
-    ("grpc.max_receive_message_length", MESSAGE_BYTES),
-    ("grpc.max_send_message_length", -1),
-    ("grpc.so_reuseport", 0),
-)
 SPREAD = 100
 """Clients that are told to go, and come back to another control plane, in one second of an orderly end."""
 REFUSAL, PATIENCE = 0.2, 10

@@ -52,3 +52,41 @@ def test_clients_that_stay_on_their_node() -> None:
     local = service("books", internalTrafficPolicy="Local")
     assert [address for address, _ in told(local, node="node-b")] == ["10.0.0.2"]
     assert [address for address, _ in told(local, node="node-c")] == []
+
+
+EDGE = """
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: edge, namespace: default}
+spec: {selector: {app: edge}, servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ["*"]}]}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: books, namespace: default}
+spec: {hosts: ["*"], gateways: [edge], http: [{route: [{destination: {host: books}}]}]}
+"""
+
+
+@pytest.mark.parametrize("target", [8080, "web"])
+@pytest.mark.parametrize(
+    "conditions",
+    [{"ready": True}, UNREADY, {"ready": False, "serving": True, "terminating": True}, None],
+    ids=["ready", "not ready", "about to end", "in no slice"],
+)
+def test_a_gateway_has_its_listeners_as_long_as_its_pod_runs(target: object, conditions: Value | None) -> None:
+    ports: list[Value] = [{"name": "http", "port": 80, "targetPort": target}]
+    listed = [] if conditions is None else [endpoint("edge-0", "10.0.0.1", conditions=conditions)]
+    containers = [{"name": "proxy", "ports": [{"name": "web", "containerPort": 8080}]}]
+    values = [
+        service("edge", ports),
+        endpoint_slice("edge-1", "edge", listed),
+        pod("edge-0", "10.0.0.1", {"app": "edge"}, spec={"containers": containers}),
+        service("books"),
+        endpoint_slice("books-1", "books", [endpoint("books-0", "10.0.0.2")]),
+        pod("books-0", "10.0.0.2"),
+    ]
+    services, workloads = Registry().parts(snapshot(values))
+    world = World.of(services, workloads, load_documents(EDGE, "test"))
+    metadata = {"NAMESPACE": "default", "LABELS": {"app": "edge"}, "CLUSTER_ID": "Kubernetes"}
+    gateway = Node("router~10.0.0.1~edge-0.default~default.svc.cluster.local", metadata=metadata)
+    assert [listener.name for listener in compile_proxy(world, proxy_of(gateway)).listeners] == ["0.0.0.0_8080"]
