@@ -37,8 +37,8 @@ def _arrives_at(port: ServicePort, own: Workload | None) -> int:
 
 
 def _selects(scope: Scope, service: Service) -> bool:
-    """A pod belongs to what selects it, however ready it is: while it ends it is no member, and still serves. A proxy whose pod
-    is not known (yet) is judged by the labels that it tells (Istio)."""
+    """A pod belongs to what selects it, however ready it is: while it ends it is no member, and still serves. A proxy whose
+    pod is not known (yet) is judged by the labels that it tells (Istio)."""
     if not (service.name and service.selector) or service.namespace != scope.proxy.namespace:
         return False
     pod = scope.workload

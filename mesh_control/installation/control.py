@@ -25,8 +25,8 @@ USER = 65532
 """The image's own."""
 XDS, MONITORING, WEBHOOK = 15012, 15014, 15017
 LEAVING_SECONDS = 10
-"""How long a pod of the mesh that is to end still takes connections. A proxy that has lost one replica of the control plane must
-not be led to it again, and be without news of hosts that go at the same time."""
+"""How long a pod of the mesh that is to end still takes connections. A proxy that has lost one replica of the control plane
+must not be led to it again, and be without news of hosts that go at the same time."""
 _STATE, _SOCKETS, _SETTINGS = "/var/lib/meshwright", "/run/meshwright", "/etc/meshwright"
 
 
