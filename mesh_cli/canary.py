@@ -118,43 +118,24 @@ def _order(client: Client, name: str, order: str, reason: str, form: output.Form
     _show([call(client.order_rollout(full_name(name), order, reason))], form)
 
 
-@app.command()
-def promote(
-    name: Name,
-    reason: Reason = "",
-    socket: Socket = DEFAULT_SOCKET,
-    kubeconfig: Kubeconfig = None,
-    home: Home = HOME,
-    form: Form = output.Form.TEXT,
-) -> None:
-    """Give all traffic to the candidate now."""
-    _order(client_of(socket, kubeconfig, home), name, "promote", reason, form)
+def _command(order: str, told: str) -> None:
+    """A command that gives that order, with a reason."""
+
+    @app.command(order, help=told)
+    def give(
+        name: Name,
+        reason: Reason = "",
+        socket: Socket = DEFAULT_SOCKET,
+        kubeconfig: Kubeconfig = None,
+        home: Home = HOME,
+        form: Form = output.Form.TEXT,
+    ) -> None:
+        _order(client_of(socket, kubeconfig, home), name, order, reason, form)
 
 
-@app.command()
-def abort(
-    name: Name,
-    reason: Reason = "",
-    socket: Socket = DEFAULT_SOCKET,
-    kubeconfig: Kubeconfig = None,
-    home: Home = HOME,
-    form: Form = output.Form.TEXT,
-) -> None:
-    """Take all traffic back to the stable version now."""
-    _order(client_of(socket, kubeconfig, home), name, "abort", reason, form)
-
-
-@app.command()
-def pause(
-    name: Name,
-    reason: Reason = "",
-    socket: Socket = DEFAULT_SOCKET,
-    kubeconfig: Kubeconfig = None,
-    home: Home = HOME,
-    form: Form = output.Form.TEXT,
-) -> None:
-    """Stay at the present weight. Limits still abort."""
-    _order(client_of(socket, kubeconfig, home), name, "pause", reason, form)
+_command("promote", "Give all traffic to the candidate now.")
+_command("abort", "Take all traffic back to the stable version now.")
+_command("pause", "Stay at the present weight. Limits still abort.")
 
 
 @app.command()

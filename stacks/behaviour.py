@@ -2,11 +2,12 @@
 
 import json
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from stacks.remote import mesh_here
 
 SECONDS = 120.0
 CHANGED, SAME = 1, 0
@@ -22,9 +23,8 @@ def changes(before: str, after: str, inventory: Mapping[str, Any]) -> list[str]:
         files = {"before.yaml": before, "after.yaml": after, "inventory.yaml": json.dumps(inventory)}
         for name, text in files.items():
             (Path(folder) / name).write_text(text, encoding="utf-8")
-        mesh = str(Path(sys.executable).with_name("mesh"))
         command = [
-            mesh,
+            mesh_here(),
             "diff",
             "--behaviour",
             "before.yaml",

@@ -4,13 +4,12 @@ makes."""
 import hashlib
 import json
 import subprocess
-import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from stacks import cluster
 from stacks.environment import ClusterMesh, Environment
+from stacks.remote import mesh_here
 
 INGRESS, EGRESS = "istio-ingressgateway", "istio-egressgateway"
 """Names of the gateways' Services, as Istio has them."""
@@ -51,7 +50,7 @@ def manifests(environment: Environment, digests: Mapping[str, str]) -> list[dict
     if known := " ".join(sorted(digests[name] for name in IMAGES if name in digests)):
         chosen["revision"] = hashlib.sha256(known.encode()).hexdigest()
     # The control plane's own knowledge, by its command: stacks import none of it.
-    command = [str(Path(sys.executable).with_name("mesh")), "manifests", "--values=-", "--output=json"]
+    command = [mesh_here(), "manifests", "--values=-", "--output=json"]
     done = subprocess.run(command, input=json.dumps(chosen), stdout=subprocess.PIPE, text=True, check=True)
     found: list[dict[str, Any]] = json.loads(done.stdout)
     return found

@@ -2,10 +2,8 @@
 
 import json
 import shlex
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from stacks import remote
@@ -129,8 +127,7 @@ class ControlPlane:
 def of_cluster(kubeconfig: str, namespace: str) -> dict[str, Any]:
     """The values of the control plane in a cluster, as a stack keeps them: the path of its login, and none of its keys.
     ``namespace`` is the control plane's."""
-    command = str(Path(sys.executable).with_name("mesh"))
-    return {"place": {"kind": "here"}, "command": command, "kubeconfig": kubeconfig, "namespace": namespace}
+    return {"place": {"kind": "here"}, "command": remote.mesh_here(), "kubeconfig": kubeconfig, "namespace": namespace}
 
 
 def _first(answer: remote.Answer) -> dict[str, Any]:

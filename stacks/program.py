@@ -33,6 +33,7 @@ from stacks.layers.releases import Releases
 from stacks.machines.driver import DriverError
 from stacks.machines.namespaces import names
 from stacks.playbooks import KUBERNETES, MESH
+from stacks.remote import mesh_here
 
 if TYPE_CHECKING:
     from stacks.layers.machines import Machines
@@ -177,8 +178,7 @@ def _processes(
 ) -> tuple[pulumi.Input[dict[str, Any]], pulumi.Resource]:
     state = root / ".meshwright" / environment.name
     layer = LocalProcesses(environment, state=state, secrets=secrets, digest=digest.of_files(root, PACKAGES))
-    command = str(Path(sys.executable).with_name("mesh"))
-    return {"place": {"kind": "here"}, "command": command, "socket": str(state / "control.sock")}, layer
+    return {"place": {"kind": "here"}, "command": mesh_here(), "socket": str(state / "control.sock")}, layer
 
 
 def _played(

@@ -3,13 +3,20 @@
 import os
 import shlex
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 
 class RemoteError(RuntimeError):
     """The machine could not be reached; the message names it and the mend."""
+
+
+def mesh_here() -> str:
+    """Path of our own ``mesh`` command on this very machine: the one beside the Python that runs."""
+    return str(Path(sys.executable).with_name("mesh"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,9 +18,10 @@ class ServiceTarget:
 def service_targets(scope: Scope) -> tuple[ServiceTarget, ...]:
     """By host name, then as the service lists its ports; of several for one port and protocol here the first one counts."""
     found: list[ServiceTarget] = []
+    selecting = _selecting(scope)
     for service in sorted(scope.world.services, key=lambda service: service.hostname):
         own = next((member for member in scope.world.members_of(service) if _is_self(scope, service, member)), None)
-        if own is None and not _selects(scope, service):
+        if own is None and service not in selecting:
             continue
         own = own or scope.workload
         taken: set[tuple[int, object]] = set()
@@ -36,15 +37,17 @@ def _arrives_at(port: ServicePort, own: Workload | None) -> int:
     return port.target if own is None else own.port(port)
 
 
-def _selects(scope: Scope, service: Service) -> bool:
-    """A pod belongs to what selects it, however ready it is: while it ends it is no member, and still serves. A proxy whose
-    pod is not known (yet) is judged by the labels that it tells (Istio)."""
-    if not (service.name and service.selector) or service.namespace != scope.proxy.namespace:
-        return False
-    pod = scope.workload
-    if pod is not None and pod.origin is not Origin.POD:
-        return False
-    return service.selector.items() <= (scope.labels if pod is None else pod.labels).items()
+def _selecting(scope: Scope) -> list[Service]:
+    """The Services that choose the proxy, whether it is among their members or not. A pod belongs to what selects it, however
+    ready it is: while it ends it is no member, and still serves. One whose pod is not known (yet) is judged by the labels
+    that it tells (Istio)."""
+    pod, world = scope.workload, scope.world
+    if pod is not None:
+        found = world.services_of(pod) if pod.origin is Origin.POD else []
+    else:
+        near = world.services_in(scope.proxy.namespace)
+        found = [service for service in near if service.selector.items() <= scope.labels.items()]
+    return [service for service in found if service.name and service.selector]
 
 
 def _is_self(scope: Scope, service: Service, member: Workload) -> bool:

@@ -25,9 +25,14 @@ def delay(template: Template, wished: int | None, spec: Mapping[str, Any], versi
     )
 
 
+def hook(seconds: int) -> dict[str, Any]:
+    """What a container does before it is told to end: it goes on for so long."""
+    return {"preStop": {"sleep": {"seconds": seconds}}}
+
+
 def delayed(container: Mapping[str, Any], seconds: int) -> dict[str, Any]:
     """The container with the hook; one that has a hook of its own knows better."""
     lifecycle = container.get("lifecycle") or {}
     if not seconds or lifecycle.get("preStop"):
         return dict(container)
-    return {**container, "lifecycle": {**lifecycle, "preStop": {"sleep": {"seconds": seconds}}}}
+    return {**container, "lifecycle": {**lifecycle, **hook(seconds)}}

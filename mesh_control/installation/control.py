@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mesh_control.injection import manifest as injection
+from mesh_control.injection import stopping
 from mesh_control.injection.containers import confined
 from mesh_control.installation.values import External, Installation
 from mesh_control.sources.kubernetes.rbac import CA_SECRET, LEASE, manifests, service_account
@@ -189,11 +190,6 @@ def _deployment(values: Installation, text: str) -> Value:
     }
 
 
-def leaving() -> Value:
-    """What a container does before it ends: it still takes connections, until everybody has heard that it is gone."""
-    return {"preStop": {"sleep": {"seconds": LEAVING_SECONDS}}}
-
-
 def _pod(values: Installation) -> Value:
     folders: Mapping[str, str] = {"state": _STATE, "sockets": _SOCKETS, "scratch": "/tmp"}  # noqa: S108 - a volume
     ready = {"httpGet": {"path": "/ready", "port": MONITORING, "scheme": "HTTP"}}
@@ -206,7 +202,7 @@ def _pod(values: Installation) -> Value:
             {"name": name, "containerPort": port, "protocol": "TCP"}
             for name, port in (("xds", XDS), ("monitoring", MONITORING), ("webhook", WEBHOOK))
         ],
-        "lifecycle": leaving(),
+        "lifecycle": stopping.hook(LEAVING_SECONDS),
         "resources": values.resources.to_container(),
         "securityContext": confined(USER),
         "startupProbe": {**ready, "periodSeconds": 1, "failureThreshold": 120, "timeoutSeconds": 5},

@@ -6,7 +6,7 @@ from typing import Any
 from mesh_api import pod as contract
 from mesh_api.node import NodeKind
 from mesh_api.pod import PodProxy
-from mesh_control.injection import containers
+from mesh_control.injection import containers, stopping
 from mesh_control.installation import control
 from mesh_control.installation.values import Gateway, Installation
 from mesh_control.sources.kubernetes.pods import TLS_MODE
@@ -139,7 +139,7 @@ def _container(values: Installation, gateway: Gateway, labels: dict[str, str]) -
             {"name": "status-port", "containerPort": contract.READY, "protocol": "TCP"},
             {"name": "http-envoy-prom", "containerPort": contract.STATS, "protocol": "TCP"},
         ],
-        "lifecycle": control.leaving(),
+        "lifecycle": stopping.hook(control.LEAVING_SECONDS),
         "resources": gateway.resources.to_container(),
         "securityContext": containers.confined(),
         "startupProbe": {**ready, "periodSeconds": 1, "failureThreshold": 600, "timeoutSeconds": 3},

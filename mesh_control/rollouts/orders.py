@@ -41,7 +41,7 @@ def required(present: Entries, name: str) -> Entry:
     """The entry of a release. Raises :class:`RolloutError` where there is none."""
     if name not in present:
         known = ", ".join(sorted(present)) or "none"
-        raise RolloutError(f"there is no release {name}; there are: {known}", 404)
+        raise RolloutError(f"there is no release {name}; there are: {known}", NOT_FOUND)
     return present[name]
 
 

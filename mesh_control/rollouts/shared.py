@@ -210,9 +210,8 @@ class SharedRunner:
         """One look at a release. ``taken``: whether every proxy has what stands there; ``refused``: what they refuse."""
         rollout, now = entry.rollout, self.clock()
         known = self._ahead.get(name)
-        if (
-            known is not None and known[1].ended
-        ):  # begun again between two looks: the former one's requests are none of its own
+        if known is not None and known[1].ended:
+            # Begun again between two looks: the former one's requests are none of its own.
             self.measurements.forget(name)
         if known is None or known[0] != entry:  # nobody has counted the time until now
             known = entry, entry.state.model_copy(update={"clock": None}), self.steady()

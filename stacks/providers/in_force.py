@@ -1,12 +1,12 @@
 """Policies of a cluster that every proxy has taken: the update waits for it, as with a set at a control plane of machines."""
 
 import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
+
+from stacks.remote import mesh_here
 
 Values = dict[str, Any]
 
@@ -32,7 +32,7 @@ class InForceProvider(ResourceProvider):
 
     def _waited(self, props: Values) -> Values:
         # The control plane's own knowledge, by its command: stacks import none of it.
-        command = [str(Path(sys.executable).with_name("mesh")), "wait", f"--kubeconfig={props['kubeconfig']}"]
+        command = [mesh_here(), "wait", f"--kubeconfig={props['kubeconfig']}"]
         command += [f"--seconds={props['wait_seconds']}", "--", *props["documents"]]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:

@@ -75,6 +75,8 @@ def running(folder: Path, program: Path) -> Iterator[Program]:
     made = Program(folder / "program", environment, own, programs)
     command = ["pulumi", "stack", "init", "try", "--non-interactive"]
     subprocess.run(command, cwd=made.directory, env=environment, check=True)
-    yield made
-    if made.stands:
-        made.run("destroy", "--yes", "--skip-preview", status=None)
+    try:
+        yield made
+    finally:
+        if made.stands:
+            made.run("destroy", "--yes", "--skip-preview", status=None)
